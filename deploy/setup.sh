@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Installs what building and running sinkwatch needs, once:
+#   - system packages of Debian 12 (as root, or through sudo);
+#   - LibTorch, from the wheels that third_party/libtorch.lock pins by sha256,
+#     into ${SINKWATCH_CACHE:-~/.cache/sinkwatch};
+#   - .bazelrc.local, which tells Bazel where both caches are.
+# A second run finds everything in place and takes under a second.
+set -euo pipefail
+
+repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+cache="${SINKWATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sinkwatch}"
+lock="$repository/third_party/libtorch.lock"
+
+packages=(
+  # build
+  bazel-bootstrap bazel-rules-java bazel-rules-proto
+  bazel-skylib bazel-platforms g++ git clang-format-14
+  # libraries
+  libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
+  libabsl-dev prometheus-cpp-dev libsqlite3-dev nlohmann-json3-dev
+  libxxhash-dev libspdlog-dev libfmt-dev libssl-dev zlib1g-dev
+  # tests and benchmarks
+  libgtest-dev libgmock-dev libbenchmark-dev prometheus curl
+  # fetching LibTorch
+  ca-certificates python3 python3-pip unzip
+)
+
+say() { printf '\033[1m%s\033[0m\n' "sinkwatch set-up: $*" >&2; }
+die() { printf 'sinkwatch set-up: %s\n' "$*" >&2; exit 1; }
+
+check_system() {
+  local id="" version=""
+  [[ -r /etc/os-release ]] && id="$(. /etc/os-release && echo "${ID:-}")" \
+    && version="$(. /etc/os-release && echo "${VERSION_ID:-}")"
+  [[ "$id" == debian && "$version" == 12 ]] || die "this is ${id:-an unknown system} ${version}, and set-up knows Debian 12 only; build in a container instead: docker build -f deploy/Dockerfile --target server ."
+  [[ "$(uname -m)" == x86_64 ]] || die "this is $(uname -m), and the pinned LibTorch is for x86_64"
+}
+
+as_root() {
+  if [[ "$(id -u)" == 0 ]]; then "$@"
+  elif command -v sudo >/dev/null; then sudo "$@"
+  else die "installing packages needs root: run as root, or install sudo"; fi
+}
+
+install_packages() {
+  local missing
+  missing="$(dpkg-query -W -f='${binary:Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null |
+    awk '$2 == "installed" {sub(/:.*/, "", $1); print $1}' | sort >"$cache/.have"
+    printf '%s\n' "${packages[@]}" | sort | comm -23 - "$cache/.have")"
+  [[ -z "$missing" ]] && return
+  say "installing $(wc -w <<<"$missing") system packages"
+  as_root apt-get update -qq
+  # The server of the prometheus package is only used by tests, on their ports.
+  as_root mkdir -p /etc/systemd/system
+  # shellcheck disable=SC2086
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    --no-install-recommends $missing >"$cache/apt.log" 2>&1 ||
+    { tail -20 "$cache/apt.log" >&2; die "apt-get failed (whole log: $cache/apt.log)"; }
+}
+
+# One folder per lock file, so that a changed pin is a new folder.
+libtorch_folder() { echo "$cache/libtorch-$(sha256sum "$lock" | cut -c1-12)"; }
+
+install_libtorch() {
+  local folder wheels
+  folder="$(libtorch_folder)"
+  [[ -e "$folder/.complete" ]] && return
+  say "downloading LibTorch (543 MB, once)"
+  wheels="$(mktemp -d "$cache/wheels.XXXXXX")"
+  trap 'rm -rf "$wheels"' RETURN
+  /usr/bin/python3 -m pip download --quiet --no-deps --only-binary=:all: \
+    --require-hashes --disable-pip-version-check -r "$lock" -d "$wheels" ||
+    die "the wheels of third_party/libtorch.lock could not be downloaded"
+  say "unpacking LibTorch into $folder"
+  rm -rf "$folder" && mkdir -p "$folder"
+  local wheel
+  for wheel in "$wheels"/*.whl; do unzip -q -o "$wheel" -d "$folder"; done
+  touch "$folder/.complete"
+}
+
+write_bazelrc() {
+  cat >"$repository/.bazelrc.local.tmp" <<RC
+build --repo_env=SINKWATCH_LIBTORCH=$(libtorch_folder)
+build --disk_cache=$cache/bazel
+RC
+  mv "$repository/.bazelrc.local.tmp" "$repository/.bazelrc.local"
+}
+
+main() {
+  case "${1:-}" in
+    "") ;;
+    -h|--help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) die "unknown argument '$1' (see --help)" ;;
+  esac
+  check_system
+  mkdir -p "$cache"
+  install_packages
+  install_libtorch
+  write_bazelrc
+}
+
+main "$@"

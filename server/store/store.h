@@ -1,0 +1,181 @@
+#ifndef SINKWATCH_SERVER_STORE_STORE_H_
+#define SINKWATCH_SERVER_STORE_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "proto/sinkwatch/v1/checkpoint.pb.h"
+#include "proto/sinkwatch/v1/config.pb.h"
+#include "proto/sinkwatch/v1/job.pb.h"
+#include "proto/sinkwatch/v1/measurement.pb.h"
+#include "proto/sinkwatch/v1/query_service.pb.h"
+
+namespace sinkwatch::store {
+
+// The clock of every decision about time. Tests pass their own.
+using Clock = std::function<absl::Time()>;
+
+struct StoreOptions {
+  // Database file; ":memory:" keeps everything in memory (tests).
+  std::string path;
+  Clock clock = absl::Now;
+};
+
+// One job and where it stands. A checkpoint that is not complete yet is a job
+// in state WAITING.
+struct JobRecord {
+  v1::Job job;
+  v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
+  int64_t token = 0;  // of the latest lease
+  std::string worker;
+  double progress = 0;
+  absl::Time lease_until = absl::InfinitePast();
+  absl::Time not_before = absl::InfinitePast();
+  absl::Time updated = absl::InfinitePast();
+  v1::Outcome outcome = v1::OUTCOME_UNSPECIFIED;
+  std::string reason;
+};
+
+// What discovery saw of a checkpoint. `state` is WAITING, QUEUED, SKIPPED or
+// VANISHED.
+struct Observation {
+  v1::Checkpoint checkpoint;
+  v1::Probe probe;
+  int32_t spec_version = 1;
+  std::string dtype = "float32";
+  std::vector<std::string> metrics;
+  v1::JobState state = v1::JOB_STATE_WAITING;
+  std::string reason;
+};
+
+struct LeaseLimits {
+  absl::Duration ttl = absl::Seconds(60);
+  absl::Duration stall = absl::Minutes(10);
+};
+
+// How a failed job goes on.
+struct FailDecision {
+  v1::JobState state = v1::JOB_STATE_DEAD;
+  absl::Time not_before = absl::InfinitePast();
+};
+
+enum class CommitResult { kCommitted, kAlreadyCommitted };
+
+struct PageOptions {
+  int32_t size = 100;
+  std::string token;  // empty: from the start
+};
+
+// Everything sinkwatch knows, in one SQLite file: runs, jobs with their leases,
+// measurements. Every method is one transaction; what a method reports as
+// written is on disk (synchronous=FULL) when it returns. Opens exactly one
+// connection, because SQLite before 3.51.3 can corrupt a WAL with two.
+//
+// Thread-safe; calls are serialised. Codes: NOT_FOUND, ALREADY_EXISTS,
+// INVALID_ARGUMENT (page token), ABORTED (the lease is not the caller's any
+// more), FAILED_PRECONDITION, RESOURCE_EXHAUSTED (disk full),
+// UNAVAILABLE (I/O error), DATA_LOSS (a stored blob fails its checksum).
+class Store {
+ public:
+  // FAILED_PRECONDITION, naming the file, if it is not a sinkwatch store, was
+  // written by a newer version, or is held by another process. Never falls
+  // back to another file or to memory.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(StoreOptions options);
+  ~Store();
+
+  // --- runs --------------------------------------------------------------
+  absl::Status PutRun(const v1::RunConfig& run);
+  // Keeps the run's measurements; its open jobs end as SKIPPED.
+  absl::Status RemoveRun(const std::string& name);
+  absl::StatusOr<std::vector<v1::RunConfig>> Runs();
+
+  // --- discovery ---------------------------------------------------------
+  // Brings jobs in line with one look at a run's root, in one transaction. A
+  // new key (run, stage, step, fingerprint, probe digest, spec version) makes a
+  // job; one with another fingerprint supersedes the older, unfinished one of
+  // its step. WAITING <-> QUEUED <-> SKIPPED follow the observation; a job that
+  // is LEASED, DONE or DEAD stays as it is. An observation VANISHED ends
+  // QUEUED, WAITING and RETRYING jobs of that step.
+  absl::Status Observe(const std::vector<Observation>& observations);
+
+  // --- leases ------------------------------------------------------------
+  // Jobs that may be leased now: QUEUED; RETRYING past not_before; LEASED past
+  // lease_until. At most `limit`, in no order that matters (see scheduler).
+  absl::StatusOr<std::vector<JobRecord>> Leasable(int limit);
+  // Leases a job if it is still leasable: attempt + 1, token + 1. ABORTED if
+  // somebody was faster. A job whose attempts are used up becomes DEAD and is
+  // FAILED_PRECONDITION.
+  absl::StatusOr<JobRecord> Lease(int64_t job_id, const std::string& worker,
+                                  const LeaseLimits& limits, int max_attempts);
+  absl::StatusOr<absl::Time> Renew(int64_t job_id, int64_t token,
+                                   double progress, int64_t ticks,
+                                   const LeaseLimits& limits);
+  // OK if `token` is the job's current lease and it is not done.
+  absl::Status CheckLease(int64_t job_id, int64_t token);
+  // Ends the lease with `decision`, keeping outcome and reason.
+  absl::Status Fail(int64_t job_id, int64_t token, v1::Outcome outcome,
+                    const std::string& reason, const FailDecision& decision);
+  // Back to QUEUED, the attempt given back.
+  absl::Status Release(int64_t job_id, int64_t token);
+  // DEAD (and, if asked, VANISHED) jobs of a run to QUEUED with fresh attempts;
+  // `steps` empty means all. Returns how many.
+  absl::StatusOr<int64_t> Requeue(const std::string& run,
+                                  const std::vector<int64_t>& steps,
+                                  bool include_vanished);
+  // ABORTED-proof snapshot of one job.
+  absl::StatusOr<JobRecord> GetJob(int64_t job_id);
+
+  // --- measurements ------------------------------------------------------
+  struct CommitRequest {
+    int64_t job_id = 0;
+    int64_t token = 0;
+    v1::Measurement measurement;
+  };
+  // Writes several measurements and their jobs' DONE in one transaction; one
+  // result per request, in order. A request of a lost lease is ABORTED and
+  // writes nothing; a key that has a measurement already is kAlreadyCommitted
+  // and changes nothing. An error of the whole transaction is every request's.
+  std::vector<absl::StatusOr<CommitResult>> Commit(
+      const std::vector<CommitRequest>& requests);
+
+  // --- queries -----------------------------------------------------------
+  absl::StatusOr<v1::ListRunsResponse> ListRuns(const PageOptions& page);
+  absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(
+      const v1::ListCheckpointsRequest& request);
+  absl::StatusOr<v1::ListMetricsResponse> ListMetrics(
+      const v1::ListMetricsRequest& request);
+  absl::StatusOr<v1::Measurement> GetMeasurement(
+      const v1::GetMeasurementRequest& request);
+  // aggregation EACH only; the service layer aggregates (see analytics).
+  absl::StatusOr<v1::QuerySeriesResponse> QuerySeries(
+      const v1::QuerySeriesRequest& request);
+  absl::StatusOr<v1::QueryMatrixResponse> QueryMatrix(
+      const v1::QueryMatrixRequest& request);
+  // The latest plausible measurement of each run and stage (now plane).
+  absl::StatusOr<std::vector<v1::Measurement>> LatestMeasurements();
+  // Number of jobs per run and state.
+  struct StateCount {
+    std::string run;
+    v1::JobState state;
+    int64_t count;
+  };
+  absl::StatusOr<std::vector<StateCount>> CountJobs();
+  // Rises with every commit; the ETag of HTTP answers.
+  int64_t revision() const;
+
+ private:
+  struct Database;
+  explicit Store(std::unique_ptr<Database> database);
+  std::unique_ptr<Database> database_;
+};
+
+}  // namespace sinkwatch::store
+
+#endif  // SINKWATCH_SERVER_STORE_STORE_H_

@@ -1,0 +1,40 @@
+#ifndef SINKWATCH_WORKER_METRICS_METRIC_VECTOR_H_
+#define SINKWATCH_WORKER_METRICS_METRIC_VECTOR_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sinkwatch::metrics {
+
+// Version of the metric definitions. Values of different versions never share
+// a series.
+inline constexpr int kSpecVersion = 1;
+
+// What a metric has one value per.
+enum class Scope { kHead, kKvHead, kLayer, kModel };
+
+// The written definition of a metric; travels with its values.
+struct Descriptor {
+  std::string name;
+  std::string unit;  // "ratio", "nats", "activation", "count", ...
+  Scope scope = Scope::kHead;
+  std::string meaning;  // one sentence
+  std::string formula;
+  std::string source;  // paper or code it comes from
+};
+
+// One metric of one layer in one domain.
+struct MetricVector {
+  std::string domain;  // "label", or "label/class" for a class of rows
+  std::string metric;
+  std::optional<int> layer;           // none for model scope; -1: embedding
+  std::vector<float> values;          // H, G or 1 by scope
+  std::vector<float> standard_error;  // over sequences; as many as values
+  int64_t count = 0;                  // rows or sequences behind each value
+};
+
+}  // namespace sinkwatch::metrics
+
+#endif  // SINKWATCH_WORKER_METRICS_METRIC_VECTOR_H_

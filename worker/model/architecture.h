@@ -1,0 +1,91 @@
+#ifndef SINKWATCH_WORKER_MODEL_ARCHITECTURE_H_
+#define SINKWATCH_WORKER_MODEL_ARCHITECTURE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "worker/model/recorder.h"
+#include "worker/model/tensor_map.h"
+
+namespace sinkwatch::model {
+
+// How the attention weights of a row come from its logits.
+enum class AttentionKind {
+  kNone,     // the layer has no attention
+  kSoftmax,  // softmax over the visible keys
+  kRelu,     // relu(logit) / (t + 1), t the row from 0; not a distribution
+};
+
+// Attention of one layer, as far as a statistic of it needs to know.
+struct AttentionShape {
+  AttentionKind kind = AttentionKind::kSoftmax;
+  // Factor of q.k that makes a logit.
+  double scale = 1.0;
+  // Row t sees keys (t - window, t]; 0 means all keys up to t.
+  int64_t window = 0;
+};
+
+struct ModelShape {
+  std::string architecture;
+  int layers = 0;
+  int heads = 0;
+  int kv_heads = 0;
+  int head_dim = 0;
+  int width = 0;
+  // Rows of the embedding: the ids that a probe may hold are below this.
+  int64_t vocabulary = 0;
+  // Longest sequence that positions exist for; 0 if there is no limit.
+  int64_t max_positions = 0;
+  // One per layer.
+  std::vector<AttentionShape> attention;
+};
+
+// A tensor that a part of the model needs.
+struct TensorSpec {
+  // What the forward pass calls it: "q_proj.weight".
+  std::string name;
+  // What the checkpoint calls it: "model.layers.3.self_attn.q_proj.weight".
+  std::string checkpoint_name;
+  std::vector<int64_t> shape;
+};
+
+// One model family: which weights it has and how they turn tokens into logits.
+// Immutable after creation, so safe to share between threads. The passes are
+// neutral to device, dtype and grad mode: the trainer calls the same `Block`
+// under autograd that a worker measures with.
+//
+// B sequences, T tokens, D width, V vocabulary.
+class Architecture {
+ public:
+  virtual ~Architecture() = default;
+
+  virtual const ModelShape& shape() const = 0;
+
+  virtual std::vector<TensorSpec> EmbeddingTensors() const = 0;
+  virtual std::vector<TensorSpec> LayerTensors(int layer) const = 0;
+  // Final norm and output matrix. A tied head names the embedding's tensor.
+  virtual std::vector<TensorSpec> HeadTensors() const = 0;
+
+  // tokens_BT int64 -> x_BTD.
+  virtual at::Tensor Embed(const TensorMap& weights,
+                           const at::Tensor& tokens_BT) const = 0;
+  // One layer; shows its tensors to `recorder`. Never holds a T x T tensor.
+  virtual at::Tensor Block(int layer, const TensorMap& weights,
+                           const at::Tensor& x_BTD,
+                           Recorder& recorder) const = 0;
+  // Final norm and output matrix: x_BTD -> logits_BTV.
+  virtual at::Tensor Logits(const TensorMap& weights,
+                            const at::Tensor& x_BTD) const = 0;
+
+  // The output projection of a layer's attention, [D, H*E]: its columns
+  // [h*E, (h+1)*E) are what head h writes through (W_h of the metric
+  // definitions). Undefined where the layer has no attention.
+  virtual at::Tensor OutputProjection(int layer,
+                                      const TensorMap& weights) const = 0;
+};
+
+}  // namespace sinkwatch::model
+
+#endif  // SINKWATCH_WORKER_MODEL_ARCHITECTURE_H_

@@ -1,0 +1,37 @@
+#ifndef SINKWATCH_WORKER_MODEL_RECORDER_H_
+#define SINKWATCH_WORKER_MODEL_RECORDER_H_
+
+#include "ATen/core/Tensor.h"
+
+namespace sinkwatch::model {
+
+// Where a forward pass shows its tensors. B sequences, T tokens, D width,
+// H query heads, G key/value heads, E head width.
+enum class Point {
+  kResidPre,   // [B,T,D] input of the block
+  kQ,          // [B,H,T,E] after position encoding and norms
+  kK,          // [B,G,T,E] after position encoding and norms
+  kV,          // [B,G,T,E]
+  kZ,          // [B,H,T,E] attention times v, before the output projection
+  kAttnOut,    // [B,T,D] what attention adds to the stream
+  kResidMid,   // [B,T,D] stream between attention and MLP
+  kMlpOut,     // [B,T,D] what the MLP adds to the stream
+  kResidPost,  // [B,T,D] output of the block, before any final norm
+};
+
+// Receives the tensors of a forward pass. Called on the thread that runs it.
+class Recorder {
+ public:
+  virtual ~Recorder() = default;
+  virtual void Record(Point point, int layer, const at::Tensor& tensor) = 0;
+};
+
+// For training: looks at nothing.
+class NullRecorder final : public Recorder {
+ public:
+  void Record(Point, int, const at::Tensor&) override {}
+};
+
+}  // namespace sinkwatch::model
+
+#endif  // SINKWATCH_WORKER_MODEL_RECORDER_H_
