@@ -1,0 +1,47 @@
+#ifndef SINKWATCH_SERVER_HTTP_SITE_H_
+#define SINKWATCH_SERVER_HTTP_SITE_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "server/exporter/exporter.h"
+#include "server/http/api.h"
+#include "server/http/http_server.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::http {
+
+struct SiteOptions {
+  // Part of every ETag: a new version may answer otherwise.
+  std::string version;
+  // OK when the server can serve; otherwise /-/ready says why not. Empty: OK.
+  std::function<absl::Status()> ready;
+};
+
+// Every URL of the server: /metrics, /metrics/heads, /-/healthy, /-/ready,
+// /api/v1/* and the page at /. Compresses what the client takes compressed.
+//
+// Thread-safe. `store` and `exporter` must outlive it.
+class Site {
+ public:
+  Site(store::Store* store, exporter::Exporter* exporter, SiteOptions options);
+
+  // Never fails: errors are responses. Use as the HttpServer's handler:
+  //   HttpServer::Start(options, [&](const Request& r) { return site.Handle(r);
+  //   })
+  Response Handle(const Request& request) const;
+
+ private:
+  Response Route(const Request& request, bool gzip) const;
+  Response Scrape(bool heads, bool gzip) const;
+  Response Ready() const;
+
+  exporter::Exporter* const exporter_;
+  const SiteOptions options_;
+  const Api api_;
+};
+
+}  // namespace sinkwatch::http
+
+#endif  // SINKWATCH_SERVER_HTTP_SITE_H_
