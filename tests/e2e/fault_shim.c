@@ -1,0 +1,79 @@
+// Faults for a real process, injected under it: load with LD_PRELOAD.
+//
+//   SHIM_KILL_AT=N      SIGKILLs the process right after its N-th fdatasync or
+//                       fsync has returned: the data is on disk, nothing that
+//                       follows has happened.
+//   SHIM_COUNT_FILE=F   keeps the number of syncs so far in F.
+//   SHIM_FULL_FLAG=F    while F exists, every write to a file whose name ends
+//                       in .db, .db-wal or .db-journal fails with ENOSPC.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static atomic_long syncs;
+
+static void after_sync(void) {
+  long count = atomic_fetch_add(&syncs, 1) + 1;
+  const char* count_file = getenv("SHIM_COUNT_FILE");
+  if (count_file != NULL) {
+    FILE* file = fopen(count_file, "w");
+    if (file != NULL) {
+      fprintf(file, "%ld\n", count);
+      fclose(file);
+    }
+  }
+  const char* kill_at = getenv("SHIM_KILL_AT");
+  if (kill_at != NULL && count == atol(kill_at)) raise(SIGKILL);
+}
+
+int fdatasync(int fd) {
+  int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+  int result = real(fd);
+  after_sync();
+  return result;
+}
+
+int fsync(int fd) {
+  int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+  int result = real(fd);
+  after_sync();
+  return result;
+}
+
+static int ends_with(const char* name, const char* end) {
+  size_t length = strlen(name), end_length = strlen(end);
+  return length >= end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+static int is_full(int fd) {
+  const char* flag = getenv("SHIM_FULL_FLAG");
+  if (flag == NULL || access(flag, F_OK) != 0) return 0;
+  char link[64], name[4096];
+  snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, name, sizeof(name) - 1);
+  if (length <= 0) return 0;
+  name[length] = '\0';
+  return ends_with(name, ".db") || ends_with(name, ".db-wal") ||
+         ends_with(name, ".db-journal");
+}
+
+ssize_t pwrite64(int fd, const void* data, size_t size, off_t offset) {
+  ssize_t (*real)(int, const void*, size_t, off_t) = (ssize_t (*)(
+      int, const void*, size_t, off_t))dlsym(RTLD_NEXT, "pwrite64");
+  if (is_full(fd)) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return real(fd, data, size, offset);
+}
+
+ssize_t pwrite(int fd, const void* data, size_t size, off_t offset) {
+  return pwrite64(fd, data, size, offset);
+}
