@@ -1,0 +1,207 @@
+#include "server/exporter/text_format.h"
+
+#include <charconv>
+#include <cmath>
+
+namespace sinkwatch::exporter {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+template <typename Float>
+void AppendShortest(Float value, std::string* out) {
+  if (std::isnan(value)) {
+    out->append("NaN");
+  } else if (std::isinf(value)) {
+    out->append(value > 0 ? "+Inf" : "-Inf");
+  } else {
+    char buffer[32];
+    const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value);
+    out->append(buffer, end.ptr - buffer);
+  }
+}
+
+// HELP text escapes backslash and newline; label values the quote as well.
+void AppendEscaped(std::string_view text, bool quote, std::string* out) {
+  for (char c : text) {
+    if (c == '\n') {
+      out->append("\\n");
+    } else {
+      if (c == '\\' || (quote && c == '"')) out->push_back('\\');
+      out->push_back(c);
+    }
+  }
+}
+
+const char* TypeName(MetricType type) {
+  switch (type) {
+    case MetricType::Counter:
+      return "counter";
+    case MetricType::Gauge:
+      return "gauge";
+    case MetricType::Summary:
+      return "summary";
+    case MetricType::Histogram:
+      return "histogram";
+    case MetricType::Untyped:
+      break;
+  }
+  return "untyped";
+}
+
+std::string LabelsOf(const ClientMetric& metric) {
+  std::string labels;
+  for (const auto& label : metric.label) {
+    AppendLabel(label.name, label.value, &labels);
+  }
+  return labels;
+}
+
+void AppendSample(std::string_view name, std::string_view suffix,
+                  std::string_view labels, double value, std::string* out) {
+  out->append(name).append(suffix);
+  if (!labels.empty()) out->append("{").append(labels).append("}");
+  out->push_back(' ');
+  AppendNumber(value, out);
+  out->push_back('\n');
+}
+
+int64_t AppendHistogram(const std::string& name, const ClientMetric& metric,
+                        std::string* out) {
+  const std::string labels = LabelsOf(metric);
+  AppendSample(name, "_count", labels,
+               static_cast<double>(metric.histogram.sample_count), out);
+  AppendSample(name, "_sum", labels, metric.histogram.sample_sum, out);
+  std::string with_bound;
+  for (const auto& bucket : metric.histogram.bucket) {
+    std::string bound;
+    AppendNumber(bucket.upper_bound, &bound);
+    with_bound = labels;
+    AppendLabel("le", bound, &with_bound);
+    AppendSample(name, "_bucket", with_bound,
+                 static_cast<double>(bucket.cumulative_count), out);
+  }
+  return static_cast<int64_t>(metric.histogram.bucket.size()) + 2;
+}
+
+int64_t AppendMetric(const MetricFamily& family, const ClientMetric& metric,
+                     std::string* out) {
+  switch (family.type) {
+    case MetricType::Histogram:
+      return AppendHistogram(family.name, metric, out);
+    case MetricType::Counter:
+      AppendSample(family.name, "", LabelsOf(metric), metric.counter.value,
+                   out);
+      return 1;
+    case MetricType::Gauge:
+      AppendSample(family.name, "", LabelsOf(metric), metric.gauge.value, out);
+      return 1;
+    case MetricType::Summary:  // the service has none
+    case MetricType::Untyped:
+      break;
+  }
+  return 0;
+}
+
+// Length of the UTF-8 sequence at the start of `text`, 0 if it is not one.
+size_t Utf8Length(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const uint8_t lead = byte(0);
+  if (lead < 0x80) return 1;
+  const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  // Overlong forms, surrogates and what lies above U+10FFFF.
+  if (lead == 0xE0 && byte(1) < 0xA0) return 0;
+  if (lead == 0xED && byte(1) >= 0xA0) return 0;
+  if (lead == 0xF0 && byte(1) < 0x90) return 0;
+  if (lead == 0xF4 && byte(1) >= 0x90) return 0;
+  return length;
+}
+
+bool IsLowerOrDigit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+}  // namespace
+
+void AppendFamilyHeader(std::string_view name, std::string_view help,
+                        std::string_view type, std::string* out) {
+  out->append("# HELP ").append(name).append(" ");
+  AppendEscaped(help, /*quote=*/false, out);
+  out->append("\n# TYPE ").append(name).append(" ").append(type).append("\n");
+}
+
+void AppendNumber(double value, std::string* out) {
+  AppendShortest(value, out);
+}
+
+void AppendNumber(float value, std::string* out) { AppendShortest(value, out); }
+
+void AppendLabel(std::string_view name, std::string_view value,
+                 std::string* out) {
+  if (!out->empty()) out->push_back(',');
+  out->append(name).append("=\"");
+  AppendEscaped(value, /*quote=*/true, out);
+  out->push_back('"');
+}
+
+int64_t AppendFamilies(const std::vector<MetricFamily>& families,
+                       std::string* out) {
+  int64_t series = 0;
+  for (const MetricFamily& family : families) {
+    if (family.metric.empty()) continue;
+    AppendFamilyHeader(family.name, family.help, TypeName(family.type), out);
+    for (const ClientMetric& metric : family.metric) {
+      series += AppendMetric(family, metric, out);
+    }
+  }
+  return series;
+}
+
+int64_t CountSeries(const std::vector<MetricFamily>& families) {
+  int64_t series = 0;
+  for (const MetricFamily& family : families) {
+    for (const ClientMetric& metric : family.metric) {
+      const bool histogram = family.type == MetricType::Histogram;
+      series += histogram ? metric.histogram.bucket.size() + 2 : 1;
+    }
+  }
+  return series;
+}
+
+bool IsMetricName(std::string_view name) {
+  if (name.empty() || name.size() > 64) return false;
+  if (name[0] < 'a' || name[0] > 'z') return false;
+  for (char c : name) {
+    if (!IsLowerOrDigit(c) && c != '_') return false;
+  }
+  return true;
+}
+
+bool IsRunName(std::string_view name) {
+  if (name.empty() || name.size() > 64 || !IsLowerOrDigit(name[0])) {
+    return false;
+  }
+  for (char c : name) {
+    if (!IsLowerOrDigit(c) && c != '.' && c != '_' && c != '-') return false;
+  }
+  return true;
+}
+
+bool IsLabelValue(std::string_view value) {
+  if (value.empty() || value.size() > 128) return false;
+  while (!value.empty()) {
+    const uint8_t lead = static_cast<uint8_t>(value[0]);
+    const size_t length = Utf8Length(value);
+    if (length == 0 || lead < 0x20 || lead == 0x7F) return false;
+    value.remove_prefix(length);
+  }
+  return true;
+}
+
+}  // namespace sinkwatch::exporter
