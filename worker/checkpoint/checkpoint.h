@@ -1,7 +1,10 @@
 #ifndef SINKWATCH_WORKER_CHECKPOINT_CHECKPOINT_H_
 #define SINKWATCH_WORKER_CHECKPOINT_CHECKPOINT_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,13 +13,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/checkpoint/config.h"
+#include "worker/checkpoint/file.h"
+#include "worker/checkpoint/safetensors.h"
 
 namespace sinkwatch::checkpoint {
 
 // What the file says of a tensor.
 struct TensorInfo {
   std::string name;
-  at::ScalarType dtype;
+  at::ScalarType dtype;  // Undefined where LibTorch has no such type
   std::vector<int64_t> shape;
 };
 
@@ -38,19 +43,22 @@ class Checkpoint {
       const std::string& folder);
   ~Checkpoint();
 
-  const std::string& folder() const;
-  const Config& config() const;
+  const std::string& folder() const { return folder_; }
+  const Config& config() const { return config_; }
   // All tensors, ascending by name.
-  const std::vector<TensorInfo>& tensors() const;
+  const std::vector<TensorInfo>& tensors() const { return tensors_; }
   // nullptr if there is no such tensor.
   const TensorInfo* Find(const std::string& name) const;
 
-  // The tensor on the CPU, contiguous, in the file's dtype. DATA_LOSS if it is
-  // not there, its shape is not `shape`, or a value is not finite.
+  // The tensor on the CPU, contiguous, in the file's dtype: float32, bfloat16,
+  // float16 or float64; any other is UNIMPLEMENTED. DATA_LOSS if it is not
+  // there, its shape is not `shape`, a value is not finite, or the file is not
+  // the one that was opened; NOT_FOUND if that one is gone; RESOURCE_EXHAUSTED
+  // if there is no memory for it.
   absl::StatusOr<at::Tensor> ReadTensor(const std::string& name,
                                         const std::vector<int64_t>& shape);
 
-  // After the last read: OK if no file that was read has changed since Open
+  // After the last read: OK if no file of the checkpoint has changed since Open
   // (size, modification time, inode); DATA_LOSS if one was rewritten,
   // NOT_FOUND if one is gone.
   absl::Status CheckUnchanged() const;
@@ -60,8 +68,30 @@ class Checkpoint {
   std::string ContentDigest() const;
 
  private:
-  Checkpoint();
-  // Members are the implementer's.
+  // A tensor's place: index in files_, and its entry there.
+  struct Location {
+    size_t file;
+    SafetensorsEntry entry;
+  };
+  using Hash = std::array<unsigned char, 16>;
+
+  Checkpoint(std::string folder, Config config);
+
+  absl::Status AddSingleFile(const std::string& real_folder);
+  absl::Status AddShards(const std::string& real_folder);
+  // Opens a shard and adds those of its tensors that `listed` gives to it.
+  absl::Status AddShard(const std::string& real_folder,
+                        const std::string& shard,
+                        const std::vector<std::string>& listed);
+  // Fills tensors_ from locations_.
+  void ListTensors();
+
+  const std::string folder_;
+  const Config config_;
+  std::vector<std::unique_ptr<File>> files_;  // opened once, kept open
+  std::map<std::string, Location> locations_;
+  std::vector<TensorInfo> tensors_;
+  std::map<std::string, Hash> hashes_;  // of the tensors read so far
 };
 
 }  // namespace sinkwatch::checkpoint

@@ -13,10 +13,11 @@ namespace sinkwatch::checkpoint {
 // Every error names the file, the key and the rule it broke. Immutable, so
 // safe to share between threads.
 //
-// Codes: FAILED_PRECONDITION (file not there yet, or empty), DATA_LOSS (not
-// JSON, or too large or deep), UNIMPLEMENTED (a value nobody implements),
-// NOT_FOUND (folder is gone), UNAVAILABLE (read error). A missing required key
-// or one of the wrong type or out of range is DATA_LOSS.
+// Codes: FAILED_PRECONDITION (file not there yet, empty, or ends in the middle
+// of its JSON), DATA_LOSS (not JSON, a key twice, or too large or deep),
+// UNIMPLEMENTED (a value nobody implements), NOT_FOUND (folder is gone),
+// UNAVAILABLE (read error). A missing required key or one of the wrong type or
+// out of range is DATA_LOSS.
 class Config {
  public:
   // Reads `path`, at most 1 MiB and 32 levels deep.
@@ -48,9 +49,11 @@ class Config {
   absl::StatusOr<std::string> StringOr(const std::string& key,
                                        const std::string& fallback) const;
 
-  // Base of the rotary embedding, from either generation of keys
-  // (rope_parameters.rope_theta, else rope_theta). UNIMPLEMENTED, by name, for
-  // any rope type other than "default".
+  // Base of the rotary embedding, from either generation of keys: rope_theta in
+  // rope_parameters (or in each of its objects, where it has one per layer
+  // type), else rope_theta beside rope_scaling. UNIMPLEMENTED, by name, for any
+  // rope type other than "default", for a partial rotary factor, and for layer
+  // types that differ.
   absl::StatusOr<double> RopeTheta(double fallback) const;
 
  private:

@@ -1,0 +1,73 @@
+#include "worker/checkpoint/shard_index.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+#include "worker/checkpoint/file.h"
+#include "worker/checkpoint/safetensors.h"
+#include "worker/checkpoint/strict_json.h"
+
+namespace sinkwatch::checkpoint {
+namespace {
+
+using Json = nlohmann::json;
+
+absl::Status ParseError(const std::string& path, const absl::Status& error) {
+  std::string message = absl::StrCat(path, ": ", error.message());
+  if (absl::IsOutOfRange(error)) {
+    return absl::FailedPreconditionError(message);
+  }
+  if (absl::IsResourceExhausted(error)) {
+    return absl::UnimplementedError(message);
+  }
+  return absl::DataLossError(message);
+}
+
+absl::Status CheckShardName(const Json& shard) {
+  if (!shard.is_string()) {
+    return absl::DataLossError("its shard must be a string");
+  }
+  const std::string name = shard.get<std::string>();
+  if (IsBareName(name) && absl::EndsWith(name, ".safetensors")) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat(
+      "shard ", Quoted(name), " must be a bare name of a .safetensors file"));
+}
+
+}  // namespace
+
+absl::StatusOr<ShardIndex> ParseShardIndex(const std::string& path,
+                                           const std::string& text) {
+  JsonLimits limits;
+  limits.depth = 8;
+  limits.values = 2 * kMaxTensors;
+  absl::StatusOr<Json> json = ParseJsonObject(text, limits);
+  if (!json.ok()) return ParseError(path, json.status());
+  auto weight_map = json->find("weight_map");
+  if (weight_map == json->end() || !weight_map->is_object() ||
+      weight_map->empty()) {
+    return absl::DataLossError(absl::StrCat(
+        path, ": key 'weight_map' must be an object that is not empty"));
+  }
+  if (weight_map->size() > kMaxTensors) {
+    return absl::UnimplementedError(
+        absl::StrCat(path, ": more than ", kMaxTensors, " tensors"));
+  }
+  ShardIndex index;
+  for (const auto& [tensor, shard] : weight_map->items()) {
+    if (absl::Status s = CheckShardName(shard); !s.ok()) {
+      return absl::DataLossError(
+          absl::StrCat(path, ": tensor ", Quoted(tensor), ": ", s.message()));
+    }
+    index[shard.get<std::string>()].push_back(tensor);
+  }
+  if (index.size() > kMaxShards) {
+    return absl::UnimplementedError(
+        absl::StrCat(path, ": more than ", kMaxShards, " shards"));
+  }
+  return index;
+}
+
+}  // namespace sinkwatch::checkpoint
