@@ -185,3 +185,47 @@ def copy_checkpoint(source, target):
         path.chmod(0o755 if path.is_dir() else 0o644)
     beside.chmod(0o755)
     beside.rename(target)
+
+
+def states(cluster, run):
+    """{step: (state, reason)} as sinkctl shows it."""
+    table = cluster.ctl_json("checkpoints", run)
+    return {int(row["step"]): (row["state"].lower(), row.get("reason", ""))
+            for row in table}
+
+
+def await_state(cluster, run, step, state, seconds=PATIENCE_SECONDS):
+    """Waits until the step is in the state; returns its reason."""
+    def reached():
+        now = states(cluster, run).get(step, ("absent", ""))
+        return now if now[0] == state else None
+    try:
+        return wait_until(reached, f"step {step} of {run} to be {state}", seconds)[1]
+    except AssertionError as error:
+        raise AssertionError(f"{error}; states: {states(cluster, run)}")
+
+
+def measurement(cluster, run, step):
+    """Every value of a step: {(domain, metric, layer): [values]}."""
+    found = cluster.ctl_json("measurement", run, str(step))
+    return {(vector["domain"], vector["metric"], vector.get("layer")): vector["values"]
+            for vector in found["measurements"]}
+
+
+def measure_directly(checkpoint, probe):
+    """The same from the worker alone, without a server."""
+    done = subprocess.run(
+        [WORKER, "measure", f"--checkpoint={checkpoint}", f"--probe={probe}",
+         "--device=cpu", "--format=json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return {(vector["domain"], vector["metric"], vector.get("layer")): vector["values"]
+            for vector in json.loads(done.stdout)["measurements"]}
+
+
+def assert_same_values(expected, actual):
+    """The same float32 numbers, NaN for NaN."""
+    assert expected.keys() == actual.keys(), expected.keys() ^ actual.keys()
+    for key, values in expected.items():
+        assert len(values) == len(actual[key]), key
+        for want, got in zip(values, actual[key]):
+            assert got == want or abs(got - want) <= 2e-7 * abs(want), (key, want, got)
