@@ -1,0 +1,189 @@
+#include "server/http/params.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+
+namespace sinkwatch::http {
+namespace {
+
+constexpr char kRuleUrl[] = "sinkwatch/rule";
+constexpr size_t kMaxList = 4096;
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = absl::ascii_tolower(c);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+std::optional<std::string> Decode(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out.push_back(text[i] == '+' ? ' ' : text[i]);
+      continue;
+    }
+    if (i + 2 >= text.size()) return std::nullopt;
+    const int high = HexDigit(text[i + 1]);
+    const int low = HexDigit(text[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out.push_back(static_cast<char>(high * 16 + low));
+    i += 2;
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::Status BadParameter(std::string_view rule, std::string_view message) {
+  absl::Status status = absl::InvalidArgumentError(absl::string_view(message));
+  status.SetPayload(kRuleUrl, absl::Cord(absl::string_view(rule)));
+  return status;
+}
+
+std::string RuleOf(const absl::Status& status) {
+  if (auto rule = status.GetPayload(kRuleUrl); rule.has_value()) {
+    return std::string(*rule);
+  }
+  return absl::AsciiStrToLower(absl::StatusCodeToString(status.code()));
+}
+
+absl::StatusOr<Params> Params::Parse(std::string_view query,
+                                     const std::vector<std::string>& allowed) {
+  Params params;
+  for (std::string_view pair :
+       absl::StrSplit(absl::string_view(query), '&', absl::SkipEmpty())) {
+    const size_t equals = std::min(pair.find('='), pair.size());
+    const auto name = Decode(pair.substr(0, equals));
+    const auto value = Decode(pair.substr(std::min(equals + 1, pair.size())));
+    if (!name.has_value() || !value.has_value()) {
+      return BadParameter("encoding",
+                          absl::StrCat("\"", pair, "\" has a broken % escape"));
+    }
+    if (std::find(allowed.begin(), allowed.end(), *name) == allowed.end()) {
+      return BadParameter(
+          "unknown_parameter",
+          absl::StrCat("there is no parameter \"", *name, "\"; there are ",
+                       absl::StrJoin(allowed, ", ")));
+    }
+    if (!params.values_.emplace(*name, *value).second) {
+      return BadParameter("repeated_parameter",
+                          absl::StrCat("\"", *name, "\" is given twice"));
+    }
+  }
+  return params;
+}
+
+void Params::Fail(std::string_view rule, const std::string& message) {
+  if (status_.ok()) status_ = BadParameter(rule, message);
+}
+
+std::string Params::Text(const std::string& name,
+                         std::string_view otherwise) const {
+  const auto it = values_.find(name);
+  return it == values_.end() ? std::string(otherwise) : it->second;
+}
+
+std::string Params::Required(const std::string& name) {
+  const std::string text = Text(name, "");
+  if (text.empty()) {
+    Fail("missing_parameter", absl::StrCat("\"", name, "\" is needed"));
+  }
+  return text;
+}
+
+int64_t Params::Int(const std::string& name, int64_t otherwise, int64_t min,
+                    int64_t max) {
+  const auto it = values_.find(name);
+  if (it == values_.end() || it->second.empty()) return otherwise;
+  int64_t value = 0;
+  if (!absl::SimpleAtoi(it->second, &value)) {
+    Fail("not_a_number",
+         absl::StrCat(name, "=", it->second, " is not a whole number"));
+    return otherwise;
+  }
+  if (value < min || value > max) {
+    Fail("out_of_range",
+         absl::StrCat(name, "=", value, " is not in [", min, ", ", max, "]"));
+    return otherwise;
+  }
+  return value;
+}
+
+double Params::Number(const std::string& name, double otherwise) {
+  const auto it = values_.find(name);
+  if (it == values_.end() || it->second.empty()) return otherwise;
+  double value = 0;
+  if (!absl::SimpleAtod(it->second, &value) || !std::isfinite(value)) {
+    Fail("not_a_number",
+         absl::StrCat(name, "=", it->second, " is not a number"));
+    return otherwise;
+  }
+  return value;
+}
+
+bool Params::Bool(const std::string& name) {
+  const std::string text = Text(name, "0");
+  if (text == "1" || text == "true") return true;
+  if (text != "0" && text != "false") {
+    Fail("not_a_boolean",
+         absl::StrCat(name, "=", text, " is neither true nor false"));
+  }
+  return false;
+}
+
+bool Params::AppendInts(std::string_view item, std::vector<int32_t>* list) {
+  int32_t first = 0;
+  int32_t last = 0;
+  // A dash at the start is a sign (layer -1 is the embedding output).
+  const size_t dash = item.find('-', 1);
+  const bool range = dash != std::string_view::npos;
+  if (!absl::SimpleAtoi(absl::string_view(item.substr(0, dash)), &first)) {
+    return false;
+  }
+  last = first;
+  if (range &&
+      !absl::SimpleAtoi(absl::string_view(item.substr(dash + 1)), &last)) {
+    return false;
+  }
+  if (last < first || static_cast<size_t>(int64_t{last} - first) >= kMaxList ||
+      list->size() >= kMaxList) {
+    return false;
+  }
+  for (int32_t i = first; i <= last; ++i) list->push_back(i);
+  return true;
+}
+
+std::vector<int32_t> Params::Ints(const std::string& name) {
+  const std::string text = Text(name, "");
+  std::vector<int32_t> list;
+  if (text.empty() || text == "*") return list;
+  for (std::string_view item : absl::StrSplit(text, ',')) {
+    if (item.empty() || !AppendInts(item, &list)) {
+      Fail("not_a_list",
+           absl::StrCat(name, "=", text, " is not a list like 0,2,5-7 or *"));
+      return {};
+    }
+  }
+  return list;
+}
+
+std::string Params::Choice(const std::string& name,
+                           const std::vector<std::string>& choices) {
+  const std::string text = Text(name, choices.front());
+  if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+    Fail("unknown_value", absl::StrCat(name, "=", text, " is none of ",
+                                       absl::StrJoin(choices, ", ")));
+    return choices.front();
+  }
+  return text;
+}
+
+}  // namespace sinkwatch::http

@@ -1,0 +1,61 @@
+#ifndef SINKWATCH_SERVER_HTTP_PARAMS_H_
+#define SINKWATCH_SERVER_HTTP_PARAMS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace sinkwatch::http {
+
+// INVALID_ARGUMENT that carries the broken rule's name beside its message.
+absl::Status BadParameter(std::string_view rule, std::string_view message);
+// The rule of a status: the one it carries, or one named after its code.
+std::string RuleOf(const absl::Status& status);
+
+// The query string of a URL. Nothing is ignored: an unknown, repeated or
+// malformed parameter is an error, because a misspelt selector would answer
+// another question than the one that was asked.
+//
+// Getters remember the first error, so a handler reads all its parameters and
+// then looks at status() once.
+class Params {
+ public:
+  // Errors (rules): "encoding", "repeated_parameter", "unknown_parameter".
+  static absl::StatusOr<Params> Parse(std::string_view query,
+                                      const std::vector<std::string>& allowed);
+
+  bool Has(const std::string& name) const { return values_.count(name) > 0; }
+  // Rule "missing_parameter".
+  std::string Required(const std::string& name);
+  std::string Text(const std::string& name, std::string_view otherwise) const;
+  // Rule "not_a_number" or "out_of_range".
+  int64_t Int(const std::string& name, int64_t otherwise, int64_t min,
+              int64_t max);
+  double Number(const std::string& name, double otherwise);
+  // "true", "1", "false", "0". Rule "not_a_boolean".
+  bool Bool(const std::string& name);
+  // "3", "0,2,5", "0-3" or a mixture; absent, empty or "*": empty, meaning all.
+  // Rule "not_a_list".
+  std::vector<int32_t> Ints(const std::string& name);
+  // One of `choices`, the first if absent. Rule "unknown_value".
+  std::string Choice(const std::string& name,
+                     const std::vector<std::string>& choices);
+
+  const absl::Status& status() const { return status_; }
+
+ private:
+  void Fail(std::string_view rule, const std::string& message);
+  bool AppendInts(std::string_view item, std::vector<int32_t>* list);
+
+  std::map<std::string, std::string> values_;
+  absl::Status status_;
+};
+
+}  // namespace sinkwatch::http
+
+#endif  // SINKWATCH_SERVER_HTTP_PARAMS_H_
