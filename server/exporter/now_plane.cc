@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "google/protobuf/util/time_util.h"
@@ -41,18 +41,29 @@ struct Family {
   std::string body;
 };
 
-std::string FamilyName(const std::string& metric) {
+// The metric's name with its unit behind, as Prometheus names are; a count has
+// no unit.
+std::string WithUnit(const v1::MetricDescriptor& metric) {
+  const std::string& unit = metric.unit();
+  const bool in_name = absl::StrContains(absl::StrCat("_", metric.name(), "_"),
+                                         absl::StrCat("_", unit, "_"));
+  if (!IsMetricName(unit) || unit == "count" || in_name) return metric.name();
+  return absl::StrCat(metric.name(), "_", unit);
+}
+
+std::string FamilyName(const v1::MetricDescriptor& metric) {
+  const std::string name = WithUnit(metric);
   for (const char* reserved :
        {"_count", "_sum", "_bucket", "_total", "_info", "_created"}) {
-    if (absl::EndsWith(metric, reserved)) {
-      return absl::StrCat("sinkwatch_", metric, "_value");
+    if (absl::EndsWith(name, reserved)) {
+      return absl::StrCat("sinkwatch_", name, "_value");
     }
   }
-  return absl::StrCat("sinkwatch_", metric);
+  return absl::StrCat("sinkwatch_", name);
 }
 
 std::string HelpOf(const v1::MetricDescriptor& metric,
-                   std::string_view shown_as) {
+                   absl::string_view shown_as) {
   std::string help(absl::StripSuffix(metric.meaning(), "."));
   if (help.empty()) help = metric.name();
   if (!metric.unit().empty()) absl::StrAppend(&help, " [", metric.unit(), "]");
@@ -271,7 +282,7 @@ class Plane {
     Group group;
     group.priority = priority;
     group.metric_order = order;
-    group.family = FamilyName(metric.name());
+    group.family = FamilyName(metric);
     if (!Claim(metric, HelpOf(metric, ""), "gauge", group.family, 1)) return;
     AddLine(Labels(vector, source), vector.values(0), &group);
     Put(source.run, std::move(group));
@@ -279,11 +290,11 @@ class Plane {
 
   void AddQuantiles(const v1::MetricDescriptor& metric, int order,
                     const std::string& labels, std::vector<float> values,
-                    std::string_view shown_as, const std::string& run) {
+                    absl::string_view shown_as, const std::string& run) {
     Group group;
     group.priority = kQuantiles;
     group.metric_order = order;
-    group.family = FamilyName(metric.name());
+    group.family = FamilyName(metric);
     if (!Claim(metric, HelpOf(metric, shown_as), "summary", group.family, 3)) {
       return;
     }
@@ -302,7 +313,7 @@ class Plane {
     Group group;
     group.priority = kHeadValues;
     group.metric_order = order;
-    group.family = absl::StrCat("sinkwatch_", metric.name(), "_by_head");
+    group.family = absl::StrCat("sinkwatch_", WithUnit(metric), "_by_head");
     if (!Claim(metric, HelpOf(metric, " (each head)"), "gauge", group.family,
                vector.values_size())) {
       return;

@@ -50,10 +50,11 @@ struct NowPage {
 
 // The page as Prometheus text. A pure function: same input, same bytes.
 //
-// A metric `m` becomes the family `sinkwatch_m`: a gauge where it has one value
-// per layer (label `layer`) or per model; a summary with the quantiles 0.5,
-// 0.9 and 1 over the heads where it has one per head. Names that end as the
-// parts of other types do (_count, _sum, _bucket, _total, _info, _created) get
+// A metric `m` of unit `u` becomes the family `sinkwatch_m_u` (the unit once,
+// and never "count"): a gauge where it has one value per layer (label `layer`)
+// or per model; a summary with the quantiles 0.5, 0.9 and 1 over the heads
+// where it has one per head. Names that end as the parts of other types do
+// (_count, _sum, _bucket, _total, _info, _created) get
 // `_value` behind. No label tells the step: it is the value of
 // `sinkwatch_latest_step`.
 NowPage RenderNow(const NowInput& input, const NowOptions& options);

@@ -23,7 +23,7 @@ int HexDigit(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-std::optional<std::string> Decode(std::string_view text) {
+std::optional<std::string> Decode(absl::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
@@ -42,9 +42,9 @@ std::optional<std::string> Decode(std::string_view text) {
 
 }  // namespace
 
-absl::Status BadParameter(std::string_view rule, std::string_view message) {
-  absl::Status status = absl::InvalidArgumentError(absl::string_view(message));
-  status.SetPayload(kRuleUrl, absl::Cord(absl::string_view(rule)));
+absl::Status BadParameter(absl::string_view rule, absl::string_view message) {
+  absl::Status status = absl::InvalidArgumentError(message);
+  status.SetPayload(kRuleUrl, absl::Cord(rule));
   return status;
 }
 
@@ -55,11 +55,10 @@ std::string RuleOf(const absl::Status& status) {
   return absl::AsciiStrToLower(absl::StatusCodeToString(status.code()));
 }
 
-absl::StatusOr<Params> Params::Parse(std::string_view query,
+absl::StatusOr<Params> Params::Parse(absl::string_view query,
                                      const std::vector<std::string>& allowed) {
   Params params;
-  for (std::string_view pair :
-       absl::StrSplit(absl::string_view(query), '&', absl::SkipEmpty())) {
+  for (absl::string_view pair : absl::StrSplit(query, '&', absl::SkipEmpty())) {
     const size_t equals = std::min(pair.find('='), pair.size());
     const auto name = Decode(pair.substr(0, equals));
     const auto value = Decode(pair.substr(std::min(equals + 1, pair.size())));
@@ -81,12 +80,12 @@ absl::StatusOr<Params> Params::Parse(std::string_view query,
   return params;
 }
 
-void Params::Fail(std::string_view rule, const std::string& message) {
+void Params::Fail(absl::string_view rule, const std::string& message) {
   if (status_.ok()) status_ = BadParameter(rule, message);
 }
 
 std::string Params::Text(const std::string& name,
-                         std::string_view otherwise) const {
+                         absl::string_view otherwise) const {
   const auto it = values_.find(name);
   return it == values_.end() ? std::string(otherwise) : it->second;
 }
@@ -139,18 +138,17 @@ bool Params::Bool(const std::string& name) {
   return false;
 }
 
-bool Params::AppendInts(std::string_view item, std::vector<int32_t>* list) {
+bool Params::AppendInts(absl::string_view item, std::vector<int32_t>* list) {
   int32_t first = 0;
   int32_t last = 0;
   // A dash at the start is a sign (layer -1 is the embedding output).
   const size_t dash = item.find('-', 1);
-  const bool range = dash != std::string_view::npos;
-  if (!absl::SimpleAtoi(absl::string_view(item.substr(0, dash)), &first)) {
+  const bool range = dash != absl::string_view::npos;
+  if (!absl::SimpleAtoi(item.substr(0, dash), &first)) {
     return false;
   }
   last = first;
-  if (range &&
-      !absl::SimpleAtoi(absl::string_view(item.substr(dash + 1)), &last)) {
+  if (range && !absl::SimpleAtoi(item.substr(dash + 1), &last)) {
     return false;
   }
   if (last < first || static_cast<size_t>(int64_t{last} - first) >= kMaxList ||
@@ -165,7 +163,7 @@ std::vector<int32_t> Params::Ints(const std::string& name) {
   const std::string text = Text(name, "");
   std::vector<int32_t> list;
   if (text.empty() || text == "*") return list;
-  for (std::string_view item : absl::StrSplit(text, ',')) {
+  for (absl::string_view item : absl::StrSplit(text, ',')) {
     if (item.empty() || !AppendInts(item, &list)) {
       Fail("not_a_list",
            absl::StrCat(name, "=", text, " is not a list like 0,2,5-7 or *"));

@@ -4,16 +4,16 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace sinkwatch::http {
 
 // INVALID_ARGUMENT that carries the broken rule's name beside its message.
-absl::Status BadParameter(std::string_view rule, std::string_view message);
+absl::Status BadParameter(absl::string_view rule, absl::string_view message);
 // The rule of a status: the one it carries, or one named after its code.
 std::string RuleOf(const absl::Status& status);
 
@@ -26,13 +26,13 @@ std::string RuleOf(const absl::Status& status);
 class Params {
  public:
   // Errors (rules): "encoding", "repeated_parameter", "unknown_parameter".
-  static absl::StatusOr<Params> Parse(std::string_view query,
+  static absl::StatusOr<Params> Parse(absl::string_view query,
                                       const std::vector<std::string>& allowed);
 
   bool Has(const std::string& name) const { return values_.count(name) > 0; }
   // Rule "missing_parameter".
   std::string Required(const std::string& name);
-  std::string Text(const std::string& name, std::string_view otherwise) const;
+  std::string Text(const std::string& name, absl::string_view otherwise) const;
   // Rule "not_a_number" or "out_of_range".
   int64_t Int(const std::string& name, int64_t otherwise, int64_t min,
               int64_t max);
@@ -49,8 +49,8 @@ class Params {
   const absl::Status& status() const { return status_; }
 
  private:
-  void Fail(std::string_view rule, const std::string& message);
-  bool AppendInts(std::string_view item, std::vector<int32_t>* list);
+  void Fail(absl::string_view rule, const std::string& message);
+  bool AppendInts(absl::string_view item, std::vector<int32_t>* list);
 
   std::map<std::string, std::string> values_;
   absl::Status status_;

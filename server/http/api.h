@@ -1,0 +1,67 @@
+#ifndef SINKWATCH_SERVER_HTTP_API_H_
+#define SINKWATCH_SERVER_HTTP_API_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/sinkwatch/v1/query_service.pb.h"
+#include "server/http/http_server.h"
+#include "server/http/params.h"
+#include "server/http/table.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::http {
+
+// /api/v1/{runs,checkpoints,metrics,series,matrix,emergence}: the step plane
+// for browsers, scripts and Grafana. Every answer is one table, as JSON with
+// facts beside it, as a list of records, or as CSV; an error is
+// {"error":{"code","rule","message"}}. Parameters, columns and caps of each:
+// README.md.
+//
+// Thread-safe. `store` must outlive it. Holds no state of its own.
+class Api {
+ public:
+  // `version` goes into every ETag.
+  Api(store::Store* store, std::string version);
+
+  // `request.path` begins with "/api/v1/". Never fails: errors are responses.
+  Response Handle(const Request& request) const;
+
+  // {"error":..} with the HTTP status that the code maps to.
+  static Response Error(const absl::Status& status);
+
+ private:
+  struct Answer {
+    Table table;
+    Extras extras;
+  };
+  using Endpoint = absl::StatusOr<Answer> (Api::*)(Params&) const;
+
+  absl::StatusOr<Answer> Runs(Params& params) const;
+  absl::StatusOr<Answer> Checkpoints(Params& params) const;
+  absl::StatusOr<Answer> Metrics(Params& params) const;
+  absl::StatusOr<Answer> Series(Params& params) const;
+  absl::StatusOr<Answer> Matrix(Params& params) const;
+  absl::StatusOr<Answer> Emergence(Params& params) const;
+
+  // NOT_FOUND with rule "unknown_run".
+  absl::StatusOr<v1::RunStatus> FindRun(const std::string& name) const;
+  // The parameters run, stage, domain and metric. A stage or domain that is
+  // not given is the run's only one, or an error that lists them.
+  absl::StatusOr<v1::SeriesSelector> Select(Params& params) const;
+  // Select, and layer, head, agg, include_implausible.
+  absl::StatusOr<v1::SeriesSelector> SelectSeries(Params& params) const;
+  // Steps of the run without a value among `rows`, with state and reason.
+  absl::StatusOr<std::string> Gaps(const v1::SeriesSelector& selector,
+                                   const v1::QuerySeriesResponse& rows) const;
+  // Changes with every commit and with every change of a job's state.
+  absl::StatusOr<std::string> Tag() const;
+
+  store::Store* const store_;
+  const std::string version_;
+};
+
+}  // namespace sinkwatch::http
+
+#endif  // SINKWATCH_SERVER_HTTP_API_H_

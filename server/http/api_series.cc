@@ -1,0 +1,296 @@
+// The endpoints that answer with values: series, matrix, emergence.
+#include <cmath>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "server/analytics/query.h"
+#include "server/http/api.h"
+
+namespace sinkwatch::http {
+namespace {
+
+constexpr int64_t kPageRows = 1000;
+constexpr int64_t kColumns = 50;
+constexpr int64_t kMaxColumns = 4096;
+constexpr int64_t kRows = 2000;
+constexpr int64_t kMaxRows = 100'000;
+constexpr int64_t kMaxCells = 1'000'000;
+constexpr int64_t kMaxGaps = 1000;
+
+std::string MetricJson(const v1::MetricDescriptor& metric) {
+  return absl::StrCat("{\"name\":", JsonString(metric.name()),
+                      ",\"unit\":", JsonString(metric.unit()), ",\"scope\":",
+                      JsonString(absl::AsciiStrToLower(absl::StripPrefix(
+                          v1::Scope_Name(metric.scope()), "SCOPE_"))),
+                      ",\"meaning\":", JsonString(metric.meaning()),
+                      ",\"formula\":", JsonString(metric.formula()),
+                      ",\"source\":", JsonString(metric.source()), "}");
+}
+
+// The only choice, or the one that is asked for.
+absl::StatusOr<std::string> Choose(
+    const Params& params, const std::string& name,
+    const google::protobuf::RepeatedPtrField<std::string>& choices) {
+  if (params.Has(name)) return params.Text(name, "");
+  if (choices.size() == 1) return choices[0];
+  if (choices.empty()) return std::string();
+  return BadParameter("missing_parameter",
+                      absl::StrCat("\"", name, "\" is needed: this run has ",
+                                   absl::StrJoin(choices, ", ")));
+}
+
+// The cell of column x. Tokens that are not known are 0.
+absl::StatusOr<Cell> XOf(const std::string& x, const v1::SeriesRow& row) {
+  if (x == "step") return Cell(int64_t{row.step()});
+  if (x == "log10_step") {
+    return Cell(std::log10(1.0 + static_cast<double>(row.step())));
+  }
+  if (row.tokens() == 0 && row.step() != 0) {
+    return BadParameter("x_unknown",
+                        absl::StrCat("the tokens of step ", row.step(),
+                                     " are not known: ask for x=step"));
+  }
+  return Cell(int64_t{row.tokens()});
+}
+
+absl::Status CheckSize(int64_t size, int64_t cap, const char* what,
+                       const char* cap_name, int64_t highest) {
+  if (size <= cap) return absl::OkStatus();
+  return BadParameter(
+      cap_name,
+      absl::StrCat(size, " ", what, " are above ", cap_name, "=", cap,
+                   ": select layer= and head=, aggregate with agg=, or ask "
+                   "for ",
+                   cap_name, "= up to ", highest));
+}
+
+Cell ValueCell(const v1::SeriesRow& row, int column) {
+  if (column >= row.values_size() || !std::isfinite(row.values(column))) {
+    return {};
+  }
+  return row.values(column);
+}
+
+Cell IndexCell(bool has, int32_t index) {
+  if (!has) return {};
+  return int64_t{index};
+}
+
+}  // namespace
+
+absl::StatusOr<v1::SeriesSelector> Api::Select(Params& params) const {
+  v1::SeriesSelector selector;
+  selector.set_run(params.Required("run"));
+  selector.set_metric(params.Required("metric"));
+  if (!params.status().ok()) return params.status();
+  absl::StatusOr<v1::RunStatus> run = FindRun(selector.run());
+  if (!run.ok()) return run.status();
+  auto stage = Choose(params, "stage", run->stages());
+  if (!stage.ok()) return stage.status();
+  auto domain = Choose(params, "domain", run->domains());
+  if (!domain.ok()) return domain.status();
+  selector.set_stage(*std::move(stage));
+  selector.set_domain(*std::move(domain));
+  return selector;
+}
+
+absl::StatusOr<v1::SeriesSelector> Api::SelectSeries(Params& params) const {
+  const std::string agg =
+      params.Choice("agg", {"each", "mean", "median", "p90", "max", "min"});
+  const std::vector<int32_t> layers = params.Ints("layer");
+  const std::vector<int32_t> heads = params.Ints("head");
+  const bool implausible = params.Bool("include_implausible");
+  absl::StatusOr<v1::SeriesSelector> selector = Select(params);
+  if (!selector.ok()) return selector;
+  v1::Aggregation aggregation = v1::AGGREGATION_EACH;
+  v1::Aggregation_Parse("AGGREGATION_" + absl::AsciiStrToUpper(agg),
+                        &aggregation);
+  selector->set_aggregation(aggregation);
+  selector->mutable_layers()->Add(layers.begin(), layers.end());
+  selector->mutable_heads()->Add(heads.begin(), heads.end());
+  selector->set_include_implausible(implausible);
+  return selector;
+}
+
+absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
+  const std::string x = params.Choice("x", {"step", "tokens", "log10_step"});
+  const int64_t max_columns =
+      params.Int("max_columns", kColumns, 1, kMaxColumns);
+  const int64_t max_rows = params.Int("max_rows", kRows, 1, kMaxRows);
+  absl::StatusOr<v1::SeriesSelector> selector = SelectSeries(params);
+  if (!selector.ok()) return selector.status();
+
+  v1::QuerySeriesRequest request;
+  *request.mutable_selector() = *selector;
+  request.set_page_size(kPageRows);
+  v1::QuerySeriesResponse all;
+  do {
+    auto page = analytics::QuerySeries(*store_, request);
+    if (!page.ok()) return page.status();
+    const int columns = page->columns_size();
+    if (auto s = CheckSize(columns, max_columns, "columns", "max_columns",
+                           kMaxColumns);
+        !s.ok()) {
+      return s;
+    }
+    request.set_page_token(page->next_page_token());
+    if (all.columns_size() == 0) {
+      all.mutable_columns()->Swap(page->mutable_columns());
+      *all.mutable_metric() = page->metric();
+    } else if (columns != all.columns_size() && page->rows_size() > 0) {
+      return absl::InternalError("a page of the series has other columns");
+    }
+    for (v1::SeriesRow& row : *page->mutable_rows()) {
+      all.add_rows()->Swap(&row);
+    }
+    if (auto s =
+            CheckSize(all.rows_size(), max_rows, "rows", "max_rows", kMaxRows);
+        !s.ok()) {
+      return s;
+    }
+    if (auto s = CheckSize(int64_t{all.rows_size()} * columns, kMaxCells,
+                           "cells", "max_cells", kMaxCells);
+        !s.ok()) {
+      return s;
+    }
+  } while (!request.page_token().empty());
+
+  Answer answer;
+  answer.table.columns = {"x"};
+  for (const v1::SeriesKey& key : all.columns()) {
+    answer.table.columns.push_back(key.label());
+  }
+  for (const v1::SeriesRow& row : all.rows()) {
+    absl::StatusOr<Cell> at = XOf(x, row);
+    if (!at.ok()) return at.status();
+    std::vector<Cell> cells = {*std::move(at)};
+    const bool rises =
+        answer.table.rows.empty() || answer.table.rows.back()[0] < cells[0];
+    if (!rises) {
+      return BadParameter("x_not_ascending",
+                          absl::StrCat(x, " does not rise at step ", row.step(),
+                                       ": ask for x=step"));
+    }
+    for (int c = 0; c < all.columns_size(); ++c) {
+      cells.push_back(ValueCell(row, c));
+    }
+    answer.table.rows.push_back(std::move(cells));
+  }
+  absl::StatusOr<std::string> gaps = Gaps(*selector, all);
+  if (!gaps.ok()) return gaps.status();
+  answer.extras = {{"x", JsonString(x)},
+                   {"metric", MetricJson(all.metric())},
+                   {"stage", JsonString(selector->stage())},
+                   {"domain", JsonString(selector->domain())},
+                   {"gaps", *std::move(gaps)}};
+  return answer;
+}
+
+absl::StatusOr<std::string> Api::Gaps(
+    const v1::SeriesSelector& selector,
+    const v1::QuerySeriesResponse& rows) const {
+  std::set<int64_t> known;
+  for (const v1::SeriesRow& row : rows.rows()) known.insert(row.step());
+  v1::ListCheckpointsRequest request;
+  request.set_run(selector.run());
+  request.set_stage(selector.stage());
+  request.set_page_size(kPageRows);
+  std::vector<std::string> gaps;
+  do {
+    auto page = store_->ListCheckpoints(request);
+    if (!page.ok()) return page.status();
+    for (const v1::CheckpointStatus& c : page->checkpoints()) {
+      if (known.count(c.checkpoint().step()) > 0) continue;
+      gaps.push_back(
+          absl::StrCat("{\"step\":", c.checkpoint().step(), ",\"state\":",
+                       JsonString(absl::AsciiStrToLower(absl::StripPrefix(
+                           v1::JobState_Name(c.state()), "JOB_STATE_"))),
+                       ",\"reason\":", JsonString(c.reason()), "}"));
+    }
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty() &&
+           static_cast<int64_t>(gaps.size()) < kMaxGaps);
+  return absl::StrCat("[", absl::StrJoin(gaps, ","), "]");
+}
+
+absl::StatusOr<Api::Answer> Api::Matrix(Params& params) const {
+  const int64_t step = params.Int("step", -1, 0, INT64_MAX);
+  absl::StatusOr<v1::SeriesSelector> selector = Select(params);
+  if (!selector.ok()) return selector.status();
+  v1::QueryMatrixRequest request;
+  request.set_run(selector->run());
+  request.set_stage(selector->stage());
+  request.set_metric(selector->metric());
+  request.set_domain(selector->domain());
+  if (step >= 0) request.set_step(step);
+  absl::StatusOr<v1::QueryMatrixResponse> matrix = store_->QueryMatrix(request);
+  if (!matrix.ok()) return matrix.status();
+
+  Answer answer;
+  int heads = 0;
+  for (const auto& row : matrix->rows()) {
+    heads = std::max(heads, row.values_size());
+  }
+  const v1::Scope scope = matrix->metric().scope();
+  const bool per_head = scope == v1::SCOPE_HEAD || scope == v1::SCOPE_KV_HEAD;
+  answer.table.columns = {"layer"};
+  for (int h = 0; h < heads; ++h) {
+    answer.table.columns.push_back(per_head ? absl::StrCat("H", h) : "value");
+  }
+  for (const auto& row : matrix->rows()) {
+    std::vector<Cell> cells = {IndexCell(row.has_layer(), row.layer())};
+    for (int h = 0; h < heads; ++h) {
+      const bool has = h < row.values_size() && std::isfinite(row.values(h));
+      cells.push_back(has ? Cell(row.values(h)) : Cell());
+    }
+    answer.table.rows.push_back(std::move(cells));
+  }
+  answer.extras = {{"step", absl::StrCat(matrix->step())},
+                   {"metric", MetricJson(matrix->metric())},
+                   {"stage", JsonString(selector->stage())},
+                   {"domain", JsonString(selector->domain())}};
+  return answer;
+}
+
+absl::StatusOr<Api::Answer> Api::Emergence(Params& params) const {
+  v1::GetEmergenceRequest request;
+  params.Required("threshold");
+  request.set_threshold(params.Number("threshold", 0));
+  request.set_below(params.Bool("below"));
+  request.set_consecutive(params.Int("consecutive", 0, 0, 1000));
+  absl::StatusOr<v1::SeriesSelector> selector = SelectSeries(params);
+  if (!selector.ok()) return selector.status();
+  *request.mutable_selector() = *selector;
+  absl::StatusOr<v1::GetEmergenceResponse> result =
+      analytics::GetEmergence(*store_, request);
+  if (!result.ok()) return result.status();
+
+  Answer answer;
+  answer.table.columns = {"series",     "layer",   "head",     "censoring",
+                          "after_step", "by_step", "estimate", "provisional"};
+  for (const v1::Emergence& e : result->emergences()) {
+    const bool left = e.censoring() == v1::CENSORING_LEFT;
+    const bool right = e.censoring() == v1::CENSORING_RIGHT;
+    // A censored end of the interval has no value.
+    answer.table.rows.push_back(
+        {e.key().label(), IndexCell(e.key().has_layer(), e.key().layer()),
+         IndexCell(e.key().has_head(), e.key().head()),
+         left    ? std::string("left")
+         : right ? std::string("right")
+                 : std::string("none"),
+         left ? Cell() : Cell(int64_t{e.after_step()}),
+         right ? Cell() : Cell(int64_t{e.by_step()}),
+         left || right ? Cell() : Cell(e.estimate()), e.provisional()});
+  }
+  answer.extras = {{"metric", MetricJson(result->metric())},
+                   {"stage", JsonString(selector->stage())},
+                   {"domain", JsonString(selector->domain())}};
+  return answer;
+}
+
+}  // namespace sinkwatch::http
