@@ -7,28 +7,10 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
-#include "worker/kernels/attention_stats.h"
+#include "worker/metrics/layer_batch.h"
 #include "worker/metrics/metric_vector.h"
 
 namespace sinkwatch::metrics {
-
-// One layer of one batch of one domain, as the forward pass showed it. B
-// sequences, T tokens, D width, H heads, G key/value heads, E head width. A
-// tensor whose point never fired is undefined; what needs it is then absent
-// from the result, never 0. On the compute device, in the compute dtype.
-struct LayerBatch {
-  int domain = 0;  // index into the domains given to Create
-  int layer = 0;   // -1: the embedding output, only resid_post_BTD
-  at::Tensor resid_pre_BTD;
-  at::Tensor q_BHTE;
-  at::Tensor k_BGTE;
-  at::Tensor v_BGTE;
-  at::Tensor z_BHTE;
-  at::Tensor resid_post_BTD;
-  at::Tensor output_projection_DHE;  // [D, H*E], W_h side by side
-  kernels::AttentionOptions attention;
-  at::Tensor row_classes_BT;  // uint8 on the CPU; undefined without classes
-};
 
 // What the measurement must know beforehand.
 struct Domain {
@@ -37,7 +19,8 @@ struct Domain {
 };
 
 struct MeasurementOptions {
-  std::vector<std::string> metrics;  // names; empty means all
+  // Names; empty means all. probe_loss is always computed.
+  std::vector<std::string> metrics;
   std::vector<Domain> domains;
   int layers = 0;
 };
@@ -55,7 +38,8 @@ class Measurement {
       const MeasurementOptions& options);
   ~Measurement();
 
-  // Adds a batch to its layer.
+  // Adds a batch to its layer. Tensors that do not fit each other throw
+  // c10::Error. The sequences of a domain come in the same order in each layer.
   void FoldLayer(const LayerBatch& batch);
 
   // Adds a batch's next-token cross-entropies: loss_BT [B, T-1], entry t is the
@@ -73,11 +57,13 @@ class Measurement {
   absl::StatusOr<std::vector<MetricVector>> FinishModel();
 
  private:
-  Measurement();
-  // Members are the implementer's.
+  struct State;
+  explicit Measurement(std::unique_ptr<State> state);
+
+  std::unique_ptr<State> state_;
 };
 
-// Definitions of all metrics, in the order of the registry's table.
+// Definitions of all metrics: the registry's table, then those of model scope.
 const std::vector<Descriptor>& AllDescriptors();
 
 }  // namespace sinkwatch::metrics

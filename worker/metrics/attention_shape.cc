@@ -1,0 +1,103 @@
+// What attention looks like beside the sink. Shapes: layer_statistics.h.
+#include <algorithm>
+#include <cmath>
+
+#include "ATen/ops/ones.h"
+#include "worker/metrics/families.h"
+
+namespace sinkwatch::metrics {
+namespace {
+
+at::Tensor Entropy(LayerStatistics& s) { return s.attention().entropy; }
+
+// Row 0 sees one key and is given the logarithm of 2: nobody asks for it.
+at::Tensor LogOfVisible(int64_t tokens, int64_t window) {
+  at::Tensor log_T = at::ones({tokens}, at::kFloat);
+  float* log = log_T.mutable_data_ptr<float>();
+  for (int64_t t = 0; t < tokens; ++t) {
+    const int64_t visible = window > 0 ? std::min(t + 1, window) : t + 1;
+    log[t] = std::log(static_cast<float>(std::max<int64_t>(visible, 2)));
+  }
+  return log_T;
+}
+
+at::Tensor NormalisedEntropy(LayerStatistics& s) {
+  const at::Tensor& entropy_BHT = s.attention().entropy;
+  return entropy_BHT.div(
+      LogOfVisible(entropy_BHT.size(-1), s.batch().attention.window)
+          .to(entropy_BHT.device()));
+}
+
+at::Tensor Previous(LayerStatistics& s) {
+  return s.attention().previous_attention;
+}
+
+at::Tensor LargestLogit(LayerStatistics& s) {
+  return s.attention().max_abs_logit.amax(-1);
+}
+
+at::Tensor Lost(LayerStatistics& s) {
+  return s.attention().row_sum.neg().add(1);
+}
+
+bool HasNormalisedEntropy(const LayerBatch& batch) {
+  return IsSoftmax(batch) && SeesPrevious(batch);
+}
+
+Metric RowMean(Descriptor descriptor, Plane plane,
+               bool (*applies)(const LayerBatch&)) {
+  Metric metric;
+  metric.descriptor = std::move(descriptor);
+  metric.needs = kNeedsQueryKey;
+  metric.value = {Rows::kRest, plane};
+  metric.by_class = true;
+  metric.applies = applies;
+  return metric;
+}
+
+}  // namespace
+
+std::vector<Metric> AttentionShapeMetrics() {
+  const std::string zhai = "Zhai et al., arXiv 2303.06296";
+  Metric logit_max;
+  logit_max.descriptor = {
+      "attention_logit_max",
+      "nats",
+      Scope::kHead,
+      "Largest absolute attention logit; growth is an early sign of "
+      "divergence.",
+      "max over sequences, rows t >= 0 and visible k of |s[t,k]|",
+      "Dehghani et al., arXiv 2302.05442 (attention logit growth)"};
+  logit_max.needs = kNeedsQueryKey;
+  logit_max.reduction = Reduction::kMax;
+  logit_max.value = {Rows::kWholeSequence, LargestLogit};
+
+  return {
+      RowMean({"attention_entropy", "nats", Scope::kHead,
+               "Mean entropy of a query's attention: near 0 the head looks at "
+               "one key.",
+               "mean over t >= 1 of -sum_k A[t,k] ln A[t,k]", zhai},
+              Entropy, IsSoftmax),
+      RowMean({"attention_entropy_norm", "ratio", Scope::kHead,
+               "Entropy relative to that of even attention over the visible "
+               "keys, so that rows of different length compare.",
+               "mean over t >= 1 of (-sum_k A[t,k] ln A[t,k]) / ln(number of "
+               "visible keys)",
+               zhai},
+              NormalisedEntropy, HasNormalisedEntropy),
+      RowMean(
+          {"prev_token_attention", "ratio", Scope::kHead,
+           "Mean attention to the token just before the query.",
+           "mean over t >= 1 of A[t,t-1]",
+           "Guo et al., arXiv 2410.13835 (the active head of the toy task)"},
+          Previous, SeesPrevious),
+      logit_max,
+      RowMean({"lost_mass", "ratio", Scope::kHead,
+               "Attention that goes to no key; only where weights need not add "
+               "up to 1 (negative if they add up to more).",
+               "mean over t >= 1 of 1 - sum_k A[t,k]",
+               "gpt-oss model card, arXiv 2508.10925 (learned sinks)"},
+              Lost, IsUnnormalised)};
+}
+
+}  // namespace sinkwatch::metrics

@@ -1,0 +1,101 @@
+#include "worker/metrics/batch_sums.h"
+
+#include <set>
+
+#include "ATen/ops/arange.h"
+#include "ATen/ops/bmm.h"
+#include "ATen/ops/cat.h"
+#include "ATen/ops/ones.h"
+#include "c10/util/Exception.h"
+
+namespace sinkwatch::metrics {
+namespace {
+
+int64_t SequencesOf(const LayerBatch& batch) {
+  for (const at::Tensor* x :
+       {&batch.resid_post_BTD, &batch.resid_pre_BTD, &batch.q_BHTE,
+        &batch.k_BGTE, &batch.v_BGTE, &batch.z_BHTE}) {
+    if (x->defined()) return x->size(0);
+  }
+  return 0;
+}
+
+at::Device DeviceOf(const LayerBatch& batch) {
+  for (const at::Tensor* x :
+       {&batch.resid_post_BTD, &batch.resid_pre_BTD, &batch.q_BHTE,
+        &batch.k_BGTE, &batch.v_BGTE, &batch.z_BHTE}) {
+    if (x->defined()) return x->device();
+  }
+  return at::kCPU;
+}
+
+}  // namespace
+
+at::Tensor RowGroups(const at::Tensor& row_classes_BT, int64_t classes,
+                     int64_t sequences, int64_t tokens, at::Device device) {
+  const auto options = at::TensorOptions(at::kDouble).device(device);
+  at::Tensor all_BT1 = at::ones({sequences, tokens, 1}, options);
+  if (!row_classes_BT.defined() || classes == 0) return all_BT1;
+  TORCH_CHECK(
+      row_classes_BT.size(0) == sequences && row_classes_BT.size(1) == tokens,
+      "row classes do not have the shape of the batch");
+  at::Tensor class_C = at::arange(classes, options.dtype(at::kLong));
+  at::Tensor is_class_BTC = row_classes_BT.to(device, at::kLong)
+                                .unsqueeze(-1)
+                                .eq(class_C)
+                                .to(at::kDouble);
+  return at::cat({all_BT1, is_class_BTC}, -1);
+}
+
+BatchSums::BatchSums(LayerStatistics& statistics,
+                     const std::vector<Term>& terms, int64_t classes)
+    : sequences_(SequencesOf(statistics.batch())), slots_(terms.size()) {
+  const LayerBatch& batch = statistics.batch();
+  at::Tensor groups_BTC = RowGroups(batch.row_classes_BT, classes, sequences_,
+                                    statistics.tokens(), DeviceOf(batch));
+  std::set<Rows> kinds;
+  for (const Term& term : terms) kinds.insert(term.rows);
+  for (Rows rows : kinds) AddBlock(statistics, terms, rows, groups_BTC);
+}
+
+void BatchSums::AddBlock(LayerStatistics& statistics,
+                         const std::vector<Term>& terms, Rows rows,
+                         const at::Tensor& groups_BTC) {
+  const bool whole = rows == Rows::kWholeSequence;
+  const RowRange range = whole ? RowRange{0, 1}
+                               : RangeOf(rows, statistics.tokens(),
+                                         statistics.batch().attention.window);
+  if (range.size() == 0) return;
+  std::vector<at::Tensor> planes;
+  int64_t offset = 0;
+  for (size_t i = 0; i < terms.size(); ++i) {
+    if (terms[i].rows != rows) continue;
+    at::Tensor plane = terms[i].plane(statistics);
+    if (whole) plane = plane.unsqueeze(-1);
+    planes.push_back(
+        plane.narrow(-1, range.begin, range.size()).to(at::kDouble));
+    slots_[i] = {blocks_.size(), offset, plane.size(1)};
+    offset += plane.size(1);
+  }
+  // A last plane of ones counts the rows.
+  planes.push_back(
+      at::ones({sequences_, 1, range.size()}, groups_BTC.options()));
+  at::Tensor stacked_BNT = at::cat(planes, 1);
+  at::Tensor sums_BNC =
+      whole ? stacked_BNT
+            : at::bmm(stacked_BNT,
+                      groups_BTC.narrow(1, range.begin, range.size()));
+  blocks_.push_back(sums_BNC.to(at::kCPU).contiguous());
+}
+
+BatchSums::Sum BatchSums::At(size_t term, int64_t sequence, int64_t value,
+                             int64_t group) const {
+  const Slot& slot = slots_[term];
+  const at::Tensor& block = blocks_[slot.block];
+  const int64_t values = block.size(1), groups = block.size(2);
+  const double* sums =
+      block.const_data_ptr<double>() + sequence * values * groups + group;
+  return {sums[(slot.offset + value) * groups], sums[(values - 1) * groups]};
+}
+
+}  // namespace sinkwatch::metrics

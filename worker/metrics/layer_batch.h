@@ -1,0 +1,29 @@
+#ifndef SINKWATCH_WORKER_METRICS_LAYER_BATCH_H_
+#define SINKWATCH_WORKER_METRICS_LAYER_BATCH_H_
+
+#include "ATen/core/Tensor.h"
+#include "worker/kernels/attention_stats.h"
+
+namespace sinkwatch::metrics {
+
+// One layer of one batch of one domain, as the forward pass showed it. B
+// sequences, T tokens, D width, H heads, G key/value heads, E head width. A
+// tensor whose point never fired is undefined; what needs it is then absent
+// from the result, never 0. On the compute device, in the compute dtype.
+struct LayerBatch {
+  int domain = 0;  // index into the domains given to Create
+  int layer = 0;   // -1: the embedding output, only resid_post_BTD
+  at::Tensor resid_pre_BTD;
+  at::Tensor q_BHTE;
+  at::Tensor k_BGTE;
+  at::Tensor v_BGTE;
+  at::Tensor z_BHTE;
+  at::Tensor resid_post_BTD;
+  at::Tensor output_projection_DHE;  // [D, H*E], W_h side by side
+  kernels::AttentionOptions attention;
+  at::Tensor row_classes_BT;  // uint8 on the CPU; undefined without classes
+};
+
+}  // namespace sinkwatch::metrics
+
+#endif  // SINKWATCH_WORKER_METRICS_LAYER_BATCH_H_

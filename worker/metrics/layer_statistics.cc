@@ -1,0 +1,157 @@
+#include "worker/metrics/layer_statistics.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "ATen/ops/bmm.h"
+#include "ATen/ops/linalg_qr.h"
+#include "ATen/ops/linalg_vector_norm.h"
+#include "ATen/ops/topk.h"
+#include "ATen/ops/where.h"
+#include "ATen/ops/zeros.h"
+
+namespace sinkwatch::metrics {
+namespace {
+
+constexpr int64_t kMaxSinks = 4;
+constexpr int64_t kMinRowsOfSink = 8;
+constexpr double kMinMassOfSink = 0.2;
+
+at::Tensor NormOfLast(const at::Tensor& x) {
+  return at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, /*keepdim=*/false,
+                                at::kFloat);
+}
+
+// ||R_h x_t|| for every head, where x has a vector per head or per group of
+// heads: x_BNTE, N = H or G -> [B,H,T].
+at::Tensor WriteNorm(const at::Tensor& x_BNTE, const at::Tensor& factor_HRE) {
+  const int64_t B = x_BNTE.size(0), N = x_BNTE.size(1), T = x_BNTE.size(2),
+                E = x_BNTE.size(3), H = factor_HRE.size(0),
+                R = factor_HRE.size(1);
+  at::Tensor x_NSE = x_BNTE.to(at::kFloat).transpose(0, 1).reshape({N, -1, E});
+  at::Tensor factor_NEP = factor_HRE.reshape({N, H / N * R, E}).transpose(1, 2);
+  at::Tensor y_NBTPR = at::bmm(x_NSE, factor_NEP).view({N, B, T, H / N, R});
+  return NormOfLast(y_NBTPR).permute({1, 0, 3, 2}).reshape({B, H, T});
+}
+
+// Rows t >= 1 that see column k, for every k: float32 [T].
+at::Tensor RowsThatSee(int64_t tokens, int64_t window, at::Device device) {
+  const int64_t reach = window > 0 ? window : tokens;
+  at::Tensor rows = at::zeros({tokens}, at::kFloat);
+  float* count = rows.mutable_data_ptr<float>();
+  for (int64_t k = 0; k < tokens; ++k) {
+    const int64_t first = std::max<int64_t>(k, 1);
+    const int64_t end = std::min(tokens, k + reach);
+    count[k] = static_cast<float>(std::max<int64_t>(end - first, 0));
+  }
+  return rows.to(device);
+}
+
+at::Tensor DetectSinks(const at::Tensor& column_mass_BHT, int64_t window) {
+  const int64_t tokens = column_mass_BHT.size(2);
+  at::Tensor rows = RowsThatSee(tokens, window, column_mass_BHT.device());
+  at::Tensor mean_BHT = at::where(rows.ge(kMinRowsOfSink),
+                                  column_mass_BHT.div(rows.clamp_min(1)), 0.0);
+  auto [mass_BHC, column_BHC] =
+      at::topk(mean_BHT, std::min(kMaxSinks, tokens), /*dim=*/-1);
+  return at::where(mass_BHC.gt(kMinMassOfSink), column_BHC, -1);
+}
+
+const at::Tensor& NormOnce(at::Tensor& kept, const at::Tensor& x) {
+  if (!kept.defined()) kept = NormOfLast(x);
+  return kept;
+}
+
+}  // namespace
+
+unsigned Available(const LayerBatch& batch) {
+  unsigned available = 0;
+  if (batch.q_BHTE.defined() && batch.k_BGTE.defined()) {
+    available |= kNeedsQueryKey;
+  }
+  if (batch.k_BGTE.defined()) available |= kNeedsKey;
+  if (batch.v_BGTE.defined()) available |= kNeedsValue;
+  if (batch.z_BHTE.defined()) available |= kNeedsHeadOutput;
+  if (batch.output_projection_DHE.defined()) available |= kNeedsProjection;
+  if (batch.resid_pre_BTD.defined()) available |= kNeedsResidualPre;
+  if (batch.resid_post_BTD.defined()) available |= kNeedsResidualPost;
+  return available;
+}
+
+at::Tensor WriteFactor(const at::Tensor& output_projection_DHE, int64_t heads) {
+  const int64_t D = output_projection_DHE.size(0);
+  at::Tensor slices_HDE = output_projection_DHE.to(at::kFloat)
+                              .reshape({D, heads, -1})
+                              .permute({1, 0, 2});
+  return std::get<1>(at::linalg_qr(slices_HDE, "r"));
+}
+
+int64_t LayerStatistics::tokens() const {
+  if (batch_.resid_post_BTD.defined()) return batch_.resid_post_BTD.size(1);
+  if (batch_.resid_pre_BTD.defined()) return batch_.resid_pre_BTD.size(1);
+  for (const at::Tensor* x :
+       {&batch_.q_BHTE, &batch_.k_BGTE, &batch_.v_BGTE, &batch_.z_BHTE}) {
+    if (x->defined()) return x->size(2);
+  }
+  return 0;
+}
+
+const kernels::AttentionStats& LayerStatistics::attention() {
+  if (!has_attention_) {
+    attention_ = kernels::ComputeAttentionStats(batch_.q_BHTE, batch_.k_BGTE,
+                                                at::Tensor(), batch_.attention);
+    has_attention_ = true;
+  }
+  return attention_;
+}
+
+const at::Tensor& LayerStatistics::sink_columns_BHC() {
+  if (!sink_columns_BHC_.defined()) {
+    sink_columns_BHC_ =
+        DetectSinks(attention().column_mass, batch_.attention.window);
+  }
+  return sink_columns_BHC_;
+}
+
+const at::Tensor& LayerStatistics::key_norm_BGT() {
+  return NormOnce(key_norm_BGT_, batch_.k_BGTE);
+}
+
+const at::Tensor& LayerStatistics::value_norm_BGT() {
+  return NormOnce(value_norm_BGT_, batch_.v_BGTE);
+}
+
+const at::Tensor& LayerStatistics::value_write_norm_BHT() {
+  if (!value_write_norm_BHT_.defined()) {
+    value_write_norm_BHT_ = WriteNorm(batch_.v_BGTE, write_factor_HRE_);
+  }
+  return value_write_norm_BHT_;
+}
+
+const at::Tensor& LayerStatistics::output_norm_BHT() {
+  return NormOnce(output_norm_BHT_, batch_.z_BHTE);
+}
+
+const at::Tensor& LayerStatistics::output_write_norm_BHT() {
+  if (!output_write_norm_BHT_.defined()) {
+    output_write_norm_BHT_ = WriteNorm(batch_.z_BHTE, write_factor_HRE_);
+  }
+  return output_write_norm_BHT_;
+}
+
+const at::Tensor& LayerStatistics::residual_pre_norm_BT() {
+  return NormOnce(residual_pre_norm_BT_, batch_.resid_pre_BTD);
+}
+
+const at::Tensor& LayerStatistics::residual_norm_BT() {
+  return NormOnce(residual_norm_BT_, residual_BTD());
+}
+
+const at::Tensor& LayerStatistics::residual_BTD() {
+  if (!residual_BTD_.defined()) {
+    residual_BTD_ = batch_.resid_post_BTD.to(at::kFloat);
+  }
+  return residual_BTD_;
+}
+
+}  // namespace sinkwatch::metrics

@@ -1,0 +1,80 @@
+#ifndef SINKWATCH_WORKER_METRICS_LAYER_STATISTICS_H_
+#define SINKWATCH_WORKER_METRICS_LAYER_STATISTICS_H_
+
+#include "ATen/core/Tensor.h"
+#include "worker/kernels/attention_stats.h"
+#include "worker/metrics/layer_batch.h"
+
+namespace sinkwatch::metrics {
+
+// Legend: B sequences, T tokens, D width, H heads, G key/value heads, E head
+// width, R rows of a write factor (the smaller of D and E), C columns of a sink
+// set. x_t is the residual stream, W_h the slice of the output projection that
+// head h uses.
+
+// Tensors of a LayerBatch that a metric needs, as bits.
+enum Needs : unsigned {
+  kNeedsQueryKey = 1,
+  kNeedsKey = 2,
+  kNeedsValue = 4,
+  kNeedsHeadOutput = 8,
+  kNeedsProjection = 16,
+  kNeedsResidualPre = 32,
+  kNeedsResidualPost = 64,
+};
+
+// The needs that a batch can meet, or-ed.
+unsigned Available(const LayerBatch& batch);
+
+// R_h with ||R_h y|| = ||W_h y|| for every y: [H,R,E] float32. The triangle of
+// a QR factorisation, so a small norm keeps its digits (the Gram matrix, its
+// square, would lose those below 3e-4 of ||W_h|| ||y||).
+at::Tensor WriteFactor(const at::Tensor& output_projection_DHE, int64_t heads);
+
+// What several metrics need of one layer and batch, each computed at its first
+// use and kept: float32, on the batch's device. The batch must outlive it.
+class LayerStatistics {
+ public:
+  // `write_factor_HRE` may be undefined if the batch has no projection.
+  LayerStatistics(const LayerBatch& batch, const at::Tensor& write_factor_HRE)
+      : batch_(batch), write_factor_HRE_(write_factor_HRE) {}
+  LayerStatistics(const LayerStatistics&) = delete;
+  LayerStatistics& operator=(const LayerStatistics&) = delete;
+
+  const LayerBatch& batch() const { return batch_; }
+  int64_t tokens() const;
+
+  const kernels::AttentionStats& attention();
+  // Sink sets: the at most 4 largest columns with at least 8 rows t >= 1 that
+  // see them and a mean mass over those rows above .2; int64, -1 where a
+  // sequence and head has fewer.
+  const at::Tensor& sink_columns_BHC();
+
+  const at::Tensor& key_norm_BGT();           // ||k_t||
+  const at::Tensor& value_norm_BGT();         // ||v_t||
+  const at::Tensor& value_write_norm_BHT();   // ||W_h v_t||
+  const at::Tensor& output_norm_BHT();        // ||z_t||
+  const at::Tensor& output_write_norm_BHT();  // ||W_h z_t||
+  const at::Tensor& residual_pre_norm_BT();   // ||x_t||, input of the block
+  const at::Tensor& residual_norm_BT();       // ||x_t||, output of the block
+  const at::Tensor& residual_BTD();           // output of the block, float32
+
+ private:
+  const LayerBatch& batch_;
+  at::Tensor write_factor_HRE_;
+  bool has_attention_ = false;
+  kernels::AttentionStats attention_;
+  at::Tensor sink_columns_BHC_;
+  at::Tensor key_norm_BGT_;
+  at::Tensor value_norm_BGT_;
+  at::Tensor value_write_norm_BHT_;
+  at::Tensor output_norm_BHT_;
+  at::Tensor output_write_norm_BHT_;
+  at::Tensor residual_pre_norm_BT_;
+  at::Tensor residual_norm_BT_;
+  at::Tensor residual_BTD_;
+};
+
+}  // namespace sinkwatch::metrics
+
+#endif  // SINKWATCH_WORKER_METRICS_LAYER_STATISTICS_H_

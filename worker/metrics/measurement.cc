@@ -1,0 +1,356 @@
+#include "worker/metrics/measurement.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "ATen/core/grad_mode.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "c10/util/Exception.h"
+#include "worker/metrics/accumulator.h"
+#include "worker/metrics/batch_sums.h"
+#include "worker/metrics/model_scalars.h"
+#include "worker/metrics/registry.h"
+
+namespace sinkwatch::metrics {
+namespace {
+
+constexpr char kIndicatorOfRate[] = "sink_indicator_030";
+
+// The accumulators of one metric in one layer and domain, one per group of
+// rows; empty where nothing was folded.
+using Groups = std::vector<std::optional<Accumulator>>;
+
+struct LayerState {
+  std::vector<std::vector<Groups>> domains;  // [domain][metric of the registry]
+  // Factor of the projection seen last: the same for all batches of a layer.
+  at::Tensor projection_DHE;
+  at::Tensor write_factor_HRE;
+};
+
+// A metric with its terms' places in the list that a batch is asked for.
+struct Asked {
+  size_t metric = 0;
+  size_t value = 0;
+  size_t reference = 0;
+};
+
+size_t PlaceOf(const Term& term, std::vector<Term>& terms) {
+  const auto found = std::find(terms.begin(), terms.end(), term);
+  if (found != terms.end()) return found - terms.begin();
+  terms.push_back(term);
+  return terms.size() - 1;
+}
+
+bool Applies(const Metric& metric, const LayerBatch& batch,
+             unsigned available) {
+  return (metric.needs & ~available) == 0 &&
+         (metric.applies == nullptr || metric.applies(batch));
+}
+
+void FoldGroup(const BatchSums& sums, const Asked& asked, Reduction reduction,
+               int64_t group, std::optional<Accumulator>& accumulator) {
+  const int64_t values = sums.values(asked.value);
+  if (!accumulator) accumulator.emplace(reduction, values);
+  TORCH_CHECK(accumulator->values() == values,
+              "batches of a layer differ in their number of heads");
+  for (int64_t b = 0; b < sums.sequences(); ++b) {
+    for (int64_t i = 0; i < values; ++i) {
+      const BatchSums::Sum value = sums.At(asked.value, b, i, group);
+      SequenceSums sequence{value.sum, value.rows};
+      if (reduction == Reduction::kRatio) {
+        const BatchSums::Sum reference = sums.At(asked.reference, b, i, group);
+        sequence.reference_sum = reference.sum;
+        sequence.reference_rows = reference.rows;
+      }
+      accumulator->Add(i, sequence);
+    }
+  }
+}
+
+void FoldIndicators(const BatchSums& sums, size_t term, int layer,
+                    ModelScalars& scalars) {
+  for (int64_t b = 0; b < sums.sequences(); ++b) {
+    double sinks = 0;
+    for (int64_t h = 0; h < sums.values(term); ++h) {
+      sinks += sums.At(term, b, h, 0).sum;
+    }
+    scalars.AddIndicators(layer, sinks, sums.values(term));
+  }
+}
+
+// The values of one accumulator; none where one of them is not defined.
+std::optional<MetricVector> VectorOf(const Accumulator& accumulator) {
+  MetricVector vector;
+  vector.count = accumulator.count();
+  for (int64_t i = 0; i < accumulator.values(); ++i) {
+    const std::optional<Estimate> estimate = accumulator.Finish(i);
+    if (!estimate) return std::nullopt;
+    vector.values.push_back(static_cast<float>(estimate->value));
+    vector.standard_error.push_back(
+        static_cast<float>(estimate->standard_error));
+  }
+  return vector;
+}
+
+absl::Status CheckFinite(const MetricVector& vector) {
+  for (size_t i = 0; i < vector.values.size(); ++i) {
+    if (std::isfinite(vector.values[i]) &&
+        std::isfinite(vector.standard_error[i])) {
+      continue;
+    }
+    return absl::DataLossError(absl::StrCat(
+        "layer ", vector.layer.value_or(0), ": metric ", vector.metric,
+        " of domain ", vector.domain, " is not finite at index ", i));
+  }
+  return absl::OkStatus();
+}
+
+const MetricVector* Find(const std::vector<MetricVector>& vectors,
+                         const std::string& domain, const char* metric) {
+  for (const MetricVector& vector : vectors) {
+    if (vector.domain == domain && vector.metric == metric) return &vector;
+  }
+  return nullptr;
+}
+
+absl::Status UnknownMetric(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Descriptor& d : AllDescriptors()) known.push_back(d.name);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "unknown metric '", name, "'; known are: ", absl::StrJoin(known, ", ")));
+}
+
+}  // namespace
+
+struct Measurement::State {
+  MeasurementOptions options;
+  std::vector<std::string> emitted;  // names, sorted
+  std::vector<bool> computed;        // per metric of the registry
+  std::map<int, LayerState> layers;
+  std::vector<ModelScalars> scalars;  // per domain
+
+  bool Emits(const std::string& name) const {
+    return std::binary_search(emitted.begin(), emitted.end(), name);
+  }
+  std::string Label(size_t domain, int64_t group) const;
+  LayerState& LayerOf(const LayerBatch& batch);
+  const at::Tensor& FactorOf(const LayerBatch& batch, LayerState& layer) const;
+  std::vector<Asked> Ask(const LayerBatch& batch,
+                         std::vector<Term>& terms) const;
+  void Fold(const BatchSums& sums, const Asked& asked, const LayerBatch& batch,
+            Groups& groups);
+  std::vector<MetricVector> Collect(int layer, const LayerState& state) const;
+  void NoteHeads(const std::vector<MetricVector>& vectors);
+};
+
+std::string Measurement::State::Label(size_t domain, int64_t group) const {
+  const Domain& d = options.domains[domain];
+  return group == 0 ? d.label
+                    : absl::StrCat(d.label, "/", d.classes[group - 1]);
+}
+
+LayerState& Measurement::State::LayerOf(const LayerBatch& batch) {
+  TORCH_CHECK(batch.domain >= 0 &&
+                  batch.domain < static_cast<int>(options.domains.size()),
+              "no domain ", batch.domain);
+  LayerState& layer = layers[batch.layer];
+  if (layer.domains.empty()) {
+    layer.domains.resize(options.domains.size(),
+                         std::vector<Groups>(computed.size()));
+  }
+  return layer;
+}
+
+const at::Tensor& Measurement::State::FactorOf(const LayerBatch& batch,
+                                               LayerState& layer) const {
+  const at::Tensor& projection_DHE = batch.output_projection_DHE;
+  if (projection_DHE.defined() && batch.z_BHTE.defined() &&
+      !projection_DHE.is_same(layer.projection_DHE)) {
+    layer.projection_DHE = projection_DHE;
+    layer.write_factor_HRE = WriteFactor(projection_DHE, batch.z_BHTE.size(1));
+  }
+  return layer.write_factor_HRE;
+}
+
+std::vector<Asked> Measurement::State::Ask(const LayerBatch& batch,
+                                           std::vector<Term>& terms) const {
+  const unsigned available = Available(batch);
+  const std::vector<Metric>& metrics = LayerMetrics();
+  std::vector<Asked> asked;
+  for (size_t m = 0; m < metrics.size(); ++m) {
+    if (!computed[m] || !Applies(metrics[m], batch, available)) continue;
+    Asked a{m, PlaceOf(metrics[m].value, terms), 0};
+    if (metrics[m].reduction == Reduction::kRatio) {
+      a.reference = PlaceOf(metrics[m].reference, terms);
+    }
+    asked.push_back(a);
+  }
+  return asked;
+}
+
+void Measurement::State::Fold(const BatchSums& sums, const Asked& asked,
+                              const LayerBatch& batch, Groups& groups) {
+  const Metric& metric = LayerMetrics()[asked.metric];
+  const bool ratio = metric.reduction == Reduction::kRatio;
+  if (!sums.Has(asked.value) || (ratio && !sums.Has(asked.reference))) return;
+  const bool classes = metric.by_class && batch.row_classes_BT.defined();
+  const size_t count =
+      classes ? 1 + options.domains[batch.domain].classes.size() : 1;
+  if (groups.size() < count) groups.resize(count);
+  for (size_t group = 0; group < count; ++group) {
+    FoldGroup(sums, asked, metric.reduction, group, groups[group]);
+  }
+  if (metric.descriptor.name == kIndicatorOfRate) {
+    FoldIndicators(sums, asked.value, batch.layer, scalars[batch.domain]);
+  }
+}
+
+std::vector<MetricVector> Measurement::State::Collect(
+    int layer, const LayerState& state) const {
+  std::vector<MetricVector> vectors;
+  for (size_t domain = 0; domain < state.domains.size(); ++domain) {
+    for (size_t m = 0; m < state.domains[domain].size(); ++m) {
+      const Groups& groups = state.domains[domain][m];
+      for (size_t group = 0; group < groups.size(); ++group) {
+        std::optional<MetricVector> vector;
+        if (groups[group]) vector = VectorOf(*groups[group]);
+        if (!vector) continue;
+        vector->domain = Label(domain, group);
+        vector->metric = LayerMetrics()[m].descriptor.name;
+        vector->layer = layer;
+        vectors.push_back(*std::move(vector));
+      }
+    }
+  }
+  return vectors;
+}
+
+void Measurement::State::NoteHeads(const std::vector<MetricVector>& vectors) {
+  for (size_t domain = 0; domain < scalars.size(); ++domain) {
+    const std::string label = Label(domain, 0);
+    const MetricVector* dormant = Find(vectors, label, "dormant_query_frac");
+    const MetricVector* ratio = Find(vectors, label, "value_norm_ratio");
+    if (dormant == nullptr || ratio == nullptr) continue;
+    scalars[domain].AddHeads(dormant->values, ratio->values);
+  }
+}
+
+Measurement::Measurement(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+Measurement::~Measurement() = default;
+
+absl::StatusOr<std::unique_ptr<Measurement>> Measurement::Create(
+    const MeasurementOptions& options) {
+  auto state = std::make_unique<State>();
+  state->options = options;
+  for (const Descriptor& d : AllDescriptors()) {
+    if (options.metrics.empty()) state->emitted.push_back(d.name);
+  }
+  for (const std::string& name : options.metrics) {
+    const auto& all = AllDescriptors();
+    if (std::none_of(all.begin(), all.end(),
+                     [&](const Descriptor& d) { return d.name == name; })) {
+      return UnknownMetric(name);
+    }
+    state->emitted.push_back(name);
+  }
+  state->emitted.push_back("probe_loss");
+  std::sort(state->emitted.begin(), state->emitted.end());
+
+  std::vector<std::string> wanted = state->emitted;
+  for (const std::string& name : state->emitted) {
+    for (std::string& behind : LayerMetricsBehind(name)) {
+      wanted.push_back(std::move(behind));
+    }
+  }
+  for (const Metric& metric : LayerMetrics()) {
+    state->computed.push_back(
+        std::count(wanted.begin(), wanted.end(), metric.descriptor.name) > 0);
+  }
+  for (const Domain& domain : options.domains) {
+    state->scalars.emplace_back(1 + domain.classes.size());
+  }
+  return std::unique_ptr<Measurement>(new Measurement(std::move(state)));
+}
+
+void Measurement::FoldLayer(const LayerBatch& batch) {
+  at::NoGradGuard no_grad;
+  LayerState& layer = state_->LayerOf(batch);
+  std::vector<Term> terms;
+  const std::vector<Asked> asked = state_->Ask(batch, terms);
+  if (asked.empty()) return;
+  LayerStatistics statistics(batch, state_->FactorOf(batch, layer));
+  const BatchSums sums(statistics, terms,
+                       state_->options.domains[batch.domain].classes.size());
+  std::vector<Groups>& metrics = layer.domains[batch.domain];
+  for (const Asked& a : asked) state_->Fold(sums, a, batch, metrics[a.metric]);
+}
+
+void Measurement::FoldLoss(int domain, const at::Tensor& loss_BT,
+                           const at::Tensor& row_classes_BT) {
+  at::NoGradGuard no_grad;
+  const auto& domains = state_->options.domains;
+  TORCH_CHECK(domain >= 0 && domain < static_cast<int>(domains.size()),
+              "no domain ", domain);
+  const int64_t rows = loss_BT.size(1);
+  at::Tensor classes_BT = row_classes_BT;
+  // The last row of a sequence has a class but no next token.
+  if (classes_BT.defined()) classes_BT = classes_BT.narrow(1, 0, rows);
+  state_->scalars[domain].FoldLoss(
+      loss_BT, RowGroups(classes_BT, domains[domain].classes.size(),
+                         loss_BT.size(0), rows, loss_BT.device()));
+}
+
+absl::StatusOr<std::vector<MetricVector>> Measurement::FinishLayer(int layer) {
+  const auto found = state_->layers.find(layer);
+  if (found == state_->layers.end()) return std::vector<MetricVector>();
+  std::vector<MetricVector> vectors = state_->Collect(layer, found->second);
+  state_->layers.erase(found);
+  for (const MetricVector& vector : vectors) {
+    if (absl::Status s = CheckFinite(vector); !s.ok()) return s;
+  }
+  state_->NoteHeads(vectors);
+  vectors.erase(std::remove_if(vectors.begin(), vectors.end(),
+                               [&](const MetricVector& vector) {
+                                 return !state_->Emits(vector.metric);
+                               }),
+                vectors.end());
+  return vectors;
+}
+
+absl::StatusOr<std::vector<MetricVector>> Measurement::FinishModel() {
+  std::vector<MetricVector> vectors;
+  for (size_t domain = 0; domain < state_->scalars.size(); ++domain) {
+    for (const ModelScalars::Value& v : state_->scalars[domain].Finish()) {
+      if (!state_->Emits(v.metric)) continue;
+      MetricVector vector;
+      vector.domain = state_->Label(domain, v.group);
+      vector.metric = v.metric;
+      vector.values = {static_cast<float>(v.estimate.value)};
+      vector.standard_error = {static_cast<float>(v.estimate.standard_error)};
+      vector.count = v.count;
+      vectors.push_back(std::move(vector));
+    }
+  }
+  return vectors;
+}
+
+const std::vector<Descriptor>& AllDescriptors() {
+  static const auto& descriptors = *[] {
+    auto* all = new std::vector<Descriptor>;
+    for (const Metric& metric : LayerMetrics()) {
+      all->push_back(metric.descriptor);
+    }
+    for (Descriptor& d : ModelDescriptors()) all->push_back(std::move(d));
+    return all;
+  }();
+  return descriptors;
+}
+
+}  // namespace sinkwatch::metrics

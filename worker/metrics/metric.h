@@ -1,0 +1,71 @@
+#ifndef SINKWATCH_WORKER_METRICS_METRIC_H_
+#define SINKWATCH_WORKER_METRICS_METRIC_H_
+
+#include <cstdint>
+
+#include "ATen/core/Tensor.h"
+#include "worker/metrics/accumulator.h"
+#include "worker/metrics/layer_statistics.h"
+#include "worker/metrics/metric_vector.h"
+
+namespace sinkwatch::metrics {
+
+// What a mean runs over. All but the last are ranges of rows of a sequence.
+enum class Rows {
+  kFirst,          // t = 0
+  kAll,            // t >= 0
+  kRest,           // t >= 1
+  kSeesSink,       // t >= 1 whose window contains key 0
+  kPastSeesSink,   // t >= 2 whose window contains key 0
+  kWholeSequence,  // one number per sequence
+};
+
+// Half-open range of rows. Empty where no row qualifies.
+struct RowRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t size() const { return end > begin ? end - begin : 0; }
+};
+RowRange RangeOf(Rows rows, int64_t tokens, int64_t window);
+
+// A number per row, [B,N,T], or per sequence, [B,N], on the batch's device: N
+// is H, G or 1 by the metric's scope. Rows outside the range may hold anything.
+using Plane = at::Tensor (*)(LayerStatistics&);
+
+struct Term {
+  Rows rows = Rows::kRest;
+  Plane plane = nullptr;
+  bool operator==(const Term& other) const {
+    return rows == other.rows && plane == other.plane;
+  }
+};
+
+// A metric of head, key/value head or layer scope, as data: what it means, what
+// it needs, and how a batch becomes sums. A family's file holds a table of
+// these (README.md: how to add a metric).
+struct Metric {
+  Descriptor descriptor;
+  unsigned needs = 0;  // Needs, or-ed
+  Reduction reduction = Reduction::kMean;
+  Term value;      // kMax: one number per sequence
+  Term reference;  // kRatio only: the denominator
+  // Also given for classes of rows: true for what averages over query rows.
+  bool by_class = false;
+  // Whether the definition has a meaning for this batch; null: always.
+  bool (*applies)(const LayerBatch&) = nullptr;
+};
+
+// Conditions that several families share, for Metric::applies.
+bool IsSoftmax(const LayerBatch& batch);
+bool IsUnnormalised(const LayerBatch& batch);
+bool EveryRowSeesSink(const LayerBatch& batch);
+// Whether a row t >= 1 sees a column beside its own.
+bool SeesPrevious(const LayerBatch& batch);
+
+// 1 where x > threshold, else 0; what is not a number stays so, because a
+// comparison would hide it.
+at::Tensor Above(const at::Tensor& x, double threshold);
+
+}  // namespace sinkwatch::metrics
+
+#endif  // SINKWATCH_WORKER_METRICS_METRIC_H_

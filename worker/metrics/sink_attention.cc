@@ -1,0 +1,101 @@
+// How much attention goes to position 0. Shapes: layer_statistics.h.
+#include "ATen/ops/where.h"
+#include "worker/metrics/families.h"
+
+namespace sinkwatch::metrics {
+namespace {
+
+// A row of unnormalised weights that are all 0 puts nothing on key 0.
+at::Tensor Share(LayerStatistics& s) {
+  const at::Tensor& mass_BHT = s.attention().sink_attention;
+  if (IsSoftmax(s.batch())) return mass_BHT;
+  const at::Tensor& sum_BHT = s.attention().row_sum;
+  return at::where(sum_BHT.eq(0), mass_BHT, mass_BHT.div(sum_BHT));
+}
+
+at::Tensor Mass(LayerStatistics& s) { return s.attention().sink_attention; }
+
+// 1 for a sequence whose mean mass over all rows is above the threshold.
+template <int kPercent>
+at::Tensor Indicator(LayerStatistics& s) {
+  at::Tensor mean_BH =
+      s.attention().sink_attention.mean(-1, false, at::kDouble);
+  return Above(mean_BH, kPercent / 100.0);
+}
+
+at::Tensor MostlySink(LayerStatistics& s) {
+  return Above(s.attention().sink_attention, 0.5);
+}
+
+Metric IndicatorMetric(const std::string& suffix, const std::string& threshold,
+                       Plane plane, const std::string& source) {
+  Metric metric;
+  metric.descriptor = {
+      "sink_indicator_" + suffix,
+      "ratio",
+      Scope::kHead,
+      "Share of sequences in which the head counts as a sink head at the "
+      "threshold " +
+          threshold + ".",
+      "mean over sequences of [mean over t >= 0 of A[t,0] > " + threshold + "]",
+      source};
+  metric.needs = kNeedsQueryKey;
+  metric.value = {Rows::kWholeSequence, plane};
+  metric.applies = EveryRowSeesSink;
+  return metric;
+}
+
+}  // namespace
+
+std::vector<Metric> SinkAttentionMetrics() {
+  const std::string gu = "Gu et al., arXiv 2410.10781";
+  Metric mass;
+  mass.descriptor = {
+      "sink_attention",
+      "ratio",
+      Scope::kHead,
+      "Mean share of a query's attention that goes to position 0.",
+      "mean over rows t >= 1 that see key 0 of A[t,0]; unnormalised attention: "
+      "of A[t,0] / sum_k A[t,k], 0 where the sum is 0",
+      "Guo et al., arXiv 2410.13835"};
+  mass.needs = kNeedsQueryKey;
+  mass.value = {Rows::kSeesSink, Share};
+  mass.by_class = true;
+
+  Metric all_rows;
+  all_rows.descriptor = {
+      "sink_attention_gu",
+      "ratio",
+      Scope::kHead,
+      "Mean attention to position 0 with row 0 included, comparable with "
+      "Sink^eps at the same length; absent where a window hides key 0.",
+      "mean over rows t >= 0 of A[t,0]",
+      gu};
+  all_rows.needs = kNeedsQueryKey;
+  all_rows.value = {Rows::kAll, Mass};
+  all_rows.by_class = true;
+  all_rows.applies = EveryRowSeesSink;
+
+  Metric dormant;
+  dormant.descriptor = {
+      "dormant_query_frac",
+      "ratio",
+      Scope::kHead,
+      "Share of queries for which the head is dormant: more than half of its "
+      "attention goes to position 0.",
+      "mean over rows t >= 1 that see key 0 of [A[t,0] > 0.5]",
+      "Guo et al., arXiv 2410.13835, claim 1, as a statistic of queries"};
+  dormant.needs = kNeedsQueryKey;
+  dormant.value = {Rows::kSeesSink, MostlySink};
+  dormant.by_class = true;
+
+  return {mass,
+          all_rows,
+          IndicatorMetric("020", "0.2", Indicator<20>, gu),
+          IndicatorMetric("030", "0.3", Indicator<30>, gu),
+          IndicatorMetric("080", "0.8", Indicator<80>,
+                          "Barbero et al., arXiv 2504.02732"),
+          dormant};
+}
+
+}  // namespace sinkwatch::metrics

@@ -1,0 +1,82 @@
+// What makes the attention to position 0, before the softmax saturates.
+// Shapes: layer_statistics.h.
+#include "ATen/ops/bmm.h"
+#include "ATen/ops/linalg_vector_norm.h"
+#include "ATen/ops/where.h"
+#include "worker/metrics/families.h"
+
+namespace sinkwatch::metrics {
+namespace {
+
+at::Tensor Margin(LayerStatistics& s) {
+  return s.attention().sink_logit.sub(s.attention().rest_log_sum_exp);
+}
+
+at::Tensor DeltaLogit(LayerStatistics& s) {
+  return s.attention().sink_logit.sub(s.attention().rest_mean_logit);
+}
+
+// 0 where one of the vectors is 0.
+at::Tensor Cosine(LayerStatistics& s) {
+  at::Tensor q_BHTE = s.batch().q_BHTE.to(at::kFloat);
+  at::Tensor k0_BGE1 =
+      s.batch().k_BGTE.select(2, 0).to(at::kFloat).unsqueeze(-1);
+  const int64_t B = q_BHTE.size(0), H = q_BHTE.size(1), T = q_BHTE.size(2),
+                E = q_BHTE.size(3), G = k0_BGE1.size(1);
+  at::Tensor dot_BHT = at::bmm(q_BHTE.reshape({B * G, H / G * T, E}),
+                               k0_BGE1.reshape({B * G, E, 1}))
+                           .view({B, H, T});
+  at::Tensor k0_norm_BH1 =
+      s.key_norm_BGT().narrow(-1, 0, 1).repeat_interleave(H / G, /*dim=*/1);
+  at::Tensor norms_BHT =
+      at::linalg_vector_norm(q_BHTE, 2, at::IntArrayRef{-1}).mul(k0_norm_BH1);
+  return at::where(norms_BHT.eq(0), 0.0, dot_BHT.div(norms_BHT));
+}
+
+}  // namespace
+
+std::vector<Metric> SinkLogitMetrics() {
+  Metric margin;
+  margin.descriptor = {
+      "sink_logit_margin",
+      "nats",
+      Scope::kHead,
+      "By how much the logit of position 0 beats all other keys together; 0 is "
+      "half of the attention, and it does not saturate as the share does.",
+      "mean over rows t >= 1 that see key 0 of s[t,0] - logsumexp over visible "
+      "k >= 1 of s[t,k] (= logit(A[t,0]))",
+      "identity of softmax; sink logits after Guo et al., arXiv 2410.13835"};
+  margin.needs = kNeedsQueryKey;
+  margin.value = {Rows::kSeesSink, Margin};
+  margin.by_class = true;
+  margin.applies = IsSoftmax;
+
+  Metric delta;
+  delta.descriptor = {
+      "sink_delta_logit",
+      "nats",
+      Scope::kHead,
+      "By how much the logit of position 0 exceeds the mean logit of the keys "
+      "between it and the query (the paper's delta logit, causal).",
+      "mean over rows t >= 2 that see key 0 of s[t,0] - mean over visible "
+      "1 <= k < t of s[t,k]",
+      "Guo et al., arXiv 2410.13835"};
+  delta.needs = kNeedsQueryKey;
+  delta.value = {Rows::kPastSeesSink, DeltaLogit};
+  delta.by_class = true;
+
+  Metric cosine;
+  cosine.descriptor = {
+      "sink_qk_cosine",
+      "ratio",
+      Scope::kHead,
+      "Mean cosine of the angle between a query and the key of position 0.",
+      "mean over rows t >= 1 that see key 0 of q_t . k_0 / (|q_t| |k_0|)",
+      "Gu et al., arXiv 2410.10781"};
+  cosine.needs = kNeedsQueryKey | kNeedsKey;
+  cosine.value = {Rows::kSeesSink, Cosine};
+  cosine.by_class = true;
+  return {margin, delta, cosine};
+}
+
+}  // namespace sinkwatch::metrics

@@ -1,0 +1,53 @@
+// Sinks wherever they are: the columns that take most of a head's attention.
+// Shapes: layer_statistics.h.
+#include "worker/metrics/families.h"
+
+namespace sinkwatch::metrics {
+namespace {
+
+at::Tensor MassOnSet(LayerStatistics& s) {
+  return kernels::AttentionAtColumns(s.batch().q_BHTE, s.batch().k_BGTE,
+                                     s.attention(), s.sink_columns_BHC(),
+                                     s.batch().attention)
+      .sum(-1);
+}
+
+at::Tensor SizeOfSet(LayerStatistics& s) {
+  return s.sink_columns_BHC().ge(0).sum(-1);
+}
+
+}  // namespace
+
+std::vector<Metric> SinkSetMetrics() {
+  const std::string set =
+      "K = the at most 4 largest columns k by mean over rows t >= 1 that see k "
+      "of A[t,k], with at least 8 such rows and a mean above 0.2";
+  const std::string source =
+      "Gu et al., arXiv 2410.10781 and Guo et al., arXiv 2410.13835 (their "
+      "several sinks), detected per sequence and head";
+  Metric mass;
+  mass.descriptor = {
+      "sink_attention_set",
+      "ratio",
+      Scope::kHead,
+      "Mean share of a query's attention that goes to the sinks detected in "
+      "its sequence, at whatever positions they are.",
+      "mean over rows t >= 1 of sum over k in K of A[t,k]; " + set,
+      source};
+  mass.needs = kNeedsQueryKey;
+  mass.value = {Rows::kRest, MassOnSet};
+  mass.by_class = true;
+
+  Metric size;
+  size.descriptor = {"sink_count",
+                     "count",
+                     Scope::kHead,
+                     "Mean number of sinks that the head has in a sequence.",
+                     "mean over sequences of |K|; " + set,
+                     source};
+  size.needs = kNeedsQueryKey;
+  size.value = {Rows::kWholeSequence, SizeOfSet};
+  return {mass, size};
+}
+
+}  // namespace sinkwatch::metrics
