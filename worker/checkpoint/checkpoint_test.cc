@@ -1,11 +1,10 @@
 #include "worker/checkpoint/checkpoint.h"
 
-#include <unistd.h>
-
-#include <cmath>
+#include <chrono>
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,6 +21,12 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
+namespace fs = std::filesystem;
+
+constexpr auto kIncomplete = absl::StatusCode::kFailedPrecondition;
+constexpr auto kCorrupt = absl::StatusCode::kDataLoss;
+constexpr auto kUnsupported = absl::StatusCode::kUnimplemented;
+constexpr auto kVanished = absl::StatusCode::kNotFound;
 constexpr char kStories[] = "tests/data/stories260K";
 
 const nlohmann::json& ToyConfig() {
@@ -63,6 +68,349 @@ TEST(CheckpointTest, ARealCheckpointIsListedAndRead) {
     EXPECT_EQ(read->sizes(), at::IntArrayRef(tensor.shape));
   }
   EXPECT_TRUE((*checkpoint)->CheckUnchanged().ok());
+}
+
+TEST(CheckpointTest, TensorsComeAsTheyWereWritten) {
+  TempFolder temp;
+  auto checkpoint = Checkpoint::Open(WriteToy(temp));
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  auto a = (*checkpoint)->ReadTensor("a", {2, 3});
+  ASSERT_TRUE(a.ok()) << a.status();
+  EXPECT_TRUE(at::equal(*a, at::arange(6, at::kFloat).reshape({2, 3})));
+  EXPECT_TRUE(a->is_contiguous());
+}
+
+TEST(CheckpointTest, EachReadableDtypeIsExact) {
+  TempFolder temp;
+  // 1/3 rounds differently in each; the bits must be those of the file.
+  const std::string folder = WriteToy(temp);
+  const std::string f64("\x55\x55\x55\x55\x55\x55\xd5\x3f", 8);
+  const std::string f32("\xab\xaa\xaa\x3e", 4);
+  const std::string bf16("\xab\x3e", 2);
+  const std::string f16("\x55\x35", 2);
+  const std::string header =
+      R"({"f64":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},)"
+      R"("f32":{"dtype":"F32","shape":[],"data_offsets":[8,12]},)"
+      R"("bf16":{"dtype":"BF16","shape":[1,1],"data_offsets":[12,14]},)"
+      R"("f16":{"dtype":"F16","shape":[1],"data_offsets":[14,16]},)"
+      R"("none":{"dtype":"F32","shape":[0,7],"data_offsets":[16,16]}})";
+  WriteFile(folder + "/model.safetensors",
+            SafetensorsBytes(header, f64 + f32 + bf16 + f16));
+  auto opened = Checkpoint::Open(folder);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  Checkpoint& checkpoint = **opened;
+  EXPECT_EQ(checkpoint.ReadTensor("f64", {1})->item<double>(), 1.0 / 3);
+  EXPECT_EQ(checkpoint.ReadTensor("f32", {})->item<float>(), 1.0f / 3);
+  auto bf16_tensor = checkpoint.ReadTensor("bf16", {1, 1});
+  EXPECT_EQ(bf16_tensor->scalar_type(), at::kBFloat16);
+  EXPECT_EQ(bf16_tensor->item<double>(), 0x1.56p-2);
+  EXPECT_EQ(checkpoint.ReadTensor("f16", {1})->item<double>(), 0x1.554p-2);
+  EXPECT_EQ(checkpoint.ReadTensor("none", {0, 7})->numel(), 0);
+}
+
+TEST(CheckpointTest, DataNeedNotBeAligned) {
+  TempFolder temp;
+  const std::string folder = WriteToy(temp);
+  // The header has an odd number of bytes, and so has what precedes `x`.
+  std::string header =
+      R"({"b":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},)"
+      R"("x":{"dtype":"F32","shape":[2],"data_offsets":[3,11]}})";
+  if (header.size() % 2 == 0) header += " ";
+  const float values[] = {1.5f, -2.25f};
+  WriteFile(
+      folder + "/model.safetensors",
+      SafetensorsBytes(
+          header, "abc" + std::string(reinterpret_cast<const char*>(values),
+                                      sizeof(values))));
+  auto checkpoint = Checkpoint::Open(folder);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  auto x = (*checkpoint)->ReadTensor("x", {2});
+  ASSERT_TRUE(x.ok()) << x.status();
+  EXPECT_EQ((*x)[0].item<float>(), 1.5f);
+  EXPECT_EQ((*x)[1].item<float>(), -2.25f);
+}
+
+TEST(CheckpointTest, ATensorOfAnotherDtypeIsListedAndNotRead) {
+  TempFolder temp;
+  const std::string folder = WriteToy(temp);
+  const std::string header =
+      R"({"i":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},)"
+      R"("s":{"dtype":"F8_E8M0","shape":[8],"data_offsets":[8,16]}})";
+  WriteFile(folder + "/model.safetensors",
+            SafetensorsBytes(header, std::string(16, '\0')));
+  auto checkpoint = Checkpoint::Open(folder);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ((*checkpoint)->Find("i")->dtype, at::kLong);
+  EXPECT_EQ((*checkpoint)->Find("s")->dtype, at::ScalarType::Undefined);
+  ExpectError((*checkpoint)->ReadTensor("i", {1}).status(), kUnsupported,
+              {"model.safetensors", "'i'", "dtype I64"});
+  ExpectError((*checkpoint)->ReadTensor("s", {8}).status(), kUnsupported,
+              {"model.safetensors", "'s'", "dtype F8_E8M0"});
+}
+
+TEST(CheckpointTest, AWrongNameOrShapeIsCorrupt) {
+  TempFolder temp;
+  auto checkpoint = Checkpoint::Open(WriteToy(temp));
+  ASSERT_TRUE(checkpoint.ok());
+  ExpectError((*checkpoint)->ReadTensor("c", {1}).status(), kCorrupt,
+              {"step1", "'c'", "not there"});
+  ExpectError((*checkpoint)->ReadTensor("a", {3, 2}).status(), kCorrupt,
+              {"model.safetensors", "'a'", "[2,3]", "[3,2]"});
+}
+
+TEST(CheckpointTest, AValueThatIsNotFiniteIsNamedByItsPlace) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (double value : {nan, infinity, -infinity}) {
+      TempFolder temp;
+      // Long enough for several blocks of the search, the last one short.
+      at::Tensor x = at::ones({3, 3333}, type);
+      x[2][3000] = value;
+      auto checkpoint = Checkpoint::Open(WriteToy(temp, {{"x", x}}));
+      ASSERT_TRUE(checkpoint.ok());
+      ExpectError((*checkpoint)->ReadTensor("x", {3, 3333}).status(), kCorrupt,
+                  {"model.safetensors", "'x'", "element 9666 ", "not finite"});
+    }
+  }
+}
+
+TEST(CheckpointTest, TheLargestFiniteValuesAreFinite) {
+  TempFolder temp;
+  const std::map<std::string, at::Tensor> tensors = {
+      {"f32", at::full({5}, std::numeric_limits<float>::max(), at::kFloat)},
+      {"bf16", at::full({5}, 0x1.fep127, at::kBFloat16)},
+      {"f16", at::full({5}, -65504.0, at::kHalf)}};
+  auto checkpoint = Checkpoint::Open(WriteToy(temp, tensors));
+  ASSERT_TRUE(checkpoint.ok());
+  for (const auto& [name, tensor] : tensors) {
+    auto read = (*checkpoint)->ReadTensor(name, {5});
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_TRUE(at::equal(*read, tensor));
+  }
+}
+
+TEST(CheckpointTest, AFolderThatIsNotWholeIsIncomplete) {
+  TempFolder temp;
+  ExpectError(OpenStatus(temp.path()), kIncomplete,
+              {temp.path(), "neither model.safetensors"});
+  const std::string folder = WriteToy(temp);
+  fs::rename(folder + "/config.json", temp / "config.json");
+  ExpectError(OpenStatus(folder), kIncomplete, {"config.json", "not there"});
+  fs::rename(temp / "config.json", folder + "/config.json");
+  EXPECT_TRUE(OpenStatus(folder).ok());
+  const std::string weights = ReadFile(folder + "/model.safetensors");
+  for (size_t size : {size_t{0}, size_t{7}, size_t{50}, weights.size() - 1}) {
+    fs::resize_file(folder + "/model.safetensors", size);
+    ExpectError(OpenStatus(folder), kIncomplete, {"model.safetensors"});
+  }
+}
+
+TEST(CheckpointTest, AMissingFolderHasVanished) {
+  TempFolder temp;
+  ExpectError(OpenStatus(temp / "step1"), kVanished, {temp / "step1", "gone"});
+}
+
+TEST(CheckpointTest, AnotherContainerIsNamed) {
+  for (const char* other : {"pytorch_model.bin", "model.pt", ".metadata",
+                            "model_and_optim/.metadata"}) {
+    TempFolder temp;
+    fs::create_directory(temp / "model_and_optim");
+    WriteFile(temp / other, "x");
+    ExpectError(OpenStatus(temp.path()), kUnsupported, {temp / other});
+  }
+  TempFolder temp;
+  WriteFile(temp / "stories.bin", "x");
+  ExpectError(OpenStatus(temp / "stories.bin"), kUnsupported,
+              {temp / "stories.bin", "a file"});
+}
+
+TEST(CheckpointTest, WeightsThatLinkOutOfTheFolderAreNotRead) {
+  TempFolder temp;
+  const std::string folder = WriteToy(temp);
+  fs::rename(folder + "/model.safetensors", temp / "model.safetensors");
+  fs::create_symlink("../model.safetensors", folder + "/model.safetensors");
+  ExpectError(OpenStatus(folder), kUnsupported,
+              {"step1/model.safetensors", "link out of its folder"});
+}
+
+TEST(CheckpointTest, TheDigestDependsOnContentAndNotOnOrder) {
+  TempFolder temp;
+  const std::string folder = WriteToy(temp);
+  auto forward = *Checkpoint::Open(folder);
+  const std::string of_nothing = forward->ContentDigest();
+  EXPECT_EQ(of_nothing.size(), 32u);
+  ASSERT_TRUE(forward->ReadTensor("a", {2, 3}).ok());
+  const std::string of_a = forward->ContentDigest();
+  ASSERT_TRUE(forward->ReadTensor("b", {4}).ok());
+  const std::string of_both = forward->ContentDigest();
+  EXPECT_NE(of_a, of_nothing);
+  EXPECT_NE(of_a, of_both);
+  auto backward = *Checkpoint::Open(folder);
+  ASSERT_TRUE(backward->ReadTensor("b", {4}).ok());
+  ASSERT_TRUE(backward->ReadTensor("a", {2, 3}).ok());
+  ASSERT_TRUE(backward->ReadTensor("a", {2, 3}).ok());
+  EXPECT_EQ(backward->ContentDigest(), of_both);
+}
+
+TEST(CheckpointTest, TheDigestTellsNamesAndSingleBitsApart) {
+  TempFolder temp;
+  const at::Tensor x = at::zeros({2}, at::kFloat);
+  at::Tensor y = x.clone();
+  y[1] = std::numeric_limits<float>::denorm_min();
+  int step = 0;
+  auto digest = [&](const std::string& name, const at::Tensor& tensor) {
+    const std::string folder = temp / absl::StrCat("step", ++step);
+    EXPECT_TRUE(WriteCheckpoint(folder, ToyConfig(), {{name, tensor}}).ok());
+    auto checkpoint = *Checkpoint::Open(folder);
+    EXPECT_TRUE(checkpoint->ReadTensor(name, {2}).ok());
+    return checkpoint->ContentDigest();
+  };
+  EXPECT_EQ(digest("x", x), digest("x", x));
+  EXPECT_NE(digest("x", x), digest("x", y));
+  EXPECT_NE(digest("x", x), digest("y", x));
+}
+
+// What happens to the weights between Open and ReadTensor.
+class ChangeTest : public ::testing::Test {
+ protected:
+  ChangeTest()
+      : folder_(WriteToy(temp_)),
+        weights_(folder_ + "/model.safetensors"),
+        checkpoint_(*Checkpoint::Open(folder_)) {}
+
+  absl::Status Read() { return checkpoint_->ReadTensor("b", {4}).status(); }
+
+  TempFolder temp_;
+  const std::string folder_;
+  const std::string weights_;
+  const std::unique_ptr<Checkpoint> checkpoint_;
+};
+
+TEST_F(ChangeTest, NothingIsNoChange) {
+  EXPECT_TRUE(Read().ok());
+  EXPECT_TRUE(checkpoint_->CheckUnchanged().ok());
+}
+
+TEST_F(ChangeTest, TruncatedWeightsAreCorrupt) {
+  fs::resize_file(weights_, 100);
+  ExpectError(Read(), kCorrupt, {weights_, "rewritten", "100 now"});
+  ExpectError(checkpoint_->CheckUnchanged(), kCorrupt, {weights_});
+}
+
+TEST_F(ChangeTest, WeightsRewrittenInPlaceAreCorrupt) {
+  const std::string bytes = ReadFile(weights_);
+  const auto before = fs::last_write_time(weights_);
+  WriteFile(weights_, bytes);
+  // A file system's clock may tick slower than this test runs.
+  fs::last_write_time(weights_, before + std::chrono::seconds(1));
+  ExpectError(Read(), kCorrupt, {weights_, "rewritten", "same file"});
+  ExpectError(checkpoint_->CheckUnchanged(), kCorrupt, {weights_});
+}
+
+TEST_F(ChangeTest, WeightsReplacedByOthersAreCorrupt) {
+  WriteFile(temp_ / "new", ReadFile(weights_));
+  fs::rename(temp_ / "new", weights_);
+  ExpectError(Read(), kCorrupt, {weights_, "another file"});
+  ExpectError(checkpoint_->CheckUnchanged(), kCorrupt, {weights_});
+}
+
+TEST_F(ChangeTest, DeletedWeightsHaveVanished) {
+  fs::remove(weights_);
+  ExpectError(Read(), kVanished, {weights_, "deleted"});
+  ExpectError(checkpoint_->CheckUnchanged(), kVanished, {weights_});
+}
+
+TEST_F(ChangeTest, ADeletedFolderHasVanished) {
+  fs::remove_all(folder_);
+  ExpectError(Read(), kVanished, {weights_, "deleted"});
+  ExpectError(checkpoint_->CheckUnchanged(), kVanished, {weights_});
+}
+
+// A checkpoint of two shards and an index, which a test spoils.
+class ShardTest : public ::testing::Test {
+ protected:
+  ShardTest() {
+    WriteFile(temp_ / "config.json", ToyConfig().dump());
+    SetShard("m-1.safetensors", {{"a", at::ones({2}, at::kFloat)}});
+    SetShard("m-2.safetensors", {{"b", at::zeros({3}, at::kFloat)},
+                                 {"c", at::zeros({4}, at::kFloat)}});
+    SetIndex({{"a", "m-1.safetensors"},
+              {"b", "m-2.safetensors"},
+              {"c", "m-2.safetensors"}});
+  }
+
+  void SetShard(const std::string& name,
+                const std::map<std::string, at::Tensor>& tensors) {
+    EXPECT_TRUE(WriteSafetensors(temp_ / name, tensors).ok());
+  }
+  void SetIndex(const std::map<std::string, std::string>& weight_map) {
+    WriteFile(temp_ / "model.safetensors.index.json",
+              nlohmann::json({{"weight_map", weight_map}}).dump());
+  }
+  absl::Status Open() { return OpenStatus(temp_.path()); }
+
+  TempFolder temp_;
+};
+
+TEST_F(ShardTest, TensorsOfAllShardsAreOneCheckpoint) {
+  auto opened = Checkpoint::Open(temp_.path());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  Checkpoint& checkpoint = **opened;
+  ASSERT_EQ(checkpoint.tensors().size(), 3u);
+  EXPECT_EQ(checkpoint.tensors()[0].name, "a");
+  EXPECT_EQ(checkpoint.tensors()[2].name, "c");
+  EXPECT_TRUE(
+      at::equal(*checkpoint.ReadTensor("a", {2}), at::ones({2}, at::kFloat)));
+  EXPECT_TRUE(
+      at::equal(*checkpoint.ReadTensor("c", {4}), at::zeros({4}, at::kFloat)));
+  EXPECT_TRUE(checkpoint.CheckUnchanged().ok());
+  fs::remove(temp_ / "m-2.safetensors");
+  ExpectError(checkpoint.CheckUnchanged(), kVanished, {"m-2.safetensors"});
+  EXPECT_TRUE(checkpoint.ReadTensor("a", {2}).ok());
+}
+
+TEST_F(ShardTest, AMissingShardIsIncomplete) {
+  fs::remove(temp_ / "m-2.safetensors");
+  ExpectError(Open(), kIncomplete, {"m-2.safetensors", "not there"});
+}
+
+TEST_F(ShardTest, AShortShardIsIncomplete) {
+  fs::resize_file(temp_ / "m-2.safetensors",
+                  fs::file_size(temp_ / "m-2.safetensors") - 1);
+  ExpectError(Open(), kIncomplete, {"m-2.safetensors", "'c'"});
+}
+
+TEST_F(ShardTest, AnIndexInTheMakingIsIncomplete) {
+  WriteFile(temp_ / "model.safetensors.index.json", "{\"weight_map\": {");
+  ExpectError(Open(), kIncomplete, {"index.json", "ends at byte 16"});
+}
+
+TEST_F(ShardTest, AListedTensorMustBeInItsShard) {
+  SetIndex({{"a", "m-1.safetensors"}, {"b", "m-1.safetensors"}});
+  ExpectError(Open(), kCorrupt, {"m-1.safetensors", "'b'", "index.json"});
+}
+
+TEST_F(ShardTest, AnUnlistedTensorIsLeftOut) {
+  SetIndex({{"a", "m-1.safetensors"}, {"b", "m-2.safetensors"}});
+  auto checkpoint = Checkpoint::Open(temp_.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ((*checkpoint)->tensors().size(), 2u);
+  EXPECT_EQ((*checkpoint)->Find("c"), nullptr);
+}
+
+TEST_F(ShardTest, AShardThatLinksOutOfTheFolderIsNotRead) {
+  TempFolder other;
+  fs::rename(temp_ / "m-2.safetensors", other / "m-2.safetensors");
+  fs::create_symlink(other / "m-2.safetensors", temp_ / "m-2.safetensors");
+  ExpectError(Open(), kUnsupported, {"m-2.safetensors", "link"});
+}
+
+TEST_F(ShardTest, TheIndexGoesBeforeASingleFile) {
+  SetShard("model.safetensors", {{"z", at::ones({1}, at::kFloat)}});
+  auto checkpoint = Checkpoint::Open(temp_.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ((*checkpoint)->Find("z"), nullptr);
 }
 
 }  // namespace

@@ -1,0 +1,212 @@
+#include "worker/checkpoint/config.h"
+
+#include <string>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "worker/checkpoint/test_files.h"
+
+namespace sinkwatch::checkpoint {
+namespace {
+
+constexpr auto kCorrupt = absl::StatusCode::kDataLoss;
+constexpr auto kIncomplete = absl::StatusCode::kFailedPrecondition;
+constexpr auto kUnsupported = absl::StatusCode::kUnimplemented;
+constexpr char kPath[] = "step7/config.json";
+
+Config Parsed(const std::string& text) {
+  absl::StatusOr<Config> config = Config::Parse(kPath, text);
+  EXPECT_TRUE(config.ok()) << config.status();
+  return config.ok() ? *std::move(config) : *Config::Parse(kPath, "{}");
+}
+
+absl::Status ParseStatus(const std::string& text) {
+  return Config::Parse(kPath, text).status();
+}
+
+TEST(ConfigTest, AFileIsRead) {
+  TempFolder temp;
+  WriteFile(temp / "config.json", R"({"hidden_size": 64})");
+  auto config = Config::Read(temp / "config.json");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->path(), temp / "config.json");
+  EXPECT_EQ(*config->Int("hidden_size", 1, 1000), 64);
+}
+
+TEST(ConfigTest, AMissingFileIsIncompleteAndAMissingFolderIsGone) {
+  TempFolder temp;
+  ExpectError(Config::Read(temp / "config.json").status(), kIncomplete,
+              {temp / "config.json", "not there"});
+  ExpectError(Config::Read(temp / "step1/config.json").status(),
+              absl::StatusCode::kNotFound, {"step1/config.json", "gone"});
+}
+
+TEST(ConfigTest, AHalfWrittenFileIsIncomplete) {
+  TempFolder temp;
+  WriteFile(temp / "config.json", "");
+  ExpectError(Config::Read(temp / "config.json").status(), kIncomplete,
+              {"config.json", "empty"});
+  WriteFile(temp / "config.json", R"({"hidden_size": 6)");
+  ExpectError(Config::Read(temp / "config.json").status(), kIncomplete,
+              {"config.json", "ends at byte 17"});
+}
+
+TEST(ConfigTest, WhatIsNotAJsonObjectIsCorrupt) {
+  ExpectError(ParseStatus("[1]"), kCorrupt, {kPath, "not a JSON object"});
+  ExpectError(ParseStatus("{]"), kCorrupt, {kPath, "at byte 2"});
+  ExpectError(ParseStatus("model:\n  d_model: 64\n"), kCorrupt,
+              {kPath, "not a JSON object"});
+  ExpectError(ParseStatus(R"({"a": 1, "a": 2})"), kCorrupt,
+              {kPath, "'a'", "twice"});
+}
+
+TEST(ConfigTest, SizeAndDepthAreLimited) {
+  ExpectError(ParseStatus("{\"a\":" + std::string(40, '[')), kCorrupt,
+              {kPath, "deeper than 32"});
+  ExpectError(ParseStatus("{}" + std::string(1 << 20, ' ')), kCorrupt,
+              {kPath, "1048576"});
+  TempFolder temp;
+  WriteFile(temp / "config.json", "{}" + std::string(1 << 20, ' '));
+  ExpectError(Config::Read(temp / "config.json").status(), kCorrupt,
+              {"config.json", "1048576"});
+}
+
+TEST(ConfigTest, ArchitectureComesFromItsKeyOrTheModelType) {
+  EXPECT_EQ(*Parsed(R"({"architectures": ["OlmoForCausalLM"],
+                        "model_type": "llama"})")
+                 .Architecture(),
+            "OlmoForCausalLM");
+  EXPECT_EQ(*Parsed(R"({"model_type": "llama"})").Architecture(),
+            "LlamaForCausalLM");
+  EXPECT_EQ(*Parsed(R"({"architectures": null, "model_type": "olmo"})")
+                 .Architecture(),
+            "OlmoForCausalLM");
+}
+
+TEST(ConfigTest, AnArchitectureThatNobodyNamesIsUnsupported) {
+  ExpectError(Parsed("{}").Architecture().status(), kUnsupported,
+              {kPath, "'architectures'", "'model_type'"});
+  ExpectError(Parsed(R"({"model_type": "mamba"})").Architecture().status(),
+              kUnsupported, {kPath, "'mamba'"});
+  for (const char* text :
+       {R"({"architectures": []})", R"({"architectures": "Llama"})",
+        R"({"architectures": [1]})"}) {
+    ExpectError(Parsed(text).Architecture().status(), kCorrupt,
+                {kPath, "'architectures'", "list of names"});
+  }
+}
+
+TEST(ConfigTest, IntegersAreCheckedForTypeAndRange) {
+  const Config config = Parsed(
+      R"({"n": 5, "low": -3, "half": 5.5, "whole": 5.0, "text": "5",
+          "null": null, "big": 18446744073709551615})");
+  EXPECT_EQ(*config.Int("n", 5, 5), 5);
+  EXPECT_EQ(*config.Int("low", -3, -3), -3);
+  EXPECT_EQ(*config.IntOr("null", 0, 9, 7), 7);
+  EXPECT_EQ(*config.IntOr("absent", 0, 9, 7), 7);
+  ExpectError(config.Int("n", 6, 9).status(), kCorrupt,
+              {kPath, "'n'", "5 is not in [6, 9]"});
+  ExpectError(config.Int("n", 0, 4).status(), kCorrupt, {"'n'"});
+  ExpectError(config.IntOr("low", 0, 9, 1).status(), kCorrupt,
+              {"'low'", "-3 is not in [0, 9]"});
+  ExpectError(config.Int("big", 0, INT64_MAX).status(), kCorrupt,
+              {"'big'", "18446744073709551615"});
+  ExpectError(config.Int("big", -5, 5).status(), kCorrupt, {"'big'"});
+  for (const char* key : {"half", "whole", "text"}) {
+    ExpectError(config.Int(key, 0, 9).status(), kCorrupt,
+                {kPath, key, "must be an integer"});
+  }
+  for (const char* key : {"absent", "null"}) {
+    ExpectError(config.Int(key, 0, 9).status(), kCorrupt,
+                {kPath, key, "is missing"});
+  }
+}
+
+TEST(ConfigTest, OtherValuesAreCheckedForType) {
+  const Config config = Parsed(
+      R"({"eps": 1e-5, "one": 1, "zero": 0, "no": false, "text": "silu",
+          "null": null})");
+  EXPECT_DOUBLE_EQ(*config.PositiveOr("eps", 1), 1e-5);
+  EXPECT_DOUBLE_EQ(*config.PositiveOr("one", 2), 1);
+  EXPECT_DOUBLE_EQ(*config.PositiveOr("null", 2), 2);
+  ExpectError(config.PositiveOr("zero", 1).status(), kCorrupt,
+              {kPath, "'zero'", "above 0"});
+  ExpectError(config.PositiveOr("no", 1).status(), kCorrupt,
+              {"'no'", "must be a number"});
+  EXPECT_FALSE(*config.BoolOr("no", true));
+  EXPECT_TRUE(*config.BoolOr("absent", true));
+  ExpectError(config.BoolOr("zero", true).status(), kCorrupt,
+              {kPath, "'zero'", "true or false"});
+  EXPECT_EQ(*config.StringOr("text", ""), "silu");
+  EXPECT_EQ(*config.StringOr("absent", "gelu"), "gelu");
+  ExpectError(config.StringOr("one", "").status(), kCorrupt,
+              {kPath, "'one'", "must be a string"});
+  EXPECT_TRUE(config.Has("no"));
+  EXPECT_FALSE(config.Has("null"));
+  EXPECT_FALSE(config.Has("absent"));
+}
+
+TEST(ConfigTest, RopeThetaIsFoundInBothGenerationsOfKeys) {
+  const std::pair<const char*, double> cases[] = {
+      {R"({})", 10000},
+      {R"({"rope_theta": 500000})", 500000},
+      {R"({"rope_theta": 500000.0, "rope_scaling": null})", 500000},
+      {R"({"rope_theta": 5, "rope_scaling": {"type": "default"}})", 5},
+      {R"({"rope_parameters": null, "rope_theta": 5})", 5},
+      {R"({"rope_parameters": {}, "rope_theta": 5})", 5},
+      {R"({"rope_parameters": {"rope_type": "default"}, "rope_theta": 5})", 5},
+      {R"({"rope_parameters": {"rope_theta": 7, "rope_type": "default"},
+           "rope_theta": 5})",
+       7},
+      {R"({"rope_parameters": {"rope_theta": 7,
+                               "partial_rotary_factor": 1.0}})",
+       7},
+      {R"({"rope_parameters": {
+             "full_attention": {"rope_theta": 7, "rope_type": "default"},
+             "sliding_attention": {"rope_theta": 7}}})",
+       7},
+  };
+  for (const auto& [text, theta] : cases) {
+    auto found = Parsed(text).RopeTheta(10000);
+    ASSERT_TRUE(found.ok()) << text << ": " << found.status();
+    EXPECT_DOUBLE_EQ(*found, theta) << text;
+  }
+}
+
+TEST(ConfigTest, EveryOtherRopeIsUnsupportedByName) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"rope_scaling": {"rope_type": "llama3", "factor": 8}})", "'llama3'"},
+      {R"({"rope_scaling": {"type": "linear", "factor": 2}})", "'linear'"},
+      {R"({"rope_parameters": {"rope_type": "yarn"}})", "'yarn'"},
+      // The older key must not hide behind the newer one.
+      {R"({"rope_parameters": {"rope_theta": 5},
+           "rope_scaling": {"rope_type": "dynamic"}})",
+       "'dynamic'"},
+      {R"({"rope_parameters": {"full_attention": {"rope_type": "yarn"},
+                               "sliding_attention": {}}})",
+       "'yarn'"},
+      {R"({"rope_parameters": {"full_attention": {"rope_theta": 5},
+                               "sliding_attention": {"rope_theta": 6}}})",
+       "different rope_theta"},
+      {R"({"rope_parameters": {"partial_rotary_factor": 0.25}})",
+       "partial_rotary_factor"},
+  };
+  for (const auto& [text, word] : cases) {
+    ExpectError(Parsed(text).RopeTheta(10000).status(), kUnsupported,
+                {kPath, word});
+  }
+}
+
+TEST(ConfigTest, RopeKeysOfTheWrongTypeAreCorrupt) {
+  for (const char* text :
+       {R"({"rope_theta": 0})", R"({"rope_theta": "10000"})",
+        R"({"rope_parameters": {"rope_theta": -1}})",
+        R"({"rope_parameters": [1]})", R"({"rope_scaling": "yarn"})",
+        R"({"rope_parameters": {"rope_type": 3}})"}) {
+    ExpectError(Parsed(text).RopeTheta(10000).status(), kCorrupt,
+                {kPath, "rope_"});
+  }
+}
+
+}  // namespace
+}  // namespace sinkwatch::checkpoint
