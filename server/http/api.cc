@@ -6,12 +6,11 @@
 #include <vector>
 
 #include "absl/hash/hash.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "google/protobuf/util/time_util.h"
+#include "server/http/tables.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -19,31 +18,7 @@ namespace {
 constexpr int kPage = 500;
 constexpr int kMaxPage = 5000;
 
-std::string ShortName(const std::string& name, const char* prefix) {
-  return absl::AsciiStrToLower(absl::StripPrefix(name, prefix));
-}
-
-std::string StateName(v1::JobState state) {
-  return ShortName(v1::JobState_Name(state), "JOB_STATE_");
-}
-
-std::string OutcomeName(v1::Outcome outcome) {
-  if (outcome == v1::OUTCOME_UNSPECIFIED) return "";
-  return ShortName(v1::Outcome_Name(outcome), "OUTCOME_");
-}
-
-Cell TimeCell(bool has, const google::protobuf::Timestamp& time) {
-  if (!has) return {};
-  return google::protobuf::util::TimeUtil::ToString(time);
-}
-
-Cell Known(int64_t value, int64_t unknown) {
-  if (value == unknown) return {};
-  return value;
-}
-
-std::vector<std::string> ListOf(
-    const google::protobuf::RepeatedPtrField<std::string>& items) {
+std::vector<std::string> ListOf(const Repeated<std::string>& items) {
   return {items.begin(), items.end()};
 }
 
@@ -52,46 +27,6 @@ Table OneColumn(const std::string& column,
   Table table{{column}, {}};
   for (const std::string& value : values) table.rows.push_back({value});
   return table;
-}
-
-std::vector<Cell> RunRow(const v1::RunStatus& run) {
-  std::vector<Cell> row = {run.name(),
-                           run.root(),
-                           ListOf(run.stages()),
-                           ListOf(run.domains()),
-                           Known(run.latest_step(), -1),
-                           TimeCell(run.has_last_commit(), run.last_commit()),
-                           run.probe().name(),
-                           run.model().architecture(),
-                           Known(run.model().layers(), 0),
-                           Known(run.model().heads(), 0),
-                           Known(run.model().kv_heads(), 0),
-                           run.discovery_error()};
-  for (int s = v1::JobState_MIN + 1; s <= v1::JobState_MAX; ++s) {
-    const auto& name = v1::JobState_Name(static_cast<v1::JobState>(s));
-    int64_t count = 0;
-    // The map's keys are state names, whichever way they are written.
-    for (const auto& [state, number] : run.checkpoints()) {
-      if (absl::EqualsIgnoreCase(state, name) ||
-          absl::EqualsIgnoreCase(state,
-                                 absl::StripPrefix(name, "JOB_STATE_"))) {
-        count += number;
-      }
-    }
-    row.emplace_back(count);
-  }
-  return row;
-}
-
-std::vector<std::string> RunColumns() {
-  std::vector<std::string> columns = {
-      "name",        "root",        "stages",   "domains",
-      "latest_step", "last_commit", "probe",    "architecture",
-      "layers",      "heads",       "kv_heads", "discovery_error"};
-  for (int s = v1::JobState_MIN + 1; s <= v1::JobState_MAX; ++s) {
-    columns.push_back(StateName(static_cast<v1::JobState>(s)));
-  }
-  return columns;
 }
 
 int HttpStatus(absl::StatusCode code) {
@@ -259,11 +194,12 @@ absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
                        : OneColumn("domain", ListOf(run->domains()));
     return answer;
   }
-  answer.table.columns = RunColumns();
+  Repeated<v1::RunStatus> all;
   if (params.Has("run")) {
     absl::StatusOr<v1::RunStatus> run = FindRun(params.Text("run", ""));
     if (!run.ok()) return run.status();
-    answer.table.rows.push_back(RunRow(*run));
+    *all.Add() = *std::move(run);
+    answer.table = RunsTable(all);
     return answer;
   }
   store::PageOptions page;
@@ -271,11 +207,10 @@ absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
   do {
     absl::StatusOr<v1::ListRunsResponse> runs = store_->ListRuns(page);
     if (!runs.ok()) return runs.status();
-    for (const v1::RunStatus& run : runs->runs()) {
-      answer.table.rows.push_back(RunRow(run));
-    }
+    all.MergeFrom(runs->runs());
     page.token = runs->next_page_token();
   } while (!page.token.empty());
+  answer.table = RunsTable(all);
   return answer;
 }
 
@@ -284,16 +219,9 @@ absl::StatusOr<Api::Answer> Api::Checkpoints(Params& params) const {
   request.set_run(params.Required("run"));
   if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
   if (params.Has("state")) {
-    v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
-    const std::string text = params.Text("state", "");
-    if (!v1::JobState_Parse(
-            absl::StrCat("JOB_STATE_", absl::AsciiStrToUpper(text)), &state)) {
-      return BadParameter("unknown_value",
-                          absl::StrCat("state=", text,
-                                       " is no state (queued, leased, "
-                                       "retrying, done, dead, ...)"));
-    }
-    request.add_states(state);
+    absl::StatusOr<v1::JobState> state = ParseState(params.Text("state", ""));
+    if (!state.ok()) return state.status();
+    request.add_states(*state);
   }
   request.set_page_size(params.Int("limit", kPage, 1, kMaxPage));
   request.set_page_token(params.Text("page_token", ""));
@@ -303,19 +231,7 @@ absl::StatusOr<Api::Answer> Api::Checkpoints(Params& params) const {
   if (!list.ok()) return list.status();
 
   Answer answer;
-  answer.table.columns = {"stage",    "step",    "tokens",     "state",
-                          "outcome",  "reason",  "attempts",   "worker",
-                          "progress", "updated", "not_before", "path",
-                          "job_id"};
-  for (const v1::CheckpointStatus& c : list->checkpoints()) {
-    answer.table.rows.push_back(
-        {c.checkpoint().stage(), int64_t{c.checkpoint().step()},
-         Known(c.checkpoint().tokens(), 0), StateName(c.state()),
-         OutcomeName(c.outcome()), c.reason(), int64_t{c.attempts()},
-         c.worker(), c.progress(), TimeCell(c.has_updated(), c.updated()),
-         TimeCell(c.has_not_before(), c.not_before()), c.checkpoint().path(),
-         int64_t{c.job_id()}});
-  }
+  answer.table = CheckpointsTable(list->checkpoints());
   answer.extras.emplace_back("next_page_token",
                              JsonString(list->next_page_token()));
   return answer;
@@ -329,18 +245,14 @@ absl::StatusOr<Api::Answer> Api::Metrics(Params& params) const {
     if (auto run = FindRun(request.run()); !run.ok()) return run.status();
   }
   Answer answer;
-  answer.table.columns = {"name",    "unit",    "scope",
-                          "meaning", "formula", "source"};
+  Repeated<v1::MetricDescriptor> all;
   do {
     auto list = store_->ListMetrics(request);
     if (!list.ok()) return list.status();
-    for (const v1::MetricDescriptor& m : list->metrics()) {
-      answer.table.rows.push_back(
-          {m.name(), m.unit(), ShortName(v1::Scope_Name(m.scope()), "SCOPE_"),
-           m.meaning(), m.formula(), m.source()});
-    }
+    all.MergeFrom(list->metrics());
     request.set_page_token(list->next_page_token());
   } while (!request.page_token().empty());
+  answer.table = MetricsTable(all);
   return answer;
 }
 

@@ -1,15 +1,13 @@
 // The endpoints that answer with values: series, matrix, emergence.
-#include <cmath>
 #include <set>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "server/analytics/query.h"
 #include "server/http/api.h"
+#include "server/http/tables.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -24,9 +22,8 @@ constexpr int64_t kMaxGaps = 1000;
 
 std::string MetricJson(const v1::MetricDescriptor& metric) {
   return absl::StrCat("{\"name\":", JsonString(metric.name()),
-                      ",\"unit\":", JsonString(metric.unit()), ",\"scope\":",
-                      JsonString(absl::AsciiStrToLower(absl::StripPrefix(
-                          v1::Scope_Name(metric.scope()), "SCOPE_"))),
+                      ",\"unit\":", JsonString(metric.unit()),
+                      ",\"scope\":", JsonString(ScopeName(metric.scope())),
                       ",\"meaning\":", JsonString(metric.meaning()),
                       ",\"formula\":", JsonString(metric.formula()),
                       ",\"source\":", JsonString(metric.source()), "}");
@@ -44,20 +41,6 @@ absl::StatusOr<std::string> Choose(
                                    absl::StrJoin(choices, ", ")));
 }
 
-// The cell of column x. Tokens that are not known are 0.
-absl::StatusOr<Cell> XOf(const std::string& x, const v1::SeriesRow& row) {
-  if (x == "step") return Cell(int64_t{row.step()});
-  if (x == "log10_step") {
-    return Cell(std::log10(1.0 + static_cast<double>(row.step())));
-  }
-  if (row.tokens() == 0 && row.step() != 0) {
-    return BadParameter("x_unknown",
-                        absl::StrCat("the tokens of step ", row.step(),
-                                     " are not known: ask for x=step"));
-  }
-  return Cell(int64_t{row.tokens()});
-}
-
 absl::Status CheckSize(int64_t size, int64_t cap, const char* what,
                        const char* cap_name, int64_t highest) {
   if (size <= cap) return absl::OkStatus();
@@ -67,18 +50,6 @@ absl::Status CheckSize(int64_t size, int64_t cap, const char* what,
                    ": select layer= and head=, aggregate with agg=, or ask "
                    "for ",
                    cap_name, "= up to ", highest));
-}
-
-Cell ValueCell(const v1::SeriesRow& row, int column) {
-  if (column >= row.values_size() || !std::isfinite(row.values(column))) {
-    return {};
-  }
-  return row.values(column);
-}
-
-Cell IndexCell(bool has, int32_t index) {
-  if (!has) return {};
-  return int64_t{index};
 }
 
 }  // namespace
@@ -100,17 +71,15 @@ absl::StatusOr<v1::SeriesSelector> Api::Select(Params& params) const {
 }
 
 absl::StatusOr<v1::SeriesSelector> Api::SelectSeries(Params& params) const {
-  const std::string agg =
-      params.Choice("agg", {"each", "mean", "median", "p90", "max", "min"});
+  absl::StatusOr<v1::Aggregation> aggregation =
+      ParseAggregation(params.Text("agg", "each"));
+  if (!aggregation.ok()) return aggregation.status();
   const std::vector<int32_t> layers = params.Ints("layer");
   const std::vector<int32_t> heads = params.Ints("head");
   const bool implausible = params.Bool("include_implausible");
   absl::StatusOr<v1::SeriesSelector> selector = Select(params);
   if (!selector.ok()) return selector;
-  v1::Aggregation aggregation = v1::AGGREGATION_EACH;
-  v1::Aggregation_Parse("AGGREGATION_" + absl::AsciiStrToUpper(agg),
-                        &aggregation);
-  selector->set_aggregation(aggregation);
+  selector->set_aggregation(*aggregation);
   selector->mutable_layers()->Add(layers.begin(), layers.end());
   selector->mutable_heads()->Add(heads.begin(), heads.end());
   selector->set_include_implausible(implausible);
@@ -160,29 +129,12 @@ absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
     }
   } while (!request.page_token().empty());
 
-  Answer answer;
-  answer.table.columns = {"x"};
-  for (const v1::SeriesKey& key : all.columns()) {
-    answer.table.columns.push_back(key.label());
-  }
-  for (const v1::SeriesRow& row : all.rows()) {
-    absl::StatusOr<Cell> at = XOf(x, row);
-    if (!at.ok()) return at.status();
-    std::vector<Cell> cells = {*std::move(at)};
-    const bool rises =
-        answer.table.rows.empty() || answer.table.rows.back()[0] < cells[0];
-    if (!rises) {
-      return BadParameter("x_not_ascending",
-                          absl::StrCat(x, " does not rise at step ", row.step(),
-                                       ": ask for x=step"));
-    }
-    for (int c = 0; c < all.columns_size(); ++c) {
-      cells.push_back(ValueCell(row, c));
-    }
-    answer.table.rows.push_back(std::move(cells));
-  }
+  absl::StatusOr<Table> table = SeriesTable(all, x);
+  if (!table.ok()) return table.status();
   absl::StatusOr<std::string> gaps = Gaps(*selector, all);
   if (!gaps.ok()) return gaps.status();
+  Answer answer;
+  answer.table = *std::move(table);
   answer.extras = {{"x", JsonString(x)},
                    {"metric", MetricJson(all.metric())},
                    {"stage", JsonString(selector->stage())},
@@ -207,9 +159,8 @@ absl::StatusOr<std::string> Api::Gaps(
     for (const v1::CheckpointStatus& c : page->checkpoints()) {
       if (known.count(c.checkpoint().step()) > 0) continue;
       gaps.push_back(
-          absl::StrCat("{\"step\":", c.checkpoint().step(), ",\"state\":",
-                       JsonString(absl::AsciiStrToLower(absl::StripPrefix(
-                           v1::JobState_Name(c.state()), "JOB_STATE_"))),
+          absl::StrCat("{\"step\":", c.checkpoint().step(),
+                       ",\"state\":", JsonString(StateName(c.state())),
                        ",\"reason\":", JsonString(c.reason()), "}"));
     }
     request.set_page_token(page->next_page_token());
@@ -232,24 +183,7 @@ absl::StatusOr<Api::Answer> Api::Matrix(Params& params) const {
   if (!matrix.ok()) return matrix.status();
 
   Answer answer;
-  int heads = 0;
-  for (const auto& row : matrix->rows()) {
-    heads = std::max(heads, row.values_size());
-  }
-  const v1::Scope scope = matrix->metric().scope();
-  const bool per_head = scope == v1::SCOPE_HEAD || scope == v1::SCOPE_KV_HEAD;
-  answer.table.columns = {"layer"};
-  for (int h = 0; h < heads; ++h) {
-    answer.table.columns.push_back(per_head ? absl::StrCat("H", h) : "value");
-  }
-  for (const auto& row : matrix->rows()) {
-    std::vector<Cell> cells = {IndexCell(row.has_layer(), row.layer())};
-    for (int h = 0; h < heads; ++h) {
-      const bool has = h < row.values_size() && std::isfinite(row.values(h));
-      cells.push_back(has ? Cell(row.values(h)) : Cell());
-    }
-    answer.table.rows.push_back(std::move(cells));
-  }
+  answer.table = MatrixTable(*matrix);
   answer.extras = {{"step", absl::StrCat(matrix->step())},
                    {"metric", MetricJson(matrix->metric())},
                    {"stage", JsonString(selector->stage())},
@@ -271,22 +205,7 @@ absl::StatusOr<Api::Answer> Api::Emergence(Params& params) const {
   if (!result.ok()) return result.status();
 
   Answer answer;
-  answer.table.columns = {"series",     "layer",   "head",     "censoring",
-                          "after_step", "by_step", "estimate", "provisional"};
-  for (const v1::Emergence& e : result->emergences()) {
-    const bool left = e.censoring() == v1::CENSORING_LEFT;
-    const bool right = e.censoring() == v1::CENSORING_RIGHT;
-    // A censored end of the interval has no value.
-    answer.table.rows.push_back(
-        {e.key().label(), IndexCell(e.key().has_layer(), e.key().layer()),
-         IndexCell(e.key().has_head(), e.key().head()),
-         left    ? std::string("left")
-         : right ? std::string("right")
-                 : std::string("none"),
-         left ? Cell() : Cell(int64_t{e.after_step()}),
-         right ? Cell() : Cell(int64_t{e.by_step()}),
-         left || right ? Cell() : Cell(e.estimate()), e.provisional()});
-  }
+  answer.table = EmergenceTable(*result);
   answer.extras = {{"metric", MetricJson(result->metric())},
                    {"stage", JsonString(selector->stage())},
                    {"domain", JsonString(selector->domain())}};

@@ -40,6 +40,27 @@ std::optional<std::string> Decode(absl::string_view text) {
   return out;
 }
 
+bool AppendInts(absl::string_view item, std::vector<int32_t>* list) {
+  int32_t first = 0;
+  int32_t last = 0;
+  // A dash at the start is a sign (layer -1 is the embedding output).
+  const size_t dash = item.find('-', 1);
+  const bool range = dash != absl::string_view::npos;
+  if (!absl::SimpleAtoi(item.substr(0, dash), &first)) {
+    return false;
+  }
+  last = first;
+  if (range && !absl::SimpleAtoi(item.substr(dash + 1), &last)) {
+    return false;
+  }
+  if (last < first || static_cast<size_t>(int64_t{last} - first) >= kMaxList ||
+      list->size() >= kMaxList) {
+    return false;
+  }
+  for (int32_t i = first; i <= last; ++i) list->push_back(i);
+  return true;
+}
+
 }  // namespace
 
 absl::Status BadParameter(absl::string_view rule, absl::string_view message) {
@@ -53,6 +74,19 @@ std::string RuleOf(const absl::Status& status) {
     return std::string(*rule);
   }
   return absl::AsciiStrToLower(absl::StatusCodeToString(status.code()));
+}
+
+absl::StatusOr<std::vector<int32_t>> ParseInts(const std::string& text) {
+  std::vector<int32_t> list;
+  if (text.empty() || text == "*") return list;
+  for (absl::string_view item : absl::StrSplit(text, ',')) {
+    if (item.empty() || !AppendInts(item, &list)) {
+      return BadParameter(
+          "not_a_list",
+          absl::StrCat("\"", text, "\" is not a list like 0,2,5-7 or *"));
+    }
+  }
+  return list;
 }
 
 absl::StatusOr<Params> Params::Parse(absl::string_view query,
@@ -138,39 +172,11 @@ bool Params::Bool(const std::string& name) {
   return false;
 }
 
-bool Params::AppendInts(absl::string_view item, std::vector<int32_t>* list) {
-  int32_t first = 0;
-  int32_t last = 0;
-  // A dash at the start is a sign (layer -1 is the embedding output).
-  const size_t dash = item.find('-', 1);
-  const bool range = dash != absl::string_view::npos;
-  if (!absl::SimpleAtoi(item.substr(0, dash), &first)) {
-    return false;
-  }
-  last = first;
-  if (range && !absl::SimpleAtoi(item.substr(dash + 1), &last)) {
-    return false;
-  }
-  if (last < first || static_cast<size_t>(int64_t{last} - first) >= kMaxList ||
-      list->size() >= kMaxList) {
-    return false;
-  }
-  for (int32_t i = first; i <= last; ++i) list->push_back(i);
-  return true;
-}
-
 std::vector<int32_t> Params::Ints(const std::string& name) {
-  const std::string text = Text(name, "");
-  std::vector<int32_t> list;
-  if (text.empty() || text == "*") return list;
-  for (absl::string_view item : absl::StrSplit(text, ',')) {
-    if (item.empty() || !AppendInts(item, &list)) {
-      Fail("not_a_list",
-           absl::StrCat(name, "=", text, " is not a list like 0,2,5-7 or *"));
-      return {};
-    }
-  }
-  return list;
+  absl::StatusOr<std::vector<int32_t>> list = ParseInts(Text(name, ""));
+  if (list.ok()) return *std::move(list);
+  Fail("not_a_list", absl::StrCat(name, ": ", list.status().message()));
+  return {};
 }
 
 std::string Params::Choice(const std::string& name,

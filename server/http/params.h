@@ -17,6 +17,10 @@ absl::Status BadParameter(absl::string_view rule, absl::string_view message);
 // The rule of a status: the one it carries, or one named after its code.
 std::string RuleOf(const absl::Status& status);
 
+// "3", "0,2,5", "0-3" or a mixture; empty or "*": empty, meaning all. A dash at
+// the start is a sign. INVALID_ARGUMENT, rule "not_a_list".
+absl::StatusOr<std::vector<int32_t>> ParseInts(const std::string& text);
+
 // The query string of a URL. Nothing is ignored: an unknown, repeated or
 // malformed parameter is an error, because a misspelt selector would answer
 // another question than the one that was asked.
@@ -39,8 +43,7 @@ class Params {
   double Number(const std::string& name, double otherwise);
   // "true", "1", "false", "0". Rule "not_a_boolean".
   bool Bool(const std::string& name);
-  // "3", "0,2,5", "0-3" or a mixture; absent, empty or "*": empty, meaning all.
-  // Rule "not_a_list".
+  // As ParseInts; absent: all.
   std::vector<int32_t> Ints(const std::string& name);
   // One of `choices`, the first if absent. Rule "unknown_value".
   std::string Choice(const std::string& name,
@@ -50,7 +53,6 @@ class Params {
 
  private:
   void Fail(absl::string_view rule, const std::string& message);
-  bool AppendInts(absl::string_view item, std::vector<int32_t>* list);
 
   std::map<std::string, std::string> values_;
   absl::Status status_;
