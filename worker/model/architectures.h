@@ -1,0 +1,23 @@
+#ifndef SINKWATCH_WORKER_MODEL_ARCHITECTURES_H_
+#define SINKWATCH_WORKER_MODEL_ARCHITECTURES_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "worker/checkpoint/config.h"
+#include "worker/model/architecture.h"
+
+namespace sinkwatch::model {
+
+// Reads what an architecture needs of the config; codes as CreateArchitecture.
+using ArchitectureFactory =
+    absl::StatusOr<std::unique_ptr<Architecture>>(const checkpoint::Config&);
+
+// One per file of this folder; the registry's table names them.
+ArchitectureFactory MakeBigramBackcopy;
+ArchitectureFactory MakeLlama;
+ArchitectureFactory MakeOlmo;
+
+}  // namespace sinkwatch::model
+
+#endif  // SINKWATCH_WORKER_MODEL_ARCHITECTURES_H_

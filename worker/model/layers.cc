@@ -1,0 +1,141 @@
+#include "worker/model/layers.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/arange.h"
+#include "ATen/ops/cat.h"
+#include "ATen/ops/cos.h"
+#include "ATen/ops/layer_norm.h"
+#include "ATen/ops/linear.h"
+#include "ATen/ops/matmul.h"
+#include "ATen/ops/pow.h"
+#include "ATen/ops/relu.h"
+#include "ATen/ops/repeat_interleave.h"
+#include "ATen/ops/rsqrt.h"
+#include "ATen/ops/scaled_dot_product_attention.h"
+#include "ATen/ops/silu.h"
+#include "ATen/ops/sin.h"
+#include "ATen/ops/softmax.h"
+
+namespace sinkwatch::model {
+namespace {
+
+// Rows of logits that exist at a time where there is no fused attention.
+constexpr int64_t kRowsPerBlock = 128;
+
+std::optional<at::Tensor> Optional(const at::Tensor& tensor) {
+  return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
+}
+
+at::Tensor ExpandHeads(const at::Tensor& x_BGTE, int64_t heads) {
+  const int64_t groups = x_BGTE.size(1);
+  return groups == heads ? x_BGTE : x_BGTE.repeat_interleave(heads / groups, 1);
+}
+
+// Rows [begin, end) of A v, over the columns that they see.
+at::Tensor AttendRows(const at::Tensor& q_BHTE, const at::Tensor& k_BHTE,
+                      const at::Tensor& v_BHTE, const AttentionShape& shape,
+                      int64_t begin, int64_t end) {
+  const int64_t first =
+      shape.window > 0 ? std::max<int64_t>(0, begin - shape.window + 1) : 0;
+  const auto integers = q_BHTE.options().dtype(at::kLong);
+  const at::Tensor row_R1 = at::arange(begin, end, integers).unsqueeze(1);
+  const at::Tensor column_1S = at::arange(first, end, integers).unsqueeze(0);
+  at::Tensor hidden_RS = column_1S > row_R1;
+  if (shape.window > 0) {
+    hidden_RS = hidden_RS.logical_or(column_1S <= row_R1 - shape.window);
+  }
+  at::Tensor logits_BHRS =
+      at::matmul(q_BHTE.slice(2, begin, end),
+                 k_BHTE.slice(2, first, end).transpose(-1, -2)) *
+      shape.scale;
+  logits_BHRS = logits_BHRS.masked_fill(
+      hidden_RS, -std::numeric_limits<float>::infinity());
+  const at::Tensor weights_BHRS =
+      shape.kind == AttentionKind::kRelu
+          ? at::relu(logits_BHRS) / (row_R1 + 1)
+          : at::softmax(logits_BHRS, -1, at::kFloat).to(q_BHTE.scalar_type());
+  return at::matmul(weights_BHRS, v_BHTE.slice(2, first, end));
+}
+
+at::Tensor AttendInRowBlocks(const at::Tensor& q_BHTE, const at::Tensor& k_BHTE,
+                             const at::Tensor& v_BHTE,
+                             const AttentionShape& shape) {
+  const int64_t tokens = q_BHTE.size(2);
+  std::vector<at::Tensor> blocks;
+  for (int64_t begin = 0; begin < tokens; begin += kRowsPerBlock) {
+    blocks.push_back(AttendRows(q_BHTE, k_BHTE, v_BHTE, shape, begin,
+                                std::min(begin + kRowsPerBlock, tokens)));
+  }
+  return at::cat(blocks, 2);
+}
+
+}  // namespace
+
+at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight,
+                  const at::Tensor& bias) {
+  return at::linear(x, weight, Optional(bias));
+}
+
+at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
+                     const at::Tensor& bias, double epsilon) {
+  const at::Tensor weight_float =
+      weight.defined() ? weight.to(at::kFloat) : weight;
+  const at::Tensor bias_float = bias.defined() ? bias.to(at::kFloat) : bias;
+  return at::layer_norm(x.to(at::kFloat), {x.size(-1)}, Optional(weight_float),
+                        Optional(bias_float), epsilon)
+      .to(x.scalar_type());
+}
+
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
+                   double epsilon) {
+  const at::Tensor wide = x.to(at::kFloat);
+  const at::Tensor scale =
+      at::rsqrt((wide * wide).mean(-1, /*keepdim=*/true) + epsilon);
+  return weight * (wide * scale).to(x.scalar_type());
+}
+
+at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, double theta) {
+  const int64_t tokens = x_BHTE.size(2), width = x_BHTE.size(3);
+  const auto floats = x_BHTE.options().dtype(at::kFloat).requires_grad(false);
+  const at::Tensor inverse =
+      at::pow(theta, at::arange(0, width, 2, floats) * (-1.0 / width));
+  const at::Tensor angle_TF =
+      at::arange(tokens, floats).unsqueeze(1) * inverse.unsqueeze(0);
+  const at::Tensor cosine_TE = at::cat({angle_TF, angle_TF}, 1).cos();
+  const at::Tensor sine_TE = at::cat({angle_TF, angle_TF}, 1).sin();
+
+  const at::Tensor wide = x_BHTE.to(at::kFloat);
+  const std::vector<at::Tensor> halves = wide.chunk(2, -1);
+  const at::Tensor rotated = at::cat({-halves[1], halves[0]}, -1);
+  return (wide * cosine_TE + rotated * sine_TE).to(x_BHTE.scalar_type());
+}
+
+at::Tensor Silu(const at::Tensor& x) { return at::silu(x); }
+
+at::Tensor SplitHeads(const at::Tensor& x_BTD, int64_t heads) {
+  return x_BTD.unflatten(-1, {heads, x_BTD.size(-1) / heads}).transpose(1, 2);
+}
+
+at::Tensor MergeHeads(const at::Tensor& x_BHTE) {
+  return x_BHTE.transpose(1, 2).flatten(2);
+}
+
+at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+                           const at::Tensor& v_BGTE,
+                           const AttentionShape& shape) {
+  const at::Tensor k_BHTE = ExpandHeads(k_BGTE, q_BHTE.size(1));
+  const at::Tensor v_BHTE = ExpandHeads(v_BGTE, q_BHTE.size(1));
+  const bool sees_all = shape.window == 0 || shape.window >= q_BHTE.size(2);
+  if (shape.kind == AttentionKind::kSoftmax && sees_all) {
+    return at::scaled_dot_product_attention(q_BHTE, k_BHTE, v_BHTE, {}, 0.0,
+                                            /*is_causal=*/true, shape.scale);
+  }
+  return AttendInRowBlocks(q_BHTE, k_BHTE, v_BHTE, shape);
+}
+
+}  // namespace sinkwatch::model

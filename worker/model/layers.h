@@ -1,0 +1,48 @@
+#ifndef SINKWATCH_WORKER_MODEL_LAYERS_H_
+#define SINKWATCH_WORKER_MODEL_LAYERS_H_
+
+#include <cstdint>
+
+#include "ATen/core/Tensor.h"
+#include "worker/model/architecture.h"
+
+// The layers that architectures share. Free functions, differentiable, neutral
+// to device and dtype. B sequences, T tokens, D width, H query heads, G
+// key/value heads, E head width.
+namespace sinkwatch::model {
+
+// x [..., D] -> x weight^T (+ bias), weight [out, D].
+at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight,
+                  const at::Tensor& bias = {});
+
+// Layer norm over the last dimension, computed in float32. Undefined weight and
+// bias: not affine.
+at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
+                     const at::Tensor& bias, double epsilon);
+
+// x / rms(x) over the last dimension in float32, cast back, then times weight
+// (the order of Llama's implementation in Hugging Face transformers).
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
+                   double epsilon);
+
+// Rotary position embedding by halves (rotate_half): positions 0..T-1, angles
+// position * theta^(-2i/E), computed in float32. x [B,heads,T,E], E even.
+at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, double theta);
+
+// x * sigmoid(x).
+at::Tensor Silu(const at::Tensor& x);
+
+// [B,T,heads*E] -> [B,heads,T,E] and back.
+at::Tensor SplitHeads(const at::Tensor& x_BTD, int64_t heads);
+at::Tensor MergeHeads(const at::Tensor& x_BHTE);
+
+// Causal attention A v -> z [B,H,T,E], A by `shape`. Never holds T x T: softmax
+// goes through scaled_dot_product_attention's flash path, ReLU and windows
+// through blocks of rows.
+at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+                           const at::Tensor& v_BGTE,
+                           const AttentionShape& shape);
+
+}  // namespace sinkwatch::model
+
+#endif  // SINKWATCH_WORKER_MODEL_LAYERS_H_

@@ -1,0 +1,103 @@
+#include "worker/model/shape_config.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+namespace sinkwatch::model {
+namespace {
+
+constexpr int64_t kMostLayers = 1024;
+constexpr int64_t kMostHeads = 1024;
+constexpr int64_t kMostWidth = int64_t{1} << 17;
+constexpr int64_t kMostFeedForward = int64_t{1} << 20;
+constexpr int64_t kMostVocabulary = int64_t{1} << 22;
+constexpr int64_t kMostPositions = int64_t{1} << 24;
+
+absl::Status Contradiction(const checkpoint::Config& config,
+                           const std::string& what) {
+  return absl::DataLossError(absl::StrCat(config.path(), ": ", what));
+}
+
+absl::Status ReadHeads(const checkpoint::Config& config, ModelShape& shape) {
+  const auto heads = config.Int("num_attention_heads", 1, kMostHeads);
+  if (!heads.ok()) return heads.status();
+  const auto groups =
+      config.IntOr("num_key_value_heads", 1, kMostHeads, *heads);
+  if (!groups.ok()) return groups.status();
+  if (*heads % *groups != 0) {
+    return Contradiction(
+        config,
+        absl::StrCat("num_attention_heads ", *heads,
+                     " is no multiple of num_key_value_heads ", *groups));
+  }
+  if (!config.Has("head_dim") && shape.width % *heads != 0) {
+    return Contradiction(
+        config,
+        absl::StrCat("hidden_size ", shape.width,
+                     " is no multiple of num_attention_heads ", *heads));
+  }
+  const auto head_dim =
+      config.IntOr("head_dim", 1, kMostWidth, shape.width / *heads);
+  if (!head_dim.ok()) return head_dim.status();
+  shape.heads = static_cast<int>(*heads);
+  shape.kv_heads = static_cast<int>(*groups);
+  shape.head_dim = static_cast<int>(*head_dim);
+  return absl::OkStatus();
+}
+
+absl::Status Unsupported(const checkpoint::Config& config,
+                         const std::string& key, const std::string& value) {
+  return absl::UnimplementedError(absl::StrCat(config.path(), ": ", key, " ",
+                                               value, " is not implemented"));
+}
+
+}  // namespace
+
+absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
+                                     const std::string& architecture) {
+  ModelShape shape;
+  shape.architecture = architecture;
+  const auto width = config.Int("hidden_size", 1, kMostWidth);
+  if (!width.ok()) return width.status();
+  shape.width = static_cast<int>(*width);
+  const auto layers = config.Int("num_hidden_layers", 1, kMostLayers);
+  if (!layers.ok()) return layers.status();
+  shape.layers = static_cast<int>(*layers);
+  const auto vocabulary = config.Int("vocab_size", 1, kMostVocabulary);
+  if (!vocabulary.ok()) return vocabulary.status();
+  shape.vocabulary = *vocabulary;
+  const auto positions =
+      config.IntOr("max_position_embeddings", 1, kMostPositions, 0);
+  if (!positions.ok()) return positions.status();
+  shape.max_positions = *positions;
+  absl::Status heads = ReadHeads(config, shape);
+  if (!heads.ok()) return heads;
+
+  AttentionShape attention;
+  attention.scale = 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
+  shape.attention.assign(shape.layers, attention);
+  return shape;
+}
+
+absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config) {
+  return config.Int("intermediate_size", 1, kMostFeedForward);
+}
+
+absl::Status RequireBool(const checkpoint::Config& config,
+                         const std::string& key, bool value) {
+  const auto found = config.BoolOr(key, value);
+  if (!found.ok()) return found.status();
+  if (*found == value) return absl::OkStatus();
+  return Unsupported(config, key, *found ? "true" : "false");
+}
+
+absl::Status RequireString(const checkpoint::Config& config,
+                           const std::string& key, const std::string& value) {
+  const auto found = config.StringOr(key, value);
+  if (!found.ok()) return found.status();
+  if (*found == value) return absl::OkStatus();
+  return Unsupported(config, key, absl::StrCat("\"", *found, "\""));
+}
+
+}  // namespace sinkwatch::model

@@ -1,0 +1,34 @@
+#ifndef SINKWATCH_WORKER_MODEL_SHAPE_CONFIG_H_
+#define SINKWATCH_WORKER_MODEL_SHAPE_CONFIG_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/checkpoint/config.h"
+#include "worker/model/architecture.h"
+
+namespace sinkwatch::model {
+
+// The keys that all Hugging Face style configs share: hidden_size,
+// num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim,
+// vocab_size, max_position_embeddings. Bounded, so that no product of them
+// overflows. Every layer gets softmax attention of scale head_dim^-1/2.
+//
+// DATA_LOSS names a key that is missing or out of range, or heads that do not
+// share out over key/value heads or width.
+absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
+                                     const std::string& architecture);
+
+// intermediate_size, bounded.
+absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config);
+
+// UNIMPLEMENTED, naming the key, unless `key` is absent or has the value.
+absl::Status RequireBool(const checkpoint::Config& config,
+                         const std::string& key, bool value);
+absl::Status RequireString(const checkpoint::Config& config,
+                           const std::string& key, const std::string& value);
+
+}  // namespace sinkwatch::model
+
+#endif  // SINKWATCH_WORKER_MODEL_SHAPE_CONFIG_H_
