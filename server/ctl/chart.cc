@@ -1,0 +1,125 @@
+#include "server/ctl/chart.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace sinkwatch::ctl {
+namespace {
+
+constexpr char kMarks[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+constexpr size_t kMaxSeries = sizeof(kMarks) - 1;
+constexpr int kAxisWidth = 10;
+
+std::optional<double> NumberOf(const http::Cell& cell) {
+  double value = 0;
+  if (const auto* f = std::get_if<float>(&cell)) {
+    value = *f;
+  } else if (const auto* d = std::get_if<double>(&cell)) {
+    value = *d;
+  } else if (const auto* i = std::get_if<int64_t>(&cell)) {
+    value = static_cast<double>(*i);
+  } else {
+    return std::nullopt;
+  }
+  if (!std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+struct Range {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+
+  void Add(double value) {
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  bool empty() const { return low > high; }
+  // Place of `value` on `cells` cells.
+  int Place(double value, int cells) const {
+    if (high == low) return cells / 2;
+    const double share = (value - low) / (high - low);
+    return static_cast<int>(std::lround(share * (cells - 1)));
+  }
+};
+
+// The legend, and what is not drawn.
+std::string Legend(const http::Table& series) {
+  const size_t count = series.columns.size() - 1;
+  std::string text;
+  std::string line = "  ";
+  for (size_t s = 0; s < std::min(count, kMaxSeries); ++s) {
+    const std::string entry =
+        absl::StrFormat("%c=%s  ", kMarks[s], series.columns[s + 1]);
+    if (line.size() + entry.size() > 80) {
+      absl::StrAppend(&text, line, "\n");
+      line = "  ";
+    }
+    line += entry;
+  }
+  absl::StrAppend(&text, line, "\n");
+  if (count > kMaxSeries) {
+    absl::StrAppend(&text, "  (", count - kMaxSeries,
+                    " more series are not drawn: choose --layer, --head or "
+                    "--agg)\n");
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string DrawChart(const http::Table& series, const ChartOptions& options) {
+  const size_t drawn = std::min(series.columns.size() - 1, kMaxSeries);
+  Range x;
+  Range y;
+  for (const auto& row : series.rows) {
+    for (size_t s = 0; s < drawn; ++s) {
+      if (auto value = NumberOf(row[s + 1])) {
+        x.Add(*NumberOf(row[0]));
+        y.Add(*value);
+      }
+    }
+  }
+  if (y.empty()) return "  (no values)\n";
+  std::vector<std::string> lines(options.height,
+                                 std::string(options.width, ' '));
+  for (const auto& row : series.rows) {
+    for (size_t s = 0; s < drawn; ++s) {
+      const auto value = NumberOf(row[s + 1]);
+      if (!value.has_value()) continue;
+      const int line = options.height - 1 - y.Place(*value, options.height);
+      char& at = lines[line][x.Place(*NumberOf(row[0]), options.width)];
+      at = at == ' ' || at == kMarks[s] ? kMarks[s] : '#';
+    }
+  }
+  std::string text;
+  for (int line = 0; line < options.height; ++line) {
+    const bool labelled =
+        line == 0 || line == options.height - 1 || line == options.height / 2;
+    const double share = 1 - static_cast<double>(line) / (options.height - 1);
+    const std::string label =
+        labelled ? absl::StrFormat("%.4g", y.low + share * (y.high - y.low))
+                 : "";
+    lines[line].erase(lines[line].find_last_not_of(' ') + 1);
+    absl::StrAppend(
+        &text, absl::StrFormat("%*s |%s\n", kAxisWidth, label, lines[line]));
+  }
+  absl::StrAppend(&text, std::string(kAxisWidth + 1, ' '), "+",
+                  std::string(options.width, '-'), "\n");
+  const std::string left = absl::StrFormat("%.6g", x.low);
+  const std::string right = absl::StrFormat("%.6g", x.high);
+  const int room = options.width - static_cast<int>(left.size() + right.size());
+  const std::string middle = absl::StrCat(" ", options.x_label, " ");
+  const int pad = std::max(0, room - static_cast<int>(middle.size()));
+  absl::StrAppend(&text, std::string(kAxisWidth + 2, ' '), left,
+                  std::string(pad / 2, ' '), middle,
+                  std::string(pad - pad / 2, ' '), right, "\n");
+  return text + Legend(series);
+}
+
+}  // namespace sinkwatch::ctl

@@ -1,0 +1,41 @@
+#ifndef SINKWATCH_SERVER_CTL_FORMAT_H_
+#define SINKWATCH_SERVER_CTL_FORMAT_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "proto/sinkwatch/v1/measurement.pb.h"
+#include "server/http/table.h"
+
+namespace sinkwatch::ctl {
+
+enum class Format { kTable, kJson, kCsv };
+
+// INVALID_ARGUMENT for anything but "table", "json", "csv".
+absl::StatusOr<Format> ParseFormat(const std::string& name);
+
+// Columns aligned, numbers to the right, two spaces between; a line of column
+// names above. Control characters in cells become '?', so that a file name
+// cannot drive the terminal.
+std::string AlignedTable(const http::Table& table);
+
+// The table in `format`; JSON is the list of records.
+std::string Formatted(const http::Table& table, Format format);
+
+// Only `columns`, in that order, under `names`.
+http::Table Pick(const http::Table& table,
+                 const std::vector<std::string>& columns,
+                 const std::vector<std::string>& names);
+
+// Each metric as a paragraph: name, unit, scope, meaning, formula, source.
+std::string MetricParagraphs(const http::Table& metrics);
+
+// A measurement as `sinkwatch_worker measure` writes it.
+std::string MeasurementJson(const v1::Measurement& measurement);
+// domain, metric, layer, head, value, stderr, count: a row per value.
+http::Table MeasurementTable(const v1::Measurement& measurement);
+
+}  // namespace sinkwatch::ctl
+
+#endif  // SINKWATCH_SERVER_CTL_FORMAT_H_
