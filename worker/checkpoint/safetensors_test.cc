@@ -88,6 +88,11 @@ std::vector<BadFile> BadLengths() {
        Length(60),
        kIncomplete,
        {"header has 60 bytes", "0 are there"}},
+      // A length that claims more than the file, over a header that is whole.
+      {"LengthLies",
+       Length(1000) + kReferenceHeader + Zeros(16),
+       kIncomplete,
+       {"header has 1000 bytes", "76 are there"}},
       {"HeaderCutShort",
        good.substr(0, 40),
        kIncomplete,
@@ -312,6 +317,12 @@ std::vector<BadFile> BadNumbers() {
        OneTensor("4294967296,1073741824", "0,0", 0),
        kCorrupt,
        {"'x'", "overflows"}},
+      // The published proof against a C++ port that did not check: 4 elements
+      // after wrapping.
+      {"ProductWrapsToFour",
+       OneTensor("4194305,4194305,211106198978564", "0,16", 16),
+       kCorrupt,
+       {"'x'", "[4194305,4194305,211106198978564]", "overflows"}},
       // In elements it fits 64 bits, in bits it does not.
       {"BitsOverflow",
        OneTensor("4294967296,4294967295", "0,16", 16),
@@ -521,6 +532,41 @@ TEST(SafetensorsTest, ALimitItselfIsAllowed) {
   auto entries = ReadBytes(temp, SafetensorsBytes(header, Zeros(4)));
   ASSERT_TRUE(entries.ok()) << entries.status();
   EXPECT_EQ(EntryOf(*entries, name).shape.size(), kMaxRank);
+}
+
+// No entry of a header that is accepted lies outside the data, shares a byte
+// with another, or has fewer bytes than its shape needs.
+void ExpectSound(const std::vector<SafetensorsEntry>& entries,
+                 int64_t data_bytes) {
+  int64_t covered = 0;
+  for (const SafetensorsEntry& entry : entries) {
+    int64_t bits = entry.dtype->bits;
+    for (int64_t dimension : entry.shape) bits *= dimension;
+    EXPECT_EQ(bits, 8 * (entry.end - entry.begin)) << entry.name;
+    EXPECT_GE(entry.begin, 0);
+    EXPECT_LE(entry.end, data_bytes);
+    covered += entry.end - entry.begin;
+  }
+  EXPECT_EQ(covered, data_bytes);
+}
+
+TEST(SafetensorsTest, NoSingleWrongByteMakesAnUnsoundHeader) {
+  const std::string header = absl::StrCat(
+      R"({"__metadata__":{"k":"v"},)", Entry("a", "F32", "1,4", "0,16"), ",",
+      Entry("b", "BF16", "3", "16,22"), "}");
+  int num_accepted = 0;
+  for (size_t i = 0; i < header.size(); ++i) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string spoilt = header;
+      spoilt[i] = static_cast<char>(byte);
+      auto entries = ParseSafetensorsHeader("f", spoilt, 22);
+      if (!entries.ok()) continue;
+      ++num_accepted;
+      ExpectSound(*entries, 22);
+    }
+  }
+  // Other names, white space for nothing, a dtype of equal width: some pass.
+  EXPECT_GT(num_accepted, 0);
 }
 
 // A header of `count` tensors without elements.

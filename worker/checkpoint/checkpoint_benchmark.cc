@@ -1,0 +1,68 @@
+// What it costs to open a checkpoint and to read its weights. Files are in the
+// page cache: the figures are of this code, not of a disk.
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "ATen/ops/ones.h"
+#include "absl/strings/str_cat.h"
+#include "benchmark/benchmark.h"
+#include "worker/checkpoint/checkpoint.h"
+#include "worker/checkpoint/safetensors.h"
+#include "worker/checkpoint/writer.h"
+
+namespace sinkwatch::checkpoint {
+namespace {
+
+void BM_ParseHeader(benchmark::State& state) {
+  std::string header = "{";
+  for (int64_t i = 0; i < state.range(0); ++i) {
+    absl::StrAppend(&header, i == 0 ? "" : ",", "\"model.layers.", i,
+                    ".self_attn.q_proj.weight\":{\"dtype\":\"F32\",\"shape\":"
+                    "[1],\"data_offsets\":[",
+                    4 * i, ",", 4 * i + 4, "]}");
+  }
+  header += "}";
+  for (auto _ : state) {
+    auto entries = ParseSafetensorsHeader("f", header, 4 * state.range(0));
+    if (!entries.ok()) state.SkipWithError("refused");
+    benchmark::DoNotOptimize(entries);
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+  state.SetBytesProcessed(state.iterations() *
+                          static_cast<int64_t>(header.size()));
+}
+BENCHMARK(BM_ParseHeader)
+    ->Arg(300)
+    ->Arg(kMaxTensors)
+    ->Unit(benchmark::kMillisecond);
+
+// Copies, checks that values are finite, and hashes.
+void BM_ReadTensor(benchmark::State& state) {
+  const std::string folder =
+      absl::StrCat(std::filesystem::temp_directory_path().string(),
+                   "/sinkwatch-benchmark-", ::getpid());
+  const int64_t count = state.range(0);
+  const bool written = WriteCheckpoint(folder, {{"model_type", "llama"}},
+                                       {{"x", at::ones({count}, at::kFloat)}})
+                           .ok();
+  auto checkpoint = Checkpoint::Open(folder);
+  if (!written || !checkpoint.ok()) state.SkipWithError("no checkpoint");
+  while (state.KeepRunning()) {
+    auto tensor = (*checkpoint)->ReadTensor("x", {count});
+    if (!tensor.ok()) state.SkipWithError("refused");
+    benchmark::DoNotOptimize(tensor);
+  }
+  state.SetBytesProcessed(state.iterations() * count * sizeof(float));
+  std::filesystem::remove_all(folder);
+}
+BENCHMARK(BM_ReadTensor)
+    ->Arg(1 << 14)
+    ->Arg(1 << 24)
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace sinkwatch::checkpoint
+
+BENCHMARK_MAIN();
