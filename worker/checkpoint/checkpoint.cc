@@ -1,6 +1,9 @@
 #include "worker/checkpoint/checkpoint.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <exception>
@@ -70,12 +73,20 @@ bool Exists(const std::string& path) {
 
 absl::Status CheckIsFolder(const std::string& folder) {
   struct stat info;
-  if (::stat(folder.c_str(), &info) != 0) {
+  const bool there = ::stat(folder.c_str(), &info) == 0;
+  if (!there && (errno == ENOENT || errno == ENOTDIR || errno == ESTALE)) {
     return absl::NotFoundError(absl::StrCat(folder, ": the folder is gone"));
   }
-  if (S_ISDIR(info.st_mode)) return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrCat(
-      folder, ": a file; a checkpoint is a folder of config.json and weights"));
+  if (there && !S_ISDIR(info.st_mode)) {
+    return absl::UnimplementedError(absl::StrCat(
+        folder,
+        ": a file; a checkpoint is a folder of config.json and weights"));
+  }
+  // What cannot be searched must not look as if nothing were in it.
+  if (there && ::access(folder.c_str(), R_OK | X_OK) == 0) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(absl::StrCat(folder, ": ", ::strerror(errno)));
 }
 
 absl::Status NoWeightsError(const std::string& folder) {

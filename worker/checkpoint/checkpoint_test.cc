@@ -211,6 +211,13 @@ TEST(CheckpointTest, AMissingFolderHasVanished) {
   ExpectError(OpenStatus(temp / "step1"), kVanished, {temp / "step1", "gone"});
 }
 
+TEST(CheckpointTest, AFolderThatCannotBeLookedAtIsWorthAnotherTry) {
+  TempFolder temp;
+  const std::string too_long(300, 'x');
+  ExpectError(OpenStatus(temp / too_long), absl::StatusCode::kUnavailable,
+              {temp.path(), "too long"});
+}
+
 TEST(CheckpointTest, AnotherContainerIsNamed) {
   for (const char* other : {"pytorch_model.bin", "model.pt", ".metadata",
                             "model_and_optim/.metadata"}) {
