@@ -1,0 +1,192 @@
+#include "server/ctl/client.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+
+namespace sinkwatch::ctl {
+namespace {
+
+constexpr int kPage = 500;
+constexpr int kMaxMessage = 256 << 20;  // a measurement with every head
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessage);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+}  // namespace
+
+Client::Client(std::string address, absl::Duration timeout)
+    : Client(address, timeout, Connect(address)) {}
+
+Client::Client(std::string address, absl::Duration timeout,
+               std::shared_ptr<grpc::Channel> channel)
+    : address_(std::move(address)),
+      timeout_(timeout),
+      query_(v1::QueryService::NewStub(channel)),
+      admin_(v1::AdminService::NewStub(channel)) {}
+
+absl::Status Client::ToStatus(const grpc::Status& status) const {
+  const std::string& detail = status.error_message();
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    return absl::UnavailableError(absl::StrCat(
+        "no sinkwatch server answers at ", address_, " (", detail,
+        "). Start one with `sinkwatch_server --config=FILE`, or name another "
+        "with --server=HOST:PORT"));
+  }
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return absl::DeadlineExceededError(absl::StrCat(
+        "the server at ", address_, " did not answer within ",
+        absl::FormatDuration(timeout_), "; allow more with --timeout=SECONDS"));
+  }
+  // The numbers of the codes are the same in both libraries.
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                      detail);
+}
+
+template <typename Stub, typename Request, typename Answer>
+absl::StatusOr<Answer> Client::Call(
+    Stub* stub,
+    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Answer*),
+    const Request& request) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
+  Answer answer;
+  const grpc::Status status = (stub->*method)(&context, request, &answer);
+  if (!status.ok()) return ToStatus(status);
+  return answer;
+}
+
+absl::StatusOr<v1::ListRunsResponse> Client::Runs() {
+  v1::ListRunsRequest request;
+  request.set_page_size(kPage);
+  v1::ListRunsResponse all;
+  do {
+    auto page = Call(query_.get(), &v1::QueryService::Stub::ListRuns, request);
+    if (!page.ok()) return page.status();
+    all.mutable_runs()->MergeFrom(page->runs());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
+absl::StatusOr<v1::RunStatus> Client::FindRun(const std::string& name) {
+  auto runs = Runs();
+  if (!runs.ok()) return runs.status();
+  std::vector<std::string> names;
+  for (const v1::RunStatus& run : runs->runs()) {
+    if (run.name() == name) return run;
+    names.push_back(run.name());
+  }
+  return absl::NotFoundError(
+      absl::StrCat("there is no run \"", name, "\"",
+                   names.empty() ? "; none is configured" : "; there are ",
+                   absl::StrJoin(names, ", ")));
+}
+
+absl::StatusOr<v1::ListCheckpointsResponse> Client::Checkpoints(
+    v1::ListCheckpointsRequest request) {
+  request.set_page_size(kPage);
+  v1::ListCheckpointsResponse all;
+  do {
+    auto page =
+        Call(query_.get(), &v1::QueryService::Stub::ListCheckpoints, request);
+    if (!page.ok()) return page.status();
+    all.mutable_checkpoints()->MergeFrom(page->checkpoints());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
+absl::StatusOr<v1::ListMetricsResponse> Client::Metrics(
+    const std::string& run) {
+  v1::ListMetricsRequest request;
+  request.set_run(run);
+  request.set_page_size(kPage);
+  v1::ListMetricsResponse all;
+  do {
+    auto page =
+        Call(query_.get(), &v1::QueryService::Stub::ListMetrics, request);
+    if (!page.ok()) return page.status();
+    all.mutable_metrics()->MergeFrom(page->metrics());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
+absl::StatusOr<v1::Measurement> Client::GetMeasurement(
+    const v1::GetMeasurementRequest& request) {
+  return Call(query_.get(), &v1::QueryService::Stub::GetMeasurement, request);
+}
+
+absl::StatusOr<v1::QuerySeriesResponse> Client::Series(
+    v1::QuerySeriesRequest request) {
+  request.set_page_size(kPage);
+  v1::QuerySeriesResponse all;
+  do {
+    auto page =
+        Call(query_.get(), &v1::QueryService::Stub::QuerySeries, request);
+    if (!page.ok()) return page.status();
+    if (all.columns_size() == 0) {
+      *all.mutable_columns() = page->columns();
+      *all.mutable_metric() = page->metric();
+    }
+    all.mutable_rows()->MergeFrom(page->rows());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
+absl::StatusOr<v1::QueryMatrixResponse> Client::Matrix(
+    const v1::QueryMatrixRequest& request) {
+  return Call(query_.get(), &v1::QueryService::Stub::QueryMatrix, request);
+}
+
+absl::StatusOr<v1::GetEmergenceResponse> Client::Emergence(
+    const v1::GetEmergenceRequest& request) {
+  return Call(query_.get(), &v1::QueryService::Stub::GetEmergence, request);
+}
+
+absl::Status Client::Watch(
+    const v1::WatchMeasurementsRequest& request,
+    const std::function<bool(const v1::MeasurementEvent&)>& event) {
+  grpc::ClientContext context;
+  auto reader = query_->WatchMeasurements(&context, request);
+  v1::MeasurementEvent next;
+  bool wanted = true;
+  while (wanted && reader->Read(&next)) wanted = event(next);
+  if (!wanted) context.TryCancel();
+  const grpc::Status status = reader->Finish();
+  if (!wanted || status.ok()) return absl::OkStatus();
+  return ToStatus(status);
+}
+
+absl::Status Client::AddRun(const v1::AddRunRequest& request) {
+  return Call(admin_.get(), &v1::AdminService::Stub::AddRun, request).status();
+}
+
+absl::Status Client::RemoveRun(const v1::RemoveRunRequest& request) {
+  return Call(admin_.get(), &v1::AdminService::Stub::RemoveRun, request)
+      .status();
+}
+
+absl::StatusOr<int64_t> Client::Requeue(const v1::RequeueJobsRequest& request) {
+  auto answer =
+      Call(admin_.get(), &v1::AdminService::Stub::RequeueJobs, request);
+  if (!answer.ok()) return answer.status();
+  return answer->requeued();
+}
+
+absl::StatusOr<v1::ServerConfig> Client::Config() {
+  return Call(admin_.get(), &v1::AdminService::Stub::GetConfig,
+              v1::GetConfigRequest());
+}
+
+}  // namespace sinkwatch::ctl

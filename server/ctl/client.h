@@ -1,0 +1,69 @@
+#ifndef SINKWATCH_SERVER_CTL_CLIENT_H_
+#define SINKWATCH_SERVER_CTL_CLIENT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "proto/sinkwatch/v1/admin_service.grpc.pb.h"
+#include "proto/sinkwatch/v1/query_service.grpc.pb.h"
+
+namespace sinkwatch::ctl {
+
+// A server as sinkctl sees it: lists come whole, whatever their pages; errors
+// keep the server's code. UNAVAILABLE says which address was tried and what to
+// start.
+class Client {
+ public:
+  Client(std::string address, absl::Duration timeout);
+  // Of a channel that exists (tests).
+  Client(std::string address, absl::Duration timeout,
+         std::shared_ptr<grpc::Channel> channel);
+
+  absl::StatusOr<v1::ListRunsResponse> Runs();
+  // NOT_FOUND naming the runs that exist.
+  absl::StatusOr<v1::RunStatus> FindRun(const std::string& name);
+  absl::StatusOr<v1::ListCheckpointsResponse> Checkpoints(
+      v1::ListCheckpointsRequest request);
+  absl::StatusOr<v1::ListMetricsResponse> Metrics(const std::string& run);
+  absl::StatusOr<v1::Measurement> GetMeasurement(
+      const v1::GetMeasurementRequest& request);
+  absl::StatusOr<v1::QuerySeriesResponse> Series(
+      v1::QuerySeriesRequest request);
+  absl::StatusOr<v1::QueryMatrixResponse> Matrix(
+      const v1::QueryMatrixRequest& request);
+  absl::StatusOr<v1::GetEmergenceResponse> Emergence(
+      const v1::GetEmergenceRequest& request);
+  // Calls `event` for each until it returns false or the server ends.
+  absl::Status Watch(
+      const v1::WatchMeasurementsRequest& request,
+      const std::function<bool(const v1::MeasurementEvent&)>& event);
+
+  absl::Status AddRun(const v1::AddRunRequest& request);
+  absl::Status RemoveRun(const v1::RemoveRunRequest& request);
+  absl::StatusOr<int64_t> Requeue(const v1::RequeueJobsRequest& request);
+  absl::StatusOr<v1::ServerConfig> Config();
+
+ private:
+  template <typename Stub, typename Request, typename Answer>
+  absl::StatusOr<Answer> Call(Stub* stub,
+                              grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                           const Request&,
+                                                           Answer*),
+                              const Request& request);
+  absl::Status ToStatus(const grpc::Status& status) const;
+
+  const std::string address_;
+  const absl::Duration timeout_;
+  std::unique_ptr<v1::QueryService::Stub> query_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
+};
+
+}  // namespace sinkwatch::ctl
+
+#endif  // SINKWATCH_SERVER_CTL_CLIENT_H_
