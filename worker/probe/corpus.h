@@ -62,8 +62,10 @@ struct ProbeText {
   std::vector<Domain> domains;
 };
 
-// Writes a probe folder that Corpus::Read accepts (uint16 tokens).
-// ALREADY_EXISTS if the folder is there.
+// Writes a probe folder that Corpus::Read accepts (uint16 tokens), beside its
+// final name and renamed. Tokens are written as they are, so bos_policy is
+// "none" or "stored". ALREADY_EXISTS if the folder is there; INVALID_ARGUMENT
+// for what could not be read back; UNAVAILABLE for write errors.
 absl::Status WriteProbe(const std::string& folder, const ProbeText& probe);
 
 }  // namespace sinkwatch::probe

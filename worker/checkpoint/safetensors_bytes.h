@@ -1,0 +1,62 @@
+#ifndef SINKWATCH_WORKER_CHECKPOINT_SAFETENSORS_BYTES_H_
+#define SINKWATCH_WORKER_CHECKPOINT_SAFETENSORS_BYTES_H_
+
+// Small safetensors files for tests, as text.
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "worker/checkpoint/file.h"
+#include "worker/checkpoint/safetensors.h"
+#include "worker/checkpoint/test_files.h"
+
+namespace sinkwatch::checkpoint {
+
+// The good vector of the reference reader's tests: a header of 60 bytes.
+inline constexpr char kReferenceHeader[] =
+    R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}})";
+
+// What the reader says of a file of these bytes.
+inline absl::StatusOr<std::vector<SafetensorsEntry>> ReadBytes(
+    const TempFolder& temp, const std::string& bytes) {
+  WriteFile(temp / "model.safetensors", bytes);
+  auto file = File::Open(temp / "model.safetensors");
+  EXPECT_TRUE(file.ok()) << file.status();
+  return ReadSafetensorsHeader(**file);
+}
+
+// The JSON of one entry.
+inline std::string Entry(const std::string& name, const std::string& dtype,
+                         const std::string& shape, const std::string& offsets) {
+  return absl::StrCat("\"", name, "\":{\"dtype\":\"", dtype, "\",\"shape\":[",
+                      shape, "],\"data_offsets\":[", offsets, "]}");
+}
+
+inline std::string Zeros(size_t count) { return std::string(count, '\0'); }
+
+// One tensor `x` whose entry is the text given, over `data_bytes` of zeros.
+inline std::string OneEntry(const std::string& entry, size_t data_bytes = 4) {
+  return SafetensorsBytes(absl::StrCat("{\"x\":", entry, "}"),
+                          Zeros(data_bytes));
+}
+
+inline std::string OneTensor(const std::string& shape,
+                             const std::string& offsets, size_t data_bytes) {
+  return SafetensorsBytes(
+      absl::StrCat("{", Entry("x", "F32", shape, offsets), "}"),
+      Zeros(data_bytes));
+}
+
+// Tensors `a` and `b` of one float32 each, at these offsets.
+inline std::string Two(const std::string& first, const std::string& second) {
+  return absl::StrCat("{", Entry("a", "F32", "1", first), ",",
+                      Entry("b", "F32", "1", second), "}");
+}
+
+}  // namespace sinkwatch::checkpoint
+
+#endif  // SINKWATCH_WORKER_CHECKPOINT_SAFETENSORS_BYTES_H_
