@@ -1,107 +1,143 @@
 #include "worker/kernels/attention_stats.h"
 
 #include <optional>
+#include <utility>
 
 #include "ATen/TensorOperators.h"
 #include "ATen/core/dispatch/Dispatcher.h"
 #include "ATen/ops/arange.h"
 #include "ATen/ops/exp.h"
-#include "ATen/ops/gather.h"
 #include "ATen/ops/matmul.h"
 #include "ATen/ops/relu.h"
-#include "ATen/ops/repeat_interleave.h"
-#include "ATen/ops/where.h"
-#include "c10/util/Exception.h"
+#include "c10/core/GradMode.h"
 #include "torch/library.h"
-#include "worker/kernels/attention_stats_op.h"
+#include "worker/kernels/attention_stats_operator.h"
 
 namespace sinkwatch::kernels {
 namespace {
 
-using Signature = AttentionStatsTuple(const at::Tensor&, const at::Tensor&,
-                                      const std::optional<at::Tensor>&, double,
-                                      int64_t, bool);
+void CheckShapes(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE) {
+  TORCH_CHECK(q_BHTE.dim() == 4 && k_BGTE.dim() == 4,
+              "attention_stats: q and k must have 4 dimensions, not ",
+              q_BHTE.dim(), " and ", k_BGTE.dim());
+  TORCH_CHECK(q_BHTE.size(0) == k_BGTE.size(0) &&
+                  q_BHTE.size(2) == k_BGTE.size(2) &&
+                  q_BHTE.size(3) == k_BGTE.size(3),
+              "attention_stats: q ", q_BHTE.sizes(), " and k ", k_BGTE.sizes(),
+              " differ in sequences, tokens or head width");
+  TORCH_CHECK(q_BHTE.numel() > 0 && k_BGTE.numel() > 0, "attention_stats: q ",
+              q_BHTE.sizes(), " or k ", k_BGTE.sizes(), " is empty");
+  TORCH_CHECK(q_BHTE.size(1) % k_BGTE.size(1) == 0,
+              "attention_stats: ", q_BHTE.size(1), " query heads do not share ",
+              k_BGTE.size(1), " key heads evenly");
+}
 
-void CheckShapes(const at::Tensor& q, const at::Tensor& k,
-                 const at::Tensor& v) {
-  TORCH_CHECK(q.dim() == 4 && k.dim() == 4,
-              "attention_stats: q and k must be [B, heads, T, E]");
-  TORCH_CHECK(q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
-                  q.size(3) == k.size(3),
-              "attention_stats: q ", q.sizes(), " and k ", k.sizes(),
-              " differ in B, T or E");
-  TORCH_CHECK(k.size(1) > 0 && q.size(1) % k.size(1) == 0,
-              "attention_stats: ", q.size(1),
-              " query heads do not share out over ", k.size(1), " key heads");
-  TORCH_CHECK(!v.defined() || v.sizes() == k.sizes(), "attention_stats: v ",
-              v.defined() ? v.sizes() : k.sizes(), " is not of k's shape ",
-              k.sizes());
+void CheckKinds(const at::Tensor& q_BHTE, const at::Tensor& other) {
+  const at::ScalarType type = q_BHTE.scalar_type();
+  TORCH_CHECK(type == at::kFloat || type == at::kBFloat16,
+              "attention_stats: float32 or bfloat16, not ", type);
+  TORCH_CHECK(other.scalar_type() == type && other.device() == q_BHTE.device(),
+              "attention_stats: q is ", type, " on ", q_BHTE.device(),
+              ", k or v is ", other.scalar_type(), " on ", other.device());
+}
+
+void CheckInput(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+                const at::Tensor& v_BGTE, const AttentionOptions& options) {
+  CheckShapes(q_BHTE, k_BGTE);
+  CheckKinds(q_BHTE, k_BGTE);
+  if (v_BGTE.defined()) {
+    TORCH_CHECK(v_BGTE.sizes() == k_BGTE.sizes(), "attention_stats: v ",
+                v_BGTE.sizes(), " is not shaped like k ", k_BGTE.sizes());
+    CheckKinds(q_BHTE, v_BGTE);
+  }
+  TORCH_CHECK(options.window >= 0, "attention_stats: window ", options.window);
+}
+
+OperatorResult CallOperator(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+                            const std::optional<at::Tensor>& v,
+                            const AttentionOptions& options) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("sinkwatch::attention_stats", "")
+          .typed<decltype(AttentionStatsByRowBlocks)>();
+  return op.call(q_BHTE, k_BGTE, v, options.scale, options.window,
+                 static_cast<int64_t>(options.normalisation));
 }
 
 }  // namespace
-
-TORCH_LIBRARY(sinkwatch, m) {
-  m.def(
-      "attention_stats(Tensor q, Tensor k, Tensor? v, float scale, int window,"
-      " bool relu) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor,"
-      " Tensor, Tensor, Tensor, Tensor)");
-}
-
-// Every device that has no implementation of its own.
-TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {
-  m.impl("attention_stats", AttentionStatsBlocked);
-}
 
 AttentionStats ComputeAttentionStats(const at::Tensor& q_BHTE,
                                      const at::Tensor& k_BGTE,
                                      const at::Tensor& v_BGTE,
                                      const AttentionOptions& options) {
-  CheckShapes(q_BHTE, k_BGTE, v_BGTE);
-  static const auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("sinkwatch::attention_stats", "")
-          .typed<Signature>();
-  const std::optional<at::Tensor> v =
-      v_BGTE.defined() ? std::optional<at::Tensor>(v_BGTE) : std::nullopt;
+  CheckInput(q_BHTE, k_BGTE, v_BGTE, options);
+  const at::NoGradGuard no_grad;
+  const bool has_value = v_BGTE.defined();
+  auto [rows, columns, output] = CallOperator(
+      q_BHTE, k_BGTE, has_value ? std::make_optional(v_BGTE) : std::nullopt,
+      options);
   AttentionStats stats;
-  std::tie(stats.log_sum_exp, stats.sink_logit, stats.sink_attention,
-           stats.rest_log_sum_exp, stats.rest_mean_logit,
-           stats.previous_attention, stats.entropy, stats.max_abs_logit,
-           stats.row_sum, stats.column_mass, stats.output) =
-      op.call(q_BHTE, k_BGTE, v, options.scale, options.window,
-              options.normalisation == Normalisation::kRelu);
+  stats.log_sum_exp = rows[kLogSumExp];
+  stats.sink_logit = rows[kSinkLogit];
+  stats.sink_attention = rows[kSinkAttention];
+  stats.rest_log_sum_exp = rows[kRestLogSumExp];
+  stats.rest_mean_logit = rows[kRestMeanLogit];
+  stats.previous_attention = rows[kPreviousAttention];
+  stats.entropy = rows[kEntropy];
+  stats.max_abs_logit = rows[kMaxAbsLogit];
+  stats.row_sum = rows[kRowSum];
+  stats.column_mass = std::move(columns);
+  if (has_value) stats.output = std::move(output);
   return stats;
 }
 
+// Legend beside attention_stats.h: R query heads that share a key head, C
+// chosen columns.
 at::Tensor AttentionAtColumns(const at::Tensor& q_BHTE,
                               const at::Tensor& k_BGTE,
                               const AttentionStats& stats,
                               const at::Tensor& columns_BHC,
                               const AttentionOptions& options) {
-  const int64_t heads = q_BHTE.size(1), tokens = q_BHTE.size(2);
-  const at::Tensor k_BHTE =
-      k_BGTE.repeat_interleave(heads / k_BGTE.size(1), 1).to(at::kFloat);
-  const at::Tensor none = columns_BHC < 0;
-  const at::Tensor index = columns_BHC.clamp_min(0).unsqueeze(-1).expand(
-      {-1, -1, -1, q_BHTE.size(3)});
-  const at::Tensor k_BHCE = k_BHTE.gather(2, index);
-  const at::Tensor logits_BHTC =
-      at::matmul(q_BHTE.to(at::kFloat), k_BHCE.transpose(-1, -2)) *
+  CheckInput(q_BHTE, k_BGTE, at::Tensor(), options);
+  TORCH_CHECK(columns_BHC.dim() == 3 &&
+                  columns_BHC.scalar_type() == at::kLong &&
+                  columns_BHC.size(0) == q_BHTE.size(0) &&
+                  columns_BHC.size(1) == q_BHTE.size(1),
+              "AttentionAtColumns: columns must be int64 [B,H,C], not ",
+              columns_BHC.scalar_type(), " ", columns_BHC.sizes());
+  const at::NoGradGuard no_grad;
+  const int64_t num_tokens = q_BHTE.size(2);
+  const int64_t shared = q_BHTE.size(1) / k_BGTE.size(1);
+  const at::Tensor index_BHC1 =
+      columns_BHC.clamp(0, num_tokens - 1).unsqueeze(-1);
+  const at::Tensor key_BHCE = k_BGTE.repeat_interleave(shared, 1).gather(
+      2, index_BHC1.expand({-1, -1, -1, q_BHTE.size(3)}));
+  const at::Tensor logit_BHTC =
+      at::matmul(q_BHTE.to(at::kFloat),
+                 key_BHCE.to(at::kFloat).transpose(-2, -1)) *
       options.scale;
 
   const at::Tensor row_T1 =
-      at::arange(tokens, columns_BHC.options()).unsqueeze(1);
+      at::arange(num_tokens, columns_BHC.options()).unsqueeze(-1);
   const at::Tensor column_BH1C = columns_BHC.unsqueeze(2);
-  at::Tensor visible =
-      (column_BH1C <= row_T1) & none.logical_not().unsqueeze(2);
-  if (options.window > 0) {
-    visible = visible & (column_BH1C > row_T1 - options.window);
-  }
-  const at::Tensor weights =
+  at::Tensor visible = (column_BH1C >= 0) & (column_BH1C <= row_T1);
+  if (options.window > 0) visible &= column_BH1C > row_T1 - options.window;
+  const at::Tensor attention_BHTC =
       options.normalisation == Normalisation::kRelu
-          ? at::relu(logits_BHTC) / (row_T1 + 1).to(at::kFloat)
-          : (logits_BHTC - stats.log_sum_exp.unsqueeze(-1)).exp();
-  return at::where(visible, weights, 0);
+          ? at::relu(logit_BHTC) / (row_T1 + 1)
+          : at::exp(logit_BHTC - stats.log_sum_exp.unsqueeze(-1));
+  return attention_BHTC.masked_fill(visible.logical_not(), 0);
 }
 
 }  // namespace sinkwatch::kernels
+
+TORCH_LIBRARY(sinkwatch, m) {
+  m.def(
+      "attention_stats(Tensor q, Tensor k, Tensor? v, float scale, int window,"
+      " int normalisation) -> (Tensor, Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {
+  m.impl("attention_stats",
+         TORCH_FN(sinkwatch::kernels::AttentionStatsByRowBlocks));
+}

@@ -1,0 +1,50 @@
+#ifndef SINKWATCH_WORKER_KERNELS_ATTENTION_STATS_OPERATOR_H_
+#define SINKWATCH_WORKER_KERNELS_ATTENTION_STATS_OPERATOR_H_
+
+#include <cstdint>
+#include <optional>
+#include <tuple>
+
+#include "ATen/core/Tensor.h"
+
+// What an implementation of sinkwatch::attention_stats has to give. Only those
+// who add a device, and tests, need this; callers use attention_stats.h, whose
+// legend and definitions hold here.
+//
+//   attention_stats(Tensor q, Tensor k, Tensor? v, float scale, int window,
+//                   int normalisation) -> (Tensor, Tensor, Tensor)
+//
+// q [B,H,T,E]; k, v [B,G,T,E] with H a multiple of G, T >= 1 and E >= 1;
+// float32 or bfloat16, all of one dtype and device, any strides. The caller has
+// checked that. Results, all float32 and contiguous:
+//   rows    [kNumRowStats,B,H,T]  in the order of RowStat
+//   columns [B,H,T]               column_mass
+//   output  [B,H,T,E]             A v; [0] without v
+namespace sinkwatch::kernels {
+
+enum RowStat : int {
+  kLogSumExp,
+  kSinkLogit,
+  kSinkAttention,
+  kRestLogSumExp,
+  kRestMeanLogit,
+  kPreviousAttention,
+  kEntropy,
+  kMaxAbsLogit,
+  kRowSum,
+  kNumRowStats,
+};
+
+using OperatorResult = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
+
+// Blocks of rows of ATen operators: every device that has no own
+// implementation. Holds at most about 2^22 logits, or 16 rows, at a time.
+OperatorResult AttentionStatsByRowBlocks(const at::Tensor& q_BHTE,
+                                         const at::Tensor& k_BGTE,
+                                         const std::optional<at::Tensor>& v,
+                                         double scale, int64_t window,
+                                         int64_t normalisation);
+
+}  // namespace sinkwatch::kernels
+
+#endif  // SINKWATCH_WORKER_KERNELS_ATTENTION_STATS_OPERATOR_H_

@@ -1,0 +1,411 @@
+// Every implementation that runs on a CPU against the float64 reference, and
+// against closed forms that need no reference.
+#include "worker/kernels/attention_stats.h"
+
+#include <sys/resource.h>
+
+#include <cmath>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ATen/CPUGeneratorImpl.h"
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/cat.h"
+#include "ATen/ops/full.h"
+#include "ATen/ops/ones.h"
+#include "ATen/ops/randn.h"
+#include "ATen/ops/zeros.h"
+#include "gtest/gtest.h"
+#include "worker/kernels/attention_stats_operator.h"
+#include "worker/kernels/attention_stats_reference.h"
+
+namespace sinkwatch::kernels {
+namespace {
+
+struct Shape {
+  int64_t sequences, heads, kv_heads, tokens, width;
+};
+
+struct Input {
+  at::Tensor q_BHTE, k_BGTE, v_BGTE;
+};
+
+at::Tensor Random(at::IntArrayRef sizes, uint64_t seed) {
+  return at::randn(sizes, at::make_generator<at::CPUGeneratorImpl>(seed),
+                   at::kFloat);
+}
+
+Input RandomInput(const Shape& s, uint64_t seed, double spread = 1.0) {
+  return {Random({s.sequences, s.heads, s.tokens, s.width}, seed) * spread,
+          Random({s.sequences, s.kv_heads, s.tokens, s.width}, seed + 1000),
+          Random({s.sequences, s.kv_heads, s.tokens, s.width}, seed + 2000)};
+}
+
+AttentionOptions Options(
+    int64_t width, int64_t window = 0,
+    Normalisation normalisation = Normalisation::kSoftmax) {
+  return {1 / std::sqrt(static_cast<double>(width)), window, normalisation};
+}
+
+// |actual - expected| <= absolute + relative * |expected|, and equal where
+// infinite; a NaN fails.
+void ExpectClose(const std::string& name, const at::Tensor& actual,
+                 const at::Tensor& expected, double absolute, double relative) {
+  ASSERT_EQ(actual.sizes(), expected.sizes()) << name;
+  ASSERT_EQ(actual.scalar_type(), at::kFloat) << name;
+  const at::Tensor a = actual.to(at::kDouble).contiguous();
+  const at::Tensor e = expected.contiguous();
+  const double* got = a.data_ptr<double>();
+  const double* want = e.data_ptr<double>();
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    const bool good =
+        got[i] == want[i] ||
+        std::fabs(got[i] - want[i]) <= absolute + relative * std::fabs(want[i]);
+    ASSERT_TRUE(good) << name << "[" << i << "] of " << a.sizes() << ": "
+                      << got[i] << ", expected " << want[i];
+  }
+}
+
+// The dot products are float32 sums of `width` terms of about the largest
+// logit's size, so a logit s is off by a few 1e-7 * max(1, |s|max), and
+// attention, its exponential, by as much relatively. Sums over T rows or
+// columns average such errors out: 2e-6 leaves room for the largest of 1e5
+// numbers, 1e-5 where a column adds up hundreds of rows.
+void ExpectSameStats(const AttentionStats& actual,
+                     const AttentionStats& expected, double max_logit = 10) {
+  const double logit = 4e-7 * std::max(max_logit, 4.0);
+  ExpectClose("log_sum_exp", actual.log_sum_exp, expected.log_sum_exp, logit,
+              0);
+  ExpectClose("sink_logit", actual.sink_logit, expected.sink_logit, logit, 0);
+  ExpectClose("sink_attention", actual.sink_attention, expected.sink_attention,
+              1e-6, 2 * logit);
+  ExpectClose("rest_log_sum_exp", actual.rest_log_sum_exp,
+              expected.rest_log_sum_exp, logit, 0);
+  ExpectClose("rest_mean_logit", actual.rest_mean_logit,
+              expected.rest_mean_logit, logit, 0);
+  ExpectClose("previous_attention", actual.previous_attention,
+              expected.previous_attention, 1e-6, 2 * logit);
+  ExpectClose("entropy", actual.entropy, expected.entropy, 3 * logit, 2e-6);
+  ExpectClose("max_abs_logit", actual.max_abs_logit, expected.max_abs_logit,
+              logit, 0);
+  ExpectClose("row_sum", actual.row_sum, expected.row_sum, 2e-6, 2 * logit);
+  ExpectClose("column_mass", actual.column_mass, expected.column_mass, 2e-6,
+              1e-5 + 2 * logit);
+  ASSERT_EQ(actual.output.defined(), expected.output.defined());
+  if (expected.output.defined()) {
+    ExpectClose("output", actual.output, expected.output, 4 * logit, 2 * logit);
+  }
+}
+
+AttentionStats Unpack(OperatorResult result, bool has_value) {
+  auto& [rows, columns, output] = result;
+  return {rows[kLogSumExp],
+          rows[kSinkLogit],
+          rows[kSinkAttention],
+          rows[kRestLogSumExp],
+          rows[kRestMeanLogit],
+          rows[kPreviousAttention],
+          rows[kEntropy],
+          rows[kMaxAbsLogit],
+          rows[kRowSum],
+          columns,
+          has_value ? output : at::Tensor()};
+}
+
+// One way to compute the statistics on a CPU.
+struct Implementation {
+  std::string name;
+  OperatorResult (*compute)(const at::Tensor&, const at::Tensor&,
+                            const std::optional<at::Tensor>&, double, int64_t,
+                            int64_t);
+};
+
+std::vector<Implementation> Implementations() {
+  return {{"RowBlocks", AttentionStatsByRowBlocks}};
+}
+
+class AttentionStatsTest : public testing::TestWithParam<Implementation> {
+ protected:
+  AttentionStats Compute(const Input& input,
+                         const AttentionOptions& options) const {
+    const bool has_value = input.v_BGTE.defined();
+    return Unpack(
+        GetParam().compute(
+            input.q_BHTE, input.k_BGTE,
+            has_value ? std::make_optional(input.v_BGTE) : std::nullopt,
+            options.scale, options.window,
+            static_cast<int64_t>(options.normalisation)),
+        has_value);
+  }
+
+  void ExpectMatchesReference(const Input& input,
+                              const AttentionOptions& options) const {
+    const AttentionStats expected = ReferenceAttentionStats(
+        input.q_BHTE, input.k_BGTE, input.v_BGTE, options);
+    ExpectSameStats(Compute(input, options), expected,
+                    expected.max_abs_logit.max().item<double>());
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, AttentionStatsTest,
+                         testing::ValuesIn(Implementations()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(AttentionStatsTest, MatchesReferenceOverManyShapes) {
+  const Shape shapes[] = {{2, 3, 3, 64, 64},  {1, 8, 4, 37, 8},
+                          {2, 6, 2, 129, 48}, {1, 4, 1, 96, 13},
+                          {3, 2, 1, 17, 1},   {1, 2, 2, 250, 128},
+                          {1, 1, 1, 16, 65},  {2, 12, 4, 33, 20}};
+  uint64_t seed = 1;
+  for (const Shape& shape : shapes) {
+    SCOPED_TRACE(shape.tokens);
+    ExpectMatchesReference(RandomInput(shape, seed++), Options(shape.width));
+  }
+}
+
+TEST_P(AttentionStatsTest, MatchesReferenceUnderEveryShortWindow) {
+  const Input input = RandomInput({1, 4, 2, 53, 24}, 21);
+  for (const int64_t window : {1, 2, 3, 7, 15, 16, 17, 32, 33, 52, 53, 90}) {
+    SCOPED_TRACE(window);
+    ExpectMatchesReference(input, Options(24, window));
+  }
+}
+
+TEST_P(AttentionStatsTest, MatchesReferenceWhereAWindowIsMuchShorter) {
+  ExpectMatchesReference(RandomInput({1, 2, 1, 301, 16}, 22), Options(16, 40));
+}
+
+TEST_P(AttentionStatsTest, MatchesReferenceForReluAttention) {
+  for (const int64_t window : {0, 9}) {
+    SCOPED_TRACE(window);
+    ExpectMatchesReference(RandomInput({2, 4, 2, 71, 12}, 31),
+                           Options(12, window, Normalisation::kRelu));
+  }
+}
+
+TEST_P(AttentionStatsTest, MatchesReferenceForEveryShortLength) {
+  for (int64_t tokens = 1; tokens <= 35; ++tokens) {
+    SCOPED_TRACE(tokens);
+    ExpectMatchesReference(RandomInput({1, 2, 1, tokens, 8}, 40 + tokens),
+                           Options(8));
+  }
+}
+
+TEST_P(AttentionStatsTest, ReadsBfloat16AndStridedInput) {
+  Input input = RandomInput({2, 4, 2, 45, 16}, 51);
+  const auto strided = [](const at::Tensor& x) {
+    return x.transpose(1, 2).contiguous().transpose(1, 2);
+  };
+  ExpectMatchesReference(
+      {strided(input.q_BHTE), strided(input.k_BGTE), strided(input.v_BGTE)},
+      Options(16));
+  ExpectMatchesReference(
+      {input.q_BHTE.to(at::kBFloat16), strided(input.k_BGTE).to(at::kBFloat16),
+       input.v_BGTE.to(at::kBFloat16)},
+      Options(16));
+}
+
+TEST_P(AttentionStatsTest, GivesTheSameStatisticsWithoutValues) {
+  Input input = RandomInput({1, 4, 2, 40, 16}, 61);
+  input.v_BGTE = at::Tensor();
+  ExpectMatchesReference(input, Options(16));
+}
+
+TEST_P(AttentionStatsTest, StandsLogitsOf80) {
+  Input input = RandomInput({1, 2, 2, 90, 32}, 71);
+  const double largest = ReferenceAttentionStats(input.q_BHTE, input.k_BGTE,
+                                                 input.v_BGTE, Options(32))
+                             .max_abs_logit.max()
+                             .item<double>();
+  input.q_BHTE = input.q_BHTE * (80 / largest);
+  ExpectMatchesReference(input, Options(32));
+}
+
+// Column 0 far above the others: its mass rounds to 1 in float32 from a margin
+// of 17 nats on, and the others' exponentials underflow from 88 on.
+TEST_P(AttentionStatsTest, KeepsTheMarginWhereTheSinkTakesAllMass) {
+  for (const double lead : {5.0, 12.0, 20.0, 60.0, 120.0, 160.0}) {
+    SCOPED_TRACE(lead);
+    const int64_t tokens = 75, width = 4;
+    Input input = RandomInput({1, 1, 1, tokens, width}, 81);
+    input.q_BHTE.select(-1, 0).fill_(1);
+    input.k_BGTE.select(-1, 0).fill_(-lead / 2);
+    input.k_BGTE.select(2, 0).fill_(0).select(-1, 0).fill_(lead / 2);
+    const AttentionOptions options = {1.0, 0, Normalisation::kSoftmax};
+    const AttentionStats actual = Compute(input, options);
+    const AttentionStats expected = ReferenceAttentionStats(
+        input.q_BHTE, input.k_BGTE, input.v_BGTE, options);
+    ExpectClose("margin", (actual.sink_logit - actual.rest_log_sum_exp),
+                expected.sink_logit - expected.rest_log_sum_exp, 1e-4, 0);
+    ExpectMatchesReference(input, options);
+  }
+}
+
+TEST_P(AttentionStatsTest, KeepsTheMarginWhereTheSinkTakesNoMass) {
+  const int64_t tokens = 75, width = 4;
+  Input input = RandomInput({1, 1, 1, tokens, width}, 82);
+  input.q_BHTE.select(-1, 0).fill_(1);
+  input.k_BGTE.select(2, 0).fill_(0).select(-1, 0).fill_(-150);
+  ExpectMatchesReference(input, {1.0, 0, Normalisation::kSoftmax});
+}
+
+TEST_P(AttentionStatsTest, GivesZeroWhereEveryReluWeightIsZero) {
+  Input input = RandomInput({1, 2, 1, 40, 8}, 91);
+  input.q_BHTE = input.q_BHTE.abs();
+  input.k_BGTE = -input.k_BGTE.abs();
+  const AttentionOptions options = Options(8, 0, Normalisation::kRelu);
+  ExpectMatchesReference(input, options);
+  const AttentionStats stats = Compute(input, options);
+  EXPECT_EQ(stats.row_sum.abs().max().item<float>(), 0);
+  EXPECT_EQ(stats.output.abs().max().item<float>(), 0);
+}
+
+// Uniform logits: A[t,k] = 1/(t+1), so the mean of A[t,0] over t >= 1 is
+// (H_T - 1)/(T - 1), the margin is -ln t, the entropy ln(t+1), and column k
+// collects H_T - H_max(k,1).
+TEST_P(AttentionStatsTest, MatchesClosedFormsOfUniformAttention) {
+  const int64_t tokens = 200;
+  const at::Tensor q = at::zeros({1, 1, tokens, 16});
+  const Input input = {q, Random({1, 1, tokens, 16}, 95), at::ones_like(q)};
+  const AttentionStats stats = Compute(input, Options(16));
+  std::vector<double> harmonic = {0};
+  for (int64_t n = 1; n <= tokens; ++n) {
+    harmonic.push_back(harmonic.back() + 1.0 / n);
+  }
+  EXPECT_NEAR(
+      stats.sink_attention.narrow(2, 1, tokens - 1).mean().item<double>(),
+      (harmonic[tokens] - 1) / (tokens - 1), 1e-7);
+  const at::Tensor margin = stats.sink_logit - stats.rest_log_sum_exp;
+  for (int64_t t = 1; t < tokens; ++t) {
+    EXPECT_NEAR(margin[0][0][t].item<double>(), -std::log(t), 2e-6) << t;
+    EXPECT_NEAR(stats.entropy[0][0][t].item<double>(), std::log(t + 1), 4e-6);
+    EXPECT_NEAR(stats.column_mass[0][0][t].item<double>(),
+                harmonic[tokens] - harmonic[t], 1e-5)
+        << t;
+  }
+  EXPECT_NEAR(stats.column_mass[0][0][0].item<double>(), harmonic[tokens] - 1,
+              1e-5);
+  EXPECT_TRUE(((stats.output - 1).abs() <= 2e-6).all().item<bool>());
+}
+
+TEST_P(AttentionStatsTest, OneDominatingKeyHasMarginOfItsLeadMinusLogT) {
+  const int64_t tokens = 50;
+  Input input = {at::ones({1, 1, tokens, 1}), at::zeros({1, 1, tokens, 1}),
+                 at::Tensor()};
+  input.k_BGTE.select(2, 0).fill_(30);
+  const AttentionStats stats =
+      Compute(input, {1.0, 0, Normalisation::kSoftmax});
+  const at::Tensor margin = stats.sink_logit - stats.rest_log_sum_exp;
+  for (int64_t t = 1; t < tokens; ++t) {
+    EXPECT_NEAR(margin[0][0][t].item<double>(), 30 - std::log(t), 4e-6) << t;
+    EXPECT_EQ(stats.sink_attention[0][0][t].item<float>(), 1);
+  }
+}
+
+TEST_P(AttentionStatsTest, ANonFiniteInputShowsInItsOwnHeadOnly) {
+  for (const double bad : {std::nan(""), HUGE_VAL}) {
+    for (const int64_t token : {0, 5, 20}) {
+      Input input = RandomInput({1, 2, 2, 21, 8}, 97);
+      input.k_BGTE[0][1][token].fill_(bad);
+      const AttentionStats stats = Compute(input, Options(8));
+      const at::Tensor last = stats.log_sum_exp.select(2, 20);
+      EXPECT_FALSE(std::isfinite(last[0][1].item<float>())) << token;
+      EXPECT_FALSE(stats.output[0][1].isfinite().all().item<bool>()) << token;
+      EXPECT_FALSE(stats.entropy[0][1].isfinite().all().item<bool>()) << token;
+      EXPECT_TRUE(stats.output[0][0].isfinite().all().item<bool>()) << token;
+    }
+  }
+}
+
+// A sequence's numbers are those it has alone, to the bit.
+TEST(AttentionStatsOperatorTest, NumbersDoNotDependOnTheRestOfTheBatch) {
+  const Input input = RandomInput({5, 4, 2, 83, 24}, 101);
+  const AttentionStats whole = ComputeAttentionStats(input.q_BHTE, input.k_BGTE,
+                                                     input.v_BGTE, Options(24));
+  for (int64_t b = 0; b < 5; ++b) {
+    const auto one = [&](const at::Tensor& x) { return x.narrow(0, b, 1); };
+    const AttentionStats alone = ComputeAttentionStats(
+        one(input.q_BHTE), one(input.k_BGTE), one(input.v_BGTE), Options(24));
+    EXPECT_TRUE(alone.output.equal(one(whole.output)));
+    EXPECT_TRUE(alone.entropy.equal(one(whole.entropy)));
+    EXPECT_TRUE(alone.column_mass.equal(one(whole.column_mass)));
+    EXPECT_TRUE(alone.log_sum_exp.equal(one(whole.log_sum_exp)));
+  }
+}
+
+TEST(AttentionStatsOperatorTest, MatchesReferenceThroughTheDispatcher) {
+  const Input input = RandomInput({2, 8, 4, 60, 8}, 111);
+  ExpectSameStats(ComputeAttentionStats(input.q_BHTE, input.k_BGTE,
+                                        input.v_BGTE, Options(8, 50)),
+                  ReferenceAttentionStats(input.q_BHTE, input.k_BGTE,
+                                          input.v_BGTE, Options(8, 50)));
+}
+
+TEST(AttentionStatsOperatorTest, RefusesShapesThatDoNotFit) {
+  const at::Tensor q = at::zeros({1, 4, 8, 16});
+  const auto compute = [&](const at::Tensor& k, const at::Tensor& v) {
+    return ComputeAttentionStats(q, k, v, Options(16));
+  };
+  const at::Tensor none;
+  EXPECT_THROW(compute(at::zeros({1, 3, 8, 16}), none), c10::Error);
+  EXPECT_THROW(compute(at::zeros({1, 4, 9, 16}), none), c10::Error);
+  EXPECT_THROW(compute(at::zeros({1, 4, 8, 15}), none), c10::Error);
+  EXPECT_THROW(compute(at::zeros({4, 8, 16}), none), c10::Error);
+  EXPECT_THROW(compute(q.to(at::kBFloat16), none), c10::Error);
+  EXPECT_THROW(compute(q, at::zeros({1, 4, 7, 16})), c10::Error);
+  EXPECT_THROW(ComputeAttentionStats(q.to(at::kDouble), q.to(at::kDouble), none,
+                                     Options(16)),
+               c10::Error);
+  EXPECT_THROW(ComputeAttentionStats(q, q, none, Options(16, -1)), c10::Error);
+}
+
+TEST(AttentionAtColumnsTest, MatchesTheColumnsOfTheStatistics) {
+  const int64_t tokens = 47;
+  for (const auto normalisation :
+       {Normalisation::kSoftmax, Normalisation::kRelu}) {
+    for (const int64_t window : {0, 11}) {
+      const Input input = RandomInput({2, 4, 2, tokens, 8}, 121);
+      const AttentionOptions options = Options(8, window, normalisation);
+      const AttentionStats stats = ComputeAttentionStats(
+          input.q_BHTE, input.k_BGTE, input.v_BGTE, options);
+      std::vector<at::Tensor> all;
+      for (int64_t c = 0; c < tokens; ++c) {
+        all.push_back(at::full({2, 4, 1}, c, at::kLong));
+      }
+      all.push_back(at::full({2, 4, 1}, -1, at::kLong));
+      const at::Tensor columns_BHC = at::cat(all, -1);
+      const at::Tensor attention_BHTC = AttentionAtColumns(
+          input.q_BHTE, input.k_BGTE, stats, columns_BHC, options);
+      ExpectClose("column 0", attention_BHTC.select(-1, 0),
+                  stats.sink_attention.to(at::kDouble), 2e-6, 0);
+      ExpectClose("rows", attention_BHTC.sum(-1), stats.row_sum.to(at::kDouble),
+                  4e-6, 0);
+      ExpectClose(
+          "columns",
+          attention_BHTC.narrow(2, 1, tokens - 1).sum(2).narrow(-1, 0, tokens),
+          stats.column_mass.to(at::kDouble), 2e-5, 0);
+      EXPECT_EQ(attention_BHTC.select(-1, tokens).abs().max().item<float>(), 0);
+    }
+  }
+}
+
+int64_t PeakResidentBytes() {
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * int64_t{1024};
+}
+
+// The pattern of 16384 tokens would be 1 GiB in float32.
+TEST(AttentionStatsMemoryTest, NeverFormsAPatternOfTokensTimesTokens) {
+  const Input input = RandomInput({1, 1, 1, 16384, 8}, 131);
+  const int64_t before = PeakResidentBytes();
+  const AttentionStats stats = ComputeAttentionStats(input.q_BHTE, input.k_BGTE,
+                                                     input.v_BGTE, Options(8));
+  EXPECT_TRUE(stats.output.isfinite().all().item<bool>());
+  EXPECT_NEAR(stats.column_mass.sum().item<double>(), 16383, 0.05);
+  EXPECT_LT(PeakResidentBytes() - before, int64_t{256} << 20);
+}
+
+}  // namespace
+}  // namespace sinkwatch::kernels
