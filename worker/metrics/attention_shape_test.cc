@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <cmath>
+
+#include "ATen/ops/zeros_like.h"
+#include "gtest/gtest.h"
+#include "worker/metrics/brute_force.h"
+
+namespace sinkwatch::metrics::test {
+namespace {
+
+class AttentionShapeTest : public ::testing::TestWithParam<Shape> {};
+
+bool EveryRow(int64_t, int64_t) { return true; }
+
+double EntropyOf(const BruteForce& x, int64_t b, int64_t h, int64_t t) {
+  double entropy = 0;
+  for (int64_t k = 0; k <= t; ++k) {
+    const double a = x.A(b, h, t, k);
+    if (a > 0) entropy -= a * std::log(a);
+  }
+  return entropy;
+}
+
+TEST_P(AttentionShapeTest, EntropyEqualsTheDefinitionAndNeedsADistribution) {
+  const LayerBatch batch = RandomLayer(GetParam());
+  const BruteForce x(batch);
+  const Values values = Measure({batch});
+  if (GetParam().relu) {
+    EXPECT_EQ(values.count("d attention_entropy"), 0u);
+    EXPECT_EQ(values.count("d attention_entropy_norm"), 0u);
+    return;
+  }
+  std::vector<double> entropy, normalised;
+  for (int64_t h = 0; h < x.H; ++h) {
+    entropy.push_back(x.RowMean(h, 1, EveryRow, [&](auto b, auto i, auto t) {
+      return EntropyOf(x, b, i, t);
+    }));
+    normalised.push_back(x.RowMean(h, 1, EveryRow, [&](auto b, auto i, auto t) {
+      int visible = 0;
+      for (int64_t k = 0; k <= t; ++k) visible += x.Sees(t, k);
+      return EntropyOf(x, b, i, t) / std::log(visible);
+    }));
+  }
+  ExpectClose(values, "d attention_entropy", entropy);
+  ExpectClose(values, "d attention_entropy_norm", normalised);
+}
+
+TEST_P(AttentionShapeTest, PreviousTokenEqualsTheDefinition) {
+  const LayerBatch batch = RandomLayer(GetParam());
+  const BruteForce x(batch);
+  std::vector<double> previous;
+  for (int64_t h = 0; h < x.H; ++h) {
+    previous.push_back(x.RowMean(h, 1, EveryRow, [&](auto b, auto i, auto t) {
+      return x.A(b, i, t, t - 1);
+    }));
+  }
+  ExpectClose(Measure({batch}), "d prev_token_attention", previous);
+}
+
+TEST_P(AttentionShapeTest, LogitMaxIsTheLargestVisibleOverAllBatches) {
+  const LayerBatch batch = RandomLayer(GetParam());
+  const BruteForce x(batch);
+  std::vector<double> largest(x.H, 0);
+  for (int64_t h = 0; h < x.H; ++h) {
+    for (int64_t b = 0; b < x.B; ++b) {
+      for (int64_t t = 0; t < x.T; ++t) {
+        for (int64_t k = 0; k <= t; ++k) {
+          if (!x.Sees(t, k)) continue;
+          largest[h] = std::max(largest[h], std::fabs(x.S(b, h, t, k)));
+        }
+      }
+    }
+  }
+  const int64_t middle = x.B / 2;
+  std::vector<LayerBatch> batches = {batch};
+  if (middle > 0) {
+    batches = {Slice(batch, 0, middle), Slice(batch, middle, x.B)};
+  }
+  ExpectClose(Measure(batches), "d attention_logit_max", largest);
+}
+
+TEST_P(AttentionShapeTest, LostMassIsOnlyForUnnormalisedWeights) {
+  const LayerBatch batch = RandomLayer(GetParam());
+  const BruteForce x(batch);
+  const Values values = Measure({batch});
+  if (!GetParam().relu) {
+    EXPECT_EQ(values.count("d lost_mass"), 0u);
+    return;
+  }
+  std::vector<double> lost;
+  for (int64_t h = 0; h < x.H; ++h) {
+    lost.push_back(x.RowMean(h, 1, EveryRow, [&](auto b, auto i, auto t) {
+      double sum = 0;
+      for (int64_t k = 0; k <= t; ++k) sum += x.A(b, i, t, k);
+      return 1 - sum;
+    }));
+  }
+  ExpectClose(values, "d lost_mass", lost);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, AttentionShapeTest,
+                         ::testing::ValuesIn(Shapes()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(AttentionShapeMicroTest, EvenAttentionHasANormalisedEntropyOfOne) {
+  LayerBatch batch = RandomLayer(Shape());
+  batch.q_BHTE = at::zeros_like(batch.q_BHTE);
+  ExpectClose(Measure({batch}), "d attention_entropy_norm",
+              std::vector<double>(4, 1));
+}
+
+}  // namespace
+}  // namespace sinkwatch::metrics::test

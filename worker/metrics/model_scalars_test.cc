@@ -1,0 +1,110 @@
+#include "worker/metrics/model_scalars.h"
+
+#include <cmath>
+#include <limits>
+
+#include "ATen/ops/tensor.h"
+#include "gtest/gtest.h"
+#include "worker/metrics/brute_force.h"
+
+namespace sinkwatch::metrics::test {
+namespace {
+
+MeasurementOptions Options(const std::vector<std::string>& classes = {}) {
+  MeasurementOptions options;
+  options.domains = {{"d", classes}};
+  options.layers = 2;
+  return options;
+}
+
+const MetricVector& Get(const std::vector<MetricVector>& vectors,
+                        const std::string& domain, const std::string& metric) {
+  for (const MetricVector& v : vectors) {
+    if (v.metric == metric && v.domain == domain) return v;
+  }
+  static const auto& none = *new MetricVector;
+  ADD_FAILURE() << domain << " " << metric << " is absent";
+  return none;
+}
+
+TEST(ModelScalarsTest, TheLossIsAMeanOverTokensAndGivenByClass) {
+  auto measurement = *Measurement::Create(Options({"other", "trigger"}));
+  // Three losses for four tokens; the last row's class has no loss.
+  measurement->FoldLoss(0, at::tensor({1.f, 2.f, 6.f}).view({1, 3}),
+                        at::tensor({0, 1, 0, 1}, at::kByte).view({1, 4}));
+  measurement->FoldLoss(0, at::tensor({3.f, 3.f, 3.f}).view({1, 3}),
+                        at::tensor({0, 0, 0, 0}, at::kByte).view({1, 4}));
+  const auto vectors = *measurement->FinishModel();
+  const MetricVector& all = Get(vectors, "d", "probe_loss");
+  EXPECT_FLOAT_EQ(all.values[0], 3);
+  EXPECT_EQ(all.count, 6);
+  EXPECT_FALSE(all.layer.has_value());
+  EXPECT_FLOAT_EQ(Get(vectors, "d/other", "probe_loss").values[0], 16.f / 5);
+  EXPECT_FLOAT_EQ(Get(vectors, "d/trigger", "probe_loss").values[0], 2);
+}
+
+TEST(ModelScalarsTest, ALossThatIsNotFiniteIsReportedAsItIs) {
+  auto measurement = *Measurement::Create(Options());
+  const float infinity = std::numeric_limits<float>::infinity();
+  measurement->FoldLoss(0, at::tensor({1.f, infinity}).view({1, 2}), {});
+  const auto vectors = measurement->FinishModel();
+  ASSERT_TRUE(vectors.ok()) << vectors.status();
+  EXPECT_TRUE(std::isinf(Get(*vectors, "d", "probe_loss").values[0]));
+}
+
+// A layer of two heads: in head 0 every query looks at key 0, whose value is
+// small; in head 1 attention is even.
+LayerBatch SinkAndEvenHead(double sink_value) {
+  Shape shape;
+  shape.H = shape.G = 2;
+  LayerBatch batch = RandomLayer(shape);
+  batch.q_BHTE.fill_(1);
+  batch.k_BGTE.fill_(0);
+  batch.k_BGTE.select(1, 0).select(1, 0).fill_(50);
+  batch.v_BGTE.select(2, 0).mul_(sink_value);
+  return batch;
+}
+
+TEST(ModelScalarsTest, SinkRateAndDormantHeadsAreSharesOverLayersAndHeads) {
+  auto measurement = *Measurement::Create(Options());
+  measurement->FoldLayer(SinkAndEvenHead(0.01));
+  ASSERT_TRUE(measurement->FinishLayer(0).ok());
+  LayerBatch second = SinkAndEvenHead(3.0);  // a sink without a drain
+  second.layer = 1;
+  measurement->FoldLayer(second);
+  ASSERT_TRUE(measurement->FinishLayer(1).ok());
+  const auto vectors = *measurement->FinishModel();
+  EXPECT_FLOAT_EQ(Get(vectors, "d", "sink_rate_030").values[0], 0.5);
+  EXPECT_EQ(Get(vectors, "d", "sink_rate_030").count, 5);
+  EXPECT_FLOAT_EQ(Get(vectors, "d", "dormant_head_frac").values[0], 0.25);
+}
+
+TEST(ModelScalarsTest, TheErrorOfTheSinkRateIsOverSequences) {
+  auto measurement = *Measurement::Create(Options());
+  LayerBatch batch = SinkAndEvenHead(1);
+  // The first two of five sequences lose the sink of head 0.
+  batch.k_BGTE.slice(0, 0, 2).fill_(0);
+  for (int layer = 0; layer < 2; ++layer) {
+    batch.layer = layer;
+    measurement->FoldLayer(Slice(batch, 0, 3));
+    measurement->FoldLayer(Slice(batch, 3, 5));
+    ASSERT_TRUE(measurement->FinishLayer(layer).ok());
+  }
+  const auto vectors = *measurement->FinishModel();
+  const MetricVector& rate = Get(vectors, "d", "sink_rate_030");
+  EXPECT_FLOAT_EQ(rate.values[0], 0.3);
+  // Per sequence 0, 0, .5, .5, .5: both layers agree, so they do not halve it.
+  EXPECT_NEAR(rate.standard_error[0], std::sqrt(0.3 / 4 / 5), 1e-6);
+}
+
+TEST(ModelScalarsTest, WithoutAttentionThereIsNoSinkRate) {
+  auto measurement = *Measurement::Create(Options());
+  LayerBatch batch;
+  batch.resid_post_BTD = RandomLayer(Shape()).resid_post_BTD;
+  measurement->FoldLayer(batch);
+  ASSERT_TRUE(measurement->FinishLayer(0).ok());
+  EXPECT_TRUE(measurement->FinishModel()->empty());
+}
+
+}  // namespace
+}  // namespace sinkwatch::metrics::test

@@ -1,0 +1,69 @@
+#include "worker/metrics/registry.h"
+
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "worker/metrics/measurement.h"
+
+namespace sinkwatch::metrics {
+namespace {
+
+TEST(RegistryTest, EveryDescriptorIsComplete) {
+  for (const Descriptor& d : AllDescriptors()) {
+    EXPECT_TRUE(std::regex_match(d.name, std::regex("[a-z0-9_]+"))) << d.name;
+    EXPECT_FALSE(d.unit.empty()) << d.name;
+    EXPECT_FALSE(d.formula.empty()) << d.name;
+    EXPECT_FALSE(d.source.empty()) << d.name;
+    ASSERT_FALSE(d.meaning.empty()) << d.name;
+    EXPECT_EQ(d.meaning.back(), '.') << d.name << " is no sentence";
+  }
+}
+
+TEST(RegistryTest, NamesAreUnique) {
+  std::set<std::string> names;
+  for (const Descriptor& d : AllDescriptors()) {
+    EXPECT_TRUE(names.insert(d.name).second) << d.name << " twice";
+  }
+  EXPECT_EQ(names.size(), 37u);
+}
+
+TEST(RegistryTest, EveryMetricSaysHowItIsComputed) {
+  for (const Metric& metric : LayerMetrics()) {
+    const std::string& name = metric.descriptor.name;
+    EXPECT_NE(metric.needs, 0u) << name;
+    EXPECT_NE(metric.value.plane, nullptr) << name;
+    EXPECT_EQ(metric.reference.plane != nullptr,
+              metric.reduction == Reduction::kRatio)
+        << name;
+    EXPECT_TRUE(!metric.by_class || metric.value.rows != Rows::kWholeSequence)
+        << name << " is not about rows";
+    EXPECT_NE(metric.descriptor.scope, Scope::kModel) << name;
+  }
+}
+
+// A row of the catalogue begins "| `name` | scope |".
+TEST(RegistryTest, TheReadmeListsExactlyTheRegistry) {
+  std::ifstream file("worker/metrics/README.md");
+  const std::string text((std::istreambuf_iterator<char>(file)),
+                         std::istreambuf_iterator<char>());
+  ASSERT_FALSE(text.empty());
+  const char* const kScopes[] = {"head", "kv_head", "layer", "model"};
+  std::vector<std::string> expected, found;
+  for (const Descriptor& d : AllDescriptors()) {
+    expected.push_back(d.name + " " + kScopes[static_cast<int>(d.scope)]);
+  }
+  const std::regex row("\\| `([a-z0-9_]+)` \\| (head|kv_head|layer|model) \\|");
+  for (std::sregex_iterator i(text.begin(), text.end(), row), end; i != end;
+       ++i) {
+    found.push_back((*i)[1].str() + " " + (*i)[2].str());
+  }
+  EXPECT_EQ(found, expected);
+}
+
+}  // namespace
+}  // namespace sinkwatch::metrics
