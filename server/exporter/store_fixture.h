@@ -1,0 +1,23 @@
+#ifndef SINKWATCH_SERVER_EXPORTER_STORE_FIXTURE_H_
+#define SINKWATCH_SERVER_EXPORTER_STORE_FIXTURE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "server/exporter/measurement_fixture.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::exporter {
+
+// For tests: a store in memory whose clock stands still.
+std::unique_ptr<store::Store> MakeStore();
+
+// Puts a run into the store and measures it at `step` through the store's own
+// doors: observe, lease, commit. Returns the first error.
+absl::Status Measure(store::Store* store, const std::string& run, int64_t step,
+                     const Shape& shape, bool implausible = false);
+
+}  // namespace sinkwatch::exporter
+
+#endif  // SINKWATCH_SERVER_EXPORTER_STORE_FIXTURE_H_

@@ -1,0 +1,343 @@
+#include "server/http/site.h"
+
+#include <memory>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "server/exporter/store_fixture.h"
+#include "server/http/http_client.h"
+
+namespace sinkwatch::http {
+namespace {
+
+using exporter::Exporter;
+using exporter::ServiceMetrics;
+using exporter::Shape;
+using nlohmann::json;
+
+// One server for the suite: civetweb takes up to two seconds to stop. Tests
+// only read; the run "toy" has steps 100, 500 and 1000, step 700 is
+// implausible, step 900 waits.
+class SiteTest : public testing::Test {
+ protected:
+  struct World {
+    std::unique_ptr<store::Store> store = exporter::MakeStore();
+    ServiceMetrics metrics{{"1", "r"}};
+    std::unique_ptr<Exporter> exporter;
+    absl::Status ready;
+    std::unique_ptr<Site> site;
+    std::unique_ptr<HttpServer> server;
+  };
+
+  static void SetUpTestSuite() {
+    world_ = new World;
+    ASSERT_NE(world_->store, nullptr);
+    for (int64_t step : {100, 500, 700, 1000}) {
+      const absl::Status status = exporter::Measure(world_->store.get(), "toy",
+                                                    step, Shape(), step == 700);
+      ASSERT_TRUE(status.ok()) << status;
+    }
+    store::Observation waiting;
+    waiting.checkpoint = exporter::MakeCheckpoint("toy", 900);
+    waiting.probe = exporter::MakeProbe();
+    waiting.state = v1::JOB_STATE_WAITING;
+    waiting.reason = "model.safetensors is <not> there";
+    ASSERT_TRUE(world_->store->Observe({waiting}).ok());
+    world_->exporter = std::make_unique<Exporter>(
+        world_->store.get(), &world_->metrics, exporter::ExporterOptions());
+    ASSERT_TRUE(world_->exporter->Refresh().ok());
+    SiteOptions options;
+    options.version = "1";
+    options.ready = [] { return world_->ready; };
+    world_->site = std::make_unique<Site>(world_->store.get(),
+                                          world_->exporter.get(), options);
+    HttpServerOptions http;
+    http.address = "127.0.0.1:0";
+    auto server = HttpServer::Start(
+        http, [](const Request& r) { return world_->site->Handle(r); });
+    ASSERT_TRUE(server.ok()) << server.status();
+    world_->server = *std::move(server);
+  }
+
+  static void TearDownTestSuite() {
+    world_->server.reset();
+    delete world_;
+  }
+
+  static Fetched Get(const std::string& target,
+                     const std::vector<std::string>& headers = {}) {
+    return Fetch(world_->server->port(), target, headers);
+  }
+
+  static json GetJson(const std::string& target) {
+    const Fetched fetched = Get(target);
+    EXPECT_EQ(fetched.status, 200) << target << fetched.body;
+    EXPECT_EQ(fetched.headers.at("content-type"), "application/json");
+    return json::parse(fetched.body, nullptr, /*allow_exceptions=*/false);
+  }
+
+  // The rule of a refused request.
+  static std::string RuleFor(const std::string& target, int status = 400) {
+    const Fetched fetched = Get(target);
+    EXPECT_EQ(fetched.status, status) << target << fetched.body;
+    const json body = json::parse(fetched.body, nullptr, false);
+    EXPECT_EQ(body["error"]["code"], status);
+    EXPECT_FALSE(body["error"]["message"].get<std::string>().empty());
+    return body["error"]["rule"];
+  }
+
+  static World* world_;
+};
+
+SiteTest::World* SiteTest::world_ = nullptr;
+
+const char kSeries[] = "/api/v1/series?run=toy&metric=sink_attention";
+
+TEST_F(SiteTest, MetricsPageIsServedPlainAndCompressed) {
+  const Fetched plain = Get("/metrics");
+  EXPECT_EQ(plain.status, 200);
+  EXPECT_TRUE(absl::StrContains(plain.body, "sinkwatch_latest_step"));
+  EXPECT_TRUE(absl::StrContains(plain.headers.at("content-type"),
+                                "text/plain; version=0.0.4"));
+  EXPECT_EQ(plain.headers.count("content-encoding"), 0u);
+  const Fetched zipped = Get("/metrics", {"Accept-Encoding: gzip"});
+  EXPECT_EQ(zipped.headers.at("content-encoding"), "gzip");
+  EXPECT_EQ(Gunzip(zipped.body), plain.body);
+  EXPECT_TRUE(absl::StrContains(Get("/metrics/heads").body, "_by_head{"));
+}
+
+TEST_F(SiteTest, HealthyAlwaysReadyWhenItIs) {
+  EXPECT_EQ(Get("/-/healthy").status, 200);
+  EXPECT_EQ(Get("/-/ready").status, 200);
+  world_->ready = absl::UnavailableError("the store is being opened");
+  const Fetched fetched = Get("/-/ready");
+  EXPECT_EQ(fetched.status, 503);
+  EXPECT_TRUE(absl::StrContains(fetched.body, "the store is being opened"));
+  EXPECT_EQ(Get("/-/healthy").status, 200);
+  world_->ready = absl::OkStatus();
+}
+
+TEST_F(SiteTest, PageLoadsNothingFromElsewhere) {
+  const Fetched page = Get("/");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_TRUE(absl::StrContains(page.headers.at("content-type"), "text/html"));
+  EXPECT_TRUE(absl::StrContains(page.headers.at("content-security-policy"),
+                                "default-src 'none'"));
+  for (const char* outside : {"src=", "@import", "url(", "//cdn", "https://"}) {
+    EXPECT_FALSE(absl::StrContains(page.body, outside)) << outside;
+  }
+  EXPECT_FALSE(absl::StrContains(page.body, "innerHTML"));
+}
+
+TEST_F(SiteTest, UnknownPathsAreNotFound) {
+  EXPECT_EQ(RuleFor("/nothing", 404), "not_found");
+  EXPECT_EQ(RuleFor("/api/v1/nothing", 404), "not_found");
+}
+
+TEST_F(SiteTest, RunsTellStatesStagesAndDomains) {
+  const json runs = GetJson("/api/v1/runs?shape=records");
+  ASSERT_EQ(runs.size(), 1u);
+  EXPECT_EQ(runs[0]["name"], "toy");
+  EXPECT_EQ(runs[0]["latest_step"], 1000);
+  EXPECT_EQ(runs[0]["done"], 4);
+  EXPECT_EQ(runs[0]["waiting"], 1);
+  EXPECT_EQ(runs[0]["layers"], 2);
+  EXPECT_EQ(GetJson("/api/v1/runs?run=toy&shape=domains"),
+            json::parse(R"([{"domain":"wiki"}])"));
+  EXPECT_EQ(RuleFor("/api/v1/runs?run=none", 404), "not_found");
+}
+
+TEST_F(SiteTest, CheckpointsTellStateAndReason) {
+  const json all = GetJson("/api/v1/checkpoints?run=toy&shape=records");
+  EXPECT_EQ(all.size(), 5u);
+  const json waiting =
+      GetJson("/api/v1/checkpoints?run=toy&state=waiting&shape=records");
+  ASSERT_EQ(waiting.size(), 1u);
+  EXPECT_EQ(waiting[0]["step"], 900);
+  EXPECT_EQ(waiting[0]["reason"], "model.safetensors is <not> there");
+}
+
+TEST_F(SiteTest, CheckpointsArePaged) {
+  std::vector<int64_t> steps;
+  std::string token;
+  do {
+    const json page =
+        GetJson("/api/v1/checkpoints?run=toy&limit=2&page_token=" + token);
+    EXPECT_LE(page["rows"].size(), 2u);
+    for (const json& row : page["rows"]) steps.push_back(row[1]);
+    token = page["next_page_token"];
+  } while (!token.empty());
+  EXPECT_EQ(steps.size(), 5u);
+}
+
+TEST_F(SiteTest, MetricsComeWithTheirDefinitions) {
+  const json metrics = GetJson("/api/v1/metrics?run=toy&shape=records");
+  EXPECT_EQ(metrics.size(), 5u);
+  for (const json& metric : metrics) {
+    EXPECT_FALSE(metric["meaning"].get<std::string>().empty());
+  }
+}
+
+TEST_F(SiteTest, SeriesIsOneWideFrame) {
+  const json series = GetJson(kSeries);
+  EXPECT_EQ(series["columns"], json::parse(R"(["x","L0H0","L0H1","L0H2","L0H3",
+                                "L1H0","L1H1","L1H2","L1H3"])"));
+  ASSERT_EQ(series["rows"].size(), 3u);
+  EXPECT_EQ(series["rows"][0][0], 100);
+  EXPECT_EQ(series["rows"][2][0], 1000);
+  // Layer 1, head 3 at step 500; float32 on the wire.
+  EXPECT_NEAR(series["rows"][1][8].get<double>(), 0.65, 1e-6);
+  EXPECT_EQ(series["metric"]["unit"], "ratio");
+  EXPECT_EQ(series["revision"], world_->store->revision());
+}
+
+TEST_F(SiteTest, SeriesNamesItsGaps) {
+  const json gaps = GetJson(kSeries)["gaps"];
+  ASSERT_EQ(gaps.size(), 2u) << gaps;
+  EXPECT_EQ(gaps[0]["step"], 700) << "implausible";
+  EXPECT_EQ(gaps[1]["step"], 900);
+  EXPECT_EQ(gaps[1]["state"], "waiting");
+  EXPECT_EQ(gaps[1]["reason"], "model.safetensors is <not> there");
+}
+
+TEST_F(SiteTest, ImplausibleMeasurementsComeOnRequest) {
+  EXPECT_EQ(
+      GetJson(absl::StrCat(kSeries, "&include_implausible=1"))["rows"].size(),
+      4u);
+}
+
+TEST_F(SiteTest, SeriesSelectsAndAggregates) {
+  const json one = GetJson(absl::StrCat(kSeries, "&layer=1&head=3"));
+  EXPECT_EQ(one["columns"], json::parse(R"(["x","L1H3"])"));
+  const std::pair<const char*, double> cases[] = {
+      {"mean", 1.15}, {"median", 1.15}, {"max", 1.3}, {"min", 1.0}};
+  for (const auto& [agg, value] : cases) {
+    const json series = GetJson(absl::StrCat(kSeries, "&layer=1&agg=", agg));
+    EXPECT_EQ(series["columns"].size(), 2u);
+    EXPECT_NEAR(series["rows"][2][1].get<double>(), value, 1e-6) << agg;
+  }
+}
+
+TEST_F(SiteTest, XMayBeTokensOrLogarithm) {
+  EXPECT_EQ(GetJson(absl::StrCat(kSeries, "&x=tokens"))["rows"][2][0], 4096000);
+  EXPECT_NEAR(GetJson(absl::StrCat(kSeries, "&x=log10_step"))["rows"][2][0]
+                  .get<double>(),
+              3.000434, 1e-6);
+}
+
+TEST_F(SiteTest, CsvAndRecordsHoldTheCellsOfTheTable) {
+  const json table = GetJson(kSeries);
+  const json records = GetJson(absl::StrCat(kSeries, "&shape=records"));
+  const Fetched csv = Get(absl::StrCat(kSeries, "&format=csv"));
+  EXPECT_TRUE(absl::StrContains(csv.headers.at("content-type"), "text/csv"));
+  const std::vector<std::string> lines =
+      absl::StrSplit(csv.body, "\r\n", absl::SkipEmpty());
+  ASSERT_EQ(lines.size(), table["rows"].size() + 1);
+  for (size_t r = 0; r < table["rows"].size(); ++r) {
+    const std::vector<std::string> cells = absl::StrSplit(lines[r + 1], ',');
+    for (size_t c = 0; c < table["columns"].size(); ++c) {
+      const std::string column = table["columns"][c];
+      EXPECT_EQ(records[r][column], table["rows"][r][c]);
+      EXPECT_EQ(json::parse(cells[c]), table["rows"][r][c]) << column;
+    }
+  }
+}
+
+TEST_F(SiteTest, MatrixIsLayersByHeads) {
+  const json latest = GetJson("/api/v1/matrix?run=toy&metric=sink_attention");
+  EXPECT_EQ(latest["step"], 1000);
+  EXPECT_EQ(latest["columns"], json::parse(R"(["layer","H0","H1","H2","H3"])"));
+  EXPECT_NEAR(latest["rows"][1][4].get<double>(), 1.3, 1e-6);
+  const json layers =
+      GetJson("/api/v1/matrix?run=toy&metric=residual_norm_sink&step=100");
+  EXPECT_EQ(layers["rows"], json::parse("[[-1,1.0],[0,10.0],[1,20.0]]"));
+}
+
+TEST_F(SiteTest, EmergenceIsAnInterval) {
+  const json found = GetJson(
+      "/api/v1/emergence?run=toy&metric=sink_attention&threshold=0.4&layer=1&"
+      "head=0&shape=records");
+  ASSERT_EQ(found.size(), 1u) << found;
+  EXPECT_EQ(found[0]["series"], "L1H0");
+  EXPECT_EQ(found[0]["after_step"], 100);
+  EXPECT_EQ(found[0]["by_step"], 500);
+  EXPECT_EQ(found[0]["censoring"], "none");
+}
+
+TEST_F(SiteTest, BadRequestsNameTheRule) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"/api/v1/series?metric=sink_attention", "missing_parameter"},
+      {"/api/v1/series?run=toy", "missing_parameter"},
+      {absl::StrCat(kSeries, "&layers=1"), "unknown_parameter"},
+      {absl::StrCat(kSeries, "&layer=x"), "not_a_list"},
+      {absl::StrCat(kSeries, "&agg=average"), "unknown_value"},
+      {absl::StrCat(kSeries, "&x=time"), "unknown_value"},
+      {absl::StrCat(kSeries, "&format=xml"), "unknown_value"},
+      {absl::StrCat(kSeries, "&x=step&x=step"), "repeated_parameter"},
+      {absl::StrCat(kSeries, "&domain=%zz"), "encoding"},
+      {absl::StrCat(kSeries, "&max_rows=0"), "out_of_range"},
+      {"/api/v1/checkpoints?run=toy&state=happy", "unknown_value"},
+      {"/api/v1/checkpoints?run=toy&limit=many", "not_a_number"},
+      {"/api/v1/matrix?run=toy&metric=sink_attention&step=-3", "out_of_range"},
+      {"/api/v1/emergence?run=toy&metric=sink_attention", "missing_parameter"},
+      {"/api/v1/emergence?run=toy&metric=sink_attention&threshold=nan",
+       "not_a_number"}};
+  for (const auto& [target, rule] : cases) {
+    EXPECT_EQ(RuleFor(target), rule) << target;
+  }
+}
+
+TEST_F(SiteTest, CapsAreNamedWhenTheyBite) {
+  EXPECT_EQ(RuleFor(absl::StrCat(kSeries, "&max_columns=7")), "max_columns");
+  EXPECT_EQ(RuleFor(absl::StrCat(kSeries, "&max_rows=2")), "max_rows");
+  EXPECT_EQ(Get(absl::StrCat(kSeries, "&max_columns=8&max_rows=3")).status,
+            200);
+}
+
+TEST_F(SiteTest, UnknownRunIsNotFound) {
+  EXPECT_EQ(RuleFor("/api/v1/series?run=none&metric=m", 404), "not_found");
+  EXPECT_EQ(RuleFor("/api/v1/checkpoints?run=none", 404), "not_found");
+  EXPECT_EQ(RuleFor("/api/v1/metrics?run=none", 404), "not_found");
+}
+
+TEST_F(SiteTest, UnchangedAnswersAreNotSentAgain) {
+  for (const std::string& target :
+       {std::string(kSeries), std::string("/api/v1/runs"),
+        std::string("/api/v1/checkpoints?run=toy")}) {
+    const std::string tag = Get(target).headers.at("etag");
+    const Fetched again = Get(target, {"If-None-Match: " + tag});
+    EXPECT_EQ(again.status, 304) << target;
+    EXPECT_EQ(again.body, "");
+    EXPECT_EQ(again.headers.at("etag"), tag);
+    EXPECT_EQ(Get(target, {"If-None-Match: W/\"else\""}).status, 200);
+  }
+}
+
+TEST_F(SiteTest, TagChangesWithACommitAndWithAState) {
+  const std::string before = Get(kSeries).headers.at("etag");
+  ASSERT_TRUE(
+      exporter::Measure(world_->store.get(), "zz-later", 1, Shape()).ok());
+  const std::string committed = Get(kSeries).headers.at("etag");
+  EXPECT_NE(committed, before);
+  store::Observation waiting;
+  waiting.checkpoint = exporter::MakeCheckpoint("zz-later", 2);
+  waiting.probe = exporter::MakeProbe();
+  ASSERT_TRUE(world_->store->Observe({waiting}).ok());
+  EXPECT_NE(Get(kSeries).headers.at("etag"), committed);
+}
+
+TEST_F(SiteTest, ApiIsCompressedWhereAsked) {
+  const Fetched plain = Get(kSeries);
+  const Fetched zipped = Get(kSeries, {"Accept-Encoding: br, gzip;q=0.8"});
+  EXPECT_EQ(zipped.headers.at("content-encoding"), "gzip");
+  EXPECT_EQ(Gunzip(zipped.body), plain.body);
+  EXPECT_EQ(zipped.headers.at("vary"), "Accept-Encoding");
+  const Fetched refused = Get(kSeries, {"Accept-Encoding: gzip;q=0"});
+  EXPECT_EQ(refused.headers.count("content-encoding"), 0u);
+}
+
+}  // namespace
+}  // namespace sinkwatch::http
