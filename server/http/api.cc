@@ -50,19 +50,6 @@ bool Matches(const std::string& header, const std::string& tag) {
          absl::StrContains(header, absl::StripPrefix(tag, "W/"));
 }
 
-Response Render(const Table& table, const Extras& extras,
-                const std::string& format, const std::string& shape) {
-  Response response;
-  if (format == "csv") {
-    response.content_type = "text/csv; charset=utf-8; header=present";
-    response.body = ToCsv(table);
-  } else {
-    response.content_type = "application/json";
-    response.body = shape == "table" ? ToJson(table, extras) : ToRecords(table);
-  }
-  return response;
-}
-
 }  // namespace
 
 Api::Api(store::Store* store, std::string version)
@@ -80,11 +67,7 @@ Response Api::Error(const absl::Status& status) {
   return response;
 }
 
-Response Api::Handle(const Request& request) const {
-  struct Route {
-    std::vector<std::string> parameters;
-    Endpoint endpoint;
-  };
+const std::map<std::string, Api::Route>& Api::Routes() {
   static const auto* const kRoutes = new std::map<std::string, Route>{
       {"runs", {{"run"}, &Api::Runs}},
       {"checkpoints",
@@ -99,12 +82,16 @@ Response Api::Handle(const Request& request) const {
        {{"run", "stage", "metric", "domain", "layer", "head", "agg",
          "include_implausible", "threshold", "below", "consecutive"},
         &Api::Emergence}}};
+  return *kRoutes;
+}
+
+Response Api::Handle(const Request& request) const {
   const std::string name(absl::StripPrefix(request.path, "/api/v1/"));
-  const auto route = kRoutes->find(name);
-  if (route == kRoutes->end()) {
+  const auto route = Routes().find(name);
+  if (route == Routes().end()) {
     return Error(absl::NotFoundError(absl::StrCat(
         "there is no /api/v1/", name, "; there are ",
-        absl::StrJoin(*kRoutes, ", ", [](std::string* out, const auto& item) {
+        absl::StrJoin(Routes(), ", ", [](std::string* out, const auto& item) {
           absl::StrAppend(out, "/api/v1/", item.first);
         }))));
   }
@@ -112,41 +99,55 @@ Response Api::Handle(const Request& request) const {
   allowed.insert(allowed.end(), {"format", "shape"});
   absl::StatusOr<Params> params = Params::Parse(request.query, allowed);
   if (!params.ok()) return Error(params.status());
-  const std::string format = params->Choice("format", {"json", "csv"});
-  const std::string shape =
-      name == "runs"
-          ? params->Choice("shape", {"table", "records", "stages", "domains"})
-          : params->Choice("shape", {"table", "records"});
-  if (!params->status().ok()) return Error(params->status());
-
-  // What lists job states has a tag of its bytes: reasons and progress change
-  // without changing any count.
+  // Lists of job states are tagged by their bytes: reasons and progress change
+  // without changing a count.
   const bool by_content = name == "runs" || name == "checkpoints";
-  std::string tag;
-  if (!by_content) {
-    absl::StatusOr<std::string> current = Tag();
-    if (!current.ok()) return Error(current.status());
-    tag = *std::move(current);
-  }
+  absl::StatusOr<std::string> tag = by_content ? std::string() : Tag();
+  if (!tag.ok()) return Error(tag.status());
+
   Response response;
-  if (by_content || !Matches(request.if_none_match, tag)) {
-    absl::StatusOr<Answer> answer = (this->*route->second.endpoint)(*params);
-    if (!answer.ok()) return Error(answer.status());
-    answer->extras.insert(answer->extras.begin(),
-                          {"revision", absl::StrCat(store_->revision())});
-    response = Render(answer->table, answer->extras, format, shape);
-    if (by_content) {
-      tag = absl::StrCat("W/\"", version_, ".",
-                         absl::Hash<std::string>()(response.body), "\"");
-    }
+  if (by_content || !Matches(request.if_none_match, *tag)) {
+    response = Render(route->second.endpoint, name, *params);
+    if (response.status != 200) return response;
+    if (by_content) tag = TagOf(response.body);
   }
-  if (Matches(request.if_none_match, tag)) {
+  if (Matches(request.if_none_match, *tag)) {
     response = Response();
     response.status = 304;
   }
-  response.headers.emplace_back("ETag", tag);
+  response.headers.emplace_back("ETag", *tag);
   response.headers.emplace_back("Cache-Control", "no-cache");
   return response;
+}
+
+Response Api::Render(Endpoint endpoint, const std::string& name,
+                     Params& params) const {
+  const std::string format = params.Choice("format", {"json", "csv"});
+  const std::string shape =
+      name == "runs"
+          ? params.Choice("shape", {"table", "records", "stages", "domains"})
+          : params.Choice("shape", {"table", "records"});
+  if (!params.status().ok()) return Error(params.status());
+  // Read first: a commit in between makes it too old, never too new.
+  const std::string revision = absl::StrCat(store_->revision());
+  absl::StatusOr<Answer> answer = (this->*endpoint)(params);
+  if (!answer.ok()) return Error(answer.status());
+  answer->extras.insert(answer->extras.begin(), {"revision", revision});
+  Response response;
+  if (format == "csv") {
+    response.content_type = "text/csv; charset=utf-8; header=present";
+    response.body = ToCsv(answer->table);
+  } else {
+    response.content_type = "application/json";
+    response.body = shape == "table" ? ToJson(answer->table, answer->extras)
+                                     : ToRecords(answer->table);
+  }
+  return response;
+}
+
+std::string Api::TagOf(const std::string& content) const {
+  return absl::StrCat("W/\"", version_, ".", absl::Hash<std::string>()(content),
+                      "\"");
 }
 
 absl::StatusOr<std::string> Api::Tag() const {

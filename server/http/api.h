@@ -1,7 +1,9 @@
 #ifndef SINKWATCH_SERVER_HTTP_API_H_
 #define SINKWATCH_SERVER_HTTP_API_H_
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,6 +39,15 @@ class Api {
     Extras extras;
   };
   using Endpoint = absl::StatusOr<Answer> (Api::*)(Params&) const;
+  struct Route {
+    std::vector<std::string> parameters;
+    Endpoint endpoint;
+  };
+
+  static const std::map<std::string, Route>& Routes();
+  // The endpoint's answer in the form that the parameters ask for.
+  Response Render(Endpoint endpoint, const std::string& name,
+                  Params& params) const;
 
   absl::StatusOr<Answer> Runs(Params& params) const;
   absl::StatusOr<Answer> Checkpoints(Params& params) const;
@@ -52,11 +63,17 @@ class Api {
   absl::StatusOr<v1::SeriesSelector> Select(Params& params) const;
   // Select, and layer, head, agg, include_implausible.
   absl::StatusOr<v1::SeriesSelector> SelectSeries(Params& params) const;
+  // All pages. INVALID_ARGUMENT, naming the cap as its rule, where there is too
+  // much.
+  absl::StatusOr<v1::QuerySeriesResponse> WholeSeries(
+      const v1::SeriesSelector& selector, int64_t max_columns,
+      int64_t max_rows) const;
   // Steps of the run without a value among `rows`, with state and reason.
   absl::StatusOr<std::string> Gaps(const v1::SeriesSelector& selector,
                                    const v1::QuerySeriesResponse& rows) const;
   // Changes with every commit and with every change of a job's state.
   absl::StatusOr<std::string> Tag() const;
+  std::string TagOf(const std::string& content) const;
 
   store::Store* const store_;
   const std::string version_;

@@ -86,6 +86,38 @@ absl::StatusOr<v1::SeriesSelector> Api::SelectSeries(Params& params) const {
   return selector;
 }
 
+absl::StatusOr<v1::QuerySeriesResponse> Api::WholeSeries(
+    const v1::SeriesSelector& selector, int64_t max_columns,
+    int64_t max_rows) const {
+  v1::QuerySeriesRequest request;
+  *request.mutable_selector() = selector;
+  request.set_page_size(kPageRows);
+  v1::QuerySeriesResponse all;
+  do {
+    auto page = analytics::QuerySeries(*store_, request);
+    if (!page.ok()) return page.status();
+    if (all.columns_size() == 0) {
+      *all.mutable_columns() = page->columns();
+      *all.mutable_metric() = page->metric();
+    }
+    if (page->columns_size() != all.columns_size() && page->rows_size() > 0) {
+      return absl::InternalError("a page of the series has other columns");
+    }
+    all.mutable_rows()->MergeFrom(page->rows());
+    const int64_t columns = all.columns_size();
+    for (const absl::Status& status :
+         {CheckSize(columns, max_columns, "columns", "max_columns",
+                    kMaxColumns),
+          CheckSize(all.rows_size(), max_rows, "rows", "max_rows", kMaxRows),
+          CheckSize(all.rows_size() * columns, kMaxCells, "cells", "max_cells",
+                    kMaxCells)}) {
+      if (!status.ok()) return status;
+    }
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
 absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
   const std::string x = params.Choice("x", {"step", "tokens", "log10_step"});
   const int64_t max_columns =
@@ -94,49 +126,17 @@ absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
   absl::StatusOr<v1::SeriesSelector> selector = SelectSeries(params);
   if (!selector.ok()) return selector.status();
 
-  v1::QuerySeriesRequest request;
-  *request.mutable_selector() = *selector;
-  request.set_page_size(kPageRows);
-  v1::QuerySeriesResponse all;
-  do {
-    auto page = analytics::QuerySeries(*store_, request);
-    if (!page.ok()) return page.status();
-    const int columns = page->columns_size();
-    if (auto s = CheckSize(columns, max_columns, "columns", "max_columns",
-                           kMaxColumns);
-        !s.ok()) {
-      return s;
-    }
-    request.set_page_token(page->next_page_token());
-    if (all.columns_size() == 0) {
-      all.mutable_columns()->Swap(page->mutable_columns());
-      *all.mutable_metric() = page->metric();
-    } else if (columns != all.columns_size() && page->rows_size() > 0) {
-      return absl::InternalError("a page of the series has other columns");
-    }
-    for (v1::SeriesRow& row : *page->mutable_rows()) {
-      all.add_rows()->Swap(&row);
-    }
-    if (auto s =
-            CheckSize(all.rows_size(), max_rows, "rows", "max_rows", kMaxRows);
-        !s.ok()) {
-      return s;
-    }
-    if (auto s = CheckSize(int64_t{all.rows_size()} * columns, kMaxCells,
-                           "cells", "max_cells", kMaxCells);
-        !s.ok()) {
-      return s;
-    }
-  } while (!request.page_token().empty());
-
-  absl::StatusOr<Table> table = SeriesTable(all, x);
+  absl::StatusOr<v1::QuerySeriesResponse> all =
+      WholeSeries(*selector, max_columns, max_rows);
+  if (!all.ok()) return all.status();
+  absl::StatusOr<Table> table = SeriesTable(*all, x);
   if (!table.ok()) return table.status();
-  absl::StatusOr<std::string> gaps = Gaps(*selector, all);
+  absl::StatusOr<std::string> gaps = Gaps(*selector, *all);
   if (!gaps.ok()) return gaps.status();
   Answer answer;
   answer.table = *std::move(table);
   answer.extras = {{"x", JsonString(x)},
-                   {"metric", MetricJson(all.metric())},
+                   {"metric", MetricJson(all->metric())},
                    {"stage", JsonString(selector->stage())},
                    {"domain", JsonString(selector->domain())},
                    {"gaps", *std::move(gaps)}};

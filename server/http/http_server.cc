@@ -79,6 +79,24 @@ bool IsAddress(const std::string& address) {
          port <= 65535 && address.find(',') == std::string::npos;
 }
 
+// civetweb's options: name, value, name, value, ...
+std::vector<std::string> SettingsOf(const HttpServerOptions& options) {
+  const auto milliseconds = [](absl::Duration duration) {
+    return absl::StrCat(absl::ToInt64Milliseconds(duration));
+  };
+  // civetweb resolves no names.
+  std::string address = options.address;
+  if (address.rfind("localhost:", 0) == 0) address.replace(0, 9, "127.0.0.1");
+  return {"listening_ports",       address,
+          "num_threads",           absl::StrCat(options.threads),
+          "request_timeout_ms",    milliseconds(options.timeout),
+          "enable_keep_alive",     "yes",
+          "keep_alive_timeout_ms", milliseconds(options.keep_alive),
+          "max_request_size",      absl::StrCat(options.max_request_bytes),
+          "connection_queue",      absl::StrCat(options.backlog),
+          "tcp_nodelay",           "1"};
+}
+
 }  // namespace
 
 int HttpServer::OnRequest(mg_connection* connection) {
@@ -120,41 +138,17 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
   }
   InitLibrary();
   auto server = std::unique_ptr<HttpServer>(new HttpServer(std::move(handler)));
-  const std::string threads = absl::StrCat(options.threads);
-  const auto milliseconds = [](absl::Duration duration) {
-    return absl::StrCat(absl::ToInt64Milliseconds(duration));
-  };
-  const std::string timeout = milliseconds(options.timeout);
-  const std::string keep_alive = milliseconds(options.keep_alive);
-  const std::string max_request = absl::StrCat(options.max_request_bytes);
-  const std::string backlog = absl::StrCat(options.backlog);
-  // civetweb takes "localhost:port" for an unresolvable name.
-  std::string address = options.address;
-  if (address.rfind("localhost:", 0) == 0) address.replace(0, 9, "127.0.0.1");
-  const char* settings[] = {"listening_ports",
-                            address.c_str(),
-                            "num_threads",
-                            threads.c_str(),
-                            "request_timeout_ms",
-                            timeout.c_str(),
-                            "enable_keep_alive",
-                            "yes",
-                            "keep_alive_timeout_ms",
-                            keep_alive.c_str(),
-                            "max_request_size",
-                            max_request.c_str(),
-                            "connection_queue",
-                            backlog.c_str(),
-                            "tcp_nodelay",
-                            "1",
-                            nullptr};
+  const std::vector<std::string> settings = SettingsOf(options);
+  std::vector<const char*> raw_settings;
+  for (const std::string& text : settings) raw_settings.push_back(text.c_str());
+  raw_settings.push_back(nullptr);
   mg_callbacks callbacks = {};
   callbacks.begin_request = &HttpServer::OnRequest;
   callbacks.log_message = &HttpServer::OnLog;
   mg_init_data init = {};
   init.callbacks = &callbacks;
   init.user_data = server.get();
-  init.configuration_options = settings;
+  init.configuration_options = raw_settings.data();
   std::array<char, 256> text = {};
   unsigned code = 0;
   mg_error_data error = {};
