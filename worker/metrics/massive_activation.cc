@@ -11,7 +11,7 @@ at::Tensor Largest(LayerStatistics& s) {
 }
 
 at::Tensor Median(LayerStatistics& s) {
-  return MedianOfLast(s.residual_BTD().abs().flatten(1)).unsqueeze(1);
+  return MedianOfRows(s.residual_BTD().abs().flatten(1)).unsqueeze(1);
 }
 
 // Mean over tokens x dims: over dims in float32, then over tokens in double.

@@ -5,10 +5,11 @@
 
 namespace sinkwatch::metrics {
 
-// Median over the last dimension, between the two middle elements halfway
-// (at::median gives the lower one, at::quantile refuses more than 16 million
-// elements).
-at::Tensor MedianOfLast(const at::Tensor& x);
+// Median of each row of a float32 tensor [B,N], N >= 1: halfway between the two
+// middle elements if N is even. (at::median gives the lower one, at::quantile
+// refuses more than 16 million elements.) NaN counts as larger or smaller than
+// every number.
+at::Tensor MedianOfRows(const at::Tensor& x_BN);
 
 }  // namespace sinkwatch::metrics
 

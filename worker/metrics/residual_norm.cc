@@ -20,7 +20,7 @@ at::Tensor SinkOfSequence(LayerStatistics& s) {
 }
 
 at::Tensor MedianOfRest(LayerStatistics& s) {
-  return MedianOfLast(RestOf(s)).unsqueeze(1);
+  return MedianOfRows(RestOf(s)).unsqueeze(1);
 }
 
 at::Tensor LargestOfRest(LayerStatistics& s) {
