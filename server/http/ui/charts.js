@@ -87,8 +87,15 @@ function placeTip(tip, event) {
   tip.style.top = Math.max(8, Math.min(event.clientY + 12, innerHeight - box.height - 8)) + "px";
 }
 
-// data: {columns: ["x", ...], rows}; options: {tip, xLabel, xText, gaps, hidden,
-// threshold, unit}. A null breaks its line.
+// 0, 1, 10, 100, ... on an axis of log10(1 + step).
+function decadeTicks(low, high) {
+  const list = [0];
+  for (let step = 1; Math.log10(1 + step) <= high; step *= 10) list.push(Math.log10(1 + step));
+  return list.filter(t => t >= low);
+}
+
+// data: {columns: ["x", ...], rows}; options: {tip, xLabel, xText, xTicks, gaps,
+// hidden, unit}. A null breaks its line.
 function lineChart(box, data, options) {
   const width = Math.max(box.clientWidth, 320), height = 340;
   const left = 64, right = 16, top = 12, bottom = 44;
@@ -105,7 +112,7 @@ function lineChart(box, data, options) {
     svg("line", { class: "grid", x1: left, x2: width - right, y1: sy(t), y2: sy(t) }, root);
     svg("text", { x: left - 8, y: sy(t) + 4, "text-anchor": "end" }, root, short(t));
   }
-  for (const t of ticks(x0, x1, Math.floor(width / 130))) {
+  for (const t of options.xTicks(x0, x1, Math.floor(width / 130))) {
     svg("line", { class: "grid", x1: sx(t), x2: sx(t), y1: top, y2: height - bottom }, root);
     svg("text", { x: sx(t), y: height - bottom + 17, "text-anchor": "middle" }, root, options.xText(t));
   }
@@ -169,7 +176,7 @@ function heatMap(box, data, options) {
   const width = Math.max(box.clientWidth, 280);
   const heads = data.columns.length - 1, layers = data.rows.length;
   const left = 44, top = 8, bottom = 56;
-  const cell = Math.min(44, (width - left - 8) / Math.max(heads, 1));
+  const cell = Math.min(84, (width - left - 8) / Math.max(heads, 1));
   const tall = Math.max(6, Math.min(34, Math.max(cell, 420 / Math.max(layers, 1) > 20 ? 20 : 420 / layers)));
   const plot = layers * tall, height = top + plot + bottom;
   const values = data.rows.flatMap(r => r.slice(1)).filter(v => v !== null);

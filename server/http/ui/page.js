@@ -127,6 +127,7 @@ function drawSeries() {
   lineChart(box, series, {
     tip, hidden, gaps, unit: series.metric.unit,
     xLabel: chosen.x === "tokens" ? "tokens" : "step",
+    xTicks: chosen.x === "log10_step" ? decadeTicks : ticks,
     xText: v => short(chosen.x === "log10_step" ? Math.round(10 ** v - 1) : v),
   });
   const names = series.columns.slice(1);
@@ -201,7 +202,7 @@ async function loadEmergence() {
     { name: "series", cell: r => html("b", { text: r.series }) },
     { name: "step interval", number: true, cell: interval },
     { name: "estimate", number: true, cell: r => r.estimate === null ? null : Math.round(r.estimate) },
-    { name: "", cell: r => r.provisional ? chip("waiting", "provisional") : r.censoring === "left" ? chip("", "from the start") : "" },
+    { name: "", cell: r => r.provisional ? chip("waiting", "provisional") : r.censoring === "left" ? chip("", "from the start") : html("span") },
   ], rows);
 }
 
