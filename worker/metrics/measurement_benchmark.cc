@@ -2,9 +2,11 @@
 #include <cmath>
 
 #include "ATen/Parallel.h"
+#include "ATen/ops/kthvalue.h"
 #include "ATen/ops/randn.h"
 #include "benchmark/benchmark.h"
 #include "worker/metrics/measurement.h"
+#include "worker/metrics/median.h"
 
 namespace sinkwatch::metrics {
 namespace {
@@ -52,6 +54,23 @@ void Sizes(benchmark::internal::Benchmark* b) {
 }
 BENCHMARK(AllMetrics)->Apply(Sizes)->Unit(benchmark::kMillisecond);
 BENCHMARK(AttentionOnly)->Apply(Sizes)->Unit(benchmark::kMillisecond);
+
+// The median of |x| of 170 sequences of Bigram-Backcopy, by us and by ATen.
+void Median(benchmark::State& state) {
+  at::set_num_threads(1);
+  const at::Tensor x = at::randn({170, 48 * 48}).abs();
+  for (auto _ : state) benchmark::DoNotOptimize(MedianOfRows(x));
+}
+void MedianByKthValue(benchmark::State& state) {
+  at::set_num_threads(1);
+  const at::Tensor x = at::randn({170, 48 * 48}).abs();
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(at::kthvalue(x, 1152, -1));
+    benchmark::DoNotOptimize(at::kthvalue(x, 1153, -1));
+  }
+}
+BENCHMARK(Median)->Unit(benchmark::kMillisecond);
+BENCHMARK(MedianByKthValue)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace sinkwatch::metrics
