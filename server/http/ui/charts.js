@@ -52,8 +52,10 @@ function viridis(share) {
 const FEW = ["#2f7ed8", "#e0752d", "#2ca06b", "#c8448f", "#8a6fd1", "#a78b1f", "#24a3b8", "#d4504b"];
 
 function colourOf(index, count) {
-  // The last tenth of viridis is too pale on white.
-  return count <= FEW.length ? FEW[index] : viridis(0.9 * index / (count - 1));
+  if (count <= FEW.length) return FEW[index];
+  // Viridis ends too pale for white and begins too dark for black.
+  const from = document.documentElement.dataset.theme === "dark" ? 0.2 : 0;
+  return viridis(from + (from ? 0.8 : 0.88) * index / (count - 1));
 }
 
 // About `count` round numbers that cover [low, high].

@@ -294,6 +294,7 @@ $("theme").addEventListener("click", () => {
   root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
   chosen.theme = root.dataset.theme;
   remember();
+  drawSeries();
 });
 document.documentElement.dataset.theme =
   chosen.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
