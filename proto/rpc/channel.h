@@ -1,0 +1,26 @@
+#ifndef SINKWATCH_PROTO_RPC_CHANNEL_H_
+#define SINKWATCH_PROTO_RPC_CHANNEL_H_
+
+#include <memory>
+#include <string>
+
+#include "grpcpp/channel.h"
+#include "grpcpp/server_builder.h"
+
+namespace sinkwatch::rpc {
+
+// Largest message that either side takes. A layer of a 7B model is under 100 kB
+// of values; a whole measurement of one is some megabytes.
+inline constexpr int kMaxMessageBytes = 64 << 20;
+
+// A plaintext channel to "host:port" that notices a dead peer: it pings every
+// 30 s, also without calls under way, and connects again by itself.
+std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address);
+
+// The server's half of the same agreement: it allows those pings (gRPC's
+// default would close the connection for them) and caps messages and streams.
+void SetServerLimits(grpc::ServerBuilder& builder);
+
+}  // namespace sinkwatch::rpc
+
+#endif  // SINKWATCH_PROTO_RPC_CHANNEL_H_

@@ -1,0 +1,280 @@
+#include "worker/executor/executor.h"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "ATen/Context.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "c10/core/InferenceMode.h"
+#include "c10/util/Exception.h"
+#include "worker/executor/loss.h"
+#include "worker/executor/weight_loader.h"
+#include "worker/metrics/measurement.h"
+
+namespace sinkwatch::executor {
+namespace {
+
+using model::AttentionKind;
+using model::Point;
+
+// A few sequences of one domain and the stream that they have become.
+struct Batch {
+  int domain = 0;
+  at::Tensor tokens_BT;
+  at::Tensor row_classes_BT;
+  at::Tensor x_BTD;
+};
+
+// Keeps what the metrics fold of one pass through one layer.
+class LayerRecorder final : public model::Recorder {
+ public:
+  explicit LayerRecorder(metrics::LayerBatch& layer) : layer_(layer) {}
+
+  void Record(Point point, int, const at::Tensor& tensor) override {
+    switch (point) {
+      case Point::kResidPre:
+        layer_.resid_pre_BTD = tensor;
+        break;
+      case Point::kQ:
+        layer_.q_BHTE = tensor;
+        break;
+      case Point::kK:
+        layer_.k_BGTE = tensor;
+        break;
+      case Point::kV:
+        layer_.v_BGTE = tensor;
+        break;
+      case Point::kZ:
+        layer_.z_BHTE = tensor;
+        break;
+      case Point::kResidPost:
+        layer_.resid_post_BTD = tensor;
+        break;
+      case Point::kAttnOut:
+      case Point::kResidMid:
+      case Point::kMlpOut:
+        break;  // no metric asks for them
+    }
+  }
+
+ private:
+  metrics::LayerBatch& layer_;
+};
+
+std::vector<Batch> CutIntoBatches(const probe::Corpus& corpus,
+                                  const ExecuteOptions& options) {
+  const int64_t step =
+      std::max<int64_t>(1, options.tokens_per_batch / corpus.sequence_length());
+  std::vector<Batch> batches;
+  for (size_t domain = 0; domain < corpus.domains().size(); ++domain) {
+    const probe::Domain& text = corpus.domains()[domain];
+    for (int64_t begin = 0; begin < text.tokens_NT.size(0); begin += step) {
+      const int64_t end = std::min(begin + step, text.tokens_NT.size(0));
+      Batch batch;
+      batch.domain = static_cast<int>(domain);
+      batch.tokens_BT = text.tokens_NT.slice(0, begin, end).to(options.device);
+      if (text.row_classes_NT.defined()) {
+        batch.row_classes_BT = text.row_classes_NT.slice(0, begin, end);
+      }
+      batches.push_back(std::move(batch));
+    }
+  }
+  return batches;
+}
+
+metrics::MeasurementOptions MeasurementOptionsOf(
+    const model::ModelShape& shape, const probe::Corpus& corpus,
+    const ExecuteOptions& options) {
+  metrics::MeasurementOptions measurement;
+  measurement.metrics = options.metrics;
+  measurement.layers = shape.layers;
+  for (const probe::Domain& domain : corpus.domains()) {
+    measurement.domains.push_back({domain.label, domain.class_names});
+  }
+  return measurement;
+}
+
+kernels::AttentionOptions AttentionOptionsOf(
+    const model::AttentionShape& shape) {
+  kernels::AttentionOptions options;
+  options.scale = shape.scale;
+  options.window = shape.window;
+  if (shape.kind == AttentionKind::kRelu) {
+    options.normalisation = kernels::Normalisation::kRelu;
+  }
+  return options;
+}
+
+// One run of a corpus through a checkpoint.
+class Execution {
+ public:
+  Execution(const model::Architecture& architecture,
+            checkpoint::Checkpoint& checkpoint, const probe::Corpus& corpus,
+            const ExecuteOptions& options, const ExecuteCallbacks& callbacks,
+            metrics::Measurement& measurement)
+      : architecture_(architecture),
+        callbacks_(callbacks),
+        measurement_(measurement),
+        batches_(CutIntoBatches(corpus, options)),
+        loader_(checkpoint, options.device, options.dtype) {}
+
+  absl::Status Run() {
+    absl::Status status = Embed();
+    const int layers = architecture_.shape().layers;
+    for (int layer = 0; status.ok() && layer < layers; ++layer) {
+      status = RunLayer(layer);
+    }
+    if (status.ok()) status = RunHead();
+    return status;
+  }
+
+  double waited_seconds() const { return loader_.waited_seconds(); }
+
+ private:
+  absl::Status Embed() {
+    loader_.Prefetch(architecture_.EmbeddingTensors());
+    auto weights = loader_.Take();
+    if (!weights.ok()) return weights.status();
+    loader_.Prefetch(architecture_.LayerTensors(0));
+    for (Batch& batch : batches_) {
+      batch.x_BTD = architecture_.Embed(*weights, batch.tokens_BT);
+      metrics::LayerBatch folded = NewLayerBatch(batch, -1);
+      folded.resid_post_BTD = batch.x_BTD;
+      measurement_.FoldLayer(folded);
+      absl::Status status = AfterBatch();
+      if (!status.ok()) return status;
+    }
+    return FinishLayer(-1);
+  }
+
+  absl::Status RunLayer(int layer) {
+    auto weights = loader_.Take();
+    if (!weights.ok()) return weights.status();
+    const bool last = layer + 1 == architecture_.shape().layers;
+    loader_.Prefetch(last ? architecture_.HeadTensors()
+                          : architecture_.LayerTensors(layer + 1));
+    for (Batch& batch : batches_) {
+      RunBatch(layer, *weights, batch);
+      absl::Status status = AfterBatch();
+      if (!status.ok()) return status;
+    }
+    return FinishLayer(layer);
+  }
+
+  void RunBatch(int layer, const model::TensorMap& weights, Batch& batch) {
+    metrics::LayerBatch folded = NewLayerBatch(batch, layer);
+    const model::AttentionShape& attention =
+        architecture_.shape().attention[layer];
+    folded.attention = AttentionOptionsOf(attention);
+    folded.output_projection_DHE =
+        architecture_.OutputProjection(layer, weights);
+    LayerRecorder recorder(folded);
+    batch.x_BTD = architecture_.Block(layer, weights, batch.x_BTD, recorder);
+    measurement_.FoldLayer(folded);
+  }
+
+  absl::Status RunHead() {
+    auto weights = loader_.Take();
+    if (!weights.ok()) return weights.status();
+    for (Batch& batch : batches_) {
+      measurement_.FoldLoss(
+          batch.domain,
+          NextTokenLoss(architecture_, *weights, batch.x_BTD, batch.tokens_BT),
+          batch.row_classes_BT);
+      batch.x_BTD = at::Tensor();
+      absl::Status status = AfterBatch();
+      if (!status.ok()) return status;
+    }
+    return Pass(measurement_.FinishModel());
+  }
+
+  metrics::LayerBatch NewLayerBatch(const Batch& batch, int layer) const {
+    metrics::LayerBatch folded;
+    folded.domain = batch.domain;
+    folded.layer = layer;
+    folded.row_classes_BT = batch.row_classes_BT;
+    return folded;
+  }
+
+  absl::Status FinishLayer(int layer) {
+    return Pass(measurement_.FinishLayer(layer));
+  }
+
+  absl::Status Pass(
+      absl::StatusOr<std::vector<metrics::MetricVector>> values) const {
+    if (!values.ok()) return values.status();
+    if (!callbacks_.on_values) return absl::OkStatus();
+    return callbacks_.on_values(*std::move(values));
+  }
+
+  absl::Status AfterBatch() {
+    ++batches_done_;
+    const double parts = architecture_.shape().layers + 2;
+    if (callbacks_.on_progress) {
+      callbacks_.on_progress(batches_done_ / (parts * batches_.size()));
+    }
+    if (callbacks_.cancelled && callbacks_.cancelled()) {
+      return absl::CancelledError("the measurement was cancelled");
+    }
+    return absl::OkStatus();
+  }
+
+  const model::Architecture& architecture_;
+  const ExecuteCallbacks& callbacks_;
+  metrics::Measurement& measurement_;
+  std::vector<Batch> batches_;
+  WeightLoader loader_;
+  int64_t batches_done_ = 0;
+};
+
+absl::Status RunGuarded(Execution& execution) {
+  const c10::InferenceMode guard;
+  try {
+    return execution.Run();
+  } catch (const c10::OutOfMemoryError& error) {
+    return absl::ResourceExhaustedError(error.what_without_backtrace());
+  } catch (const c10::Error& error) {
+    return absl::InternalError(error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("no memory for the activations");
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
+                                       checkpoint::Checkpoint& checkpoint,
+                                       const probe::Corpus& corpus,
+                                       const ExecuteOptions& options,
+                                       const ExecuteCallbacks& callbacks) {
+  absl::Status fits = corpus.CheckFits(architecture.shape().vocabulary,
+                                       architecture.shape().max_positions);
+  if (!fits.ok()) return fits;
+  auto measurement = metrics::Measurement::Create(
+      MeasurementOptionsOf(architecture.shape(), corpus, options));
+  if (!measurement.ok()) return measurement.status();
+  // float32 means float32: no TF32 products on a GPU.
+  at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setAllowTF32CuDNN(false);
+
+  const absl::Time start = absl::Now();
+  Execution execution(architecture, checkpoint, corpus, options, callbacks,
+                      **measurement);
+  absl::Status status = RunGuarded(execution);
+  if (!status.ok()) return status;
+  status = checkpoint.CheckUnchanged();
+  if (!status.ok()) return status;
+
+  ExecuteSummary summary;
+  summary.load_seconds = execution.waited_seconds();
+  summary.compute_seconds =
+      absl::ToDoubleSeconds(absl::Now() - start) - summary.load_seconds;
+  summary.content_digest = checkpoint.ContentDigest();
+  return summary;
+}
+
+}  // namespace sinkwatch::executor

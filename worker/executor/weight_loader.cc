@@ -1,0 +1,53 @@
+#include "worker/executor/weight_loader.h"
+
+#include <new>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "c10/core/InferenceMode.h"
+#include "c10/util/Exception.h"
+
+namespace sinkwatch::executor {
+
+WeightLoader::WeightLoader(checkpoint::Checkpoint& checkpoint,
+                           at::Device device, at::ScalarType dtype)
+    : checkpoint_(checkpoint), device_(device), dtype_(dtype) {}
+
+WeightLoader::~WeightLoader() {
+  if (next_.valid()) next_.wait();
+}
+
+void WeightLoader::Prefetch(std::vector<model::TensorSpec> specs) {
+  next_ = std::async(std::launch::async,
+                     [this, specs = std::move(specs)] { return Read(specs); });
+}
+
+absl::StatusOr<model::TensorMap> WeightLoader::Take() {
+  const absl::Time start = absl::Now();
+  absl::StatusOr<model::TensorMap> weights = next_.get();
+  waited_seconds_ += absl::ToDoubleSeconds(absl::Now() - start);
+  return weights;
+}
+
+absl::StatusOr<model::TensorMap> WeightLoader::Read(
+    const std::vector<model::TensorSpec>& specs) {
+  const c10::InferenceMode guard;
+  model::TensorMap weights;
+  try {
+    for (const model::TensorSpec& spec : specs) {
+      auto tensor = checkpoint_.ReadTensor(spec.checkpoint_name, spec.shape);
+      if (!tensor.ok()) return tensor.status();
+      weights[spec.name] = tensor->to(device_, dtype_);
+    }
+  } catch (const c10::OutOfMemoryError& error) {
+    return absl::ResourceExhaustedError(error.what_without_backtrace());
+  } catch (const c10::Error& error) {
+    return absl::InternalError(error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("no memory for the weights of a layer");
+  }
+  return weights;
+}
+
+}  // namespace sinkwatch::executor

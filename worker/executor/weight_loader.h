@@ -1,0 +1,51 @@
+#ifndef SINKWATCH_WORKER_EXECUTOR_WEIGHT_LOADER_H_
+#define SINKWATCH_WORKER_EXECUTOR_WEIGHT_LOADER_H_
+
+#include <future>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/statusor.h"
+#include "worker/checkpoint/checkpoint.h"
+#include "worker/model/architecture.h"
+#include "worker/model/tensor_map.h"
+
+namespace sinkwatch::executor {
+
+// Reads the weights of one part of a model at a time, on a thread of its own,
+// so that the next part is read while this one computes. At most one part is
+// under way. What is returned lies on the compute device in the compute dtype.
+class WeightLoader {
+ public:
+  // `checkpoint` must outlive the loader and is used by its thread only, from
+  // Prefetch until the matching Take.
+  WeightLoader(checkpoint::Checkpoint& checkpoint, at::Device device,
+               at::ScalarType dtype);
+  // Waits for a part that is under way.
+  ~WeightLoader();
+
+  WeightLoader(const WeightLoader&) = delete;
+  WeightLoader& operator=(const WeightLoader&) = delete;
+
+  // Starts reading `specs`. The part before it must have been taken.
+  void Prefetch(std::vector<model::TensorSpec> specs);
+  // Waits for the part and hands it over; errors as Checkpoint::ReadTensor.
+  absl::StatusOr<model::TensorMap> Take();
+
+  // Seconds that Take has waited so far.
+  double waited_seconds() const { return waited_seconds_; }
+
+ private:
+  absl::StatusOr<model::TensorMap> Read(
+      const std::vector<model::TensorSpec>& specs);
+
+  checkpoint::Checkpoint& checkpoint_;
+  const at::Device device_;
+  const at::ScalarType dtype_;
+  std::future<absl::StatusOr<model::TensorMap>> next_;
+  double waited_seconds_ = 0;
+};
+
+}  // namespace sinkwatch::executor
+
+#endif  // SINKWATCH_WORKER_EXECUTOR_WEIGHT_LOADER_H_

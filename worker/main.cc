@@ -1,0 +1,72 @@
+// sinkwatch_worker: measures checkpoints, alone or for a server.
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "worker/flags.h"
+#include "worker/measure_command.h"
+#include "worker/run_command.h"
+
+ABSL_FLAG(std::string, device, "auto",
+          "auto, cpu, cuda or cuda:N; auto takes a GPU where one can be used");
+ABSL_FLAG(int64_t, tokens_per_batch, 8192,
+          "tokens that run through a layer at a time; bounds the memory of "
+          "activations");
+
+namespace {
+
+constexpr char kUsage[] = R"(measures checkpoints of language models.
+
+  sinkwatch_worker measure --checkpoint=DIR --probe=DIR [--format=json|csv|table]
+      One checkpoint, without a server. Progress goes to standard error. Exit
+      codes: 0 done, 2 bad usage, 3 incomplete, 4 corrupt, 5 unsupported,
+      6 vanished, 1 other.
+      sinkwatch_worker measure --checkpoint=runs/toy/step800 --probe=probes/toy
+
+  sinkwatch_worker run --server=HOST:PORT [--device=cuda]
+      Leases checkpoints from a server, measures them and sends the values,
+      until SIGTERM. Exit codes: 0 drained, 2 bad usage, 42 self-test failed.
+      sinkwatch_worker run --server=127.0.0.1:17461)";
+
+constexpr int kBadUsage = 2;
+
+bool IsOwnFile(absl::string_view file) {
+  return absl::StrContains(file, "worker/");
+}
+
+void SetUpHelp() {
+  absl::SetProgramUsageMessage(kUsage);
+  absl::FlagsUsageConfig config;
+  config.contains_helpshort_flags = IsOwnFile;
+  config.contains_help_flags = IsOwnFile;
+  config.version_string = [] { return "sinkwatch_worker 0.1.0\n"; };
+  absl::SetFlagsUsageConfig(config);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  SetUpHelp();
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  const std::string command = rest.size() > 1 ? rest[1] : "";
+  if (rest.size() > 2) {
+    std::fprintf(stderr, "sinkwatch_worker: unexpected argument '%s'\n",
+                 rest[2]);
+    return kBadUsage;
+  }
+  if (command == "measure") return sinkwatch::worker::RunMeasureCommand();
+  if (command == "run") return sinkwatch::worker::RunRunCommand();
+  std::fprintf(stderr,
+               "sinkwatch_worker: %s%s%s; commands are measure and run (see "
+               "--help)\n",
+               command.empty() ? "no command" : "unknown command '",
+               command.c_str(), command.empty() ? "" : "'");
+  return kBadUsage;
+}
