@@ -63,7 +63,8 @@ void LeaseKeeper::RenewOnce() {
   const grpc::Status status = stub_.RenewLease(&context, request, &response);
   if (status.ok()) return;
   spdlog::warn("lease not renewed job={} token={} code={} error=\"{}\"",
-               job_id_, token_, status.error_code(), status.error_message());
+               job_id_, token_, static_cast<int>(status.error_code()),
+               status.error_message());
   const bool refused = status.error_code() == grpc::StatusCode::ABORTED ||
                        status.error_code() == grpc::StatusCode::NOT_FOUND;
   if (refused) lost_.store(true);

@@ -27,25 +27,26 @@ std::string ParentName(std::string folder) {
   return slash == std::string::npos ? "" : BaseName(folder.substr(0, slash));
 }
 
-nlohmann::json Numbers(const std::vector<float>& values) {
-  nlohmann::json list = nlohmann::json::array();
+nlohmann::ordered_json Numbers(const std::vector<float>& values) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (float value : values) {
     // Shortest text that reads back as the same float32.
-    list.push_back(std::isfinite(value)
-                       ? nlohmann::json::parse(absl::StrFormat("%.9g", value))
-                       : nlohmann::json(nullptr));
+    list.push_back(std::isfinite(value) ? nlohmann::ordered_json::parse(
+                                              absl::StrFormat("%.9g", value))
+                                        : nlohmann::ordered_json(nullptr));
   }
   return list;
 }
 
-nlohmann::json VectorJson(const metrics::MetricVector& vector) {
-  return {{"domain", vector.domain},
-          {"metric", vector.metric},
-          {"layer", vector.layer.has_value() ? nlohmann::json(*vector.layer)
-                                             : nlohmann::json(nullptr)},
-          {"values", Numbers(vector.values)},
-          {"stderr", Numbers(vector.standard_error)},
-          {"count", vector.count}};
+nlohmann::ordered_json VectorJson(const metrics::MetricVector& vector) {
+  return {
+      {"domain", vector.domain},
+      {"metric", vector.metric},
+      {"layer", vector.layer.has_value() ? nlohmann::ordered_json(*vector.layer)
+                                         : nlohmann::ordered_json(nullptr)},
+      {"values", Numbers(vector.values)},
+      {"stderr", Numbers(vector.standard_error)},
+      {"count", vector.count}};
 }
 
 std::string LayerText(const metrics::MetricVector& vector) {
@@ -121,7 +122,7 @@ std::string ReportAsJson(const Report& report) {
   json["implausible"] = report.summary.implausible.empty()
                             ? nlohmann::json(nullptr)
                             : nlohmann::json(report.summary.implausible);
-  json["measurements"] = nlohmann::json::array();
+  json["measurements"] = nlohmann::ordered_json::array();
   for (const metrics::MetricVector& vector : report.values) {
     json["measurements"].push_back(VectorJson(vector));
   }

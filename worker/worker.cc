@@ -66,7 +66,7 @@ std::unique_ptr<v1::Lease> Worker::NextLease() {
       stub_.AcquireLease(context.get(), request, &response);
   if (!status.ok()) {
     spdlog::warn("no lease, the server does not answer code={} error=\"{}\"",
-                 status.error_code(), status.error_message());
+                 static_cast<int>(status.error_code()), status.error_message());
     Pause(kUnreachablePause);
     return nullptr;
   }
@@ -132,7 +132,7 @@ void Worker::Report(const v1::Lease& lease, const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kAborted:
       spdlog::warn("job lost job={} token={} reason=\"{}\"", lease.job().id(),
-                   lease.token(), status.message());
+                   lease.token(), std::string(status.message()));
       return;
     case absl::StatusCode::kCancelled:
       Release(lease);

@@ -1,0 +1,75 @@
+#ifndef SINKWATCH_SERVER_DISCOVERY_WATCHER_H_
+#define SINKWATCH_SERVER_DISCOVERY_WATCHER_H_
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "proto/sinkwatch/v1/config.pb.h"
+#include "server/discovery/run_scan.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::discovery {
+
+struct WatcherOptions {
+  absl::Duration poll = absl::Seconds(2);
+  store::Clock clock = absl::Now;
+  // Told after each look at a run: its name, and OK or why it failed.
+  std::function<void(const std::string&, const absl::Status&)> on_look;
+};
+
+// Looks at every run's root in turn, again and again, and tells the store what
+// is there. Polls, because network file systems tell nobody about changes.
+//
+// Thread-safe. Owns one thread between Start and Stop.
+class Watcher {
+ public:
+  // `store` must outlive it.
+  Watcher(store::Store* store, WatcherOptions options);
+  ~Watcher();
+
+  // From the next look on, follows just these runs.
+  void SetRuns(const std::vector<v1::RunConfig>& runs);
+
+  void Start();
+  // Idempotent; waits for the look that is under way.
+  void Stop();
+
+  // One look at every run, in the caller's thread.
+  void LookOnce();
+
+  // Why the run could not be looked at last time; empty if it could.
+  std::string ErrorOf(const std::string& run) const;
+
+ private:
+  void Loop();
+  absl::Status LookAt(RunScan& scan);
+  absl::StatusOr<std::unique_ptr<RunScan>> NewScan(const v1::RunConfig& run);
+
+  store::Store* const store_;
+  const WatcherOptions options_;
+
+  std::mutex look_mutex_;  // one look at a time
+  std::map<std::string, std::unique_ptr<RunScan>> scans_
+      ABSL_GUARDED_BY(look_mutex_);
+
+  mutable std::mutex mutex_;
+  std::condition_variable stopping_changed_;
+  std::vector<v1::RunConfig> runs_ ABSL_GUARDED_BY(mutex_);
+  bool runs_changed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::string, std::string> errors_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace sinkwatch::discovery
+
+#endif  // SINKWATCH_SERVER_DISCOVERY_WATCHER_H_
