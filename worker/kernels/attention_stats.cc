@@ -138,6 +138,5 @@ TORCH_LIBRARY(sinkwatch, m) {
 }
 
 TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {
-  m.impl("attention_stats",
-         TORCH_FN(sinkwatch::kernels::AttentionStatsByRowBlocks));
+  m.impl("attention_stats", sinkwatch::kernels::AttentionStatsByRowBlocks);
 }

@@ -170,5 +170,5 @@ OperatorResult AttentionStatsCpu(const at::Tensor& q_BHTE,
 }  // namespace sinkwatch::kernels
 
 TORCH_LIBRARY_IMPL(sinkwatch, CPU, m) {
-  m.impl("attention_stats", TORCH_FN(sinkwatch::kernels::AttentionStatsCpu));
+  m.impl("attention_stats", sinkwatch::kernels::AttentionStatsCpu);
 }

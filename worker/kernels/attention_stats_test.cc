@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ATen/CPUGeneratorImpl.h"
+#include "ATen/Parallel.h"
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/cat.h"
 #include "ATen/ops/full.h"
@@ -345,6 +346,19 @@ TEST(AttentionStatsOperatorTest, NumbersDoNotDependOnTheRestOfTheBatch) {
     EXPECT_TRUE(alone.column_mass.equal(one(whole.column_mass)));
     EXPECT_TRUE(alone.log_sum_exp.equal(one(whole.log_sum_exp)));
   }
+}
+
+TEST(AttentionStatsOperatorTest, NumbersDoNotDependOnTheThreads) {
+  const Input input = RandomInput({3, 4, 2, 70, 24}, 102);
+  const auto compute = [&](int threads) {
+    at::set_num_threads(threads);
+    return ComputeAttentionStats(input.q_BHTE, input.k_BGTE, input.v_BGTE,
+                                 Options(24));
+  };
+  const AttentionStats one = compute(1), three = compute(3);
+  EXPECT_TRUE(one.output.equal(three.output));
+  EXPECT_TRUE(one.column_mass.equal(three.column_mass));
+  EXPECT_TRUE(one.entropy.equal(three.entropy));
 }
 
 TEST(AttentionStatsOperatorTest, MatchesReferenceThroughTheDispatcher) {
