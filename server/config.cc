@@ -1,0 +1,236 @@
+#include "server/config.h"
+
+#include <cctype>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/text_format.h"
+
+namespace sinkwatch::server {
+namespace {
+
+constexpr char kGrpcAddress[] = "127.0.0.1:17461";
+constexpr char kHttpAddress[] = "127.0.0.1:17460";
+constexpr char kDataDir[] = "./sinkwatch-data";
+constexpr size_t kLongestRunName = 64;
+
+// The first complaint of the text parser, with its place.
+class FirstError final : public google::protobuf::io::ErrorCollector {
+ public:
+  explicit FirstError(std::string path) : path_(std::move(path)) {}
+  void AddError(int line, int column, const std::string& message) override {
+    if (!text_.empty()) return;
+    text_ = absl::StrCat(path_, ":", line + 1, ":", column + 1, ": ", message);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  const std::string path_;
+  std::string text_;
+};
+
+std::string Absolute(const std::string& path) {
+  if (path.empty()) return path;
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
+}
+
+// Sets a number that was left at 0.
+template <typename Setter, typename Number>
+void Default(Number value, Number fallback, Setter set) {
+  if (value == 0) set(fallback);
+}
+
+void ApplyLeaseDefaults(v1::LeaseConfig& lease) {
+  Default(lease.ttl_seconds(), 60.0, [&](double v) { lease.set_ttl_seconds(v); });
+  Default(lease.max_attempts(), 5, [&](int v) { lease.set_max_attempts(v); });
+  Default(lease.backoff_seconds(), 2.0,
+          [&](double v) { lease.set_backoff_seconds(v); });
+  Default(lease.max_backoff_seconds(), 300.0,
+          [&](double v) { lease.set_max_backoff_seconds(v); });
+  Default(lease.stall_seconds(), 600.0,
+          [&](double v) { lease.set_stall_seconds(v); });
+}
+
+bool IsRunName(const std::string& name) {
+  if (name.empty() || name.size() > kLongestRunName) return false;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const char c = name[i];
+    const bool inside = c == '.' || c == '_' || c == '-';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (!plain && !(inside && i > 0)) return false;
+  }
+  return true;
+}
+
+bool IsAddress(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  int port = -1;
+  return colon != std::string::npos && colon > 0 &&
+         absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
+         port <= 65535;
+}
+
+void RequirePositive(double value, const std::string& field,
+                     std::vector<std::string>& errors) {
+  if (std::isfinite(value) && value > 0) return;
+  errors.push_back(absl::StrCat(field, " is ", value, " and must be above 0"));
+}
+
+void CheckPolicy(const v1::RunConfig& run, const std::string& where,
+                 std::vector<std::string>& errors) {
+  const v1::StepPolicy& policy = run.steps();
+  if (policy.policy_case() == v1::StepPolicy::kLatest && policy.latest() < 1) {
+    errors.push_back(absl::StrCat(where, "steps.latest must be at least 1"));
+  }
+  if (policy.policy_case() == v1::StepPolicy::kPerDecade &&
+      policy.per_decade() < 1) {
+    errors.push_back(
+        absl::StrCat(where, "steps.per_decade must be at least 1"));
+  }
+  if (policy.policy_case() == v1::StepPolicy::kListed &&
+      policy.listed().steps().empty()) {
+    errors.push_back(absl::StrCat(where, "steps.listed lists no steps"));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<v1::ServerConfig> ReadConfig(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " cannot be read"));
+  }
+  std::stringstream text;
+  text << file.rdbuf();
+  FirstError errors(path);
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&errors);
+  v1::ServerConfig config;
+  if (!parser.ParseFromString(text.str(), &config)) {
+    return absl::InvalidArgumentError(errors.text());
+  }
+  return config;
+}
+
+void ApplyDefaults(v1::RunConfig& run) {
+  if (run.dtype().empty()) run.set_dtype("float32");
+  Default(run.quiescence_seconds(), 2.0,
+          [&](double v) { run.set_quiescence_seconds(v); });
+  Default(run.grace_seconds(), 120.0,
+          [&](double v) { run.set_grace_seconds(v); });
+  if (run.steps().policy_case() == v1::StepPolicy::POLICY_NOT_SET) {
+    run.mutable_steps()->set_all(true);
+  }
+  run.set_root(Absolute(run.root()));
+  run.set_probe(Absolute(run.probe()));
+}
+
+void ApplyDefaults(v1::ServerConfig& config) {
+  if (config.grpc_address().empty()) config.set_grpc_address(kGrpcAddress);
+  if (config.http_address().empty()) config.set_http_address(kHttpAddress);
+  if (config.data_dir().empty()) config.set_data_dir(kDataDir);
+  config.set_data_dir(Absolute(config.data_dir()));
+  Default(config.poll_seconds(), 2.0,
+          [&](double v) { config.set_poll_seconds(v); });
+  ApplyLeaseDefaults(*config.mutable_lease());
+  v1::PrometheusConfig& prometheus = *config.mutable_prometheus();
+  if (prometheus.detail() == v1::PrometheusConfig::DETAIL_UNSPECIFIED) {
+    prometheus.set_detail(v1::PrometheusConfig::DETAIL_LAYER);
+  }
+  Default(prometheus.max_series(), 20000,
+          [&](int v) { prometheus.set_max_series(v); });
+  for (v1::RunConfig& run : *config.mutable_runs()) ApplyDefaults(run);
+}
+
+std::vector<std::string> RunErrors(const v1::RunConfig& run) {
+  std::vector<std::string> errors;
+  const std::string where = absl::StrCat("run \"", run.name(), "\": ");
+  if (!IsRunName(run.name())) {
+    errors.push_back(absl::StrCat(
+        where, "the name must match [a-z0-9][a-z0-9._-]{0,63}"));
+  }
+  if (run.root().empty()) errors.push_back(where + "root is missing");
+  if (run.probe().empty()) errors.push_back(where + "probe is missing");
+  if (run.dtype() != "float32" && run.dtype() != "bfloat16") {
+    errors.push_back(absl::StrCat(where, "dtype \"", run.dtype(),
+                                  "\" is none of float32, bfloat16"));
+  }
+  RequirePositive(run.quiescence_seconds(), where + "quiescence_seconds",
+                  errors);
+  RequirePositive(run.grace_seconds(), where + "grace_seconds", errors);
+  CheckPolicy(run, where, errors);
+  return errors;
+}
+
+std::vector<std::string> ConfigErrors(const v1::ServerConfig& config) {
+  std::vector<std::string> errors;
+  if (!IsAddress(config.grpc_address())) {
+    errors.push_back(absl::StrCat("grpc_address \"", config.grpc_address(),
+                                  "\" is no HOST:PORT"));
+  }
+  if (!IsAddress(config.http_address())) {
+    errors.push_back(absl::StrCat("http_address \"", config.http_address(),
+                                  "\" is no HOST:PORT"));
+  }
+  RequirePositive(config.poll_seconds(), "poll_seconds", errors);
+  RequirePositive(config.lease().ttl_seconds(), "lease.ttl_seconds", errors);
+  RequirePositive(config.lease().max_attempts(), "lease.max_attempts", errors);
+  RequirePositive(config.lease().backoff_seconds(), "lease.backoff_seconds",
+                  errors);
+  RequirePositive(config.lease().max_backoff_seconds(),
+                  "lease.max_backoff_seconds", errors);
+  RequirePositive(config.lease().stall_seconds(), "lease.stall_seconds",
+                  errors);
+  RequirePositive(config.prometheus().max_series(), "prometheus.max_series",
+                  errors);
+  std::set<std::string> names;
+  for (const v1::RunConfig& run : config.runs()) {
+    for (std::string& error : RunErrors(run)) errors.push_back(error);
+    if (!names.insert(run.name()).second) {
+      errors.push_back(absl::StrCat("run \"", run.name(), "\" is there twice"));
+    }
+  }
+  return errors;
+}
+
+absl::Status CheckRun(const v1::RunConfig& run) {
+  const std::vector<std::string> errors = RunErrors(run);
+  if (errors.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrJoin(errors, "; "));
+}
+
+absl::StatusOr<v1::RunConfig> ParseRunFlag(const std::string& text) {
+  const std::vector<std::string> parts = absl::StrSplit(text, ',');
+  v1::RunConfig run;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const std::pair<std::string, std::string> pair =
+        absl::StrSplit(parts[i], absl::MaxSplits('=', 1));
+    if (i == 0) {
+      run.set_name(pair.first);
+      run.set_root(pair.second);
+    } else if (pair.first == "probe") {
+      run.set_probe(pair.second);
+    } else if (pair.first == "stage") {
+      run.set_stage(pair.second);
+    } else if (pair.first == "dtype") {
+      run.set_dtype(pair.second);
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--run=", text, ": \"", pair.first,
+          "\" is none of probe, stage, dtype; as --run=NAME=ROOT,probe=DIR"));
+    }
+  }
+  return run;
+}
+
+}  // namespace sinkwatch::server

@@ -1,0 +1,59 @@
+#ifndef SINKWATCH_SERVER_SERVICE_MEASUREMENT_ASSEMBLER_H_
+#define SINKWATCH_SERVER_SERVICE_MEASUREMENT_ASSEMBLER_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/sinkwatch/v1/worker_service.pb.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::service {
+
+// Puts a stream of chunks together to one measurement, and trusts none of it:
+// begin comes first and once, every vector belongs to a metric that the header
+// describes and has as many values as its scope says, no vector comes twice,
+// values are finite (model scope excepted: a loss may be what it is), the
+// trailer's counts are what came. Errors are INVALID_ARGUMENT and say what is
+// wrong; RESOURCE_EXHAUSTED beyond the caps on vectors and values.
+//
+// Thread-compatible; does no I/O.
+class MeasurementAssembler {
+ public:
+  absl::Status Add(v1::MeasurementChunk chunk);
+
+  bool complete() const { return complete_; }
+  // `layer` parts taken so far.
+  int64_t chunks() const { return chunks_; }
+  // Job and token of the begin part; 0 before it.
+  int64_t job_id() const { return request_.job_id; }
+  int64_t token() const { return request_.token; }
+
+  // After complete(): what to commit.
+  store::Store::CommitRequest TakeRequest() { return std::move(request_); }
+
+ private:
+  using VectorKey = std::tuple<std::string, std::string, int32_t>;
+
+  absl::Status Begin(v1::MeasurementChunk::Begin begin);
+  absl::Status AddLayer(v1::MeasurementChunk::Layer layer);
+  absl::Status AddVector(v1::MetricVector vector);
+  absl::Status CheckVector(const v1::MetricVector& vector) const;
+  absl::Status End(const v1::MeasurementTrailer& trailer);
+
+  store::Store::CommitRequest request_;
+  std::map<std::string, v1::Scope> scopes_;
+  std::set<VectorKey> seen_;
+  bool begun_ = false;
+  bool complete_ = false;
+  int64_t chunks_ = 0;
+  int64_t values_ = 0;
+};
+
+}  // namespace sinkwatch::service
+
+#endif  // SINKWATCH_SERVER_SERVICE_MEASUREMENT_ASSEMBLER_H_

@@ -1,0 +1,35 @@
+#ifndef SINKWATCH_SERVER_SERVICE_MEASUREMENT_FEED_H_
+#define SINKWATCH_SERVER_SERVICE_MEASUREMENT_FEED_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+
+#include "absl/base/thread_annotations.h"
+#include "proto/sinkwatch/v1/query_service.pb.h"
+
+namespace sinkwatch::service {
+
+// Tells whoever listens of measurements as they are committed. Thread-safe.
+class MeasurementFeed {
+ public:
+  using Listener = std::function<void(const v1::MeasurementEvent&)>;
+
+  // `listener` is called on the publisher's thread, under the feed's lock: it
+  // must be quick and must not call back. Returns a ticket for Remove.
+  int64_t Add(Listener listener);
+  // When it returns, the listener is not running and never will again.
+  void Remove(int64_t ticket);
+
+  void Publish(const v1::MeasurementEvent& event);
+
+ private:
+  std::mutex mutex_;
+  int64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<int64_t, Listener> listeners_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace sinkwatch::service
+
+#endif  // SINKWATCH_SERVER_SERVICE_MEASUREMENT_FEED_H_

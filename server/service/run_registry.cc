@@ -1,0 +1,112 @@
+#include "server/service/run_registry.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace sinkwatch::service {
+namespace {
+
+std::vector<v1::RunConfig>::iterator FindRun(std::vector<v1::RunConfig>& runs,
+                                             const std::string& name) {
+  return std::find_if(
+      runs.begin(), runs.end(),
+      [&](const v1::RunConfig& run) { return run.name() == name; });
+}
+
+bool Has(const std::vector<v1::RunConfig>& runs, const std::string& name) {
+  return std::any_of(
+      runs.begin(), runs.end(),
+      [&](const v1::RunConfig& run) { return run.name() == name; });
+}
+
+}  // namespace
+
+RunRegistry::RunRegistry(store::Store* store, Changed changed)
+    : store_(store), changed_(std::move(changed)) {}
+
+absl::Status RunRegistry::Configure(const std::vector<v1::RunConfig>& runs) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const v1::RunConfig& run : configured_) {
+    if (Has(runs, run.name())) continue;
+    absl::Status status = store_->RemoveRun(run.name());
+    if (!status.ok()) return status;
+  }
+  auto stored = store_->Runs();
+  if (!stored.ok()) return stored.status();
+  configured_ = runs;
+  added_.clear();
+  for (v1::RunConfig& run : *stored) {
+    if (!Has(runs, run.name())) added_.push_back(std::move(run));
+  }
+  for (const v1::RunConfig& run : runs) {
+    absl::Status status = store_->PutRun(run);
+    if (!status.ok()) return status;
+  }
+  changed_(AllLocked());
+  return absl::OkStatus();
+}
+
+absl::Status RunRegistry::Add(const v1::RunConfig& run) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (Has(configured_, run.name()) || Has(added_, run.name())) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("run \"", run.name(), "\" exists already"));
+  }
+  return Put(run);
+}
+
+absl::Status RunRegistry::Update(const v1::RunConfig& run) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  absl::Status status = CheckAdded(run.name());
+  return status.ok() ? Put(run) : status;
+}
+
+absl::Status RunRegistry::Remove(const std::string& name) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  absl::Status status = CheckAdded(name);
+  if (!status.ok()) return status;
+  status = store_->RemoveRun(name);
+  if (!status.ok()) return status;
+  added_.erase(FindRun(added_, name));
+  changed_(AllLocked());
+  return absl::OkStatus();
+}
+
+std::vector<v1::RunConfig> RunRegistry::All() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return AllLocked();
+}
+
+absl::Status RunRegistry::Put(const v1::RunConfig& run) {
+  absl::Status status = store_->PutRun(run);
+  if (!status.ok()) return status;
+  const auto place = FindRun(added_, run.name());
+  if (place == added_.end()) {
+    added_.push_back(run);
+  } else {
+    *place = run;
+  }
+  changed_(AllLocked());
+  return absl::OkStatus();
+}
+
+absl::Status RunRegistry::CheckAdded(const std::string& name) const {
+  if (Has(added_, name)) return absl::OkStatus();
+  if (Has(configured_, name)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("run \"", name,
+                     "\" comes from the server's configuration: change it "
+                     "there and reload"));
+  }
+  return absl::NotFoundError(absl::StrCat("there is no run \"", name, "\""));
+}
+
+std::vector<v1::RunConfig> RunRegistry::AllLocked() const {
+  std::vector<v1::RunConfig> all = configured_;
+  all.insert(all.end(), added_.begin(), added_.end());
+  return all;
+}
+
+}  // namespace sinkwatch::service

@@ -1,0 +1,61 @@
+#ifndef SINKWATCH_SERVER_SERVICE_RUN_REGISTRY_H_
+#define SINKWATCH_SERVER_SERVICE_RUN_REGISTRY_H_
+
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/sinkwatch/v1/config.pb.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::service {
+
+// The runs that the server follows: those of the configuration file (and of
+// --run), which win, and those added over gRPC. All of them are in the store,
+// so that their measurements have a run to belong to.
+//
+// Thread-safe.
+class RunRegistry {
+ public:
+  // Told all runs whenever they have changed, and by the first Configure.
+  using Changed = std::function<void(const std::vector<v1::RunConfig>&)>;
+
+  // `store` must outlive it.
+  RunRegistry(store::Store* store, Changed changed);
+
+  // The runs of the configuration, in place of those configured before. Runs
+  // that were configured and are not any more stop being followed.
+  absl::Status Configure(const std::vector<v1::RunConfig>& runs);
+
+  // ALREADY_EXISTS if the name is taken.
+  absl::Status Add(const v1::RunConfig& run);
+  // NOT_FOUND if there is none; FAILED_PRECONDITION if the configuration file
+  // has it, which is then the place to change it.
+  absl::Status Update(const v1::RunConfig& run);
+  absl::Status Remove(const std::string& name);
+
+  std::vector<v1::RunConfig> All() const;
+
+ private:
+  absl::Status Put(const v1::RunConfig& run)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // FAILED_PRECONDITION or NOT_FOUND unless the run was added over gRPC.
+  absl::Status CheckAdded(const std::string& name) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<v1::RunConfig> AllLocked() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  store::Store* const store_;
+  const Changed changed_;
+  mutable std::mutex mutex_;
+  std::vector<v1::RunConfig> configured_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::RunConfig> added_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace sinkwatch::service
+
+#endif  // SINKWATCH_SERVER_SERVICE_RUN_REGISTRY_H_
