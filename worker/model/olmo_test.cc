@@ -1,0 +1,140 @@
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "worker/model/plain_math.h"
+#include "worker/model/test_model.h"
+
+namespace sinkwatch::model {
+namespace {
+
+constexpr int kLayers = 2;
+constexpr int kHeads = 4;
+constexpr int kHeadDim = 4;
+constexpr int kWidth = kHeads * kHeadDim;
+constexpr double kTheta = 500.0;
+constexpr double kNoClip = 1e9;
+
+nlohmann::json Config(int kv_heads) {
+  return {{"model_type", "olmo"},
+          {"architectures", {"OlmoForCausalLM"}},
+          {"hidden_size", kWidth},
+          {"intermediate_size", 14},
+          {"num_hidden_layers", kLayers},
+          {"num_attention_heads", kHeads},
+          {"num_key_value_heads", kv_heads},
+          {"vocab_size", 11},
+          {"rope_theta", kTheta},
+          {"tie_word_embeddings", false}};
+}
+
+// OLMo 1 from its paper and config, one sequence in float64.
+class PlainOlmo {
+ public:
+  PlainOlmo(int kv_heads, double clip) : kv_heads_(kv_heads), clip_(clip) {}
+
+  Matrix operator()(const PlainWeights& weights,
+                    const std::vector<int64_t>& ids) const {
+    const Matrix& table = weights.at("model.embed_tokens.weight");
+    Matrix x = PlainLookUp(table, ids);
+    for (int layer = 0; layer < kLayers; ++layer) x = Block(layer, weights, x);
+    const auto head = weights.find("lm_head.weight");
+    return PlainLinear(Norm(x), head == weights.end() ? table : head->second);
+  }
+
+ private:
+  static Matrix Norm(const Matrix& x) {
+    return PlainLayerNorm(x, nullptr, nullptr, 1e-5);
+  }
+
+  Matrix Block(int layer, const PlainWeights& weights, const Matrix& x) const {
+    const auto project = [&](const std::string& name, const Matrix& input) {
+      return PlainLinear(input, weights.at(absl::StrCat("model.layers.", layer,
+                                                        ".", name, ".weight")));
+    };
+    const Matrix n = Norm(x);
+    AttentionShape shape;
+    shape.scale = 1 / std::sqrt(static_cast<double>(kHeadDim));
+    const Matrix z = PlainAttention(
+        PlainRotary(Clip(project("self_attn.q_proj", n), clip_), kHeads,
+                    kTheta),
+        PlainRotary(Clip(project("self_attn.k_proj", n), clip_), kv_heads_,
+                    kTheta),
+        Clip(project("self_attn.v_proj", n), clip_), kHeads, kv_heads_, shape);
+    const Matrix mid = Add(x, project("self_attn.o_proj", z));
+    const Matrix m = Norm(mid);
+    return Add(mid,
+               project("mlp.down_proj",
+                       Multiply(Map(project("mlp.gate_proj", m), PlainSilu),
+                                project("mlp.up_proj", m))));
+  }
+
+  const int kv_heads_;
+  const double clip_;
+};
+
+TEST(OlmoTest, ForwardEqualsThePlainOneForEveryGroupSize) {
+  for (int kv_heads : {1, 2, 4}) {
+    SCOPED_TRACE(kv_heads);
+    ExpectForwardEquals(Config(kv_heads), PlainOlmo(kv_heads, kNoClip));
+  }
+}
+
+TEST(OlmoTest, ClippedProjectionsEqualThePlainOnes) {
+  nlohmann::json config = Config(2);
+  config["clip_qkv"] = 0.75;  // most projections of the random model are above
+  ExpectForwardEquals(config, PlainOlmo(2, 0.75));
+}
+
+TEST(OlmoTest, NullClipDoesNotClip) {
+  nlohmann::json config = Config(2);
+  config["clip_qkv"] = nullptr;
+  ExpectForwardEquals(config, PlainOlmo(2, kNoClip));
+}
+
+TEST(OlmoTest, RecordedProjectionsLieWithinTheClip) {
+  nlohmann::json config = Config(2);
+  config["clip_qkv"] = 0.75;
+  const auto olmo = CreateFrom(config);
+  KeepingRecorder recorder;
+  Forward(*olmo, RandomWeights(*olmo, 1), RandomTokens(2, 5, 11, 2), recorder);
+  const at::Tensor v = recorder.seen.at({0, Point::kV})[0];
+  EXPECT_EQ(v.abs().max().item<float>(), 0.75f);
+}
+
+TEST(OlmoTest, TiedHeadIsTheEmbedding) {
+  nlohmann::json config = Config(2);
+  config["tie_word_embeddings"] = true;
+  ExpectForwardEquals(config, PlainOlmo(2, kNoClip));
+}
+
+TEST(OlmoTest, GradientsFlowToEveryWeight) {
+  ExpectGradientEquals(Config(2), "model.layers.0.self_attn.v_proj.weight",
+                       PlainOlmo(2, kNoClip));
+}
+
+TEST(OlmoTest, RecorderSeesEveryPointOnceWithItsShape) {
+  const auto olmo = CreateFrom(Config(2));
+  KeepingRecorder recorder;
+  Forward(*olmo, RandomWeights(*olmo, 1), RandomTokens(3, 5, 11, 2), recorder);
+  using Shape = std::vector<int64_t>;
+  const Shape stream{3, 5, kWidth}, query{3, kHeads, 5, kHeadDim};
+  const Shape key{3, 2, 5, kHeadDim};
+  for (int layer = 0; layer < kLayers; ++layer) {
+    for (Point point : {Point::kResidPre, Point::kAttnOut, Point::kResidMid,
+                        Point::kMlpOut, Point::kResidPost}) {
+      EXPECT_EQ(recorder.ShapeOf(layer, point), stream);
+    }
+    EXPECT_EQ(recorder.ShapeOf(layer, Point::kQ), query);
+    EXPECT_EQ(recorder.ShapeOf(layer, Point::kK), key);
+    EXPECT_EQ(recorder.ShapeOf(layer, Point::kV), key);
+    EXPECT_EQ(recorder.ShapeOf(layer, Point::kZ), query);
+  }
+  EXPECT_EQ(recorder.seen.size(), kLayers * 9u);
+}
+
+}  // namespace
+}  // namespace sinkwatch::model

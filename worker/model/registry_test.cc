@@ -1,0 +1,195 @@
+#include "worker/model/registry.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "worker/checkpoint/config.h"
+
+namespace sinkwatch::model {
+namespace {
+
+constexpr char kFile[] = "run/step5/config.json";
+
+nlohmann::json ConfigOf(const std::string& architecture) {
+  return {{"architectures", {architecture}}, {"hidden_size", 16},
+          {"intermediate_size", 24},         {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},        {"vocab_size", 32},
+          {"max_position_embeddings", 64}};
+}
+
+absl::StatusOr<std::unique_ptr<Architecture>> Create(
+    const nlohmann::json& json) {
+  const auto config = checkpoint::Config::Parse(kFile, json.dump());
+  if (!config.ok()) return config.status();
+  return CreateArchitecture(*config);
+}
+
+// The config with `key` set to `value` is refused, by file and key.
+void ExpectRefused(const nlohmann::json& base, const std::string& key,
+                   const nlohmann::json& value, absl::StatusCode code) {
+  nlohmann::json config = base;
+  config[key] = value;
+  const absl::Status status = Create(config).status();
+  EXPECT_EQ(status.code(), code) << key << ": " << status.ToString();
+  const std::string message(status.message());
+  EXPECT_NE(message.find(kFile), std::string::npos) << message;
+  EXPECT_NE(message.find(key), std::string::npos) << message;
+}
+
+class EveryArchitectureTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  nlohmann::json Base() const { return ConfigOf(GetParam()); }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, EveryArchitectureTest,
+                         ::testing::ValuesIn(ArchitectureNames()),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(EveryArchitectureTest, ReadsTheSharedShape) {
+  const auto architecture = Create(Base());
+  ASSERT_TRUE(architecture.ok()) << architecture.status().ToString();
+  const ModelShape& shape = (*architecture)->shape();
+  EXPECT_EQ(shape.architecture, GetParam());
+  EXPECT_EQ(shape.layers, 2);
+  EXPECT_EQ(shape.heads, 4);
+  EXPECT_EQ(shape.kv_heads, 4);  // as many as heads where the key is absent
+  EXPECT_EQ(shape.head_dim, 4);
+  EXPECT_EQ(shape.width, 16);
+  EXPECT_EQ(shape.vocabulary, 32);
+  EXPECT_EQ(shape.max_positions, 64);
+  ASSERT_EQ(shape.attention.size(), 2u);
+  EXPECT_EQ(shape.attention[1].kind, AttentionKind::kSoftmax);
+  EXPECT_DOUBLE_EQ(shape.attention[1].scale, 0.5);
+  EXPECT_EQ(shape.attention[1].window, 0);
+}
+
+TEST_P(EveryArchitectureTest, OutOfRangeKeyIsDataLossByName) {
+  for (const char* key :
+       {"hidden_size", "num_hidden_layers", "num_attention_heads",
+        "num_key_value_heads", "vocab_size", "max_position_embeddings",
+        "intermediate_size", "head_dim"}) {
+    for (const nlohmann::json& value :
+         {nlohmann::json(0), nlohmann::json(-4), nlohmann::json(1LL << 40),
+          nlohmann::json("four"), nlohmann::json(4.5)}) {
+      ExpectRefused(Base(), key, value, absl::StatusCode::kDataLoss);
+    }
+  }
+}
+
+TEST_P(EveryArchitectureTest, MissingKeyIsDataLossByName) {
+  for (const char* key :
+       {"hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
+        "intermediate_size"}) {
+    nlohmann::json config = Base();
+    config.erase(key);
+    const absl::Status status = Create(config).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_NE(std::string(status.message()).find(key), std::string::npos)
+        << status.ToString();
+  }
+}
+
+TEST_P(EveryArchitectureTest, HeadsThatDoNotShareOutAreDataLoss) {
+  ExpectRefused(Base(), "num_key_value_heads", 3, absl::StatusCode::kDataLoss);
+  ExpectRefused(Base(), "num_attention_heads", 5, absl::StatusCode::kDataLoss);
+}
+
+TEST(RegistryTest, UnknownArchitectureIsUnimplementedWithTheKnownOnes) {
+  const absl::Status status = Create(ConfigOf("NewForCausalLM")).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  const std::string message(status.message());
+  EXPECT_NE(message.find("NewForCausalLM"), std::string::npos) << message;
+  EXPECT_NE(message.find("LlamaForCausalLM"), std::string::npos) << message;
+  EXPECT_NE(message.find(kFile), std::string::npos) << message;
+}
+
+TEST(RegistryTest, NamesEveryArchitectureOfTheTable) {
+  EXPECT_EQ(ArchitectureNames(),
+            (std::vector<std::string>{"BigramBackcopyForCausalLM",
+                                      "LlamaForCausalLM", "OlmoForCausalLM"}));
+}
+
+TEST(RegistryTest, UnknownRopeTypeIsUnimplementedByName) {
+  for (const char* name : {"LlamaForCausalLM", "OlmoForCausalLM"}) {
+    nlohmann::json config = ConfigOf(name);
+    config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}};
+    const absl::Status status = Create(config).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+    EXPECT_NE(std::string(status.message()).find("llama3"), std::string::npos)
+        << status.ToString();
+  }
+}
+
+TEST(RegistryTest, OtherActivationIsUnimplemented) {
+  for (const char* name : {"LlamaForCausalLM", "OlmoForCausalLM"}) {
+    ExpectRefused(ConfigOf(name), "hidden_act", "gelu",
+                  absl::StatusCode::kUnimplemented);
+  }
+}
+
+TEST(RegistryTest, OddHeadWidthIsDataLossWhereItIsRotated) {
+  for (const char* name : {"LlamaForCausalLM", "OlmoForCausalLM"}) {
+    ExpectRefused(ConfigOf(name), "head_dim", 3, absl::StatusCode::kDataLoss);
+  }
+}
+
+TEST(RegistryTest, WrongTypeOfAnOptionIsDataLoss) {
+  const nlohmann::json llama = ConfigOf("LlamaForCausalLM");
+  for (const char* key :
+       {"attention_bias", "mlp_bias", "tie_word_embeddings"}) {
+    ExpectRefused(llama, key, "yes", absl::StatusCode::kDataLoss);
+  }
+  ExpectRefused(llama, "hidden_act", 5, absl::StatusCode::kDataLoss);
+  for (const nlohmann::json& value :
+       {nlohmann::json(0.0), nlohmann::json(-1.0), nlohmann::json("x")}) {
+    ExpectRefused(llama, "rms_norm_eps", value, absl::StatusCode::kDataLoss);
+    ExpectRefused(llama, "rope_theta", value, absl::StatusCode::kDataLoss);
+    ExpectRefused(ConfigOf("OlmoForCausalLM"), "clip_qkv", value,
+                  absl::StatusCode::kDataLoss);
+    ExpectRefused(ConfigOf("BigramBackcopyForCausalLM"), "layer_norm_eps",
+                  value, absl::StatusCode::kDataLoss);
+  }
+}
+
+TEST(RegistryTest, BiasInOlmoIsUnimplemented) {
+  ExpectRefused(ConfigOf("OlmoForCausalLM"), "attention_bias", true,
+                absl::StatusCode::kUnimplemented);
+}
+
+TEST(RegistryTest, OtherAttentionKindIsUnimplemented) {
+  ExpectRefused(ConfigOf("BigramBackcopyForCausalLM"), "attention_kind",
+                "linear", absl::StatusCode::kUnimplemented);
+}
+
+TEST(RegistryTest, GroupedHeadsInTheToyModelAreUnimplemented) {
+  ExpectRefused(ConfigOf("BigramBackcopyForCausalLM"), "num_key_value_heads", 2,
+                absl::StatusCode::kUnimplemented);
+}
+
+TEST(RegistryTest, ToyModelWithoutPositionsIsDataLoss) {
+  nlohmann::json config = ConfigOf("BigramBackcopyForCausalLM");
+  config.erase("max_position_embeddings");
+  const absl::Status status = Create(config).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_NE(
+      std::string(status.message()).find("max_position_embeddings is missing"),
+      std::string::npos);
+}
+
+TEST(RegistryTest, LayerSwitchesMustBeOneBooleanPerLayer) {
+  const nlohmann::json toy = ConfigOf("BigramBackcopyForCausalLM");
+  for (const char* key : {"layer_attention", "layer_mlp"}) {
+    for (const nlohmann::json& value :
+         {nlohmann::json(true), nlohmann::json({true}),
+          nlohmann::json({true, true, true}), nlohmann::json({true, 1})}) {
+      ExpectRefused(toy, key, value, absl::StatusCode::kDataLoss);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sinkwatch::model
