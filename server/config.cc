@@ -51,7 +51,8 @@ void Default(Number value, Number fallback, Setter set) {
 }
 
 void ApplyLeaseDefaults(v1::LeaseConfig& lease) {
-  Default(lease.ttl_seconds(), 60.0, [&](double v) { lease.set_ttl_seconds(v); });
+  Default(lease.ttl_seconds(), 60.0,
+          [&](double v) { lease.set_ttl_seconds(v); });
   Default(lease.max_attempts(), 5, [&](int v) { lease.set_max_attempts(v); });
   Default(lease.backoff_seconds(), 2.0,
           [&](double v) { lease.set_backoff_seconds(v); });
@@ -156,8 +157,8 @@ std::vector<std::string> RunErrors(const v1::RunConfig& run) {
   std::vector<std::string> errors;
   const std::string where = absl::StrCat("run \"", run.name(), "\": ");
   if (!IsRunName(run.name())) {
-    errors.push_back(absl::StrCat(
-        where, "the name must match [a-z0-9][a-z0-9._-]{0,63}"));
+    errors.push_back(
+        absl::StrCat(where, "the name must match [a-z0-9][a-z0-9._-]{0,63}"));
   }
   if (run.root().empty()) errors.push_back(where + "root is missing");
   if (run.probe().empty()) errors.push_back(where + "probe is missing");

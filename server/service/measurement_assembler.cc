@@ -147,10 +147,10 @@ absl::Status MeasurementAssembler::End(const v1::MeasurementTrailer& trailer) {
   const int64_t vectors = static_cast<int64_t>(seen_.size());
   if (trailer.chunks() != chunks_ || trailer.vectors() != vectors ||
       trailer.values() != values_) {
-    return Wrong(absl::StrCat(
-        "the trailer counts ", trailer.chunks(), " chunks, ",
-        trailer.vectors(), " vectors, ", trailer.values(), " values; there came ",
-        chunks_, ", ", vectors, ", ", values_));
+    return Wrong(absl::StrCat("the trailer counts ", trailer.chunks(),
+                              " chunks, ", trailer.vectors(), " vectors, ",
+                              trailer.values(), " values; there came ", chunks_,
+                              ", ", vectors, ", ", values_));
   }
   request_.measurement.set_content_digest(trailer.content_digest());
   request_.measurement.set_implausible(!trailer.implausible().empty());

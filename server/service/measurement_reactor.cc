@@ -50,8 +50,8 @@ void MeasurementReactor::AckProgress() {
   StartWrite(&ack_);
 }
 
-// Not a reaction: the reactor may be deleted as soon as the call is finished, so
-// that must be the last thing done, without the lock.
+// Not a reaction: the reactor may be deleted as soon as the call is finished,
+// so that must be the last thing done, without the lock.
 void MeasurementReactor::OnCommitted(
     const absl::StatusOr<store::CommitResult>& result) {
   std::unique_lock<std::mutex> lock(mutex_);

@@ -24,11 +24,9 @@ namespace sinkwatch::service {
 class MeasurementReactor final
     : public grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck> {
  public:
-  using Committed =
-      std::function<void(absl::StatusOr<store::CommitResult>)>;
+  using Committed = std::function<void(absl::StatusOr<store::CommitResult>)>;
   // Commits without blocking and calls back once, from any thread.
-  using Commit =
-      std::function<void(store::Store::CommitRequest, Committed)>;
+  using Commit = std::function<void(store::Store::CommitRequest, Committed)>;
   // Told the status that the call ends with.
   using Ended = std::function<void(const absl::Status&)>;
 
@@ -53,7 +51,7 @@ class MeasurementReactor final
 
   std::mutex mutex_;
   MeasurementAssembler assembler_ ABSL_GUARDED_BY(mutex_);
-  v1::MeasurementAck ack_;          // ... while a write is under way
+  v1::MeasurementAck ack_;  // ... while a write is under way
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool last_ack_ready_ ABSL_GUARDED_BY(mutex_) = false;
   bool already_committed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -10,15 +10,15 @@ namespace {
 
 std::vector<v1::RunConfig>::iterator FindRun(std::vector<v1::RunConfig>& runs,
                                              const std::string& name) {
-  return std::find_if(
-      runs.begin(), runs.end(),
-      [&](const v1::RunConfig& run) { return run.name() == name; });
+  return std::find_if(runs.begin(), runs.end(), [&](const v1::RunConfig& run) {
+    return run.name() == name;
+  });
 }
 
 bool Has(const std::vector<v1::RunConfig>& runs, const std::string& name) {
-  return std::any_of(
-      runs.begin(), runs.end(),
-      [&](const v1::RunConfig& run) { return run.name() == name; });
+  return std::any_of(runs.begin(), runs.end(), [&](const v1::RunConfig& run) {
+    return run.name() == name;
+  });
 }
 
 }  // namespace

@@ -1,0 +1,42 @@
+#ifndef SINKWATCH_SERVER_ANALYTICS_EMERGENCE_H_
+#define SINKWATCH_SERVER_ANALYTICS_EMERGENCE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "proto/sinkwatch/v1/query_service.pb.h"
+
+namespace sinkwatch::analytics {
+
+// One value of a series; NaN values must have been left out.
+struct SeriesPoint {
+  int64_t step = 0;
+  double value = 0;
+};
+
+struct EmergenceRule {
+  double threshold = 0.5;
+  // Beyond means value >= threshold, or <= with `below`.
+  bool below = false;
+  // Consecutive checkpoints that must lie beyond it.
+  int consecutive = 2;
+};
+
+// When a series (ascending by step) came to stay beyond a threshold. A grid of
+// checkpoints only brackets it, so the answer is an interval:
+//
+//   none   (after_step, by_step]: by_step is the first of `consecutive`
+//          checkpoints beyond the threshold; the estimate interpolates the
+//          crossing linearly in the value over ln(1 + step)
+//   left   beyond it from the first checkpoint on; by_step is that one
+//   right  never for long enough; after_step is the last checkpoint
+//
+// provisional: beyond it up to the last checkpoint, but for fewer checkpoints
+// than asked for; by_step and estimate are as for `none`. The key is left
+// unset. An empty series is right-censored at step -1.
+v1::Emergence FindEmergence(const std::vector<SeriesPoint>& series,
+                            const EmergenceRule& rule);
+
+}  // namespace sinkwatch::analytics
+
+#endif  // SINKWATCH_SERVER_ANALYTICS_EMERGENCE_H_

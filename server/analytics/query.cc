@@ -1,0 +1,128 @@
+#include "server/analytics/query.h"
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/analytics/emergence.h"
+#include "server/analytics/head_aggregation.h"
+
+namespace sinkwatch::analytics {
+namespace {
+
+constexpr int kDefaultConsecutive = 2;
+
+bool IsAggregated(const v1::SeriesSelector& selector) {
+  return selector.aggregation() != v1::AGGREGATION_UNSPECIFIED &&
+         selector.aggregation() != v1::AGGREGATION_EACH;
+}
+
+// Positions of the columns of each layer; one without layer is its own group.
+std::map<int, std::vector<int>> ColumnsByLayer(
+    const v1::QuerySeriesResponse& each) {
+  std::map<int, std::vector<int>> by_layer;
+  for (int i = 0; i < each.columns_size(); ++i) {
+    const v1::SeriesKey& key = each.columns(i);
+    by_layer[key.has_layer() ? key.layer() : INT32_MIN].push_back(i);
+  }
+  return by_layer;
+}
+
+v1::SeriesKey LayerKey(const v1::SeriesKey& of_head) {
+  v1::SeriesKey key = of_head;
+  key.clear_head();
+  if (key.has_layer()) key.set_label(absl::StrCat("L", key.layer()));
+  return key;
+}
+
+v1::QuerySeriesResponse Aggregate(const v1::QuerySeriesResponse& each,
+                                  v1::Aggregation aggregation) {
+  const auto by_layer = ColumnsByLayer(each);
+  v1::QuerySeriesResponse response;
+  *response.mutable_metric() = each.metric();
+  response.set_next_page_token(each.next_page_token());
+  for (const auto& [layer, columns] : by_layer) {
+    *response.add_columns() = LayerKey(each.columns(columns.front()));
+  }
+  for (const v1::SeriesRow& row : each.rows()) {
+    v1::SeriesRow& out = *response.add_rows();
+    out.set_step(row.step());
+    out.set_tokens(row.tokens());
+    for (const auto& [layer, columns] : by_layer) {
+      std::vector<float> values;
+      for (int column : columns) values.push_back(row.values(column));
+      out.add_values(
+          static_cast<float>(AggregateHeads(std::move(values), aggregation)));
+      out.add_standard_errors(std::numeric_limits<float>::quiet_NaN());
+    }
+  }
+  return response;
+}
+
+// All pages of a series, by column.
+struct WholeSeries {
+  v1::MetricDescriptor metric;
+  std::map<std::string, v1::SeriesKey> keys;  // by label
+  std::vector<std::string> order;             // labels as they came
+  std::map<std::string, std::vector<SeriesPoint>> points;
+};
+
+void AddPage(const v1::QuerySeriesResponse& page, WholeSeries& whole) {
+  whole.metric = page.metric();
+  for (const v1::SeriesKey& key : page.columns()) {
+    if (whole.keys.emplace(key.label(), key).second) {
+      whole.order.push_back(key.label());
+    }
+  }
+  for (const v1::SeriesRow& row : page.rows()) {
+    for (int i = 0; i < row.values_size(); ++i) {
+      if (std::isnan(row.values(i))) continue;
+      whole.points[page.columns(i).label()].push_back(
+          {row.step(), row.values(i)});
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<v1::QuerySeriesResponse> QuerySeries(
+    store::Store& store, const v1::QuerySeriesRequest& request) {
+  auto each = store.QuerySeries(request);
+  if (!each.ok() || !IsAggregated(request.selector())) return each;
+  return Aggregate(*each, request.selector().aggregation());
+}
+
+absl::StatusOr<v1::GetEmergenceResponse> GetEmergence(
+    store::Store& store, const v1::GetEmergenceRequest& request) {
+  if (!std::isfinite(request.threshold())) {
+    return absl::InvalidArgumentError("threshold must be a finite number");
+  }
+  v1::QuerySeriesRequest series;
+  *series.mutable_selector() = request.selector();
+  WholeSeries whole;
+  do {
+    const auto page = QuerySeries(store, series);
+    if (!page.ok()) return page.status();
+    AddPage(*page, whole);
+    series.set_page_token(page->next_page_token());
+  } while (!series.page_token().empty());
+
+  EmergenceRule rule;
+  rule.threshold = request.threshold();
+  rule.below = request.below();
+  rule.consecutive =
+      request.consecutive() > 0 ? request.consecutive() : kDefaultConsecutive;
+  v1::GetEmergenceResponse response;
+  *response.mutable_metric() = whole.metric;
+  for (const std::string& label : whole.order) {
+    v1::Emergence& emergence = *response.add_emergences();
+    emergence = FindEmergence(whole.points[label], rule);
+    *emergence.mutable_key() = whole.keys[label];
+  }
+  return response;
+}
+
+}  // namespace sinkwatch::analytics

@@ -1,0 +1,59 @@
+#include "server/scheduler/scheduler.h"
+
+#include <utility>
+
+namespace sinkwatch::scheduler {
+namespace {
+
+// More jobs than this wait their turn unseen.
+constexpr int kMostLookedAt = 5000;
+
+}  // namespace
+
+Scheduler::Scheduler(store::Store* store, SchedulerOptions options)
+    : store_(store), options_(std::move(options)), random_(options_.seed) {}
+
+absl::StatusOr<std::optional<store::JobRecord>> Scheduler::Acquire(
+    const std::string& worker) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  auto jobs = store_->Leasable(kMostLookedAt);
+  if (!jobs.ok()) return jobs.status();
+  while (const std::optional<size_t> next = PickNext(*jobs, history_)) {
+    const store::JobRecord& job = (*jobs)[*next];
+    if (job.state == v1::JOB_STATE_LEASED && options_.on_expired) {
+      options_.on_expired(job);
+    }
+    auto leased = store_->Lease(job.job.id(), worker, options_.lease,
+                                options_.retry.max_attempts);
+    if (leased.ok()) {
+      ++history_.leases[job.job.checkpoint().run()];
+      return std::optional<store::JobRecord>(*std::move(leased));
+    }
+    // Taken by another server, or out of attempts: try the next one.
+    if (!absl::IsAborted(leased.status()) &&
+        !absl::IsFailedPrecondition(leased.status())) {
+      return leased.status();
+    }
+    jobs->erase(jobs->begin() + static_cast<std::ptrdiff_t>(*next));
+  }
+  return std::optional<store::JobRecord>();
+}
+
+absl::StatusOr<v1::JobState> Scheduler::Fail(int64_t job_id, int64_t token,
+                                             v1::Outcome outcome,
+                                             const std::string& reason) {
+  const auto job = store_->GetJob(job_id);
+  if (!job.ok()) return job.status();
+  double jitter = 0;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    jitter = std::uniform_real_distribution<double>(0, 1)(random_);
+  }
+  const store::FailDecision decision = DecideFailure(
+      outcome, job->job.attempt(), options_.retry, jitter, options_.clock());
+  absl::Status status = store_->Fail(job_id, token, outcome, reason, decision);
+  if (!status.ok()) return status;
+  return decision.state;
+}
+
+}  // namespace sinkwatch::scheduler

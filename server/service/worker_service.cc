@@ -1,0 +1,167 @@
+#include "server/service/worker_service.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/util/time_util.h"
+#include "proto/rpc/status.h"
+#include "server/service/measurement_reactor.h"
+#include "spdlog/spdlog.h"
+
+namespace sinkwatch::service {
+namespace {
+
+using google::protobuf::util::TimeUtil;
+
+constexpr int64_t kRetryAfterMilliseconds = 500;
+constexpr char kService[] = "/sinkwatch.v1.WorkerService/";
+
+v1::Lease LeaseOf(const store::JobRecord& record, absl::Duration ttl) {
+  v1::Lease lease;
+  *lease.mutable_job() = record.job;
+  lease.set_token(record.token);
+  *lease.mutable_expires() =
+      TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(record.lease_until));
+  *lease.mutable_ttl() =
+      TimeUtil::MillisecondsToDuration(absl::ToInt64Milliseconds(ttl));
+  return lease;
+}
+
+v1::MeasurementEvent EventOf(const v1::Measurement& measurement) {
+  v1::MeasurementEvent event;
+  *event.mutable_checkpoint() = measurement.header().checkpoint();
+  event.set_state(v1::JOB_STATE_DONE);
+  *event.mutable_time() = TimeUtil::GetCurrentTime();
+  int64_t values = 0;
+  for (const v1::MetricVector& vector : measurement.vectors()) {
+    values += vector.values_size();
+  }
+  event.set_values(values);
+  event.set_implausible(measurement.implausible());
+  return event;
+}
+
+exporter::AttemptOutcome AttemptOutcomeOf(v1::Outcome outcome) {
+  switch (outcome) {
+    case v1::OUTCOME_CORRUPT:
+    case v1::OUTCOME_UNSUPPORTED:
+      return exporter::AttemptOutcome::kPermanent;
+    case v1::OUTCOME_VANISHED:
+      return exporter::AttemptOutcome::kVanished;
+    default:
+      return exporter::AttemptOutcome::kTransient;
+  }
+}
+
+}  // namespace
+
+grpc::Status WorkerServiceImpl::AcquireLease(
+    grpc::ServerContext*, const v1::AcquireLeaseRequest* request,
+    v1::AcquireLeaseResponse* response) {
+  const absl::Time start = absl::Now();
+  *response->mutable_retry_after() =
+      TimeUtil::MillisecondsToDuration(kRetryAfterMilliseconds);
+  if (draining_) return Answer("AcquireLease", start, absl::OkStatus());
+  const auto leased = parts_.scheduler->Acquire(request->worker());
+  if (!leased.ok()) return Answer("AcquireLease", start, leased.status());
+  if (leased->has_value()) {
+    const store::JobRecord& record = **leased;
+    *response->mutable_lease() = LeaseOf(record, parts_.limits.ttl);
+    parts_.metrics->LeaseGranted();
+    spdlog::info("lease granted job={} run={} step={} attempt={} worker={}",
+                 record.job.id(), record.job.checkpoint().run(),
+                 record.job.checkpoint().step(), record.job.attempt(),
+                 request->worker());
+  }
+  return Answer("AcquireLease", start, absl::OkStatus());
+}
+
+grpc::Status WorkerServiceImpl::RenewLease(grpc::ServerContext*,
+                                           const v1::RenewLeaseRequest* request,
+                                           v1::RenewLeaseResponse* response) {
+  const absl::Time start = absl::Now();
+  const auto until =
+      parts_.store->Renew(request->job_id(), request->token(),
+                          request->progress(), request->ticks(), parts_.limits);
+  if (until.ok()) {
+    *response->mutable_expires() =
+        TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(*until));
+  }
+  return Answer("RenewLease", start, until.status());
+}
+
+grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
+WorkerServiceImpl::StreamMeasurement(grpc::CallbackServerContext*) {
+  const absl::Time start = absl::Now();
+  return new MeasurementReactor(
+      [this](store::Store::CommitRequest request,
+             MeasurementReactor::Committed done) {
+        Commit(std::move(request), std::move(done));
+      },
+      [this, start](const absl::Status& status) {
+        if (absl::IsInvalidArgument(status)) parts_.metrics->ResultRejected();
+        Answer("StreamMeasurement", start, status);
+      });
+}
+
+void WorkerServiceImpl::Commit(
+    store::Store::CommitRequest request,
+    std::function<void(absl::StatusOr<store::CommitResult>)> done) {
+  const v1::MeasurementEvent event = EventOf(request.measurement);
+  const int64_t job = request.job_id;
+  parts_.commits->Submit(
+      std::move(request),
+      [this, event, job, done = std::move(done)](
+          const absl::StatusOr<store::CommitResult>& result) {
+        const v1::Checkpoint& checkpoint = event.checkpoint();
+        spdlog::info("result job={} run={} step={} values={} status={}", job,
+                     checkpoint.run(), checkpoint.step(), event.values(),
+                     result.status().ToString());
+        if (absl::IsAborted(result.status())) parts_.metrics->ResultFenced();
+        if (result.ok() && *result == store::CommitResult::kCommitted) {
+          parts_.metrics->AttemptEnded(exporter::AttemptOutcome::kOk);
+          parts_.feed->Publish(event);
+        }
+        done(result);
+      });
+}
+
+grpc::Status WorkerServiceImpl::FailJob(grpc::ServerContext*,
+                                        const v1::FailJobRequest* request,
+                                        v1::FailJobResponse* response) {
+  const absl::Time start = absl::Now();
+  const auto state =
+      parts_.scheduler->Fail(request->job_id(), request->token(),
+                             request->outcome(), request->reason());
+  if (!state.ok()) return Answer("FailJob", start, state.status());
+  response->set_state(*state);
+  parts_.metrics->AttemptEnded(AttemptOutcomeOf(request->outcome()));
+  spdlog::warn("job failed job={} outcome={} state={} reason=\"{}\"",
+               request->job_id(), v1::Outcome_Name(request->outcome()),
+               v1::JobState_Name(*state), request->reason());
+  return Answer("FailJob", start, absl::OkStatus());
+}
+
+grpc::Status WorkerServiceImpl::ReleaseLease(
+    grpc::ServerContext*, const v1::ReleaseLeaseRequest* request,
+    v1::ReleaseLeaseResponse*) {
+  const absl::Time start = absl::Now();
+  const absl::Status status =
+      parts_.store->Release(request->job_id(), request->token());
+  if (status.ok()) {
+    parts_.metrics->AttemptEnded(exporter::AttemptOutcome::kReleased);
+  }
+  return Answer("ReleaseLease", start, status);
+}
+
+grpc::Status WorkerServiceImpl::Answer(const char* method, absl::Time start,
+                                       const absl::Status& status) {
+  parts_.metrics->RpcHandled(absl::StrCat(kService, method),
+                             static_cast<int>(status.code()),
+                             absl::Now() - start);
+  return rpc::ToGrpc(status);
+}
+
+}  // namespace sinkwatch::service

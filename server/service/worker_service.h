@@ -1,0 +1,67 @@
+#ifndef SINKWATCH_SERVER_SERVICE_WORKER_SERVICE_H_
+#define SINKWATCH_SERVER_SERVICE_WORKER_SERVICE_H_
+
+#include <atomic>
+
+#include "absl/time/time.h"
+#include "proto/sinkwatch/v1/worker_service.grpc.pb.h"
+#include "server/exporter/service_metrics.h"
+#include "server/scheduler/scheduler.h"
+#include "server/service/measurement_feed.h"
+#include "server/store/commit_queue.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::service {
+
+// WorkerService over the scheduler, the store and the commit queue. Leases are
+// answered on gRPC's thread pool, one short transaction each; measurements
+// stream through reactors that hold no thread.
+//
+// Thread-safe. Everything given must outlive it.
+class WorkerServiceImpl final
+    : public v1::WorkerService::WithCallbackMethod_StreamMeasurement<
+          v1::WorkerService::Service> {
+ public:
+  struct Parts {
+    store::Store* store;
+    store::CommitQueue* commits;
+    scheduler::Scheduler* scheduler;
+    MeasurementFeed* feed;
+    exporter::ServiceMetrics* metrics;
+    store::LeaseLimits limits;
+  };
+  explicit WorkerServiceImpl(const Parts& parts) : parts_(parts) {}
+
+  // Gives out no more leases; renewals and results go on.
+  void Drain() { draining_.store(true); }
+
+  grpc::Status AcquireLease(grpc::ServerContext* context,
+                            const v1::AcquireLeaseRequest* request,
+                            v1::AcquireLeaseResponse* response) override;
+  grpc::Status RenewLease(grpc::ServerContext* context,
+                          const v1::RenewLeaseRequest* request,
+                          v1::RenewLeaseResponse* response) override;
+  grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
+  StreamMeasurement(grpc::CallbackServerContext* context) override;
+  grpc::Status FailJob(grpc::ServerContext* context,
+                       const v1::FailJobRequest* request,
+                       v1::FailJobResponse* response) override;
+  grpc::Status ReleaseLease(grpc::ServerContext* context,
+                            const v1::ReleaseLeaseRequest* request,
+                            v1::ReleaseLeaseResponse* response) override;
+
+ private:
+  // Commits through the queue, and tells metrics, log and feed of the result.
+  void Commit(store::Store::CommitRequest request,
+              std::function<void(absl::StatusOr<store::CommitResult>)> done);
+  // Counts the call and turns its status into gRPC's.
+  grpc::Status Answer(const char* method, absl::Time start,
+                      const absl::Status& status);
+
+  const Parts parts_;
+  std::atomic<bool> draining_{false};
+};
+
+}  // namespace sinkwatch::service
+
+#endif  // SINKWATCH_SERVER_SERVICE_WORKER_SERVICE_H_

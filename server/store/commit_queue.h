@@ -1,0 +1,68 @@
+#ifndef SINKWATCH_SERVER_STORE_COMMIT_QUEUE_H_
+#define SINKWATCH_SERVER_STORE_COMMIT_QUEUE_H_
+
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::store {
+
+struct CommitQueueOptions {
+  // Measurements that wait at most, by the size of their messages.
+  size_t max_bytes = size_t{256} << 20;
+  // Told after each transaction: how long it took, measurements and values in
+  // it, and whether it failed as a whole.
+  std::function<void(absl::Duration, int, int64_t, bool)> on_commit;
+};
+
+// Group commit: whatever was submitted while the last transaction was being
+// synced goes into the next one, so that many workers share one fsync.
+//
+// Thread-safe. Owns the one thread that commits.
+class CommitQueue {
+ public:
+  using Callback = std::function<void(absl::StatusOr<CommitResult>)>;
+
+  // `store` must outlive it.
+  CommitQueue(Store* store, CommitQueueOptions options);
+  // As Stop.
+  ~CommitQueue();
+
+  // Queues a measurement. `done` is called once: on the committing thread when
+  // the measurement is on disk or was refused; at once, on this thread, with
+  // RESOURCE_EXHAUSTED if the queue is full or UNAVAILABLE after Stop.
+  void Submit(Store::CommitRequest request, Callback done);
+
+  // Commits what is queued, then ends the thread. Idempotent.
+  void Stop();
+
+ private:
+  struct Entry {
+    Store::CommitRequest request;
+    Callback done;
+  };
+
+  void Loop();
+  void CommitAll(std::vector<Entry> entries);
+
+  Store* const store_;
+  const CommitQueueOptions options_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace sinkwatch::store
+
+#endif  // SINKWATCH_SERVER_STORE_COMMIT_QUEUE_H_

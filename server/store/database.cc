@@ -1,0 +1,137 @@
+#include "server/store/database.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/store/migrations.h"
+#include "server/store/statement.h"
+
+namespace sinkwatch::store {
+namespace {
+
+constexpr int64_t kApplicationId = 0x53494e4b;  // "SINK"
+
+absl::Status Execute(sqlite3* connection, const std::string& sql) {
+  return Statement(connection, sql).Run();
+}
+
+absl::StatusOr<int64_t> Pragma(sqlite3* connection, const std::string& name) {
+  Statement pragma(connection, "PRAGMA " + name);
+  const int64_t value = pragma.Step() ? pragma.Int() : 0;
+  if (!pragma.status().ok()) return pragma.status();
+  return value;
+}
+
+absl::Status Refuse(const std::string& path, const std::string& why) {
+  return absl::FailedPreconditionError(absl::StrCat(path, " ", why));
+}
+
+// An empty file is a new store; any other must be ours.
+absl::Status CheckOwnership(sqlite3* connection, const std::string& path) {
+  const auto application = Pragma(connection, "application_id");
+  if (!application.ok()) {
+    if (absl::IsUnavailable(application.status())) {
+      return Refuse(path, "is held by another process");
+    }
+    return Refuse(path, "is not a sinkwatch store (it is no SQLite file)");
+  }
+  if (*application == kApplicationId) return absl::OkStatus();
+  Statement tables(connection, "SELECT count(*) FROM sqlite_schema");
+  if (tables.Step() && tables.Int() == 0) {
+    return Execute(connection,
+                   absl::StrCat("PRAGMA application_id = ", kApplicationId));
+  }
+  return Refuse(path, "is a database, but not a sinkwatch store");
+}
+
+absl::Status Migrate(sqlite3* connection, const std::string& path) {
+  const auto version = Pragma(connection, "user_version");
+  if (!version.ok()) return version.status();
+  const int64_t newest = static_cast<int64_t>(Migrations().size());
+  if (*version > newest) {
+    return Refuse(path, absl::StrCat("has schema version ", *version,
+                                     ", newer than this program's ", newest));
+  }
+  for (int64_t next = *version; next < newest; ++next) {
+    const std::string script =
+        absl::StrCat("BEGIN IMMEDIATE;", Migrations()[next],
+                     "PRAGMA user_version = ", next + 1, "; COMMIT;");
+    if (sqlite3_exec(connection, script.c_str(), nullptr, nullptr, nullptr) !=
+        SQLITE_OK) {
+      return SqliteError(connection, absl::StrCat("migration ", next + 1));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Prepare(sqlite3* connection, const std::string& path) {
+  // One process, one connection: no shared memory, no second writer.
+  absl::Status status = Execute(connection, "PRAGMA locking_mode = EXCLUSIVE");
+  if (status.ok()) status = CheckOwnership(connection, path);
+  if (status.ok()) status = Execute(connection, "PRAGMA journal_mode = WAL");
+  if (status.ok()) status = Execute(connection, "PRAGMA synchronous = FULL");
+  if (status.ok()) status = Execute(connection, "PRAGMA cache_size = -65536");
+  if (status.ok()) status = Migrate(connection, path);
+  if (absl::IsUnavailable(status)) {
+    return Refuse(path, absl::StrCat("is held by another process, or cannot "
+                                     "be written: ",
+                                     std::string(status.message())));
+  }
+  return status;
+}
+
+}  // namespace
+
+absl::StatusOr<sqlite3*> OpenConnection(const std::string& path) {
+  sqlite3* connection = nullptr;
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  absl::Status status;
+  if (sqlite3_open_v2(path.c_str(), &connection, flags, nullptr) != SQLITE_OK) {
+    status = Refuse(
+        path, absl::StrCat("cannot be opened: ", sqlite3_errmsg(connection)));
+  } else {
+    status = Prepare(connection, path);
+  }
+  if (status.ok()) return connection;
+  sqlite3_close(connection);
+  return status;
+}
+
+Store::Database::~Database() { sqlite3_close(connection); }
+
+absl::Status Store::Database::Transaction(
+    const std::function<absl::Status()>& body) {
+  absl::Status status = Execute(connection, "BEGIN IMMEDIATE");
+  if (!status.ok()) return status;
+  status = body();
+  if (status.ok()) status = Execute(connection, "COMMIT");
+  if (!status.ok() && sqlite3_get_autocommit(connection) == 0) {
+    // A rollback that fails leaves nothing behind either: the journal does it
+    // at the next open.
+    Execute(connection, "ROLLBACK").IgnoreError();
+  }
+  return status;
+}
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
+  auto connection = OpenConnection(options.path);
+  if (!connection.ok()) return connection.status();
+  auto database = std::make_unique<Database>();
+  database->connection = *connection;
+  database->clock = std::move(options.clock);
+  Statement committed(database->connection,
+                      "SELECT coalesce(max(id), 0) FROM measurement");
+  if (committed.Step()) database->revision = committed.Int();
+  if (!committed.status().ok()) return committed.status();
+  return std::unique_ptr<Store>(new Store(std::move(database)));
+}
+
+Store::Store(std::unique_ptr<Database> database)
+    : database_(std::move(database)) {}
+
+Store::~Store() = default;
+
+int64_t Store::revision() const { return database_->revision.load(); }
+
+}  // namespace sinkwatch::store

@@ -1,0 +1,39 @@
+#ifndef SINKWATCH_SERVER_STORE_DATABASE_H_
+#define SINKWATCH_SERVER_STORE_DATABASE_H_
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/store/store.h"
+#include "sqlite3.h"
+
+namespace sinkwatch::store {
+
+// What Store keeps to itself: the one connection and the lock around it. Lock
+// `mutex` before using `connection`.
+struct Store::Database {
+  ~Database();
+
+  // Runs `body` between BEGIN IMMEDIATE and COMMIT; rolls back if it fails.
+  // Returns the first error.
+  absl::Status Transaction(const std::function<absl::Status()>& body)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+
+  std::mutex mutex;
+  sqlite3* connection ABSL_GUARDED_BY(mutex) = nullptr;
+  Clock clock;
+  std::atomic<int64_t> revision{0};
+};
+
+// Opens the file, takes it for this process alone, and brings its schema up to
+// this version (migrations.cc). Codes as Store::Open.
+absl::StatusOr<sqlite3*> OpenConnection(const std::string& path);
+
+}  // namespace sinkwatch::store
+
+#endif  // SINKWATCH_SERVER_STORE_DATABASE_H_

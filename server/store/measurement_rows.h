@@ -1,0 +1,29 @@
+#ifndef SINKWATCH_SERVER_STORE_MEASUREMENT_ROWS_H_
+#define SINKWATCH_SERVER_STORE_MEASUREMENT_ROWS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/sinkwatch/v1/measurement.pb.h"
+#include "sqlite3.h"
+
+namespace sinkwatch::store {
+
+// What must be equal for two measurements to share a series: probe digest, spec
+// version, dtype, sequence length, BOS policy.
+std::string SeriesOf(const v1::MeasurementHeader& header);
+
+// Adds the definitions of a series of a run to `header`, in their order.
+absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
+                             const std::string& series,
+                             v1::MeasurementHeader& header);
+
+// The whole measurement of a row of table measurement.
+absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
+                                                int64_t id);
+
+}  // namespace sinkwatch::store
+
+#endif  // SINKWATCH_SERVER_STORE_MEASUREMENT_ROWS_H_

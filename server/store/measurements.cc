@@ -1,0 +1,315 @@
+// The methods of Store that write and read whole measurements.
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/util/time_util.h"
+#include "server/store/database.h"
+#include "server/store/job_rows.h"
+#include "server/store/measurement_rows.h"
+#include "server/store/statement.h"
+#include "server/store/store.h"
+#include "server/store/value_blob.h"
+
+namespace sinkwatch::store {
+namespace {
+
+using google::protobuf::util::TimeUtil;
+
+std::optional<int> LayerOf(const v1::MetricVector& vector) {
+  return vector.has_layer() ? std::optional<int>(vector.layer()) : std::nullopt;
+}
+
+// (metric, domain) -> its vectors, in the order they came.
+using Grouped = std::map<std::pair<std::string, std::string>, ValueBlob>;
+
+Grouped GroupVectors(const v1::Measurement& measurement) {
+  Grouped grouped;
+  for (const v1::MetricVector& vector : measurement.vectors()) {
+    ValueBlob& blob = grouped[{vector.metric(), vector.domain()}];
+    blob.width = vector.values_size();
+    blob.layers.push_back(LayerOf(vector));
+    blob.counts.push_back(vector.count());
+    blob.values.insert(blob.values.end(), vector.values().begin(),
+                       vector.values().end());
+    blob.standard_errors.insert(blob.standard_errors.end(),
+                                vector.standard_errors().begin(),
+                                vector.standard_errors().end());
+  }
+  return grouped;
+}
+
+absl::Status InsertValues(sqlite3* connection, int64_t id,
+                          const v1::Measurement& measurement) {
+  Statement insert(connection,
+                   "INSERT INTO metric_values (measurement_id, domain, metric, "
+                   "data) VALUES (?, ?, ?, ?)");
+  for (const auto& [key, blob] : GroupVectors(measurement)) {
+    insert.Reset();
+    absl::Status status = insert.Bind(id)
+                              .Bind(key.second)
+                              .Bind(key.first)
+                              .BindBlob(Pack(blob))
+                              .Run();
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PutDescriptors(sqlite3* connection,
+                            const v1::MeasurementHeader& header) {
+  Statement put(connection,
+                "INSERT INTO metric (name, series, run, place, descriptor) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, series, name) DO "
+                "UPDATE SET place = excluded.place, descriptor = "
+                "excluded.descriptor WHERE descriptor <> excluded.descriptor");
+  int64_t place = 0;
+  for (const v1::MetricDescriptor& metric : header.metrics()) {
+    put.Reset();
+    absl::Status status = put.Bind(metric.name())
+                              .Bind(SeriesOf(header))
+                              .Bind(header.checkpoint().run())
+                              .Bind(place++)
+                              .BindBlob(metric.SerializeAsString())
+                              .Run();
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// Of several contents of a step, the one whose job is newest is current.
+absl::Status MarkCurrent(sqlite3* connection, const JobRecord& job,
+                         const std::string& series) {
+  Statement update(
+      connection,
+      "UPDATE measurement SET is_current = (job_id = (SELECT max(job_id) FROM "
+      "measurement WHERE run = ?1 AND stage = ?2 AND step = ?3 AND series = "
+      "?4)) WHERE run = ?1 AND stage = ?2 AND step = ?3 AND series = ?4");
+  const v1::Checkpoint& checkpoint = job.job.checkpoint();
+  return update.Bind(checkpoint.run())
+      .Bind(checkpoint.stage())
+      .Bind(checkpoint.step())
+      .Bind(series)
+      .Run();
+}
+
+absl::StatusOr<int64_t> InsertMeasurement(sqlite3* connection,
+                                          const JobRecord& job,
+                                          const v1::Measurement& measurement,
+                                          absl::Time now) {
+  v1::MeasurementHeader header = measurement.header();
+  // What the server leased is what was measured, whatever the worker says.
+  *header.mutable_checkpoint() = job.job.checkpoint();
+  header.mutable_probe()->set_digest(job.job.probe().digest());
+  absl::Status status = PutDescriptors(connection, header);
+  if (!status.ok()) return status;
+  const std::string series = SeriesOf(header);
+  header.clear_metrics();
+
+  Statement insert(connection,
+                   "INSERT INTO measurement (job_id, run, stage, step, tokens, "
+                   "fingerprint, probe_digest, series, header, content_digest, "
+                   "committed, implausible, is_current) VALUES (?, ?, ?, ?, ?, "
+                   "?, ?, ?, ?, ?, ?, ?, 1)");
+  const v1::Checkpoint& checkpoint = job.job.checkpoint();
+  status = insert.Bind(job.job.id())
+               .Bind(checkpoint.run())
+               .Bind(checkpoint.stage())
+               .Bind(checkpoint.step())
+               .Bind(checkpoint.tokens())
+               .Bind(checkpoint.fingerprint())
+               .Bind(job.job.probe().digest())
+               .Bind(series)
+               .BindBlob(header.SerializeAsString())
+               .Bind(measurement.content_digest())
+               .Bind(now)
+               .Bind(int64_t{measurement.implausible()})
+               .Run();
+  if (!status.ok()) return status;
+  const int64_t id = sqlite3_last_insert_rowid(connection);
+  status = MarkCurrent(connection, job, series);
+  if (!status.ok()) return status;
+  return id;
+}
+
+absl::StatusOr<CommitResult> CommitOne(sqlite3* connection,
+                                       const Store::CommitRequest& request,
+                                       absl::Time now) {
+  Statement select(connection, absl::StrCat("SELECT ", kJobColumns,
+                                            " FROM job WHERE id = ?"));
+  select.Bind(request.job_id);
+  if (!select.Step()) {
+    if (!select.status().ok()) return select.status();
+    return absl::NotFoundError(
+        absl::StrCat("there is no job ", request.job_id));
+  }
+  const JobRecord job = ReadJob(select);
+  if (job.state == v1::JOB_STATE_DONE) return CommitResult::kAlreadyCommitted;
+  if (job.state != v1::JOB_STATE_LEASED || job.token != request.token) {
+    return absl::AbortedError(
+        absl::StrCat("the lease of job ", request.job_id, " with token ",
+                     request.token, " is lost: the job is ",
+                     v1::JobState_Name(job.state), " with token ", job.token));
+  }
+  const auto id = InsertMeasurement(connection, job, request.measurement, now);
+  if (!id.ok()) return id.status();
+  absl::Status status = InsertValues(connection, *id, request.measurement);
+  if (!status.ok()) return status;
+  Statement done(connection,
+                 absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_DONE,
+                              ", outcome = 0, reason = '', progress = 1, "
+                              "updated = ? WHERE id = ?"));
+  status = done.Bind(now).Bind(request.job_id).Run();
+  if (!status.ok()) return status;
+  return CommitResult::kCommitted;
+}
+
+// A refusal of one request leaves the transaction of the others alone.
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsAborted(status) || absl::IsNotFound(status);
+}
+
+absl::Status ReadVectors(sqlite3* connection, int64_t id,
+                         v1::Measurement& measurement) {
+  Statement select(connection,
+                   "SELECT domain, metric, data FROM metric_values WHERE "
+                   "measurement_id = ? ORDER BY rowid");
+  select.Bind(id);
+  while (select.Step()) {
+    const std::string domain = select.Text();
+    const std::string metric = select.Text();
+    const auto blob = Unpack(select.Blob());
+    if (!blob.ok()) return blob.status();
+    for (size_t i = 0; i < blob->layers.size(); ++i) {
+      v1::MetricVector& vector = *measurement.add_vectors();
+      vector.set_domain(domain);
+      vector.set_metric(metric);
+      if (blob->layers[i].has_value()) vector.set_layer(*blob->layers[i]);
+      vector.set_count(blob->counts[i]);
+      for (int v = 0; v < blob->width; ++v) {
+        vector.add_values(blob->value(i, v));
+        vector.add_standard_errors(blob->standard_error(i, v));
+      }
+    }
+  }
+  return select.status();
+}
+
+}  // namespace
+
+std::string SeriesOf(const v1::MeasurementHeader& header) {
+  return absl::StrCat(header.probe().digest(), "|", header.spec_version(), "|",
+                      header.dtype(), "|", header.sequence_length(), "|",
+                      header.bos_policy());
+}
+
+absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
+                             const std::string& series,
+                             v1::MeasurementHeader& header) {
+  Statement select(connection,
+                   "SELECT descriptor FROM metric WHERE run = ? AND series = ? "
+                   "ORDER BY place");
+  select.Bind(run).Bind(series);
+  while (select.Step()) {
+    if (!header.add_metrics()->ParseFromString(select.Blob())) {
+      return absl::DataLossError("store: a stored descriptor cannot be read");
+    }
+  }
+  return select.status();
+}
+
+absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
+                                                int64_t id) {
+  Statement select(connection,
+                   "SELECT run, series, header, content_digest, committed, "
+                   "implausible FROM measurement WHERE id = ?");
+  select.Bind(id);
+  if (!select.Step()) {
+    if (!select.status().ok()) return select.status();
+    return absl::NotFoundError(absl::StrCat("there is no measurement ", id));
+  }
+  const std::string run = select.Text();
+  const std::string series = select.Text();
+  v1::Measurement measurement;
+  if (!measurement.mutable_header()->ParseFromString(select.Blob())) {
+    return absl::DataLossError("store: a stored header cannot be read");
+  }
+  measurement.set_content_digest(select.Text());
+  *measurement.mutable_committed() =
+      TimeUtil::MicrosecondsToTimestamp(select.Int());
+  measurement.set_implausible(select.Int() != 0);
+  absl::Status status =
+      ReadDescriptors(connection, run, series, *measurement.mutable_header());
+  if (status.ok()) status = ReadVectors(connection, id, measurement);
+  if (!status.ok()) return status;
+  return measurement;
+}
+
+std::vector<absl::StatusOr<CommitResult>> Store::Commit(
+    const std::vector<CommitRequest>& requests) {
+  std::lock_guard<std::mutex> lock(database_->mutex);
+  const absl::Time now = database_->clock();
+  std::vector<absl::StatusOr<CommitResult>> results;
+  absl::Status status = database_->Transaction([&] {
+    for (const CommitRequest& request : requests) {
+      results.push_back(CommitOne(database_->connection, request, now));
+      const absl::Status& one = results.back().status();
+      if (!one.ok() && !IsRefusal(one)) return one;
+    }
+    return absl::OkStatus();
+  });
+  if (!status.ok()) {
+    return std::vector<absl::StatusOr<CommitResult>>(requests.size(), status);
+  }
+  for (const auto& result : results) {
+    if (result.ok() && *result == CommitResult::kCommitted) {
+      database_->revision.fetch_add(1);
+    }
+  }
+  return results;
+}
+
+absl::StatusOr<v1::Measurement> Store::GetMeasurement(
+    const v1::GetMeasurementRequest& request) {
+  std::lock_guard<std::mutex> lock(database_->mutex);
+  std::string sql =
+      "SELECT id FROM measurement WHERE run = ? AND stage = ? AND step = ?";
+  if (!request.fingerprint().empty())
+    absl::StrAppend(&sql, " AND fingerprint = ?");
+  if (!request.probe_digest().empty()) {
+    absl::StrAppend(&sql, " AND probe_digest = ?");
+  }
+  absl::StrAppend(&sql, " ORDER BY is_current DESC, id DESC LIMIT 1");
+  Statement select(database_->connection, sql);
+  select.Bind(request.run()).Bind(request.stage()).Bind(request.step());
+  if (!request.fingerprint().empty()) select.Bind(request.fingerprint());
+  if (!request.probe_digest().empty()) select.Bind(request.probe_digest());
+  if (select.Step())
+    return ReadMeasurement(database_->connection, select.Int());
+  if (!select.status().ok()) return select.status();
+  return absl::NotFoundError(absl::StrCat("run \"", request.run(),
+                                          "\" has no measurement of step ",
+                                          request.step()));
+}
+
+absl::StatusOr<std::vector<v1::Measurement>> Store::LatestMeasurements() {
+  std::lock_guard<std::mutex> lock(database_->mutex);
+  sqlite3* const connection = database_->connection;
+  // SQLite takes the bare columns of the row that has the maximum.
+  Statement select(connection,
+                   "SELECT id, max(step) FROM measurement WHERE is_current = 1 "
+                   "AND implausible = 0 AND run IN (SELECT name FROM run WHERE "
+                   "followed = 1) GROUP BY run, stage ORDER BY run, stage");
+  std::vector<int64_t> ids;
+  while (select.Step()) ids.push_back(select.Int());
+  if (!select.status().ok()) return select.status();
+  std::vector<v1::Measurement> measurements;
+  for (int64_t id : ids) {
+    auto measurement = ReadMeasurement(connection, id);
+    if (!measurement.ok()) return measurement.status();
+    measurements.push_back(*std::move(measurement));
+  }
+  return measurements;
+}
+
+}  // namespace sinkwatch::store

@@ -1,0 +1,81 @@
+#include "server/store/migrations.h"
+
+namespace sinkwatch::store {
+namespace {
+
+// Times are microseconds since the epoch; states and outcomes are the numbers
+// of JobState and Outcome.
+constexpr char kVersion1[] = R"sql(
+CREATE TABLE run (
+  name TEXT PRIMARY KEY,
+  config BLOB NOT NULL,             -- RunConfig
+  followed INTEGER NOT NULL         -- 0 once it was removed
+) WITHOUT ROWID;
+
+CREATE TABLE job (
+  id INTEGER PRIMARY KEY,
+  run TEXT NOT NULL, stage TEXT NOT NULL, step INTEGER NOT NULL,
+  fingerprint TEXT NOT NULL, probe_digest TEXT NOT NULL,
+  spec_version INTEGER NOT NULL,
+  tokens INTEGER NOT NULL, path TEXT NOT NULL,
+  probe_name TEXT NOT NULL, probe_path TEXT NOT NULL,
+  dtype TEXT NOT NULL, metrics TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  attempt INTEGER NOT NULL DEFAULT 0,
+  token INTEGER NOT NULL DEFAULT 0,
+  worker TEXT NOT NULL DEFAULT '',
+  progress REAL NOT NULL DEFAULT 0,
+  ticks INTEGER NOT NULL DEFAULT 0,
+  ticked INTEGER NOT NULL DEFAULT 0,
+  lease_until INTEGER NOT NULL DEFAULT 0,
+  not_before INTEGER NOT NULL DEFAULT 0,
+  updated INTEGER NOT NULL,
+  outcome INTEGER NOT NULL DEFAULT 0,
+  reason TEXT NOT NULL DEFAULT '',
+  UNIQUE (run, stage, step, fingerprint, probe_digest, spec_version)
+);
+CREATE INDEX job_by_state ON job (state, run);
+
+CREATE TABLE measurement (
+  id INTEGER PRIMARY KEY,
+  job_id INTEGER NOT NULL UNIQUE REFERENCES job (id),
+  run TEXT NOT NULL, stage TEXT NOT NULL, step INTEGER NOT NULL,
+  tokens INTEGER NOT NULL,
+  fingerprint TEXT NOT NULL, probe_digest TEXT NOT NULL,
+  -- What must be equal for two measurements to share a series.
+  series TEXT NOT NULL,
+  header BLOB NOT NULL,             -- MeasurementHeader without descriptors
+  content_digest TEXT NOT NULL,
+  committed INTEGER NOT NULL,
+  implausible INTEGER NOT NULL,
+  -- 1 for the newest content of its step in its series.
+  is_current INTEGER NOT NULL
+);
+CREATE INDEX measurement_by_step
+  ON measurement (run, stage, series, is_current, step);
+
+CREATE TABLE metric_values (
+  measurement_id INTEGER NOT NULL REFERENCES measurement (id),
+  domain TEXT NOT NULL, metric TEXT NOT NULL,
+  data BLOB NOT NULL                -- value_blob.h
+);
+CREATE UNIQUE INDEX metric_values_key
+  ON metric_values (measurement_id, metric, domain);
+
+-- Definitions, as the worker that computed a value stated them.
+CREATE TABLE metric (
+  name TEXT NOT NULL, series TEXT NOT NULL, run TEXT NOT NULL,
+  place INTEGER NOT NULL, descriptor BLOB NOT NULL,
+  PRIMARY KEY (run, series, name)
+) WITHOUT ROWID;
+)sql";
+
+}  // namespace
+
+const std::vector<std::string>& Migrations() {
+  static const auto* const kMigrations =
+      new std::vector<std::string>{kVersion1};
+  return *kMigrations;
+}
+
+}  // namespace sinkwatch::store

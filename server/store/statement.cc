@@ -1,0 +1,117 @@
+#include "server/store/statement.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace sinkwatch::store {
+
+absl::Status SqliteError(sqlite3* database, const std::string& what) {
+  const std::string message =
+      absl::StrCat("store: ", what, ": ", sqlite3_errmsg(database));
+  switch (sqlite3_errcode(database) & 0xff) {
+    case SQLITE_FULL:
+      return absl::ResourceExhaustedError(message);
+    case SQLITE_IOERR:
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+      return absl::UnavailableError(message);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::DataLossError(message);
+    case SQLITE_NOMEM:
+      return absl::ResourceExhaustedError(message);
+    default:
+      return absl::InternalError(message);
+  }
+}
+
+Statement::Statement(sqlite3* database, const std::string& sql)
+    : database_(database), sql_(sql) {
+  Check(sqlite3_prepare_v2(database, sql.data(), static_cast<int>(sql.size()),
+                           &statement_, nullptr));
+}
+
+Statement::~Statement() { sqlite3_finalize(statement_); }
+
+Statement& Statement::Bind(int64_t value) {
+  Check(sqlite3_bind_int64(statement_, ++parameter_, value));
+  return *this;
+}
+
+Statement& Statement::Bind(double value) {
+  Check(sqlite3_bind_double(statement_, ++parameter_, value));
+  return *this;
+}
+
+Statement& Statement::Bind(const std::string& text) {
+  Check(sqlite3_bind_text(statement_, ++parameter_, text.data(),
+                          static_cast<int>(text.size()), SQLITE_TRANSIENT));
+  return *this;
+}
+
+Statement& Statement::Bind(absl::Time time) {
+  return Bind(absl::ToUnixMicros(time));
+}
+
+Statement& Statement::BindBlob(absl::string_view bytes) {
+  Check(sqlite3_bind_blob64(statement_, ++parameter_, bytes.data(),
+                            bytes.size(), SQLITE_TRANSIENT));
+  return *this;
+}
+
+bool Statement::Step() {
+  if (!status_.ok()) return false;
+  column_ = 0;
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code != SQLITE_DONE) Check(code);
+  return false;
+}
+
+absl::Status Statement::Run() {
+  while (Step()) {
+  }
+  return status_;
+}
+
+void Statement::Reset() {
+  sqlite3_reset(statement_);
+  parameter_ = 0;
+}
+
+int64_t Statement::Int() { return sqlite3_column_int64(statement_, column_++); }
+
+double Statement::Double() {
+  return sqlite3_column_double(statement_, column_++);
+}
+
+std::string Statement::Text() {
+  const int column = column_++;
+  const unsigned char* text = sqlite3_column_text(statement_, column);
+  if (text == nullptr) return "";
+  return std::string(reinterpret_cast<const char*>(text),
+                     sqlite3_column_bytes(statement_, column));
+}
+
+absl::Time Statement::Time() {
+  const int64_t micros = Int();
+  if (micros == INT64_MIN) return absl::InfinitePast();
+  if (micros == INT64_MAX) return absl::InfiniteFuture();
+  return absl::FromUnixMicros(micros);
+}
+
+std::string Statement::Blob() {
+  const int column = column_++;
+  const void* bytes = sqlite3_column_blob(statement_, column);
+  if (bytes == nullptr) return "";
+  return std::string(static_cast<const char*>(bytes),
+                     sqlite3_column_bytes(statement_, column));
+}
+
+void Statement::Check(int code) {
+  if (code == SQLITE_OK || !status_.ok()) return;
+  status_ = SqliteError(database_, sql_.substr(0, 60));
+}
+
+}  // namespace sinkwatch::store
