@@ -1,10 +1,9 @@
 #include "worker/executor/loss.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "ATen/TensorOperators.h"
-#include "ATen/ops/cat.h"
+#include "ATen/ops/empty.h"
 #include "ATen/ops/gather.h"
 #include "ATen/ops/logsumexp.h"
 
@@ -19,22 +18,28 @@ constexpr int64_t kLogitsPerBlock = int64_t{1} << 24;
 at::Tensor NextTokenLoss(const model::Architecture& architecture,
                          const model::TensorMap& head, const at::Tensor& x_BTD,
                          const at::Tensor& tokens_BT) {
-  const int64_t rows = tokens_BT.size(1) - 1;
-  const int64_t per_sequence =
-      std::max<int64_t>(1, rows * architecture.shape().vocabulary);
-  const int64_t step = std::max<int64_t>(1, kLogitsPerBlock / per_sequence);
-  std::vector<at::Tensor> losses;
-  for (int64_t begin = 0; begin < tokens_BT.size(0); begin += step) {
-    const int64_t end = std::min(begin + step, tokens_BT.size(0));
-    const at::Tensor logits_BTV =
-        architecture.Logits(head, x_BTD.slice(0, begin, end).slice(1, 0, rows))
+  const int64_t sequences = tokens_BT.size(0), rows = tokens_BT.size(1) - 1;
+  const int64_t step =
+      std::max<int64_t>(1, kLogitsPerBlock / architecture.shape().vocabulary);
+  // R: the rows of all sequences, one after the other.
+  const at::Tensor x_RD =
+      x_BTD.slice(1, 0, rows).reshape({sequences * rows, x_BTD.size(2)});
+  const at::Tensor target_R1 =
+      tokens_BT.slice(1, 1).reshape({sequences * rows, 1});
+  at::Tensor loss_R =
+      at::empty({sequences * rows}, x_RD.options().dtype(at::kFloat));
+  for (int64_t begin = 0; begin < sequences * rows; begin += step) {
+    const int64_t end = std::min(begin + step, sequences * rows);
+    const at::Tensor logits_RV =
+        architecture.Logits(head, x_RD.slice(0, begin, end).unsqueeze(0))
+            .squeeze(0)
             .to(at::kFloat);
-    const at::Tensor target_BT1 =
-        tokens_BT.slice(0, begin, end).slice(1, 1).unsqueeze(-1);
-    losses.push_back(at::logsumexp(logits_BTV, -1) -
-                     logits_BTV.gather(-1, target_BT1).squeeze(-1));
+    loss_R.slice(0, begin, end)
+        .copy_(
+            at::logsumexp(logits_RV, -1) -
+            logits_RV.gather(-1, target_R1.slice(0, begin, end)).squeeze(-1));
   }
-  return at::cat(losses, 0);
+  return loss_R.view({sequences, rows});
 }
 
 }  // namespace sinkwatch::executor

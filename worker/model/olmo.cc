@@ -44,7 +44,7 @@ absl::StatusOr<OlmoConfig> ReadConfig(const checkpoint::Config& config) {
   olmo.rope_theta = *theta;
   if (olmo.shape.head_dim % 2 != 0) {
     return absl::DataLossError(
-        absl::StrCat(config.path(), ": head width ", olmo.shape.head_dim,
+        absl::StrCat(config.path(), ": head_dim ", olmo.shape.head_dim,
                      " is odd, rotary positions need pairs"));
   }
   if (config.Has("clip_qkv")) {
