@@ -1,0 +1,247 @@
+#include "server/server.h"
+
+#include <filesystem>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/server_builder.h"
+#include "proto/rpc/channel.h"
+#include "server/config.h"
+#include "spdlog/spdlog.h"
+
+namespace sinkwatch::server {
+namespace {
+
+constexpr char kDatabaseName[] = "sinkwatch.db";
+constexpr absl::Duration kDrainPoll = absl::Milliseconds(50);
+
+store::LeaseLimits LeaseLimitsOf(const v1::ServerConfig& config) {
+  store::LeaseLimits limits;
+  limits.ttl = absl::Seconds(config.lease().ttl_seconds());
+  limits.stall = absl::Seconds(config.lease().stall_seconds());
+  return limits;
+}
+
+scheduler::RetryLimits RetryLimitsOf(const v1::ServerConfig& config) {
+  scheduler::RetryLimits limits;
+  limits.max_attempts = config.lease().max_attempts();
+  limits.backoff = absl::Seconds(config.lease().backoff_seconds());
+  limits.max_backoff = absl::Seconds(config.lease().max_backoff_seconds());
+  return limits;
+}
+
+void SetServing(grpc::Server& server, bool serving) {
+  grpc::HealthCheckServiceInterface* const health =
+      server.GetHealthCheckService();
+  health->SetServingStatus(serving);
+  for (const char* name :
+       {"sinkwatch.v1.WorkerService", "sinkwatch.v1.QueryService",
+        "sinkwatch.v1.AdminService"}) {
+    health->SetServingStatus(name, serving);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    const v1::ServerConfig& config) {
+  std::unique_ptr<Server> server(new Server(config));
+  absl::Status status = server->StartStore();
+  if (status.ok()) {
+    server->StartDiscovery();
+    status = server->FollowRuns(config);
+  }
+  if (status.ok()) status = server->exporter_->Start();
+  if (status.ok()) status = server->StartGrpc();
+  if (status.ok()) status = server->StartHttp();
+  if (!status.ok()) return status;
+  server->watcher_->Start();
+  SetServing(*server->grpc_, true);
+  server->ready_ = true;
+  return server;
+}
+
+Server::Server(v1::ServerConfig config)
+    : config_(std::move(config)),
+      metrics_(std::make_unique<exporter::ServiceMetrics>(
+          exporter::ServiceMetrics::Build{kVersion, ""})),
+      feed_(std::make_unique<service::MeasurementFeed>()) {}
+
+Server::~Server() { Drain(absl::ZeroDuration()); }
+
+absl::Status Server::StartStore() {
+  std::error_code error;
+  std::filesystem::create_directories(config_.data_dir(), error);
+  if (error) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "data folder ", config_.data_dir(), ": ", error.message()));
+  }
+  store::StoreOptions options;
+  options.path = absl::StrCat(config_.data_dir(), "/", kDatabaseName);
+  auto store = store::Store::Open(std::move(options));
+  if (!store.ok()) return store.status();
+  store_ = *std::move(store);
+
+  exporter::ExporterOptions exported;
+  exported.detail = config_.prometheus().detail();
+  exported.max_series = config_.prometheus().max_series();
+  exporter_ = std::make_unique<exporter::Exporter>(store_.get(), metrics_.get(),
+                                                   exported);
+  store::CommitQueueOptions commits;
+  commits.on_commit = [this](absl::Duration time, int measurements,
+                             int64_t values, bool failed) {
+    if (failed) return metrics_->CommitFailed();
+    metrics_->CommitDone(time, measurements, values);
+    metrics_->SetStoreRevision(store_->revision());
+    exporter_->NotifyCommit();
+  };
+  commits_ = std::make_unique<store::CommitQueue>(store_.get(), commits);
+
+  scheduler::SchedulerOptions scheduling;
+  scheduling.lease = LeaseLimitsOf(config_);
+  scheduling.retry = RetryLimitsOf(config_);
+  scheduling.on_expired = [this](const store::JobRecord& job) {
+    spdlog::warn("lease ran out job={} run={} step={} worker={}", job.job.id(),
+                 job.job.checkpoint().run(), job.job.checkpoint().step(),
+                 job.worker);
+    metrics_->LeaseExpired();
+  };
+  scheduler_ = std::make_unique<scheduler::Scheduler>(store_.get(), scheduling);
+  return absl::OkStatus();
+}
+
+void Server::StartDiscovery() {
+  discovery::WatcherOptions options;
+  options.poll = absl::Seconds(config_.poll_seconds());
+  options.on_look = [this](const std::string& run, const absl::Status& status) {
+    OnLook(run, status);
+  };
+  watcher_ = std::make_unique<discovery::Watcher>(store_.get(), options);
+  runs_ = std::make_unique<service::RunRegistry>(
+      store_.get(), [this](const std::vector<v1::RunConfig>& runs) {
+        watcher_->SetRuns(runs);
+        exporter_->NotifyCommit();
+      });
+}
+
+void Server::OnLook(const std::string& run, const absl::Status& status) {
+  if (status.ok()) {
+    metrics_->DiscoverySucceeded(run, absl::Now());
+  } else {
+    metrics_->DiscoveryFailed(run);
+  }
+}
+
+absl::Status Server::FollowRuns(const v1::ServerConfig& config) {
+  return runs_->Configure({config.runs().begin(), config.runs().end()});
+}
+
+absl::Status Server::StartGrpc() {
+  worker_service_ = std::make_unique<service::WorkerServiceImpl>(
+      service::WorkerServiceImpl::Parts{
+          store_.get(), commits_.get(), scheduler_.get(), feed_.get(),
+          metrics_.get(), LeaseLimitsOf(config_)});
+  query_service_ = std::make_unique<service::QueryServiceImpl>(
+      service::QueryServiceImpl::Parts{
+          store_.get(), feed_.get(), metrics_.get(),
+          [this](const std::string& run) { return watcher_->ErrorOf(run); }});
+  admin_service_ = std::make_unique<service::AdminServiceImpl>(
+      service::AdminServiceImpl::Parts{
+          store_.get(), runs_.get(), metrics_.get(), [this] { return config_; },
+          [](v1::RunConfig& run) {
+            ApplyDefaults(run);
+            return CheckRun(run);
+          }});
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  rpc::SetServerLimits(builder);
+  // Two servers on one port would share its connections.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddListeningPort(config_.grpc_address(),
+                           grpc::InsecureServerCredentials(), &grpc_port_);
+  builder.RegisterService(worker_service_.get());
+  builder.RegisterService(query_service_.get());
+  builder.RegisterService(admin_service_.get());
+  grpc_ = builder.BuildAndStart();
+  if (grpc_ == nullptr || grpc_port_ == 0) {
+    return absl::UnavailableError(absl::StrCat(
+        "grpc_address ", config_.grpc_address(), " cannot be listened on"));
+  }
+  SetServing(*grpc_, false);
+  return absl::OkStatus();
+}
+
+absl::Status Server::StartHttp() {
+  http::SiteOptions site;
+  site.version = kVersion;
+  site.ready = [this] {
+    return ready_ ? absl::OkStatus()
+                  : absl::UnavailableError("the server is starting or ending");
+  };
+  site_ = std::make_unique<http::Site>(store_.get(), exporter_.get(), site);
+  http::HttpServerOptions options;
+  options.address = config_.http_address();
+  auto http = http::HttpServer::Start(
+      options,
+      [this](const http::Request& request) { return site_->Handle(request); });
+  if (!http.ok()) return http.status();
+  http_ = *std::move(http);
+  return absl::OkStatus();
+}
+
+absl::Status Server::Reload(const v1::ServerConfig& config) {
+  v1::ServerConfig before = config_, after = config;
+  before.clear_runs();
+  after.clear_runs();
+  if (!google::protobuf::util::MessageDifferencer::Equals(before, after)) {
+    CountBadReload();
+    return absl::InvalidArgumentError(
+        "only runs can be changed while the server runs; restart it for the "
+        "rest");
+  }
+  absl::Status status = FollowRuns(config);
+  metrics_->ConfigReloaded(status.ok(), absl::Now());
+  return status;
+}
+
+void Server::CountBadReload() { metrics_->ConfigReloaded(false, absl::Now()); }
+
+int64_t Server::LeasedJobs() {
+  const auto counts = store_->CountJobs();
+  int64_t leased = 0;
+  if (!counts.ok()) return leased;
+  for (const store::Store::StateCount& count : *counts) {
+    if (count.state == v1::JOB_STATE_LEASED) leased += count.count;
+  }
+  return leased;
+}
+
+void Server::Drain(absl::Duration timeout) {
+  if (std::exchange(stopped_, true)) return;
+  ready_ = false;
+  const absl::Time deadline = absl::Now() + timeout;
+  if (grpc_ != nullptr) {
+    SetServing(*grpc_, false);
+    worker_service_->Drain();
+    while (absl::Now() < deadline && LeasedJobs() > 0) {
+      std::this_thread::sleep_for(absl::ToChronoMilliseconds(kDrainPoll));
+    }
+  }
+  http_.reset();
+  if (grpc_ != nullptr) {
+    grpc_->Shutdown(absl::ToChronoTime(absl::Now() + absl::Seconds(1)));
+    grpc_->Wait();
+  }
+  if (watcher_ != nullptr) watcher_->Stop();
+  if (exporter_ != nullptr) exporter_->Stop();
+  if (commits_ != nullptr) commits_->Stop();
+}
+
+}  // namespace sinkwatch::server

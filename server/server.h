@@ -1,0 +1,96 @@
+#ifndef SINKWATCH_SERVER_SERVER_H_
+#define SINKWATCH_SERVER_SERVER_H_
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "grpcpp/server.h"
+#include "proto/sinkwatch/v1/config.pb.h"
+#include "server/discovery/watcher.h"
+#include "server/exporter/exporter.h"
+#include "server/exporter/service_metrics.h"
+#include "server/http/http_server.h"
+#include "server/http/site.h"
+#include "server/scheduler/scheduler.h"
+#include "server/service/admin_service.h"
+#include "server/service/measurement_feed.h"
+#include "server/service/query_service.h"
+#include "server/service/run_registry.h"
+#include "server/service/worker_service.h"
+#include "server/store/commit_queue.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::server {
+
+inline constexpr char kVersion[] = "0.1.0";
+
+// A whole sinkwatch server: the parts below, started in the order of the
+// members and stopped in reverse. Ready (gRPC health, /-/ready) once the store
+// is open and both ports answer; a store that cannot be opened or a port that
+// is taken refuses to start.
+//
+// Thread-safe after Start.
+class Server {
+ public:
+  // `config` has its defaults and is free of errors.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(
+      const v1::ServerConfig& config);
+  // As Drain(0).
+  ~Server();
+
+  int grpc_port() const { return grpc_port_; }
+  int http_port() const { return http_->port(); }
+
+  // Follows the runs of another configuration. Addresses, data folder, leases
+  // and series cap are those of the start; INVALID_ARGUMENT says which of them
+  // differ, and nothing is changed.
+  absl::Status Reload(const v1::ServerConfig& config);
+  // A configuration that could not even be read.
+  void CountBadReload();
+
+  // Gives out no more leases and is not ready any more, waits up to `timeout`
+  // for leased jobs to be committed, then stops. Idempotent.
+  void Drain(absl::Duration timeout);
+
+ private:
+  explicit Server(v1::ServerConfig config);
+
+  absl::Status StartStore();
+  void StartDiscovery();
+  absl::Status StartGrpc();
+  absl::Status StartHttp();
+  absl::Status FollowRuns(const v1::ServerConfig& config);
+  void OnLook(const std::string& run, const absl::Status& status);
+  // Jobs that workers hold now.
+  int64_t LeasedJobs();
+
+  const v1::ServerConfig config_;
+  std::atomic<bool> ready_{false};
+  bool stopped_ = false;
+  int grpc_port_ = 0;
+
+  std::unique_ptr<exporter::ServiceMetrics> metrics_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<store::CommitQueue> commits_;
+  std::unique_ptr<scheduler::Scheduler> scheduler_;
+  std::unique_ptr<exporter::Exporter> exporter_;
+  std::unique_ptr<discovery::Watcher> watcher_;
+  std::unique_ptr<service::RunRegistry> runs_;
+  std::unique_ptr<service::MeasurementFeed> feed_;
+  std::unique_ptr<service::WorkerServiceImpl> worker_service_;
+  std::unique_ptr<service::QueryServiceImpl> query_service_;
+  std::unique_ptr<service::AdminServiceImpl> admin_service_;
+  std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<http::Site> site_;
+  std::unique_ptr<http::HttpServer> http_;
+};
+
+}  // namespace sinkwatch::server
+
+#endif  // SINKWATCH_SERVER_SERVER_H_
