@@ -174,7 +174,12 @@ void SetUpHelp() {
 
 int main(int argc, char** argv) {
   sinkwatch::server::SetUpHelp();
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  std::vector<std::string> arguments =
+      sinkwatch::server::JoinRunFlags(argc, argv);
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  const std::vector<char*> rest = absl::ParseCommandLine(
+      static_cast<int>(pointers.size()), pointers.data());
   if (rest.size() > 1) {
     std::fprintf(stderr, "sinkwatch_server: unexpected argument '%s'\n",
                  rest[1]);

@@ -9,7 +9,8 @@
 
 namespace sinkwatch::server {
 
-// The runs of all --run flags: each occurrence adds one.
+// The value of --run: one run or several, with ';' in between. ParseRunFlag
+// (config.h) has the form of one.
 struct RunFlags {
   std::vector<v1::RunConfig> runs;
 };
@@ -17,6 +18,10 @@ struct RunFlags {
 // How absl reads and prints a flag of this type.
 bool AbslParseFlag(absl::string_view text, RunFlags* flags, std::string* error);
 std::string AbslUnparseFlag(const RunFlags& flags);
+
+// The arguments with every --run=A, --run=B joined to the last one, because
+// absl's flags keep only their last occurrence.
+std::vector<std::string> JoinRunFlags(int argc, char** argv);
 
 }  // namespace sinkwatch::server
 

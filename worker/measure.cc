@@ -1,6 +1,8 @@
 #include "worker/measure.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -48,21 +50,29 @@ absl::Status CheckDigest(const MeasureRequest& request,
       ": the probe was changed after the server read it"));
 }
 
-// Why the losses among `values` cannot be those of a trained model, if so.
+// Why the losses among `values` cannot be those of a trained model, if so. One
+// domain may well be beyond the model (shuffled text), so the lowest counts.
 std::string ImplausibleLoss(const std::vector<metrics::MetricVector>& values,
                             int64_t vocabulary) {
   const double most = std::log(static_cast<double>(vocabulary)) + 1;
+  double lowest = std::numeric_limits<double>::infinity();
+  bool measured = false;
   for (const metrics::MetricVector& vector : values) {
     if (vector.metric != "probe_loss") continue;
+    measured = true;
     for (float loss : vector.values) {
-      if (loss <= most) continue;
-      return absl::StrFormat(
-          "probe loss %.4g in domain %s is not finite or above "
-          "ln(vocabulary) + 1 = %.4g",
-          loss, vector.domain, most);
+      if (!std::isfinite(loss)) {
+        return absl::StrFormat("the probe loss of domain %s is not finite",
+                               vector.domain);
+      }
+      lowest = std::min<double>(lowest, loss);
     }
   }
-  return "";
+  if (!measured || lowest <= most) return "";
+  return absl::StrFormat(
+      "the lowest probe loss of a domain is %.4g, above ln(vocabulary) + 1 = "
+      "%.4g: wrong weights, or another tokenizer",
+      lowest, most);
 }
 
 absl::StatusOr<MeasureSummary> RunCorpus(

@@ -54,8 +54,8 @@ struct MeasureSummary {
   double compute_seconds = 0;
   std::string content_digest;
   // Empty, or why the values are not to be believed: a probe loss that is not
-  // finite or above ln(vocabulary) + 1, as of wrong weights or a wrong
-  // tokenizer.
+  // finite, or one above ln(vocabulary) + 1 in every domain, as of wrong
+  // weights or a wrong tokenizer.
   std::string implausible;
 };
 
