@@ -1,7 +1,6 @@
 #include "server/exporter/exporter.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,7 +30,7 @@ NowOptions OptionsFor(PrometheusConfig::Detail detail, bool heads_page) {
 }  // namespace
 
 struct Exporter::Page {
-  std::string name;
+  bool heads = false;
   std::shared_ptr<const std::string> text;
   GzipPrefix gzip;  // without its bytes
   std::shared_ptr<const std::string> gzip_bytes;
@@ -48,7 +47,7 @@ Exporter::Exporter(store::Store* store, ServiceMetrics* metrics,
     : store_(store),
       metrics_(metrics),
       options_(options),
-      seen_(std::make_unique<Seen>()) {}
+      seen_(std::make_shared<Seen>()) {}
 
 Exporter::~Exporter() { Stop(); }
 
@@ -95,66 +94,69 @@ void Exporter::Loop() {
   }
 }
 
-absl::Status Exporter::ReadStore(Seen* seen) {
-  const int64_t revision = store_->revision();
+absl::StatusOr<std::shared_ptr<const Exporter::Seen>> Exporter::ReadStore(
+    const Seen& old) const {
+  auto seen = std::make_shared<Seen>();
+  seen->revision = store_->revision();
   absl::StatusOr<std::vector<v1::RunConfig>> runs = store_->Runs();
   if (!runs.ok()) return runs.status();
   auto jobs = store_->CountJobs();
   if (!jobs.ok()) return jobs.status();
-  seen->input.runs.clear();
   for (const v1::RunConfig& run : *runs) {
     seen->input.runs.push_back(run.name());
   }
   seen->input.jobs = *std::move(jobs);
-  if (revision != seen->revision) {
+  seen->input.discovery = metrics_->Discovery();
+  if (seen->revision == old.revision) {
+    seen->input.latest = old.input.latest;
+  } else {
     auto latest = store_->LatestMeasurements();
     if (!latest.ok()) return latest.status();
     seen->input.latest = *std::move(latest);
-    seen->revision = revision;
   }
-  return absl::OkStatus();
+  return seen;
 }
 
 absl::Status Exporter::Refresh() {
   std::lock_guard<std::mutex> lock(refresh_mutex_);
-  if (absl::Status s = ReadStore(seen_.get()); !s.ok()) return s;
-  seen_->input.discovery = metrics_->Discovery();
-  metrics_->SetStoreRevision(seen_->revision);
-  auto page = RenderPage("default", options_.detail, *seen_);
-  auto heads = RenderPage("heads", PrometheusConfig::DETAIL_HEAD, *seen_);
+  std::shared_ptr<const Seen> old_seen;
+  std::shared_ptr<const Page> old_page;
+  {
+    std::lock_guard<std::mutex> page_lock(page_mutex_);
+    old_seen = seen_;
+    old_page = default_page_;
+  }
+  auto seen = ReadStore(*old_seen);
+  if (!seen.ok()) return seen.status();
+  metrics_->SetStoreRevision((*seen)->revision);
+  auto page = RenderPage(/*heads=*/false, **seen, old_page.get());
   std::lock_guard<std::mutex> page_lock(page_mutex_);
+  seen_ = *std::move(seen);
   default_page_ = std::move(page);
-  heads_page_ = std::move(heads);
   return absl::OkStatus();
 }
 
 std::shared_ptr<const Exporter::Page> Exporter::RenderPage(
-    const std::string& name, PrometheusConfig::Detail detail,
-    const Seen& seen) {
-  const bool is_heads = name == "heads";
-  NowOptions options = OptionsFor(detail, is_heads);
+    bool heads, const Seen& seen, const Page* old) const {
+  const char* name = heads ? "heads" : "default";
+  NowOptions options = OptionsFor(options_.detail, heads);
   options.max_series = options_.max_series;
   const auto ops = metrics_->Collect();
   for (const auto& family : ops) options.taken_names.insert(family.name);
-  if (!is_heads) options.max_series -= CountSeries(ops) + kOpsHeadroom;
+  if (!heads) options.max_series -= CountSeries(ops) + kOpsHeadroom;
 
   NowPage now = RenderNow(seen.input, options);
   metrics_->PageRendered(name, now.series, now.dropped);
   auto page = std::make_shared<Page>();
-  page->name = name;
+  page->heads = heads;
   page->gzip = StartGzip(now.text);
   page->gzip_bytes =
       std::make_shared<const std::string>(std::move(page->gzip.bytes));
   page->text = std::make_shared<const std::string>(std::move(now.text));
   page->dropped_by_cap = now.dropped["cap"];
-
-  std::shared_ptr<const Page> old;
-  {
-    std::lock_guard<std::mutex> lock(page_mutex_);
-    old = is_heads ? heads_page_ : default_page_;
-  }
-  const int64_t dropped_before = old == nullptr ? 0 : old->dropped_by_cap;
-  if (page->dropped_by_cap > 0 && dropped_before == 0) {
+  // Said once, not at every render.
+  if (page->dropped_by_cap > 0 &&
+      (old == nullptr || old->dropped_by_cap == 0)) {
     spdlog::warn(
         "event=series_dropped page={} dropped={} shown={} max_series={} "
         "hint=\"raise prometheus.max_series, or follow fewer runs or metrics\"",
@@ -166,7 +168,7 @@ std::shared_ptr<const Exporter::Page> Exporter::RenderPage(
 ScrapeBody Exporter::Body(const std::shared_ptr<const Page>& page,
                           bool gzip) const {
   std::string ops;
-  if (page == nullptr || page->name == "default") {
+  if (page == nullptr || !page->heads) {
     AppendFamilies(metrics_->Collect(), &ops);
   }
   ScrapeBody body;
@@ -189,12 +191,17 @@ ScrapeBody Exporter::Metrics(bool gzip) const {
 }
 
 ScrapeBody Exporter::Heads(bool gzip) const {
-  std::shared_ptr<const Page> page;
+  std::shared_ptr<const Seen> seen;
   {
     std::lock_guard<std::mutex> lock(page_mutex_);
-    page = heads_page_;
+    seen = seen_;
   }
-  return Body(page, gzip);
+  std::lock_guard<std::mutex> lock(heads_mutex_);
+  if (heads_seen_ != seen) {
+    heads_page_ = RenderPage(/*heads=*/true, *seen, heads_page_.get());
+    heads_seen_ = seen;
+  }
+  return Body(heads_page_, gzip);
 }
 
 }  // namespace sinkwatch::exporter

@@ -11,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "proto/sinkwatch/v1/config.pb.h"
 #include "proto/sinkwatch/v1/measurement.pb.h"
@@ -67,7 +68,9 @@ class Exporter {
   // stay.
   absl::Status Refresh();
 
+  // Takes as long as the service's own counters need.
   ScrapeBody Metrics(bool gzip) const;
+  // The first call after a Refresh renders the page.
   ScrapeBody Heads(bool gzip) const;
 
  private:
@@ -75,22 +78,25 @@ class Exporter {
   struct Seen;  // what the pages were rendered from
 
   void Loop();
-  absl::Status ReadStore(Seen* seen);
-  std::shared_ptr<const Page> RenderPage(const std::string& name,
-                                         v1::PrometheusConfig::Detail detail,
-                                         const Seen& seen);
+  absl::StatusOr<std::shared_ptr<const Seen>> ReadStore(const Seen& old) const;
+  std::shared_ptr<const Page> RenderPage(bool heads, const Seen& seen,
+                                         const Page* old) const;
   ScrapeBody Body(const std::shared_ptr<const Page>& page, bool gzip) const;
 
   store::Store* const store_;
   ServiceMetrics* const metrics_;
   const ExporterOptions options_;
 
-  std::mutex refresh_mutex_;  // one render at a time
-  std::unique_ptr<Seen> seen_ ABSL_GUARDED_BY(refresh_mutex_);
+  std::mutex refresh_mutex_;  // one Refresh at a time
 
-  mutable std::mutex page_mutex_;
+  mutable std::mutex page_mutex_;  // held to copy pointers only
+  std::shared_ptr<const Seen> seen_ ABSL_GUARDED_BY(page_mutex_);
   std::shared_ptr<const Page> default_page_ ABSL_GUARDED_BY(page_mutex_);
-  std::shared_ptr<const Page> heads_page_ ABSL_GUARDED_BY(page_mutex_);
+
+  // The large page is rendered when somebody asks for it.
+  mutable std::mutex heads_mutex_;
+  mutable std::shared_ptr<const Seen> heads_seen_ ABSL_GUARDED_BY(heads_mutex_);
+  mutable std::shared_ptr<const Page> heads_page_ ABSL_GUARDED_BY(heads_mutex_);
 
   std::mutex wake_mutex_;
   std::condition_variable wake_;

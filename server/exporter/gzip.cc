@@ -6,8 +6,10 @@ namespace sinkwatch::exporter {
 namespace {
 
 constexpr int kRawDeflate = -15;  // 32 KiB window, no header of zlib's own
-constexpr int kLevel = 5;
-constexpr int kTailLevel = 1;
+// Pages are compressed again and again: speed before size. An answer of the API
+// is compressed once.
+constexpr int kPageLevel = 1;
+constexpr int kWholeLevel = 5;
 
 uint32_t Crc(std::string_view text) {
   return crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size());
@@ -44,13 +46,14 @@ GzipPrefix StartGzip(std::string_view text) {
   prefix.bytes.assign("\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
   prefix.crc = Crc(text);
   prefix.size = text.size();
-  if (!text.empty()) AppendDeflate(text, kLevel, Z_FULL_FLUSH, &prefix.bytes);
+  if (!text.empty())
+    AppendDeflate(text, kPageLevel, Z_FULL_FLUSH, &prefix.bytes);
   return prefix;
 }
 
 std::string FinishGzip(const GzipPrefix& prefix, std::string_view tail) {
   std::string bytes;
-  AppendDeflate(tail, kTailLevel, Z_FINISH, &bytes);
+  AppendDeflate(tail, kPageLevel, Z_FINISH, &bytes);
   AppendLittleEndian(crc32_combine(prefix.crc, Crc(tail), tail.size()), &bytes);
   AppendLittleEndian(static_cast<uint32_t>(prefix.size + tail.size()), &bytes);
   return bytes;
@@ -58,7 +61,7 @@ std::string FinishGzip(const GzipPrefix& prefix, std::string_view tail) {
 
 std::string Gzip(std::string_view text) {
   GzipPrefix whole = StartGzip("");
-  AppendDeflate(text, kLevel, Z_FINISH, &whole.bytes);
+  AppendDeflate(text, kWholeLevel, Z_FINISH, &whole.bytes);
   AppendLittleEndian(Crc(text), &whole.bytes);
   AppendLittleEndian(static_cast<uint32_t>(text.size()), &whole.bytes);
   return whole.bytes;
