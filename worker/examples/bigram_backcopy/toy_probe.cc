@@ -1,0 +1,47 @@
+#include "worker/examples/bigram_backcopy/toy_probe.h"
+
+#include <random>
+#include <utility>
+
+#include "worker/examples/bigram_backcopy/preset.h"
+#include "worker/examples/bigram_backcopy/task.h"
+
+namespace sinkwatch::bigram_backcopy {
+namespace {
+
+constexpr uint64_t kProbeSeed = 27;
+
+struct Mix {
+  const char* label;
+  double trigger_share;
+};
+constexpr Mix kMixes[] = {{"train", 0.25}, {"A", 0.0}, {"B", 0.6}};
+
+}  // namespace
+
+std::vector<probe::Domain> ToyDomains(int64_t sequences) {
+  std::mt19937_64 random(kProbeSeed);
+  std::vector<probe::Domain> domains;
+  for (const Mix& mix : kMixes) {
+    probe::Domain domain;
+    domain.label = mix.label;
+    domain.tokens_NT = Task(mix.trigger_share).Draw(sequences, kLength, random);
+    domain.row_classes_NT = RowClasses(domain.tokens_NT);
+    domain.class_names = {"other", "trigger"};
+    domains.push_back(std::move(domain));
+  }
+  return domains;
+}
+
+absl::Status WriteToyProbe(const std::string& folder, int64_t sequences) {
+  if (probe::Corpus::Read(folder).ok()) return absl::OkStatus();
+  probe::ProbeText text;
+  text.name = "bigram_backcopy";
+  text.tokenizer = "bigram_backcopy";
+  text.vocabulary = kVocabulary;
+  text.bos_policy = "stored";
+  text.domains = ToyDomains(sequences);
+  return probe::WriteProbe(folder, text);
+}
+
+}  // namespace sinkwatch::bigram_backcopy
