@@ -119,6 +119,12 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
   if (!connection.ok()) return connection.status();
   auto database = std::make_unique<Database>();
   database->connection = *connection;
+  if (options.max_pages > 0) {
+    absl::Status bound =
+        Execute(*connection,
+                absl::StrCat("PRAGMA max_page_count = ", options.max_pages));
+    if (!bound.ok()) return bound;
+  }
   database->clock = std::move(options.clock);
   Statement committed(database->connection,
                       "SELECT coalesce(max(id), 0) FROM measurement");

@@ -73,6 +73,13 @@ bool IsLeasable(const JobRecord& job, absl::Time now) {
   }
 }
 
+// Leaves out a job in whose place a later content lies. 8 is SUPERSEDED.
+const char kNotRewritten[] =
+    " AND NOT EXISTS (SELECT 1 FROM job AS later WHERE later.run = job.run AND "
+    "later.stage = job.stage AND later.step = job.step AND later.probe_digest "
+    "= job.probe_digest AND later.fingerprint <> job.fingerprint AND later.id "
+    "> job.id AND later.state <> 8)";
+
 absl::Status EndJob(sqlite3* connection, int64_t id, v1::JobState state,
                     v1::Outcome outcome, const std::string& reason,
                     absl::Time not_before, absl::Time now) {
@@ -441,7 +448,7 @@ absl::StatusOr<int64_t> Store::Requeue(const std::string& run,
       absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_QUEUED,
                    ", attempt = 0, outcome = 0, reason = 'requeued', "
                    "not_before = 0, updated = ? WHERE run = ? AND state IN ",
-                   states, which));
+                   states, which, kNotRewritten));
   absl::Status status = update.Bind(database_->clock()).Bind(run).Run();
   if (!status.ok()) return status;
   return int64_t{sqlite3_changes(database_->connection)};

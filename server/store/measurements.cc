@@ -39,6 +39,24 @@ Grouped GroupVectors(const v1::Measurement& measurement) {
   return grouped;
 }
 
+// A blob holds a rectangle, so the layers of a metric have equal widths.
+absl::Status CheckShapes(const v1::Measurement& measurement) {
+  std::map<std::pair<std::string, std::string>, int> widths;
+  for (const v1::MetricVector& vector : measurement.vectors()) {
+    const int width = vector.values_size();
+    const auto known =
+        widths.try_emplace({vector.metric(), vector.domain()}, width).first;
+    if (known->second != width || vector.standard_errors_size() != width) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "metric \"", vector.metric(), "\" in domain \"", vector.domain(),
+          "\" at layer ", vector.layer(), " has ", width, " values and ",
+          vector.standard_errors_size(), " standard errors; its first layer ",
+          "has ", known->second));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status InsertValues(sqlite3* connection, int64_t id,
                           const v1::Measurement& measurement) {
   Statement insert(connection,
@@ -77,12 +95,13 @@ absl::Status PutDescriptors(sqlite3* connection,
   return absl::OkStatus();
 }
 
-// Of several contents of a step, the one whose job is newest is current.
+// Of several contents of a step, the one measured last is current: a worker of
+// an older content was fenced off, so what comes last is what lies there.
 absl::Status MarkCurrent(sqlite3* connection, const JobRecord& job,
                          const std::string& series) {
   Statement update(
       connection,
-      "UPDATE measurement SET is_current = (job_id = (SELECT max(job_id) FROM "
+      "UPDATE measurement SET is_current = (id = (SELECT max(id) FROM "
       "measurement WHERE run = ?1 AND stage = ?2 AND step = ?3 AND series = "
       "?4)) WHERE run = ?1 AND stage = ?2 AND step = ?3 AND series = ?4");
   const v1::Checkpoint& checkpoint = job.job.checkpoint();
@@ -151,9 +170,11 @@ absl::StatusOr<CommitResult> CommitOne(sqlite3* connection,
                      request.token, " is lost: the job is ",
                      v1::JobState_Name(job.state), " with token ", job.token));
   }
+  absl::Status status = CheckShapes(request.measurement);
+  if (!status.ok()) return status;
   const auto id = InsertMeasurement(connection, job, request.measurement, now);
   if (!id.ok()) return id.status();
-  absl::Status status = InsertValues(connection, *id, request.measurement);
+  status = InsertValues(connection, *id, request.measurement);
   if (!status.ok()) return status;
   Statement done(connection,
                  absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_DONE,
@@ -166,7 +187,8 @@ absl::StatusOr<CommitResult> CommitOne(sqlite3* connection,
 
 // A refusal of one request leaves the transaction of the others alone.
 bool IsRefusal(const absl::Status& status) {
-  return absl::IsAborted(status) || absl::IsNotFound(status);
+  return absl::IsAborted(status) || absl::IsNotFound(status) ||
+         absl::IsInvalidArgument(status);
 }
 
 absl::Status ReadVectors(sqlite3* connection, int64_t id,

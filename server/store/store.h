@@ -26,6 +26,8 @@ struct StoreOptions {
   // Database file; ":memory:" keeps everything in memory (tests).
   std::string path;
   Clock clock = absl::Now;
+  // Pages of 4 KiB that the file may grow to; 0: as many as the disk takes.
+  int64_t max_pages = 0;
 };
 
 // One job and where it stands. A checkpoint that is not complete yet is a job
@@ -125,7 +127,8 @@ class Store {
   // Back to QUEUED, the attempt given back.
   absl::Status Release(int64_t job_id, int64_t token);
   // DEAD (and, if asked, VANISHED) jobs of a run to QUEUED with fresh attempts;
-  // `steps` empty means all. Returns how many.
+  // `steps` empty means all. A job whose content was rewritten stays. Returns
+  // how many.
   absl::StatusOr<int64_t> Requeue(const std::string& run,
                                   const std::vector<int64_t>& steps,
                                   bool include_vanished);
@@ -141,7 +144,8 @@ class Store {
   // Writes several measurements and their jobs' DONE in one transaction; one
   // result per request, in order. A request of a lost lease is ABORTED and
   // writes nothing; a key that has a measurement already is kAlreadyCommitted
-  // and changes nothing. An error of the whole transaction is every request's.
+  // and changes nothing; layers of unequal width are INVALID_ARGUMENT and write
+  // nothing. An error of the whole transaction is every request's.
   std::vector<absl::StatusOr<CommitResult>> Commit(
       const std::vector<CommitRequest>& requests);
 

@@ -1,0 +1,162 @@
+// What is committed, and how it is read again.
+#include "gtest/gtest.h"
+#include "server/store/store.h"
+#include "server/store/test_store.h"
+
+namespace sinkwatch::store {
+namespace {
+
+class MeasurementTest : public testing::Test {
+ protected:
+  JobRecord Lease(int64_t step, const std::string& fingerprint = "first") {
+    EXPECT_TRUE(store_->Observe({Seen(step, fingerprint)}).ok());
+    return store_->Lease(JobOfStep(*store_, step), "a", {}, 5).value();
+  }
+  absl::StatusOr<CommitResult> Commit(const JobRecord& job,
+                                      const v1::Measurement& measurement) {
+    return store_->Commit({{job.job.id(), job.token, measurement}})[0];
+  }
+  void Measure(int64_t step, float base, bool implausible = false,
+               const std::string& fingerprint = "first") {
+    const JobRecord job = Lease(step, fingerprint);
+    v1::Measurement measurement = MeasurementOf(job.job, base);
+    measurement.set_implausible(implausible);
+    ASSERT_TRUE(Commit(job, measurement).ok());
+  }
+  v1::QuerySeriesRequest Request() {
+    v1::QuerySeriesRequest request;
+    request.mutable_selector()->set_run("toy");
+    request.mutable_selector()->set_metric("metric0");
+    request.mutable_selector()->set_domain("domain0");
+    return request;
+  }
+
+  TestStore store_;
+};
+
+TEST_F(MeasurementTest, GivesBackWhatWasCommitted) {
+  const JobRecord job = Lease(1);
+  const v1::Measurement sent = MeasurementOf(job.job, 0.25);
+  ASSERT_TRUE(Commit(job, sent).ok());
+  v1::GetMeasurementRequest request;
+  request.set_run("toy");
+  request.set_step(1);
+  const auto read = store_->GetMeasurement(request);
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_EQ(read->vectors_size(), sent.vectors_size());
+  for (int i = 0; i < sent.vectors_size(); ++i) {
+    EXPECT_EQ(read->vectors(i).SerializeAsString(),
+              sent.vectors(i).SerializeAsString());
+  }
+  EXPECT_EQ(read->header().metrics(0).name(), "metric0");
+}
+
+TEST_F(MeasurementTest, RefusesLayersOfUnequalWidthAndWritesNothing) {
+  const JobRecord job = Lease(1);
+  v1::Measurement ragged = MeasurementOf(job.job, 0);
+  ragged.mutable_vectors(1)->add_values(1);
+  ragged.mutable_vectors(1)->add_standard_errors(1);
+  EXPECT_EQ(Commit(job, ragged).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(store_->GetJob(job.job.id())->state, v1::JOB_STATE_LEASED);
+}
+
+TEST_F(MeasurementTest, RefusesValuesWithoutTheirStandardErrors) {
+  const JobRecord job = Lease(1);
+  v1::Measurement bare = MeasurementOf(job.job, 0);
+  bare.mutable_vectors(0)->clear_standard_errors();
+  EXPECT_EQ(Commit(job, bare).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(MeasurementTest, CommitsTheOthersOfAGroupWhenOneIsRefused) {
+  const JobRecord first = Lease(1), second = Lease(2);
+  const auto results = store_->Commit(
+      {{first.job.id(), first.token + 1, MeasurementOf(first.job, 0)},
+       {second.job.id(), second.token, MeasurementOf(second.job, 0)}});
+  EXPECT_EQ(results[0].status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(*results[1], CommitResult::kCommitted);
+}
+
+TEST_F(MeasurementTest, ShowsTheNewestMeasuredContentOfAStep) {
+  Measure(1, 100, false, "first");
+  Measure(1, 200, false, "second");
+  const auto series = store_->QuerySeries(Request());
+  ASSERT_EQ(series->rows_size(), 1);
+  EXPECT_EQ(series->rows(0).values(0), 200);
+}
+
+TEST_F(MeasurementTest, ShowsAContentThatCameBackAndWasMeasuredLast) {
+  ASSERT_TRUE(store_->Observe({Seen(1, "first")}).ok());
+  Measure(1, 200, false, "second");  // supersedes the first
+  Measure(1, 100, false, "first");   // which is there again
+  const auto series = store_->QuerySeries(Request());
+  ASSERT_EQ(series->rows_size(), 1);
+  EXPECT_EQ(series->rows(0).values(0), 100);
+}
+
+TEST_F(MeasurementTest, LeavesImplausibleStepsOutUnlessAskedFor) {
+  Measure(1, 0);
+  Measure(2, 0, true);
+  v1::QuerySeriesRequest request = Request();
+  EXPECT_EQ(store_->QuerySeries(request)->rows_size(), 1);
+  request.mutable_selector()->set_include_implausible(true);
+  EXPECT_EQ(store_->QuerySeries(request)->rows_size(), 2);
+}
+
+TEST_F(MeasurementTest, PagesASeriesWithoutGapOrRepetition) {
+  for (int step : {5, 1, 4, 2, 3}) Measure(step, 0);
+  v1::QuerySeriesRequest request = Request();
+  request.set_page_size(2);
+  std::vector<int64_t> steps;
+  do {
+    const auto page = store_->QuerySeries(request).value();
+    for (const v1::SeriesRow& row : page.rows()) steps.push_back(row.step());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3, 4, 5}));
+}
+
+TEST_F(MeasurementTest, PagesCheckpointsWithoutGapOrRepetition) {
+  for (int step = 0; step < 5; ++step) {
+    ASSERT_TRUE(store_->Observe({Seen(step)}).ok());
+  }
+  v1::ListCheckpointsRequest request;
+  request.set_run("toy");
+  request.set_page_size(2);
+  std::vector<int64_t> steps;
+  do {
+    const auto page = store_->ListCheckpoints(request).value();
+    for (const auto& status : page.checkpoints()) {
+      steps.push_back(status.checkpoint().step());
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(steps, (std::vector<int64_t>{0, 1, 2, 3, 4}));
+}
+
+TEST_F(MeasurementTest, RefusesAPageTokenOfAnotherList) {
+  Measure(1, 0);
+  v1::QuerySeriesRequest request = Request();
+  request.set_page_token("x");
+  EXPECT_EQ(store_->QuerySeries(request).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  v1::ListCheckpointsRequest checkpoints;
+  checkpoints.set_page_token("x");
+  EXPECT_EQ(store_->ListCheckpoints(checkpoints).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(MeasurementTest, SelectsLayersAndHeads) {
+  Measure(1, 0);
+  v1::QuerySeriesRequest request = Request();
+  request.mutable_selector()->add_layers(1);
+  request.mutable_selector()->add_heads(2);
+  const auto series = store_->QuerySeries(request);
+  ASSERT_EQ(series->columns_size(), 1);
+  EXPECT_EQ(series->columns(0).label(), "L1H2");
+  EXPECT_EQ(series->rows(0).values(0), 12);
+}
+
+}  // namespace
+}  // namespace sinkwatch::store

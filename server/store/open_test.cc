@@ -1,0 +1,71 @@
+// What Store::Open takes and what it refuses.
+#include <fstream>
+
+#include "gtest/gtest.h"
+#include "server/store/store.h"
+#include "server/store/test_store.h"
+#include "sqlite3.h"
+
+namespace sinkwatch::store {
+namespace {
+
+std::string FreshFile(const std::string& name) {
+  const std::string path = testing::TempDir() + "/" + name + ".db";
+  for (const char* end : {"", "-wal", "-shm"}) {
+    std::remove((path + end).c_str());
+  }
+  return path;
+}
+
+absl::StatusCode CodeOfOpening(const std::string& path) {
+  StoreOptions options;
+  options.path = path;
+  return Store::Open(options).status().code();
+}
+
+void Execute(const std::string& path, const char* sql) {
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(database, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+}
+
+TEST(OpenTest, KeepsWhatWasWritten) {
+  const std::string path = FreshFile("keeps");
+  { ASSERT_TRUE(TestStore(path)->Observe({Seen(7)}).ok()); }
+  TestStore again(path);
+  EXPECT_NE(JobOfStep(*again, 7), 0);
+}
+
+TEST(OpenTest, RefusesAFileThatIsHeld) {
+  const std::string path = FreshFile("held");
+  TestStore holder(path);
+  EXPECT_EQ(CodeOfOpening(path), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(OpenTest, RefusesAFileThatIsNoDatabase) {
+  const std::string path = FreshFile("text");
+  std::ofstream(path) << std::string(5000, 'x');
+  EXPECT_EQ(CodeOfOpening(path), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(OpenTest, RefusesTheDatabaseOfAnotherProgram) {
+  const std::string path = FreshFile("foreign");
+  Execute(path, "CREATE TABLE other (x)");
+  EXPECT_EQ(CodeOfOpening(path), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(OpenTest, RefusesANewerSchema) {
+  const std::string path = FreshFile("newer");
+  { TestStore store(path); }
+  Execute(path, "PRAGMA user_version = 999");
+  EXPECT_EQ(CodeOfOpening(path), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(OpenTest, RefusesAFolderThatIsNotThere) {
+  EXPECT_EQ(CodeOfOpening("/nowhere/at/all.db"),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace sinkwatch::store
