@@ -5,26 +5,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
+#include "proto/rpc/channel.h"
+#include "proto/rpc/status.h"
 
 namespace sinkwatch::ctl {
 namespace {
 
 constexpr int kPage = 500;
-constexpr int kMaxMessage = 256 << 20;  // a measurement with every head
-
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kMaxMessage);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
-                                   arguments);
-}
-
 }  // namespace
 
 Client::Client(std::string address, absl::Duration timeout)
-    : Client(address, timeout, Connect(address)) {}
+    : Client(address, timeout, rpc::CreateChannel(address)) {}
 
 Client::Client(std::string address, absl::Duration timeout,
                std::shared_ptr<grpc::Channel> channel)
@@ -46,9 +37,7 @@ absl::Status Client::ToStatus(const grpc::Status& status) const {
         "the server at ", address_, " did not answer within ",
         absl::FormatDuration(timeout_), "; allow more with --timeout=SECONDS"));
   }
-  // The numbers of the codes are the same in both libraries.
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                      detail);
+  return rpc::FromGrpc(status);
 }
 
 template <typename Stub, typename Request, typename Answer>

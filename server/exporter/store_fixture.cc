@@ -7,9 +7,9 @@
 
 namespace sinkwatch::exporter {
 
-std::unique_ptr<store::Store> MakeStore() {
+std::unique_ptr<store::Store> MakeStore(const std::string& path) {
   store::StoreOptions options;
-  options.path = ":memory:";
+  options.path = path;
   options.clock = [] { return absl::FromUnixSeconds(1'700'000'000); };
   auto store = store::Store::Open(options);
   if (!store.ok()) {

@@ -10,8 +10,9 @@
 
 namespace sinkwatch::exporter {
 
-// For tests: a store in memory whose clock stands still.
-std::unique_ptr<store::Store> MakeStore();
+// For tests: a store whose clock stands still, in memory unless a file is
+// named.
+std::unique_ptr<store::Store> MakeStore(const std::string& path = ":memory:");
 
 // Puts a run into the store and measures it at `step` through the store's own
 // doors: observe, lease, commit. Returns the first error.

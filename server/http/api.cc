@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "server/http/tables.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -52,8 +51,11 @@ bool Matches(const std::string& header, const std::string& tag) {
 
 }  // namespace
 
-Api::Api(store::Store* store, std::string version)
-    : store_(store), version_(std::move(version)) {}
+Api::Api(store::Store* store, std::string version,
+         DiscoveryError discovery_error)
+    : store_(store),
+      version_(std::move(version)),
+      discovery_error_(std::move(discovery_error)) {}
 
 Response Api::Error(const absl::Status& status) {
   Response response;
@@ -163,19 +165,27 @@ absl::StatusOr<std::string> Api::Tag() const {
                       absl::Hash<std::string>()(states), "\"");
 }
 
-absl::StatusOr<v1::RunStatus> Api::FindRun(const std::string& name) const {
+absl::StatusOr<Repeated<v1::RunStatus>> Api::AllRuns() const {
+  Repeated<v1::RunStatus> all;
   store::PageOptions page;
   page.size = kPage;
-  std::vector<std::string> names;
   do {
     absl::StatusOr<v1::ListRunsResponse> runs = store_->ListRuns(page);
     if (!runs.ok()) return runs.status();
-    for (v1::RunStatus& run : *runs->mutable_runs()) {
-      if (run.name() == name) return std::move(run);
-      if (names.size() < 10) names.push_back(run.name());
-    }
+    all.MergeFrom(runs->runs());
     page.token = runs->next_page_token();
   } while (!page.token.empty());
+  return all;
+}
+
+absl::StatusOr<v1::RunStatus> Api::FindRun(const std::string& name) const {
+  absl::StatusOr<Repeated<v1::RunStatus>> runs = AllRuns();
+  if (!runs.ok()) return runs.status();
+  std::vector<std::string> names;
+  for (v1::RunStatus& run : *runs) {
+    if (run.name() == name) return std::move(run);
+    names.push_back(run.name());
+  }
   return absl::NotFoundError(
       absl::StrCat("there is no run \"", name, "\"",
                    names.empty() ? "; none is configured" : "; there are ",
@@ -200,17 +210,14 @@ absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
     absl::StatusOr<v1::RunStatus> run = FindRun(params.Text("run", ""));
     if (!run.ok()) return run.status();
     *all.Add() = *std::move(run);
-    answer.table = RunsTable(all);
-    return answer;
-  }
-  store::PageOptions page;
-  page.size = kPage;
-  do {
-    absl::StatusOr<v1::ListRunsResponse> runs = store_->ListRuns(page);
+  } else {
+    absl::StatusOr<Repeated<v1::RunStatus>> runs = AllRuns();
     if (!runs.ok()) return runs.status();
-    all.MergeFrom(runs->runs());
-    page.token = runs->next_page_token();
-  } while (!page.token.empty());
+    all = *std::move(runs);
+  }
+  for (v1::RunStatus& run : all) {
+    if (discovery_error_) run.set_discovery_error(discovery_error_(run.name()));
+  }
   answer.table = RunsTable(all);
   return answer;
 }

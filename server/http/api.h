@@ -1,6 +1,7 @@
 #ifndef SINKWATCH_SERVER_HTTP_API_H_
 #define SINKWATCH_SERVER_HTTP_API_H_
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "server/http/http_server.h"
 #include "server/http/params.h"
 #include "server/http/table.h"
+#include "server/http/tables.h"
 #include "server/store/store.h"
 
 namespace sinkwatch::http {
@@ -24,8 +26,12 @@ namespace sinkwatch::http {
 // Thread-safe. `store` must outlive it. Holds no state of its own.
 class Api {
  public:
-  // `version` goes into every ETag.
-  Api(store::Store* store, std::string version);
+  // Why a run's root could not be read last time; empty if it could.
+  using DiscoveryError = std::function<std::string(const std::string& run)>;
+
+  // `version` goes into every ETag. `discovery_error` may be empty: the store
+  // does not know such errors.
+  Api(store::Store* store, std::string version, DiscoveryError discovery_error);
 
   // `request.path` begins with "/api/v1/". Never fails: errors are responses.
   Response Handle(const Request& request) const;
@@ -56,7 +62,8 @@ class Api {
   absl::StatusOr<Answer> Matrix(Params& params) const;
   absl::StatusOr<Answer> Emergence(Params& params) const;
 
-  // NOT_FOUND with rule "unknown_run".
+  absl::StatusOr<Repeated<v1::RunStatus>> AllRuns() const;
+  // NOT_FOUND, naming those that exist.
   absl::StatusOr<v1::RunStatus> FindRun(const std::string& name) const;
   // The parameters run, stage, domain and metric. A stage or domain that is
   // not given is the run's only one, or an error that lists them.
@@ -77,6 +84,7 @@ class Api {
 
   store::Store* const store_;
   const std::string version_;
+  const DiscoveryError discovery_error_;
 };
 
 }  // namespace sinkwatch::http

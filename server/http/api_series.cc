@@ -7,7 +7,6 @@
 #include "absl/strings/str_join.h"
 #include "server/analytics/query.h"
 #include "server/http/api.h"
-#include "server/http/tables.h"
 
 namespace sinkwatch::http {
 namespace {

@@ -28,14 +28,21 @@ HttpServerOptions OnFreePort() {
   return options;
 }
 
-std::unique_ptr<HttpServer> Serve(Handler handler) {
+std::shared_ptr<HttpServer> Serve(Handler handler) {
   auto server = HttpServer::Start(OnFreePort(), std::move(handler));
   EXPECT_TRUE(server.ok()) << server.status();
   return *std::move(server);
 }
 
+// One for all tests: civetweb takes up to two seconds to stop.
+std::shared_ptr<HttpServer> EchoServer() {
+  static const auto* const kServer =
+      new std::shared_ptr<HttpServer>(Serve(Echo));
+  return *kServer;
+}
+
 TEST(HttpServer, HandsTheRequestOverAndTheResponseBack) {
-  auto server = Serve(Echo);
+  auto server = EchoServer();
   const Fetched fetched =
       Fetch(server->port(), "/a/b?x=1&y=%20",
             {"Accept-Encoding: gzip", "If-None-Match: \"t\""});
@@ -60,7 +67,7 @@ TEST(HttpServer, SendsPrefixAndBodyAsOneBody) {
 }
 
 TEST(HttpServer, HeadHasTheHeadersOfGetAndNoBody) {
-  auto server = Serve(Echo);
+  auto server = EchoServer();
   const Fetched fetched = Fetch(server->port(), "/x", {}, "HEAD");
   EXPECT_EQ(fetched.status, 200);
   EXPECT_EQ(fetched.body, "");
@@ -68,7 +75,7 @@ TEST(HttpServer, HeadHasTheHeadersOfGetAndNoBody) {
 }
 
 TEST(HttpServer, OtherMethodsAreNotAllowed) {
-  auto server = Serve(Echo);
+  auto server = EchoServer();
   for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS"}) {
     const Fetched fetched =
         Fetch(server->port(), "/x", {"Content-Length: 0"}, method);
@@ -78,7 +85,7 @@ TEST(HttpServer, OtherMethodsAreNotAllowed) {
 }
 
 TEST(HttpServer, GarbageIsTurnedAwayAndTheServerLives) {
-  auto server = Serve(Echo);
+  auto server = EchoServer();
   for (const std::string& bytes :
        {std::string("\x16\x03\x01\x02\r\n\r\n"), std::string("GET\r\n\r\n"),
         "GET /" + std::string(100000, 'a') + " HTTP/1.1\r\n\r\n",
@@ -90,13 +97,13 @@ TEST(HttpServer, GarbageIsTurnedAwayAndTheServerLives) {
 }
 
 TEST(HttpServer, DotSegmentsDoNotReachFiles) {
-  auto server = Serve(Echo);
+  auto server = EchoServer();
   const Fetched fetched = Fetch(server->port(), "/../../etc/passwd");
   EXPECT_FALSE(absl::StrContains(fetched.body, "root:"));
 }
 
 TEST(HttpServer, TakenPortIsUnavailableAndNamed) {
-  auto server = Serve(Echo);
+  auto server = EchoServer();
   HttpServerOptions options = OnFreePort();
   options.address = absl::StrCat("127.0.0.1:", server->port());
   const absl::Status status = HttpServer::Start(options, Echo).status();

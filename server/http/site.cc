@@ -71,7 +71,7 @@ Site::Site(store::Store* store, exporter::Exporter* exporter,
            SiteOptions options)
     : exporter_(exporter),
       options_(std::move(options)),
-      api_(store, options_.version) {}
+      api_(store, options_.version, options_.discovery_error) {}
 
 Response Site::Handle(const Request& request) const {
   const bool gzip = TakesGzip(request.accept_encoding);

@@ -17,6 +17,8 @@ struct SiteOptions {
   std::string version;
   // OK when the server can serve; otherwise /-/ready says why not. Empty: OK.
   std::function<absl::Status()> ready;
+  // Why a run's root could not be read last time; empty if it could.
+  Api::DiscoveryError discovery_error;
 };
 
 // Every URL of the server: /metrics, /metrics/heads, /-/healthy, /-/ready,

@@ -52,6 +52,9 @@ class SiteTest : public testing::Test {
     SiteOptions options;
     options.version = "1";
     options.ready = [] { return world_->ready; };
+    options.discovery_error = [](const std::string& run) {
+      return run == "toy" ? "root is gone" : "";
+    };
     world_->site = std::make_unique<Site>(world_->store.get(),
                                           world_->exporter.get(), options);
     HttpServerOptions http;
@@ -145,6 +148,7 @@ TEST_F(SiteTest, RunsTellStatesStagesAndDomains) {
   EXPECT_EQ(runs[0]["done"], 4);
   EXPECT_EQ(runs[0]["waiting"], 1);
   EXPECT_EQ(runs[0]["layers"], 2);
+  EXPECT_EQ(runs[0]["discovery_error"], "root is gone");
   EXPECT_EQ(GetJson("/api/v1/runs?run=toy&shape=domains"),
             json::parse(R"([{"domain":"wiki"}])"));
   EXPECT_EQ(RuleFor("/api/v1/runs?run=none", 404), "not_found");

@@ -213,6 +213,9 @@ Table MatrixTable(const v1::QueryMatrixResponse& matrix) {
       table.rows.back().push_back(ValueCell(row.values(), h));
     }
   }
+  // A store keeps them in the order in which the worker sent them.
+  std::stable_sort(table.rows.begin(), table.rows.end(),
+                   [](const auto& a, const auto& b) { return a[0] < b[0]; });
   return table;
 }
 

@@ -48,7 +48,7 @@ Table MetricsTable(const Repeated<v1::MetricDescriptor>& metrics);
 absl::StatusOr<Table> SeriesTable(const v1::QuerySeriesResponse& series,
                                   const std::string& x);
 
-// layer and one column per head (H0, H1, ...), or one named "value".
+// layer, ascending, and one column per head (H0, H1, ...) or one named "value".
 Table MatrixTable(const v1::QueryMatrixResponse& matrix);
 
 // series, layer, head, censoring, after_step, by_step, estimate, provisional.
