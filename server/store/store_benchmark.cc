@@ -1,0 +1,124 @@
+// How fast measurements reach the disk and come back as series, beside one row
+// per value in the same engine with the same durability.
+#include <cstdio>
+#include <string>
+
+#include "benchmark/benchmark.h"
+#include "server/store/store.h"
+#include "server/store/test_store.h"
+#include "sqlite3.h"
+
+namespace sinkwatch::store {
+namespace {
+
+constexpr Shape kShape{16, 16, 40, 3};
+constexpr int kValues = 16 * 16 * 40 * 3;
+
+std::string FreshFile(const std::string& path) {
+  for (const char* end : {"", "-wal", "-shm"}) {
+    std::remove((path + end).c_str());
+  }
+  return path;
+}
+
+JobRecord LeaseStep(TestStore& store, int64_t step) {
+  store->Observe({Seen(step)}).IgnoreError();
+  const auto jobs = store->Leasable(1).value();
+  return store->Lease(jobs[0].job.id(), "w", {}, 5).value();
+}
+
+// range(0): measurements in one transaction.
+void GroupCommit(benchmark::State& state) {
+  TestStore store(FreshFile("store_benchmark.db"));
+  int64_t step = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    std::vector<Store::CommitRequest> requests;
+    for (int i = 0; i < state.range(0); ++i) {
+      const JobRecord job = LeaseStep(store, step++);
+      requests.push_back(
+          {job.job.id(), job.token, MeasurementOf(job.job, 1, kShape)});
+    }
+    state.ResumeTiming();
+    for (const auto& result : store->Commit(requests)) {
+      if (!result.ok()) state.SkipWithError("commit failed");
+    }
+  }
+  state.counters["values/s"] = benchmark::Counter(
+      static_cast<double>(step) * kValues, benchmark::Counter::kIsRate);
+}
+BENCHMARK(GroupCommit)->Arg(1)->Arg(8)->Arg(32)->UseRealTime();
+
+void RowPerValue(benchmark::State& state) {
+  sqlite3* database = nullptr;
+  sqlite3_open(FreshFile("row_benchmark.db").c_str(), &database);
+  sqlite3_exec(database,
+               "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+               "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -65536;"
+               "CREATE TABLE value (metric TEXT, domain TEXT, layer INT, head "
+               "INT, step INT, value REAL, error REAL, PRIMARY KEY (metric, "
+               "domain, layer, head, step)) WITHOUT ROWID",
+               nullptr, nullptr, nullptr);
+  sqlite3_stmt* insert = nullptr;
+  sqlite3_prepare_v2(database, "INSERT INTO value VALUES (?, ?, ?, ?, ?, ?, ?)",
+                     -1, &insert, nullptr);
+  int64_t step = 0;
+  for (auto _ : state) {
+    sqlite3_exec(database, "BEGIN", nullptr, nullptr, nullptr);
+    for (int i = 0; i < kValues; ++i) {
+      const std::string metric = "metric" + std::to_string(i / 768);
+      const std::string domain = "domain" + std::to_string(i / 256 % 3);
+      sqlite3_bind_text(insert, 1, metric.data(), -1, SQLITE_TRANSIENT);
+      sqlite3_bind_text(insert, 2, domain.data(), -1, SQLITE_TRANSIENT);
+      sqlite3_bind_int(insert, 3, i / 16 % 16);
+      sqlite3_bind_int(insert, 4, i % 16);
+      sqlite3_bind_int64(insert, 5, step);
+      sqlite3_bind_double(insert, 6, i);
+      sqlite3_bind_double(insert, 7, 0.5);
+      if (sqlite3_step(insert) != SQLITE_DONE) state.SkipWithError("insert");
+      sqlite3_reset(insert);
+    }
+    sqlite3_exec(database, "COMMIT", nullptr, nullptr, nullptr);
+    ++step;
+  }
+  state.counters["values/s"] = benchmark::Counter(
+      static_cast<double>(step) * kValues, benchmark::Counter::kIsRate);
+  sqlite3_finalize(insert);
+  sqlite3_close(database);
+}
+BENCHMARK(RowPerValue)->UseRealTime();
+
+// range(0): heads asked for; 0: all 256 of them.
+void SeriesOfThousandSteps(benchmark::State& state) {
+  TestStore store(FreshFile("series_benchmark.db"));
+  constexpr Shape kFewMetrics{16, 16, 4, 3};
+  for (int64_t step = 0; step < 1000; ++step) {
+    const JobRecord job = LeaseStep(store, step);
+    if (!store
+             ->Commit({{job.job.id(), job.token,
+                        MeasurementOf(job.job, 1, kFewMetrics)}})[0]
+             .ok()) {
+      state.SkipWithError("commit failed");
+    }
+  }
+  v1::QuerySeriesRequest request;
+  request.mutable_selector()->set_run("toy");
+  request.mutable_selector()->set_metric("metric1");
+  request.mutable_selector()->set_domain("domain1");
+  if (state.range(0) == 1) {
+    request.mutable_selector()->add_layers(3);
+    request.mutable_selector()->add_heads(5);
+  }
+  for (auto _ : state) {
+    const auto series = store->QuerySeries(request);
+    if (!series.ok() || series->rows_size() != 1000) {
+      state.SkipWithError("query failed");
+    }
+  }
+}
+BENCHMARK(SeriesOfThousandSteps)->Arg(1)->Arg(0)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace sinkwatch::store
+
+BENCHMARK_MAIN();
