@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include "ATen/Context.h"
+#include "ATen/Parallel.h"
 #include "ATen/detail/CUDAHooksInterface.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -74,6 +75,10 @@ absl::StatusOr<c10::Device> OpenDevice(const std::string& name) {
   if (name == "cuda" || absl::StartsWith(name, "cuda:")) return OpenCuda(name);
   return absl::InvalidArgumentError(
       absl::StrCat("device \"", name, "\" is none of auto, cpu, cuda, cuda:N"));
+}
+
+void UseThreads(int count) {
+  if (count > 0) at::set_num_threads(count);
 }
 
 }  // namespace sinkwatch::worker

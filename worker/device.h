@@ -17,6 +17,9 @@ namespace sinkwatch::worker {
 // cannot be used; the message says which library or device is missing.
 absl::StatusOr<c10::Device> OpenDevice(const std::string& name);
 
+// Computes on `count` threads on the CPU; 0 leaves one per core.
+void UseThreads(int count);
+
 }  // namespace sinkwatch::worker
 
 #endif  // SINKWATCH_WORKER_DEVICE_H_

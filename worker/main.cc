@@ -19,6 +19,9 @@ ABSL_FLAG(std::string, device, "auto",
 ABSL_FLAG(int64_t, tokens_per_batch, 8192,
           "tokens that run through a layer at a time; bounds the memory of "
           "activations");
+ABSL_FLAG(int32_t, threads, 0,
+          "threads that compute on the CPU; 0 for one per core. Small models "
+          "beside other work are faster on 1");
 
 namespace {
 

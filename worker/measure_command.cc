@@ -167,6 +167,7 @@ absl::Status WriteOut(const std::string& text) {
 }  // namespace
 
 int RunMeasureCommand() {
+  UseThreads(absl::GetFlag(FLAGS_threads));
   const auto request = RequestFromFlags();
   if (!request.ok()) return Complain(request.status());
   const auto report = MeasureWithProgress(*request);

@@ -73,6 +73,7 @@ bool PassesSelfTest(const at::Device& device) {
 }  // namespace
 
 int RunRunCommand() {
+  UseThreads(absl::GetFlag(FLAGS_threads));
   const auto device = OpenDevice(absl::GetFlag(FLAGS_device));
   if (!device.ok()) {
     std::fprintf(stderr, "sinkwatch_worker run: %s\n",

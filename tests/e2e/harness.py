@@ -146,7 +146,8 @@ class Cluster:
         self._counter += 1
         return self.start(
             f"worker{self._counter}",
-            [WORKER, "run", f"--server=127.0.0.1:{self.grpc_port}", "--device=cpu", *flags],
+            [WORKER, "run", f"--server=127.0.0.1:{self.grpc_port}", "--device=cpu",
+             "--threads=1", *flags],
             env)
 
     def ready(self):

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The main job, on this machine: sets up what is missing, builds, and follows a
+# model of the paper's toy task while it trains.
+#
+#   deploy/demo.sh                    one training; stays up until Ctrl-C
+#   deploy/demo.sh --once             ends by itself: 0 only if the sink emerged
+#   deploy/demo.sh --scenario=paper   four trainings beside what the paper claims
+set -euo pipefail
+case " $* " in
+  *" -h "* | *" --help "*) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+esac
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+deploy/setup.sh
+printf '\033[1msinkwatch demo: building (minutes the first time, seconds after)\033[0m\n' >&2
+bazel build --ui_event_filters=-info,-stdout,-stderr //:demo
+exec bazel-bin/demo "$@"
