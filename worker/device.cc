@@ -51,11 +51,10 @@ absl::Status CheckDevice(c10::Device device) {
 }
 
 absl::StatusOr<c10::Device> OpenCuda(const std::string& name) {
-  absl::Status status = LoadCuda();
-  if (!status.ok()) return status;
   try {
     const c10::Device device(name);
-    status = CheckDevice(device);
+    absl::Status status = LoadCuda();
+    if (status.ok()) status = CheckDevice(device);
     if (!status.ok()) return status;
     return device.has_index() ? device : c10::Device(c10::kCUDA, 0);
   } catch (const c10::Error& error) {

@@ -2,14 +2,19 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "spdlog/sinks/stdout_color_sinks.h"
+#include "spdlog/spdlog.h"
 #include "worker/flags.h"
 #include "worker/measure_command.h"
 #include "worker/run_command.h"
@@ -53,10 +58,39 @@ void SetUpHelp() {
   absl::SetFlagsUsageConfig(config);
 }
 
+// Abseil's parser ends the program with 1 for these mistakes; 1 is not "bad
+// usage" here.
+bool KnowsFlags(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view word(argv[i]);
+    if (word == "--") return true;
+    if (!absl::StartsWith(word, "--")) continue;
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(word.substr(2), absl::MaxSplits('=', 1));
+    absl::CommandLineFlag* flag = absl::FindCommandLineFlag(parts.first);
+    if (flag == nullptr && absl::StartsWith(parts.first, "no")) {
+      flag = absl::FindCommandLineFlag(parts.first.substr(2));
+    }
+    std::string error = "no such flag";
+    const bool has_value = absl::StrContains(word, "=");
+    if (flag != nullptr &&
+        (!has_value || flag->ParseFrom(parts.second, &error))) {
+      continue;
+    }
+    std::fprintf(stderr, "sinkwatch_worker: %s: %s (see --help)\n", argv[i],
+                 error.c_str());
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Standard output is for results.
+  spdlog::set_default_logger(spdlog::stderr_color_mt("sinkwatch_worker"));
   SetUpHelp();
+  if (!KnowsFlags(argc, argv)) return kBadUsage;
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   const std::string command = rest.size() > 1 ? rest[1] : "";
   if (rest.size() > 2) {

@@ -30,7 +30,8 @@ MeasureFacts FactsOf(const MeasureRequest& request,
   facts.dtype = request.dtype == at::kBFloat16 ? "bfloat16" : "float32";
   facts.device = request.device.str();
   for (const metrics::Descriptor& metric : metrics::AllDescriptors()) {
-    bool wanted = request.metrics.empty();
+    // The loss is measured in any case: the values are judged by it.
+    bool wanted = request.metrics.empty() || metric.name == "probe_loss";
     for (const std::string& name : request.metrics) {
       wanted = wanted || name == metric.name;
     }

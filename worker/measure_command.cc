@@ -154,8 +154,11 @@ absl::StatusOr<Report> MeasureWithProgress(const MeasureRequest& request) {
 absl::Status WriteOut(const std::string& text) {
   const std::string path = absl::GetFlag(FLAGS_output);
   if (path.empty()) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    return absl::OkStatus();
+    const size_t written = std::fwrite(text.data(), 1, text.size(), stdout);
+    if (written == text.size() && std::fflush(stdout) == 0) {
+      return absl::OkStatus();
+    }
+    return absl::UnavailableError("cannot write to standard output");
   }
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file << text;

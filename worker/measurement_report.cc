@@ -91,7 +91,9 @@ int64_t StepOfFolder(const std::string& folder) {
       ++begin;
     }
     size_t end = begin;
-    while (end < name.size() && std::isdigit(name[end])) ++end;
+    while (end < name.size() &&
+           std::isdigit(static_cast<unsigned char>(name[end])))
+      ++end;
     int64_t step = -1;
     if (absl::SimpleAtoi(name.substr(begin, end - begin), &step)) return step;
   }
@@ -126,7 +128,10 @@ std::string ReportAsJson(const Report& report) {
   for (const metrics::MetricVector& vector : report.values) {
     json["measurements"].push_back(VectorJson(vector));
   }
-  return json.dump() + "\n";
+  // A path may hold bytes that are no UTF-8.
+  return json.dump(-1, ' ', false,
+                   nlohmann::ordered_json::error_handler_t::replace) +
+         "\n";
 }
 
 std::string ReportAsCsv(const Report& report) {

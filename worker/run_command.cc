@@ -32,6 +32,7 @@ ABSL_FLAG(bool, skip_self_test, false,
 namespace sinkwatch::worker {
 namespace {
 
+constexpr int kBadUsage = 2;
 constexpr int kDoNotRestart = 42;
 
 // What the signal handler reaches.
@@ -73,12 +74,18 @@ bool PassesSelfTest(const at::Device& device) {
 }  // namespace
 
 int RunRunCommand() {
+  if (absl::GetFlag(FLAGS_tokens_per_batch) < 1) {
+    std::fprintf(stderr,
+                 "sinkwatch_worker run: --tokens_per_batch must be at least "
+                 "1\n");
+    return kBadUsage;
+  }
   UseThreads(absl::GetFlag(FLAGS_threads));
   const auto device = OpenDevice(absl::GetFlag(FLAGS_device));
   if (!device.ok()) {
     std::fprintf(stderr, "sinkwatch_worker run: %s\n",
                  std::string(device.status().message()).c_str());
-    return 2;
+    return kBadUsage;
   }
   if (!PassesSelfTest(*device)) return kDoNotRestart;
 

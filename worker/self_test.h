@@ -1,8 +1,12 @@
 #ifndef SINKWATCH_WORKER_SELF_TEST_H_
 #define SINKWATCH_WORKER_SELF_TEST_H_
 
+#include <vector>
+
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/metrics/metric_vector.h"
 
 namespace sinkwatch::worker {
 
@@ -16,6 +20,12 @@ namespace sinkwatch::worker {
 // INTERNAL names the first value that is off; other codes are those of
 // executor::Execute.
 absl::Status RunSelfTest(const at::Device& device);
+
+// Its two halves.
+absl::StatusOr<std::vector<metrics::MetricVector>> MeasureBuiltInModel(
+    const at::Device& device);
+absl::Status CompareWithGolden(
+    const std::vector<metrics::MetricVector>& measured);
 
 }  // namespace sinkwatch::worker
 

@@ -124,8 +124,13 @@ absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
     return absl::AbortedError("the lease was lost while measuring");
   }
   if (!summary.ok()) return summary.status();
-  return sender.Commit(TrailerProto(*summary),
-                       [&] { return keeper.lost() || draining_.load(); });
+  const absl::Status committed = sender.Commit(TrailerProto(*summary), [&] {
+    return keeper.lost() || draining_.load();
+  });
+  if (!committed.ok() && keeper.lost()) {
+    return absl::AbortedError("the lease was lost while sending");
+  }
+  return committed;
 }
 
 void Worker::Report(const v1::Lease& lease, const absl::Status& status) {
