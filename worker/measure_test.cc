@@ -100,5 +100,15 @@ TEST(MeasureTest, LossFarAboveChanceIsMarkedAndStillMeasured) {
   EXPECT_TRUE(values);
 }
 
+TEST(MeasureTest, OneDomainAboveChanceDoesNotDiscreditTheOthers) {
+  MeasureRequest request;
+  request.checkpoint = "tests/data/stories260K";
+  request.probe = "tests/data/stories_probe";  // one domain is shuffled words
+  request.metrics = {"sink_attention"};
+  const auto summary = Measure(request, {});
+  ASSERT_TRUE(summary.ok()) << summary.status().ToString();
+  EXPECT_EQ(summary->implausible, "");
+}
+
 }  // namespace
 }  // namespace sinkwatch::worker
