@@ -42,11 +42,28 @@ absl::Status Print(const Context& c, const Table& table) {
   return absl::OkStatus();
 }
 
+// "2026-11-24 04:48:17" of "2026-11-24T04:48:17.205958Z".
+void ShortenTimes(const std::vector<std::string>& columns, Table* table) {
+  for (const std::string& column : columns) {
+    const auto it =
+        std::find(table->columns.begin(), table->columns.end(), column);
+    if (it == table->columns.end()) continue;
+    for (auto& row : table->rows) {
+      auto* text = std::get_if<std::string>(&row[it - table->columns.begin()]);
+      if (text == nullptr || text->size() < 20) continue;
+      text->resize(19);
+      (*text)[10] = ' ';
+    }
+  }
+}
+
 // For people a choice of columns, unless --all; for programs all of them.
 absl::Status PrintPicked(const Context& c, const Table& table,
                          const std::vector<std::string>& columns) {
   if (c.format != Format::kTable || c.args.Has("all")) return Print(c, table);
-  return Print(c, Pick(table, columns, columns));
+  Table picked = Pick(table, columns, columns);
+  ShortenTimes({"last_commit", "updated"}, &picked);
+  return Print(c, picked);
 }
 
 absl::Status Runs(const Context& c) {
@@ -312,10 +329,7 @@ void PrintEvent(const Context& c, const v1::MeasurementEvent& event) {
           << http::StateName(event.state()) << "  " << event.values()
           << " values" << (event.implausible() ? "  IMPLAUSIBLE" : "") << "\n";
   } else {
-    // A line each: a list would have no end.
-    const std::string text = Formatted(table, c.format);
-    c.out << (c.format == Format::kJson ? text.substr(2, text.size() - 5) + "\n"
-                                        : text.substr(text.find('\n') + 1));
+    c.out << FormattedRow(table, c.format);
   }
   c.out.flush();
 }

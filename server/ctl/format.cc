@@ -125,6 +125,13 @@ std::string Formatted(const Table& table, Format format) {
   return AlignedTable(table);
 }
 
+std::string FormattedRow(const Table& table, Format format) {
+  const std::string text = Formatted(table, format);
+  if (format != Format::kJson) return text.substr(text.find('\n') + 1);
+  const size_t start = text.find('{');
+  return text.substr(start, text.rfind('}') + 1 - start) + "\n";
+}
+
 Table Pick(const Table& table, const std::vector<std::string>& columns,
            const std::vector<std::string>& names) {
   Table picked{names, std::vector<std::vector<Cell>>(table.rows.size())};

@@ -23,6 +23,10 @@ std::string AlignedTable(const http::Table& table);
 // The table in `format`; JSON is the list of records.
 std::string Formatted(const http::Table& table, Format format);
 
+// The only row of a table as a line, for streams, which have no end to close a
+// list at: a JSON object, or CSV without its header.
+std::string FormattedRow(const http::Table& table, Format format);
+
 // Only `columns`, in that order, under `names`.
 http::Table Pick(const http::Table& table,
                  const std::vector<std::string>& columns,

@@ -43,6 +43,12 @@ TEST(Formatted, EveryFormHoldsTheSame) {
   EXPECT_TRUE(absl::IsInvalidArgument(ParseFormat("xml").status()));
 }
 
+TEST(FormattedRow, IsOneWholeLine) {
+  const Table table{{"a", "b"}, {{int64_t{1}, std::string("}{")}}};
+  EXPECT_EQ(FormattedRow(table, Format::kJson), "{\"a\":1,\"b\":\"}{\"}\n");
+  EXPECT_EQ(FormattedRow(table, Format::kCsv), "1,}{\r\n");
+}
+
 TEST(Pick, KeepsOrderAndNames) {
   const Table table{{"a", "b"}, {{int64_t{1}, int64_t{2}}}};
   const Table picked = Pick(table, {"b", "none", "a"}, {"B", "none", "A"});

@@ -103,7 +103,8 @@ function lineChart(box, data, options) {
   const left = 64, right = 16, top = 12, bottom = 44;
   const names = data.columns.slice(1);
   const visible = names.map((_, i) => i).filter(i => !options.hidden.has(names[i]));
-  const [x0, x1] = extent(data.rows.map(r => r[0]), 0.01);
+  const gapXs = options.gaps.map(g => g.x).filter(Number.isFinite);
+  const [x0, x1] = extent([...data.rows.map(r => r[0]), ...gapXs], 0.01);
   let [y0, y1] = extent(data.rows.flatMap(r => visible.map(i => r[i + 1])), 0.06);
   if (options.unit === "ratio" && y0 > -0.1 && y1 < 1.1) [y0, y1] = [Math.min(0, y0 < -0.07 ? y0 : 0), Math.max(y1, y1 > 0.5 ? 1.02 : y1)];
   const sx = v => left + (v - x0) / (x1 - x0) * (width - left - right);
@@ -138,7 +139,7 @@ function lineChart(box, data, options) {
     }
   }
   for (const gap of options.gaps) {
-    if (gap.x < x0 || gap.x > x1) continue;
+    if (!Number.isFinite(gap.x)) continue;
     const mark = svg("path", { class: "gap", d: `M${sx(gap.x) - 4} ${height - bottom + 1}h8l-4 -8z` }, root);
     svg("title", {}, mark, gap.text);
   }

@@ -217,7 +217,7 @@ async function loadCheckpoints() {
     { name: "attempts", number: true, cell: c => c.attempts },
     { name: "worker", cell: c => c.worker },
     { name: "changed", cell: c => age(c.updated) },
-    { name: "folder", wrap: true, cell: c => html("code", { text: c.path }) },
+    { name: "folder", cell: c => html("code", { text: c.path }) },
   ], rows);
 }
 
@@ -228,7 +228,7 @@ function drawDefinitions() {
     { name: "one value per", cell: m => m.scope.replace("_", "/") },
     { name: "meaning", wrap: true, cell: m => m.meaning },
     { name: "formula", wrap: true, cell: m => html("code", { text: m.formula }) },
-    { name: "source", cell: m => m.source },
+    { name: "source", wrap: true, cell: m => m.source },
   ], metrics, (line, m) => {
     line.className = "pick" + (m.name === chosen.metric ? " chosen" : "");
     line.onclick = () => { chosen.metric = m.name; refresh(true); scrollTo({ top: 0, behavior: "smooth" }); };
