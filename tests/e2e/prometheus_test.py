@@ -1,0 +1,179 @@
+"""A real Prometheus scrapes a real server; dashboards and alerts are tried on
+what it has."""
+import json
+import re
+import subprocess
+import unittest
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import harness
+from harness import Cluster, TOY, await_state, copy_checkpoint
+
+STEP = sorted(p.name for p in (TOY / "adam").iterdir() if p.name.startswith("step"))[-1]
+RUNS = 50
+CAP = 20000  # the default; fifty runs have half as many again
+
+
+class Prometheus:
+    """Debian's Prometheus on a port of its own, scraping one target twice a second."""
+
+    def __init__(self, cluster):
+        self.port = harness.free_port()
+        config = cluster.folder / "prometheus.yml"
+        config.write_text(f"""
+global: {{scrape_interval: 500ms}}
+scrape_configs:
+  - job_name: sinkwatch
+    static_configs: [{{targets: ["127.0.0.1:{cluster.http_port}"]}}]
+  - job_name: sinkwatch_heads
+    metrics_path: /metrics/heads
+    static_configs: [{{targets: ["127.0.0.1:{cluster.http_port}"]}}]
+""")
+        cluster.start("prometheus", [
+            "/usr/bin/prometheus", f"--config.file={config}",
+            f"--storage.tsdb.path={cluster.folder / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{self.port}"])
+
+    def api(self, path, **query):
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+        try:
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path} {query}: {error.read().decode()[:500]}")
+        except OSError:
+            return None
+
+    def query(self, expression):
+        answer = self.api("query", query=expression)
+        return answer["result"] if answer else []
+
+    def up(self):
+        found = self.query("up")
+        return len(found) == 2 and all(sample["value"][1] == "1" for sample in found)
+
+
+def panels(name):
+    return json.loads(Path("dashboards", name).read_text())["panels"]
+
+
+def expressions():
+    return [target["expr"] for panel in panels("fleet.json") for target in panel.get("targets", [])]
+
+
+def urls():
+    dashboard = json.loads(Path("dashboards/steps.json").read_text())
+    found = [target["url"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            found.append(variable["query"]["infinityQuery"]["url"])
+    return found
+
+
+class PrometheusTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster()
+        for index in range(RUNS):
+            root = cls.cluster.add_run(f"run{index:02}", quiescence=0.1)
+            copy_checkpoint(TOY / "adam" / STEP, root / STEP)
+        cls.cluster.start_server()
+        cls.cluster.start_worker()
+        cls.prometheus = Prometheus(cls.cluster)
+        for index in range(RUNS):
+            await_state(cls.cluster, f"run{index:02}", int(STEP[4:]), "done")
+        harness.wait_until(cls.prometheus.up, "both targets to be up")
+        harness.wait_until(
+            lambda: cls.prometheus.query("count(sinkwatch_latest_step)") and
+            cls.prometheus.query("count(sinkwatch_latest_step)")[0]["value"][1] == str(RUNS),
+            "every run's latest step")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.__exit__(None)
+
+    def test_promtool_finds_both_pages_clean(self):
+        for page in ["/metrics", "/metrics/heads"]:
+            status, text = self.cluster.http(page)
+            self.assertEqual(status, 200)
+            checked = subprocess.run(["/usr/bin/promtool", "check", "metrics"], input=text,
+                                     capture_output=True, text=True)
+            self.assertEqual((checked.returncode, checked.stdout + checked.stderr), (0, ""), page)
+
+    def test_the_expected_series_are_there(self):
+        for name in ["sinkwatch_sink_attention_ratio", "sinkwatch_value_norm_ratio",
+                     "sinkwatch_probe_loss_nats", "sinkwatch_residual_norm_ratio",
+                     "sinkwatch_checkpoints", "sinkwatch_build_info",
+                     "sinkwatch_measurements_committed_total",
+                     "sinkwatch_commit_duration_seconds_count",
+                     "grpc_server_handled_total"]:
+            self.assertTrue(self.prometheus.query(f"{name}{{job='sinkwatch'}}"), name)
+
+    def test_a_gauge_is_the_measured_value(self):
+        measured = harness.measurement(self.cluster, "run00", int(STEP[4:]))
+        shown = self.prometheus.query(
+            "sinkwatch_probe_loss_nats{run='run00',domain='A',job='sinkwatch'}")
+        self.assertEqual(len(shown), 1)
+        want = measured[("A", "probe_loss", None)][0]
+        self.assertLessEqual(abs(float(shown[0]["value"][1]) - want), 1e-6 * abs(want))
+
+    def test_no_series_has_a_step_a_digest_or_a_path_label(self):
+        series = self.prometheus.api("series", **{"match[]": '{job=~"sinkwatch.*"}'})
+        names = {label for labels in series for label in labels}
+        self.assertFalse(names & {"step", "digest", "fingerprint", "path", "worker"}, names)
+
+    def test_the_cap_holds_with_fifty_runs_and_what_is_dropped_is_counted(self):
+        for page in ["/metrics", "/metrics/heads"]:
+            lines = [line for line in self.cluster.http(page)[1].splitlines()
+                     if line and not line.startswith("#")]
+            science = [line for line in lines if re.match(r"sinkwatch_\w+\{.*run=", line)]
+            self.assertLessEqual(len(science), CAP, page)
+            self.assertTrue(science)
+        self.assertTrue(float(self.prometheus.query(
+            "sum(sinkwatch_series_dropped_total{reason='cap'})")[0]["value"][1]) > 0)
+        # Every run is still seen: the cap is shared out.
+        self.assertEqual(len(self.prometheus.query(
+            "count by (run) (sinkwatch_latest_step{job='sinkwatch'})")), RUNS)
+
+    def test_every_expression_of_the_fleet_dashboard_has_an_answer(self):
+        # Rates of what has not happened yet have no samples, but must parse.
+        may_be_empty = ["rate(", "increase("]
+        for expression in expressions():
+            text = expression.replace("$run", ".*")
+            with self.subTest(expression=text):
+                found = self.prometheus.query(text)
+                if not any(part in text for part in may_be_empty):
+                    self.assertTrue(found)
+
+    def test_every_url_of_the_step_dashboard_has_an_answer(self):
+        values = {"run": "run00", "stage": "", "domain": "train", "domain:queryparam": "train",
+                  "metric": "sink_attention", "layer": "*", "agg": "max", "x": "step"}
+        for url in urls():
+            text = re.sub(r"\$\{([^}]+)\}", lambda match: values[match[1]], url)
+            with self.subTest(url=text):
+                status, body = self.cluster.http(text)
+                self.assertEqual(status, 200, body[:300])
+                self.assertTrue(json.loads(body), text)
+
+    def test_every_panel_has_a_title_and_queries_or_text(self):
+        for name in ["fleet.json", "steps.json"]:
+            for panel in panels(name):
+                self.assertTrue(panel["type"] == "text" or panel["title"], panel["id"])
+                self.assertTrue(panel["type"] == "text" or panel["targets"], panel["id"])
+
+    def test_the_alert_rules_load_and_pass_their_own_tests(self):
+        for command in [["check", "rules", "dashboards/alerts.yml"],
+                        ["test", "rules", "dashboards/alerts_test.yml"]]:
+            done = subprocess.run(["/usr/bin/promtool", *command], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        rules = Path("dashboards/alerts.yml").read_text()
+        # The names that the rules ask for are names that the server exports.
+        known = set(self.prometheus.api("label/__name__/values"))
+        for name in set(re.findall(r"\b(sinkwatch_[a-z0-9_]+)\b", rules)):
+            self.assertIn(name, known)
+
+
+if __name__ == "__main__":
+    unittest.main()
