@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -59,6 +60,20 @@ Word SplitFlag(const std::string& word) {
   return parts;
 }
 
+// The command that help is asked about; empty: about all. nullopt if help is
+// not asked for.
+std::optional<std::string> HelpTopic(const std::vector<std::string>& words,
+                                     size_t command) {
+  if (command == words.size()) return "";
+  if (words[command] == "help") {
+    return command + 1 < words.size() ? words[command + 1] : "";
+  }
+  for (const std::string& word : words) {
+    if (word == "--help" || word == "-h") return words[command];
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 absl::StatusOr<Arguments> Arguments::Parse(
@@ -68,65 +83,69 @@ absl::StatusOr<Arguments> Arguments::Parse(
   Arguments arguments;
   // The command is the first word that is no flag; what a flag means depends
   // on it, so it is looked for first.
-  const auto command_word = std::find_if(
-      words.begin(), words.end(),
-      [](const std::string& word) { return !absl::StartsWith(word, "-"); });
-  const bool wants_help = std::any_of(
-      words.begin(), words.end(),
-      [](const std::string& word) { return word == "--help" || word == "-h"; });
-  const std::string first = command_word == words.end() ? "" : *command_word;
-  if (first.empty() || first == "help" || wants_help) {
+  const size_t at = std::find_if(words.begin(), words.end(),
+                                 [](const std::string& word) {
+                                   return !absl::StartsWith(word, "-");
+                                 }) -
+                    words.begin();
+  if (auto topic = HelpTopic(words, at); topic.has_value()) {
     arguments.command_ = "help";
-    if (first == "help" && command_word + 1 != words.end()) {
-      arguments.flags_["command"] = *(command_word + 1);
-    } else if (first != "help" && !first.empty()) {
-      arguments.flags_["command"] = first;
-    }
+    arguments.flags_["command"] = *topic;
     return arguments;
   }
-  const CommandSpec* command = FindCommand(commands, first);
+  arguments.command_ = words[at];
+  const CommandSpec* command = FindCommand(commands, words[at]);
   if (command == nullptr) {
-    return Usage("", absl::StrCat("there is no command \"", first, "\""));
+    return Usage("", absl::StrCat("there is no command \"", words[at], "\""));
   }
-  arguments.command_ = first;
   size_t operand = 0;
-  for (auto it = words.begin(); it != words.end(); ++it) {
-    if (it == command_word) continue;
-    Word word;
-    if (absl::StartsWith(*it, "--")) {
-      word = SplitFlag(*it);
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i == at) continue;
+    if (absl::StartsWith(words[i], "--")) {
+      absl::Status status = arguments.ReadFlag(words, *command, common, &i);
+      if (!status.ok()) return status;
     } else if (operand < command->operands.size()) {
-      word = {absl::AsciiStrToLower(command->operands[operand++]), *it, true};
-      arguments.flags_[word.name] = word.value;
-      continue;
+      const std::string& name = command->operands[operand++];
+      arguments.flags_[absl::AsciiStrToLower(name)] = words[i];
     } else {
-      return Usage(first, absl::StrCat("\"", *it, "\" is one word too many"));
+      return Usage(words[at],
+                   absl::StrCat("\"", words[i], "\" is one word too many"));
     }
-    const FlagSpec* flag = FindFlag(command->flags, word.name);
-    if (flag == nullptr) flag = FindFlag(common, word.name);
-    const bool is_operand =
-        std::any_of(command->operands.begin(), command->operands.end(),
-                    [&](const std::string& name) {
-                      return absl::AsciiStrToLower(name) == word.name;
-                    });
-    if (flag == nullptr && !is_operand) {
-      return Usage(first, absl::StrCat("there is no flag --", word.name));
-    }
-    const bool is_switch = flag != nullptr && flag->value.empty();
-    if (is_switch && word.has_value && word.value != "true" &&
-        word.value != "false") {
-      return Usage(first, absl::StrCat("--", word.name, " takes no value"));
-    }
-    if (is_switch && word.value == "false") continue;
-    if (!is_switch && !word.has_value) {
-      if (it + 1 == words.end()) {
-        return Usage(first, absl::StrCat("--", word.name, " needs a value"));
-      }
-      word.value = *++it;
-    }
-    arguments.flags_[word.name] = word.value;
   }
   return arguments;
+}
+
+absl::Status Arguments::ReadFlag(const std::vector<std::string>& words,
+                                 const CommandSpec& command,
+                                 const std::vector<FlagSpec>& common,
+                                 size_t* at) {
+  Word word = SplitFlag(words[*at]);
+  const FlagSpec* flag = FindFlag(command.flags, word.name);
+  if (flag == nullptr) flag = FindFlag(common, word.name);
+  const bool is_operand =
+      std::any_of(command.operands.begin(), command.operands.end(),
+                  [&](const std::string& name) {
+                    return absl::AsciiStrToLower(name) == word.name;
+                  });
+  if (flag == nullptr && !is_operand) {
+    return Usage(command.name, absl::StrCat("there is no flag --", word.name));
+  }
+  const bool is_switch = flag != nullptr && flag->value.empty();
+  if (is_switch && word.has_value && word.value != "true" &&
+      word.value != "false") {
+    return Usage(command.name,
+                 absl::StrCat("--", word.name, " takes no value"));
+  }
+  if (is_switch && word.value == "false") return absl::OkStatus();
+  if (!is_switch && !word.has_value) {
+    if (*at + 1 == words.size()) {
+      return Usage(command.name,
+                   absl::StrCat("--", word.name, " needs a value"));
+    }
+    word.value = words[++*at];
+  }
+  flags_[word.name] = word.value;
+  return absl::OkStatus();
 }
 
 std::string Arguments::Get(const std::string& flag,

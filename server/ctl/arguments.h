@@ -50,6 +50,12 @@ class Arguments {
                                 double otherwise) const;
 
  private:
+  // Reads the flag that words[*at] is, and its value, which may be the next
+  // word; then *at is moved on.
+  absl::Status ReadFlag(const std::vector<std::string>& words,
+                        const CommandSpec& command,
+                        const std::vector<FlagSpec>& common, size_t* at);
+
   std::string command_;
   std::map<std::string, std::string> flags_;
 };

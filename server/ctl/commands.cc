@@ -7,16 +7,13 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
-#include "google/protobuf/text_format.h"
-#include "google/protobuf/util/json_util.h"
 #include "google/protobuf/util/time_util.h"
+#include "server/ctl/admin_commands.h"
 #include "server/ctl/chart.h"
+#include "server/ctl/context.h"
 #include "server/ctl/format.h"
 #include "server/http/params.h"
 #include "server/http/tables.h"
@@ -26,21 +23,6 @@ namespace {
 
 using http::Cell;
 using http::Table;
-
-// What a command is given: its arguments, a server, a place to write.
-struct Context {
-  const Arguments& args;
-  Client& client;
-  std::ostream& out;
-  Format format;
-};
-
-using Command = std::function<absl::Status(const Context&)>;
-
-absl::Status Print(const Context& c, const Table& table) {
-  c.out << Formatted(table, c.format);
-  return absl::OkStatus();
-}
 
 // "2026-11-24 04:48:17" of "2026-11-24T04:48:17.205958Z".
 void ShortenTimes(const std::vector<std::string>& columns, Table* table) {
@@ -344,111 +326,6 @@ absl::Status Watch(const Context& c) {
     PrintEvent(c, event);
     return *count <= 0 || ++seen < *count;
   });
-}
-
-absl::Status Requeue(const Context& c) {
-  auto run = c.args.Required("run");
-  if (!run.ok()) return run.status();
-  v1::RequeueJobsRequest request;
-  request.set_run(*run);
-  request.set_include_vanished(c.args.Has("include-vanished"));
-  for (absl::string_view text :
-       absl::StrSplit(c.args.Get("steps", ""), ',', absl::SkipEmpty())) {
-    int64_t step = 0;
-    if (!absl::SimpleAtoi(text, &step)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--steps: \"", text, "\" is no step"));
-    }
-    request.add_steps(step);
-  }
-  auto requeued = c.client.Requeue(request);
-  if (!requeued.ok()) return requeued.status();
-  if (c.format == Format::kTable) {
-    c.out << "requeued " << *requeued << " of " << *run << "\n";
-    return absl::OkStatus();
-  }
-  return Print(c, {{"run", "requeued"}, {{*run, *requeued}}});
-}
-
-absl::Status ParsePolicy(const std::string& text, v1::StepPolicy* policy) {
-  const std::pair<std::string, std::string> parts =
-      absl::StrSplit(text, absl::MaxSplits(':', 1));
-  int32_t number = 0;
-  const bool numbered = absl::SimpleAtoi(parts.second, &number) && number > 0;
-  if (text == "all") {
-    policy->set_all(true);
-  } else if (parts.first == "latest" && numbered) {
-    policy->set_latest(number);
-  } else if (parts.first == "per-decade" && numbered) {
-    policy->set_per_decade(number);
-  } else {
-    for (absl::string_view item : absl::StrSplit(text, ',')) {
-      int64_t step = 0;
-      if (!absl::SimpleAtoi(item, &step) || step < 0) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "--steps=", text,
-            " is none of all, latest:N, per-decade:N, or a list of steps"));
-      }
-      policy->mutable_listed()->add_steps(step);
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status AddRun(const Context& c) {
-  v1::AddRunRequest request;
-  v1::RunConfig& run = *request.mutable_run();
-  for (const auto& [flag, field] :
-       {std::pair<const char*, std::string*>{"name", run.mutable_name()},
-        {"root", run.mutable_root()},
-        {"probe", run.mutable_probe()}}) {
-    auto value = c.args.Required(flag);
-    if (!value.ok()) return value.status();
-    *field = *value;
-  }
-  run.set_stage(c.args.Get("stage", ""));
-  run.set_dtype(c.args.Get("dtype", ""));
-  for (absl::string_view metric :
-       absl::StrSplit(c.args.Get("metrics", ""), ',', absl::SkipEmpty())) {
-    run.add_metrics(std::string(metric));
-  }
-  if (c.args.Has("steps")) {
-    absl::Status policy =
-        ParsePolicy(c.args.Get("steps", ""), run.mutable_steps());
-    if (!policy.ok()) return policy;
-  }
-  if (absl::Status s = c.client.AddRun(request); !s.ok()) return s;
-  c.out << "following " << run.name() << "\n";
-  return absl::OkStatus();
-}
-
-absl::Status RemoveRun(const Context& c) {
-  auto name = c.args.Required("name");
-  if (!name.ok()) return name.status();
-  v1::RemoveRunRequest request;
-  request.set_name(*name);
-  if (absl::Status s = c.client.RemoveRun(request); !s.ok()) return s;
-  c.out << "not following " << *name << " any more; its measurements stay\n";
-  return absl::OkStatus();
-}
-
-absl::Status Config(const Context& c) {
-  auto config = c.client.Config();
-  if (!config.ok()) return config.status();
-  std::string text;
-  if (c.format == Format::kJson) {
-    google::protobuf::util::JsonPrintOptions options;
-    options.add_whitespace = true;
-    options.preserve_proto_field_names = true;
-    if (!google::protobuf::util::MessageToJsonString(*config, &text, options)
-             .ok()) {
-      return absl::InternalError("the configuration cannot be written as JSON");
-    }
-  } else {
-    google::protobuf::TextFormat::PrintToString(*config, &text);
-  }
-  c.out << text;
-  return absl::OkStatus();
 }
 
 absl::Status Help(const Arguments& args, std::ostream& out) {

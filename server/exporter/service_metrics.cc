@@ -86,6 +86,24 @@ ServiceMetrics::ServiceMetrics(const Build& build) {
                            "RPCs finished by the server, by status code.");
   rpc_seconds_ = &Histograms(r, "grpc_server_handling_seconds",
                              "Time from an RPC's start to its end.");
+  BuildJobs();
+  BuildStore();
+  BuildPages();
+  discovery_errors_ = &Counters(r, "sinkwatch_discovery_errors_total",
+                                "Looks at a run's root that failed.")
+                           .Add({});
+  reload_ok_ = &Gauges(r, "sinkwatch_config_last_reload_successful",
+                       "1 if the last read of the configuration succeeded.")
+                    .Add({});
+  reload_ok_->Set(1);
+  reload_time_ =
+      &Gauges(r, "sinkwatch_config_last_reload_success_timestamp_seconds",
+              "When the configuration was last read with success.")
+           .Add({});
+}
+
+void ServiceMetrics::BuildJobs() {
+  Registry& r = registry_;
   auto& attempts = Counters(r, "sinkwatch_task_attempts_total",
                             "Attempts at a job, by how they ended.");
   for (AttemptOutcome outcome :
@@ -110,6 +128,10 @@ ServiceMetrics::ServiceMetrics(const Build& build) {
                          "Workers heard of within the last lease time.");
   busy_workers_ = &workers.Add({{"state", "busy"}});
   idle_workers_ = &workers.Add({{"state", "idle"}});
+}
+
+void ServiceMetrics::BuildStore() {
+  Registry& r = registry_;
   commit_seconds_ = &Histograms(r, "sinkwatch_commit_duration_seconds",
                                 "Time of a store transaction, fsync included.")
                          .Add({}, kSeconds);
@@ -122,20 +144,13 @@ ServiceMetrics::ServiceMetrics(const Build& build) {
   values_ = &Counters(r, "sinkwatch_values_committed_total",
                       "Numbers written to the store.")
                  .Add({});
-  discovery_errors_ = &Counters(r, "sinkwatch_discovery_errors_total",
-                                "Looks at a run's root that failed.")
-                           .Add({});
-  reload_ok_ = &Gauges(r, "sinkwatch_config_last_reload_successful",
-                       "1 if the last read of the configuration succeeded.")
-                    .Add({});
-  reload_ok_->Set(1);
-  reload_time_ =
-      &Gauges(r, "sinkwatch_config_last_reload_success_timestamp_seconds",
-              "When the configuration was last read with success.")
-           .Add({});
   revision_ = &Gauges(r, "sinkwatch_store_revision",
                       "Commits the store holds; rises with each.")
                    .Add({});
+}
+
+void ServiceMetrics::BuildPages() {
+  Registry& r = registry_;
   refresh_errors_ = &Counters(r, "sinkwatch_page_refresh_errors_total",
                               "Renders of the metrics page that failed.")
                          .Add({});

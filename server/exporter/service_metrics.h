@@ -95,6 +95,9 @@ class ServiceMetrics {
     prometheus::Histogram* seconds = nullptr;
     std::map<int, prometheus::Counter*> handled;
   };
+  void BuildJobs();
+  void BuildStore();
+  void BuildPages();
   Rpc& RpcOf(const std::string& method) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   prometheus::Registry registry_;
