@@ -1,0 +1,102 @@
+#include "worker/examples/bigram_backcopy/trainer.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "worker/examples/bigram_backcopy/toy_probe.h"
+#include "worker/measure.h"
+
+namespace sinkwatch::bigram_backcopy {
+namespace {
+
+using worker::MeasureCallbacks;
+using worker::MeasureRequest;
+
+std::string NewFolder() {
+  std::string pattern = ::testing::TempDir() + "/toy.XXXXXX";
+  EXPECT_NE(mkdtemp(pattern.data()), nullptr);
+  return pattern;
+}
+
+// probe_loss of a domain, as the worker measures it.
+double MeasuredLoss(const std::string& checkpoint, const std::string& probe,
+                    const std::string& domain) {
+  MeasureRequest request;
+  request.checkpoint = checkpoint;
+  request.probe = probe;
+  double loss = NAN;
+  MeasureCallbacks callbacks;
+  callbacks.on_values = [&](std::vector<metrics::MetricVector> values) {
+    for (const metrics::MetricVector& vector : values) {
+      if (vector.metric == "probe_loss" && vector.domain == domain) {
+        loss = vector.values.at(0);
+      }
+    }
+    return absl::OkStatus();
+  };
+  const auto summary = worker::Measure(request, callbacks);
+  EXPECT_TRUE(summary.ok()) << summary.status();
+  return loss;
+}
+
+class TrainerTest : public ::testing::TestWithParam<std::string> {};
+
+// Another random seed learns the same in 60 steps: the bound has 0.3 nats room.
+TEST_P(TrainerTest, LearnsAndTheWorkerMeasuresTheVeryLossItReports) {
+  auto preset = FindPreset(GetParam());
+  ASSERT_TRUE(preset.ok());
+  auto trainer = Trainer::Create(*preset, 7);
+  ASSERT_TRUE(trainer.ok()) << trainer.status();
+  const std::vector<probe::Domain> domains = ToyDomains(16);
+  const double before = (*trainer)->Loss(domains[0].tokens_NT);
+  for (int step = 0; step < 60; ++step) (*trainer)->Step();
+  const double after = (*trainer)->Loss(domains[0].tokens_NT);
+  EXPECT_LT(after, before - 0.3);
+
+  const std::string folder = NewFolder();
+  ASSERT_TRUE((*trainer)->Save(folder + "/step60").ok());
+  ASSERT_TRUE(WriteToyProbe(folder + "/probe", 16).ok());
+  for (const probe::Domain& domain : domains) {
+    // Both float32 forwards of one checkpoint; only sums differ in order.
+    EXPECT_NEAR(
+        MeasuredLoss(folder + "/step60", folder + "/probe", domain.label),
+        (*trainer)->Loss(domain.tokens_NT), 1e-5)
+        << domain.label;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Presets, TrainerTest,
+                         ::testing::Values("adam", "relu", "adam3", "sgd3",
+                                           "olmo"));
+
+TEST(TrainerTest, TheSameSeedTrainsTheSameModel) {
+  const auto preset = FindPreset("adam");
+  auto one = Trainer::Create(*preset, 3), other = Trainer::Create(*preset, 3);
+  for (int step = 0; step < 5; ++step) {
+    EXPECT_EQ((*one)->Step(), (*other)->Step());
+  }
+}
+
+// The committed checkpoint has learned the chain and the copying: its losses
+// are within .06 and .10 nats of the best that can be done.
+TEST(TrainerTest, TheCommittedModelIsNearTheOracle) {
+  const std::string toy = "tests/data/toy";
+  const auto corpus = probe::Corpus::Read(toy + "/probe");
+  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  const at::Tensor tokens = corpus->domains()[0].tokens_NT;
+  const at::Tensor oracle = Task(0.25).OracleLogProbability(tokens);
+  const at::Tensor trigger =
+      RowClasses(tokens).slice(1, 0, tokens.size(1) - 1).to(at::kBool);
+  const double best =
+      -oracle.masked_select(trigger.logical_not()).mean().item<double>();
+  const std::string checkpoint = toy + "/adam/step800";
+  EXPECT_LE(MeasuredLoss(checkpoint, toy + "/probe", "train/other") - best,
+            0.06);
+  EXPECT_LE(MeasuredLoss(checkpoint, toy + "/probe", "train/trigger"), 0.10);
+}
+
+}  // namespace
+}  // namespace sinkwatch::bigram_backcopy
