@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <regex>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -36,17 +37,24 @@ int64_t TokenCount(const std::string& digits, const std::string& unit) {
   return tokens > INT64_MAX / factor ? 0 : tokens * factor;
 }
 
-// How many shards "model-00001-of-00003.safetensors" says there are.
-std::optional<int64_t> ShardCount(const std::string& name) {
+// Which shard of how many a file is.
+struct Shard {
+  int64_t number;
+  int64_t count;
+};
+
+// Reads "model-00001-of-00003.safetensors".
+std::optional<Shard> ParseShard(const std::string& name) {
   static const std::regex kPattern(
-      R"(model-\d{1,9}-of-(\d{1,9})\.safetensors)");
+      R"(model-(\d{1,9})-of-(\d{1,9})\.safetensors)");
   std::smatch match;
-  int64_t count = 0;
+  Shard shard;
   if (name.size() > kLongestName || !std::regex_match(name, match, kPattern) ||
-      !absl::SimpleAtoi(match[1].str(), &count)) {
+      !absl::SimpleAtoi(match[1].str(), &shard.number) ||
+      !absl::SimpleAtoi(match[2].str(), &shard.count)) {
     return std::nullopt;
   }
-  return count;
+  return shard;
 }
 
 const Entry* Find(const std::vector<Entry>& entries, const std::string& name) {
@@ -66,19 +74,24 @@ std::string WhyFileIncomplete(const std::vector<Entry>& entries,
 
 std::string WhyShardsIncomplete(const std::vector<Entry>& entries) {
   int64_t count = 0;
-  int64_t present = 0;
+  std::set<int64_t> present;
   for (const Entry& entry : entries) {
-    const auto named = ShardCount(entry.name);
-    if (!named.has_value()) continue;
+    const auto shard = ParseShard(entry.name);
+    if (!shard.has_value() || entry.is_folder) continue;
     if (entry.size == 0) return absl::StrCat(entry.name, " is empty");
-    count = std::max(count, *named);
-    ++present;
+    if (count != 0 && count != shard->count) {
+      return absl::StrFormat("shards of %d and of %d lie side by side", count,
+                             shard->count);
+    }
+    count = shard->count;
+    if (shard->number >= 1 && shard->number <= count) {
+      present.insert(shard->number);
+    }
   }
   if (count == 0) return absl::StrCat(kIndex, " has no shards beside it yet");
-  if (present < count) {
-    return absl::StrFormat("%d of %d shards are there", present, count);
-  }
-  return "";
+  const auto found = static_cast<int64_t>(present.size());
+  if (found == count) return "";
+  return absl::StrFormat("%d of %d shards are there", found, count);
 }
 
 }  // namespace
@@ -86,7 +99,8 @@ std::string WhyShardsIncomplete(const std::vector<Entry>& entries) {
 std::optional<StepName> ParseStepName(const std::string& name) {
   if (name.size() > kLongestName || IsUnderWay(name)) return std::nullopt;
   static const std::regex kPattern(
-      R"(((?:stage\d+)?(?:-?ingredient\d+)?)-?(?:step|checkpoint)[-_]?(\d+))"
+      R"((?:(stage\d+(?:-ingredient\d+)?|ingredient\d+)-)?)"
+      R"((?:step|checkpoint)[-_]?(\d+))"
       R"((?:-tokens(\d+)([KMBT]?))?)");
   std::smatch match;
   if (!std::regex_match(name, match, kPattern)) return std::nullopt;
@@ -112,7 +126,7 @@ std::string WhyIncomplete(const std::vector<Entry>& entries) {
     return why.empty() ? WhyShardsIncomplete(entries) : why;
   }
   for (const Entry& entry : entries) {
-    if (ShardCount(entry.name).has_value()) {
+    if (ParseShard(entry.name).has_value()) {
       return absl::StrCat(kIndex, " is not there yet");
     }
   }
@@ -122,7 +136,7 @@ std::string WhyIncomplete(const std::vector<Entry>& entries) {
 bool BelongsToCheckpoint(const Entry& entry) {
   return !entry.is_folder &&
          (entry.name == kConfig || entry.name == kWeights ||
-          entry.name == kIndex || ShardCount(entry.name).has_value());
+          entry.name == kIndex || ParseShard(entry.name).has_value());
 }
 
 std::string Fingerprint(const std::vector<Entry>& entries) {

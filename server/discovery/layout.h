@@ -33,9 +33,9 @@ std::optional<StepName> ParseStepName(const std::string& name);
 
 // Why a folder is not a whole checkpoint yet; empty if it is one. Whole means:
 // a config.json with something in it, and either model.safetensors, or
-// model.safetensors.index.json with every shard that the shards' own names
-// (model-00001-of-00003.safetensors) ask for; no file empty, nothing under way
-// beside them. The worker checks the bytes.
+// model.safetensors.index.json with every shard, by name, that the shards' own
+// names (model-00001-of-00003.safetensors) ask for; no file empty, nothing
+// under way beside them. The worker checks the bytes.
 std::string WhyIncomplete(const std::vector<Entry>& entries);
 
 // Whether a file of the folder counts: a checkpoint is rewritten when one of

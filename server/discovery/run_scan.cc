@@ -1,9 +1,10 @@
 #include "server/discovery/run_scan.h"
 
+#include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "server/discovery/digest.h"
 #include "server/discovery/layout.h"
 #include "server/discovery/listing.h"
@@ -18,8 +19,8 @@ StepKey KeyOf(const v1::Checkpoint& checkpoint) {
   return {checkpoint.stage(), checkpoint.step()};
 }
 
-std::string WaitText(absl::Duration wait) {
-  return absl::StrFormat("%.1f s", absl::ToDoubleSeconds(wait));
+bool ByName(const Entry& left, const Entry& right) {
+  return left.name < right.name;
 }
 
 }  // namespace
@@ -35,10 +36,16 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
   auto probe = ReadProbe(run_.probe());
   if (!probe.ok()) return probe.status();
   probe_ = *std::move(probe);
-  const auto entries = ListFolder(run_.root());
+  auto entries = ListFolder(run_.root());
   if (!entries.ok()) return entries.status();
+  if (entries->empty() && !seen_.empty()) {
+    return absl::UnavailableError(
+        absl::StrCat(run_.root(), " is empty, though ", seen_.size(),
+                     " checkpoints were there: is its file system mounted?"));
+  }
+  std::sort(entries->begin(), entries->end(), ByName);
 
-  std::map<StepKey, store::Observation> found;
+  Found found;
   for (const Entry& entry : *entries) {
     if (entry.is_folder) LookAtFolder(entry.name, now, found);
   }
@@ -53,55 +60,83 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
 }
 
 void RunScan::LookAtFolder(const std::string& folder, absl::Time now,
-                           std::map<StepKey, store::Observation>& found) {
+                           Found& found) {
   const auto name = ParseStepName(folder);
   if (!name.has_value()) return;
-  const std::string path = absl::StrCat(run_.root(), "/", folder);
-  const auto entries = ListFolder(path);
-  if (!entries.ok()) return;  // deleted between the two looks
-
   v1::Checkpoint checkpoint;
   checkpoint.set_run(run_.name());
   checkpoint.set_stage(name->stage.empty() ? run_.stage() : name->stage);
   checkpoint.set_step(name->step);
   checkpoint.set_tokens(name->tokens);
-  checkpoint.set_path(path);
-  checkpoint.set_fingerprint(Fingerprint(*entries));
+  checkpoint.set_path(absl::StrCat(run_.root(), "/", folder));
   const StepKey key = KeyOf(checkpoint);
-  const absl::Time changed = absl::FromUnixNanos(LatestChange(*entries));
+  // step5 and step-5 are one step: the first by name is followed.
+  if (found.count(key) != 0) return;
 
+  const auto entries = ListFolder(checkpoint.path());
+  if (absl::IsNotFound(entries.status())) return;  // between the two looks
+  if (!entries.ok()) {
+    found.emplace(key, Unreadable(std::move(checkpoint), entries.status()));
+    return;
+  }
+  checkpoint.set_fingerprint(Fingerprint(*entries));
+  const absl::Time since =
+      Remember(checkpoint, absl::FromUnixNanos(LatestChange(*entries)), now);
   store::Observation observation = NewObservation(checkpoint);
-  const std::string unsettled = WhyUnsettled(key, checkpoint, changed, now);
-  observation.reason = WhyIncomplete(*entries);
-  if (observation.reason.empty()) observation.reason = unsettled;
+  observation.reason = WhyNotReady(*entries, since, now);
   observation.state =
       observation.reason.empty() ? v1::JOB_STATE_QUEUED : v1::JOB_STATE_WAITING;
-  const absl::Duration grace = absl::Seconds(run_.grace_seconds());
-  if (!observation.reason.empty() && now - seen_[key].since > grace) {
-    absl::StrAppend(&observation.reason, ", unchanged for ",
-                    WaitText(now - seen_[key].since));
-  }
   found.emplace(key, std::move(observation));
 }
 
-std::string RunScan::WhyUnsettled(const StepKey& key,
-                                  const v1::Checkpoint& checkpoint,
-                                  absl::Time changed, absl::Time now) {
-  auto [place, is_new] = seen_.try_emplace(key, Seen{checkpoint, now});
-  if (!is_new &&
-      place->second.checkpoint.fingerprint() != checkpoint.fingerprint()) {
-    place->second.since = now;
+std::string RunScan::WhyNotReady(const std::vector<Entry>& entries,
+                                 absl::Time since, absl::Time now) const {
+  std::string why = WhyIncomplete(entries);
+  if (why.empty()) {
+    if (now - since >= absl::Seconds(run_.quiescence_seconds())) return "";
+    why = absl::StrCat("settling: no change for ", run_.quiescence_seconds(),
+                       " s is asked for");
   }
-  place->second.checkpoint = checkpoint;
-  const absl::Duration quiescence = absl::Seconds(run_.quiescence_seconds());
-  const absl::Duration unchanged =
-      std::min(now - place->second.since, now - changed);
-  if (unchanged >= quiescence) return "";
-  return absl::StrCat("settling: no change for ", WaitText(quiescence),
-                      " is asked for");
+  if (now - since > absl::Seconds(run_.grace_seconds())) {
+    // The time, not how long ago it is: the store writes what has changed.
+    absl::StrAppend(
+        &why, ", unchanged since ",
+        absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", since, absl::UTCTimeZone()));
+  }
+  return why;
 }
 
-void RunScan::SkipUnwanted(std::map<StepKey, store::Observation>& found) const {
+absl::Time RunScan::Remember(const v1::Checkpoint& checkpoint,
+                             absl::Time changed, absl::Time now) {
+  const auto [place, is_new] =
+      seen_.try_emplace(KeyOf(checkpoint), Seen{checkpoint, now});
+  Seen& seen = place->second;
+  if (seen.checkpoint.fingerprint() != checkpoint.fingerprint()) {
+    seen.since = now;
+  } else if (seen.since == absl::InfinitePast()) {
+    // Nobody looked for a while; a time of 0 is no time.
+    seen.since = changed > absl::UnixEpoch() ? std::min(changed, now) : now;
+  }
+  seen.checkpoint = checkpoint;
+  return seen.since;
+}
+
+store::Observation RunScan::Unreadable(v1::Checkpoint checkpoint,
+                                       const absl::Status& status) const {
+  const auto seen = seen_.find(KeyOf(checkpoint));
+  if (seen != seen_.end()) {
+    checkpoint = seen->second.checkpoint;
+  } else {
+    checkpoint.set_fingerprint(Fingerprint({}));
+  }
+  store::Observation observation = NewObservation(checkpoint);
+  observation.state = v1::JOB_STATE_WAITING;
+  observation.reason =
+      absl::StrCat("the folder cannot be read: ", status.message());
+  return observation;
+}
+
+void RunScan::SkipUnwanted(Found& found) const {
   std::map<std::string, std::vector<int64_t>> steps_by_stage;
   for (const auto& [key, observation] : found) {
     steps_by_stage[key.first].push_back(key.second);
@@ -118,7 +153,7 @@ void RunScan::SkipUnwanted(std::map<StepKey, store::Observation>& found) const {
   }
 }
 
-void RunScan::AddVanished(std::map<StepKey, store::Observation>& found) {
+void RunScan::AddVanished(Found& found) {
   for (auto place = seen_.begin(); place != seen_.end();) {
     if (found.count(place->first) != 0) {
       ++place;

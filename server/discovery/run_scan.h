@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "proto/sinkwatch/v1/checkpoint.pb.h"
 #include "proto/sinkwatch/v1/config.pb.h"
+#include "server/discovery/layout.h"
 #include "server/store/store.h"
 
 namespace sinkwatch::discovery {
@@ -30,24 +31,35 @@ class RunScan {
   RunScan(v1::RunConfig run, const std::vector<v1::Checkpoint>& known);
 
   // One look: what the store should know of every checkpoint under the root,
-  // and of those that are gone. An error (the root is not there, the probe
-  // cannot be read) says nothing about any checkpoint: a mount that is away
-  // deletes nothing.
+  // and of those that are gone. An error says nothing about any checkpoint: the
+  // root is not there, or is an empty folder where checkpoints were (a mount
+  // that is away leaves either), or the probe cannot be read. A step folder
+  // that cannot be read waits, and is not gone.
   absl::StatusOr<std::vector<store::Observation>> Look(absl::Time now);
 
  private:
+  using Found = std::map<StepKey, store::Observation>;
+
   struct Seen {
     v1::Checkpoint checkpoint;
-    absl::Time since;  // this fingerprint was first seen then
+    absl::Time since;  // it has been as it is; InfinitePast: since the last run
   };
 
   // Looks at one folder of the root; nothing if it holds no checkpoint.
-  void LookAtFolder(const std::string& folder, absl::Time now,
-                    std::map<StepKey, store::Observation>& found);
-  std::string WhyUnsettled(const StepKey& key, const v1::Checkpoint& checkpoint,
-                           absl::Time changed, absl::Time now);
-  void SkipUnwanted(std::map<StepKey, store::Observation>& found) const;
-  void AddVanished(std::map<StepKey, store::Observation>& found);
+  void LookAtFolder(const std::string& folder, absl::Time now, Found& found);
+  // Remembers what was seen, and since when it has been so. `changed` is what
+  // the files' own times say.
+  absl::Time Remember(const v1::Checkpoint& checkpoint, absl::Time changed,
+                      absl::Time now);
+  // Why a checkpoint that is as it is since `since` is not ready; empty if it
+  // is.
+  std::string WhyNotReady(const std::vector<Entry>& entries, absl::Time since,
+                          absl::Time now) const;
+  // What is known of a folder that is there but cannot be read.
+  store::Observation Unreadable(v1::Checkpoint checkpoint,
+                                const absl::Status& status) const;
+  void SkipUnwanted(Found& found) const;
+  void AddVanished(Found& found);
   store::Observation NewObservation(const v1::Checkpoint& checkpoint) const;
 
   const v1::RunConfig run_;

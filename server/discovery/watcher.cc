@@ -83,6 +83,7 @@ absl::StatusOr<std::unique_ptr<RunScan>> Watcher::NewScan(
   request.add_states(v1::JOB_STATE_WAITING);
   request.add_states(v1::JOB_STATE_QUEUED);
   request.add_states(v1::JOB_STATE_RETRYING);
+  request.add_states(v1::JOB_STATE_SKIPPED);
   request.set_page_size(1000);
   do {
     const auto page = store_->ListCheckpoints(request);

@@ -1,0 +1,70 @@
+#include "server/discovery/listing.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "gtest/gtest.h"
+#include "server/discovery/temp_folder.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+std::vector<Entry> SortedEntries(const std::string& path) {
+  auto entries = ListFolder(path);
+  EXPECT_TRUE(entries.ok()) << entries.status();
+  if (!entries.ok()) return {};
+  std::sort(entries->begin(), entries->end(),
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  return *std::move(entries);
+}
+
+TEST(ListingTest, TellsNamesSizesAndTimes) {
+  const TempFolder folder;
+  folder.Write("file", "12345");
+  folder.SetTime("file", absl::FromUnixNanos(1234567890123456789));
+  folder.MakeFolder("inner");
+  const auto entries = SortedEntries(folder.path());
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[0].name, "file");
+  EXPECT_FALSE(entries[0].is_folder);
+  EXPECT_EQ(entries[0].size, 5);
+  EXPECT_EQ(entries[0].modified_ns, 1234567890123456789);
+  EXPECT_EQ(entries[1].name, "inner");
+  EXPECT_TRUE(entries[1].is_folder);
+}
+
+TEST(ListingTest, LeavesLinksOutWhereverTheyLead) {
+  const TempFolder folder;
+  folder.WriteCheckpoint("step5");
+  folder.Link("step5", "latest");
+  folder.Link("/etc", "step6");
+  folder.Link("nowhere", "step7");
+  const auto entries = SortedEntries(folder.path());
+  ASSERT_EQ(entries.size(), 1u);
+  EXPECT_EQ(entries[0].name, "step5");
+}
+
+TEST(ListingTest, TellsAMissingFolderFromAnEmptyOne) {
+  const TempFolder folder;
+  folder.MakeFolder("empty");
+  folder.Write("file", "");
+  EXPECT_TRUE(SortedEntries(folder.Path("empty")).empty());
+  for (const char* name : {"missing", "file"}) {
+    const auto status = ListFolder(folder.Path(name)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), folder.Path(name)));
+  }
+}
+
+TEST(ListingTest, CallsAFolderThatCannotBeReadUnavailable) {
+  // Longer than a path may be: an error that is not "it is not there", for
+  // every user, root too.
+  const std::string path = "/" + std::string(200, 'a');
+  std::string too_long;
+  for (int i = 0; i < 25; ++i) too_long += path;
+  EXPECT_EQ(ListFolder(too_long).status().code(),
+            absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace sinkwatch::discovery

@@ -1,0 +1,297 @@
+#include "server/discovery/run_scan.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "gtest/gtest.h"
+#include "server/discovery/digest.h"
+#include "server/discovery/temp_folder.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+using store::Observation;
+
+constexpr double kQuiescence = 2;
+constexpr double kGrace = 120;
+
+class RunScanTest : public testing::Test {
+ protected:
+  RunScanTest() {
+    folder_.WriteProbe("probe");
+    folder_.MakeFolder("root");
+    run_.set_name("toy");
+    run_.set_root(folder_.Path("root"));
+    run_.set_probe(folder_.Path("probe"));
+    run_.set_dtype("float32");
+    run_.set_quiescence_seconds(kQuiescence);
+    run_.set_grace_seconds(kGrace);
+  }
+
+  // A look `seconds` after the last one, by the clock that the scan is given.
+  std::vector<Observation> Look(double seconds = 0) {
+    if (scan_ == nullptr) scan_ = std::make_unique<RunScan>(run_, known_);
+    now_ += absl::Seconds(seconds);
+    auto seen = scan_->Look(now_);
+    status_ = seen.status();
+    return seen.ok() ? *std::move(seen) : std::vector<Observation>();
+  }
+  Observation LookAtOne(double seconds = 0) {
+    const auto seen = Look(seconds);
+    EXPECT_EQ(seen.size(), 1u) << status_;
+    return seen.empty() ? Observation() : seen[0];
+  }
+  // The server was away: a new scan that knows what the store tells it.
+  void Restart(const Observation& known) {
+    known_ = {known.checkpoint};
+    scan_ = nullptr;
+  }
+
+  const TempFolder folder_;
+  v1::RunConfig run_;
+  std::vector<v1::Checkpoint> known_;
+  std::unique_ptr<RunScan> scan_;
+  absl::Time now_ = absl::Now();
+  absl::Status status_;
+};
+
+TEST_F(RunScanTest, SaysEverythingThatAJobNeeds) {
+  run_.set_stage("pretraining");
+  run_.set_dtype("bfloat16");
+  run_.add_metrics("sink_attention");
+  folder_.WriteCheckpoint("root/step1000-tokens4B");
+  const Observation seen = LookAtOne();
+  EXPECT_EQ(seen.checkpoint.run(), "toy");
+  EXPECT_EQ(seen.checkpoint.stage(), "pretraining");
+  EXPECT_EQ(seen.checkpoint.step(), 1000);
+  EXPECT_EQ(seen.checkpoint.tokens(), 4000000000);
+  EXPECT_EQ(seen.checkpoint.path(), folder_.Path("root/step1000-tokens4B"));
+  EXPECT_EQ(seen.checkpoint.fingerprint().size(), 64u);
+  EXPECT_EQ(seen.probe.digest(), Sha256Hex(R"({"name": "stories"})"));
+  EXPECT_EQ(seen.dtype, "bfloat16");
+  EXPECT_EQ(seen.metrics, std::vector<std::string>{"sink_attention"});
+}
+
+TEST_F(RunScanTest, PrefersTheStageInTheNameToTheStageOfTheRoot) {
+  run_.set_stage("pretraining");
+  folder_.WriteCheckpoint("root/stage2-ingredient1-step7");
+  EXPECT_EQ(LookAtOne().checkpoint.stage(), "stage2-ingredient1");
+}
+
+TEST_F(RunScanTest, SeesNothingInFoldersOfOtherNames) {
+  for (const char* name : {"root/step5-tmp", "root/tmp-step6", "root/logs"}) {
+    folder_.WriteCheckpoint(name);
+  }
+  folder_.Write("root/step7", "a file");
+  folder_.Link("logs", "root/step8");
+  EXPECT_TRUE(Look().empty());
+  EXPECT_TRUE(status_.ok());
+}
+
+TEST_F(RunScanTest, QueuesAWholeCheckpointOnceItHasSettled) {
+  folder_.WriteCheckpoint("root/step5");
+  const Observation first = LookAtOne();
+  EXPECT_EQ(first.state, v1::JOB_STATE_WAITING);
+  EXPECT_TRUE(absl::StrContains(first.reason, "settling")) << first.reason;
+  EXPECT_EQ(LookAtOne(kQuiescence - .1).state, v1::JOB_STATE_WAITING);
+  const Observation last = LookAtOne(.2);
+  EXPECT_EQ(last.state, v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(last.reason, "");
+}
+
+TEST_F(RunScanTest, NeverQueuesACheckpointThatIsWrittenFileByFile) {
+  folder_.MakeFolder("root/step5");
+  EXPECT_EQ(LookAtOne().reason, "config.json is not there yet");
+  folder_.Write("root/step5/config.json", "{}");
+  EXPECT_EQ(LookAtOne(10).reason, "model.safetensors is not there yet");
+  folder_.Write("root/step5/model.safetensors", "");
+  EXPECT_EQ(LookAtOne(10).reason, "model.safetensors is empty");
+  folder_.Write("root/step5/model.safetensors", "wei");
+  EXPECT_TRUE(absl::StrContains(LookAtOne(10).reason, "settling"));
+  folder_.Write("root/step5/model.safetensors", "weights");
+  EXPECT_TRUE(absl::StrContains(LookAtOne(10).reason, "settling"));
+  EXPECT_EQ(LookAtOne(10).state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, NoticesAChangeThatLeavesTheSizeAsItWas) {
+  folder_.WriteCheckpoint("root/step5");
+  LookAtOne();
+  folder_.Write("root/step5/model.safetensors", "WEIGHTS");
+  folder_.SetTime("root/step5/model.safetensors", now_ + absl::Seconds(1));
+  EXPECT_EQ(LookAtOne(kQuiescence).state, v1::JOB_STATE_WAITING);
+  EXPECT_EQ(LookAtOne(kQuiescence).state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, SeesACheckpointOnlyWhenItsTmpFolderWasRenamed) {
+  folder_.WriteCheckpoint("root/step5-tmp");
+  EXPECT_TRUE(Look().empty());
+  folder_.Rename("root/step5-tmp", "root/step5");
+  EXPECT_EQ(LookAtOne(1).state, v1::JOB_STATE_WAITING);
+  EXPECT_EQ(LookAtOne(kQuiescence).state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, GivesARewrittenCheckpointAnotherFingerprintAndWaitsAgain) {
+  folder_.WriteCheckpoint("root/step5");
+  LookAtOne();
+  const Observation before = LookAtOne(kQuiescence);
+  folder_.Write("root/step5/model.safetensors", "other weights");
+  const Observation after = LookAtOne(1);
+  EXPECT_NE(after.checkpoint.fingerprint(), before.checkpoint.fingerprint());
+  EXPECT_EQ(after.state, v1::JOB_STATE_WAITING);
+}
+
+TEST_F(RunScanTest, SaysOnceThatACheckpointVanished) {
+  folder_.WriteCheckpoint("root/step5");
+  folder_.WriteCheckpoint("root/step6");
+  Look();
+  folder_.Delete("root/step5");
+  const auto seen = Look(1);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].checkpoint.step(), 5);
+  EXPECT_EQ(seen[0].state, v1::JOB_STATE_VANISHED);
+  EXPECT_EQ(seen[1].state, v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Look(1).size(), 1u);
+}
+
+TEST_F(RunScanTest, FindsNothingGoneWhileTheRootIsAway) {
+  folder_.WriteCheckpoint("root/step5");
+  LookAtOne();
+  folder_.Rename("root", "away");
+  EXPECT_TRUE(Look(kQuiescence).empty());
+  EXPECT_EQ(status_.code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(absl::StrContains(status_.message(), run_.root())) << status_;
+  folder_.Rename("away", "root");
+  EXPECT_EQ(LookAtOne(1).state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, TakesAnEmptyRootForAMountThatIsAway) {
+  folder_.WriteCheckpoint("root/step5");
+  LookAtOne();
+  folder_.Rename("root", "away");
+  folder_.MakeFolder("root");  // the mount point that is left
+  EXPECT_TRUE(Look(1).empty());
+  EXPECT_EQ(status_.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(absl::StrContains(status_.message(), "mounted?")) << status_;
+  folder_.Delete("root");
+  folder_.Rename("away", "root");
+  EXPECT_EQ(LookAtOne(kQuiescence).state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, TakesAnEmptyRootOfANewRunForWhatItIs) {
+  EXPECT_TRUE(Look().empty());
+  EXPECT_TRUE(status_.ok()) << status_;
+}
+
+TEST_F(RunScanTest, SaysNothingOfAnyCheckpointWithoutTheProbe) {
+  folder_.WriteCheckpoint("root/step5");
+  LookAtOne();
+  folder_.Delete("probe");
+  EXPECT_TRUE(Look(1).empty());
+  EXPECT_TRUE(absl::StrContains(status_.message(), "probe.json")) << status_;
+}
+
+TEST_F(RunScanTest, LetsACheckpointWaitWhoseFolderCannotBeRead) {
+  // Whoever runs this test, root too, cannot open a path this long. The root
+  // itself is just short enough.
+  std::string root = run_.root();
+  while (root.size() < 3880) root += "/" + std::string(100, 'a');
+  std::filesystem::create_directories(root);
+  run_.set_root(root);
+  folder_.WriteCheckpoint(root.substr(folder_.path().size() + 1) + "/step5");
+  const Observation before = LookAtOne();
+  const std::string longer =
+      "step" + std::string(190, '0') + "5";  // also step 5
+  const int parent = open(root.c_str(), O_DIRECTORY);
+  ASSERT_EQ(renameat(parent, "step5", parent, longer.c_str()), 0);
+  const Observation after = LookAtOne(kQuiescence);
+  EXPECT_EQ(after.state, v1::JOB_STATE_WAITING);
+  EXPECT_TRUE(absl::StrContains(after.reason, "cannot be read"))
+      << after.reason;
+  EXPECT_EQ(after.checkpoint.fingerprint(), before.checkpoint.fingerprint());
+  ASSERT_EQ(renameat(parent, longer.c_str(), parent, "step5"), 0);
+  close(parent);
+  EXPECT_EQ(LookAtOne(1).state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, ShowsSinceWhenAnIncompleteCheckpointStandsStill) {
+  folder_.Write("root/step5/config.json", "{}");
+  const std::string before = LookAtOne().reason;
+  EXPECT_FALSE(absl::StrContains(before, "unchanged since")) << before;
+  const std::string after = LookAtOne(kGrace + 1).reason;
+  EXPECT_TRUE(absl::StrContains(after, "unchanged since 20")) << after;
+  EXPECT_EQ(LookAtOne(100).reason, after);
+}
+
+TEST_F(RunScanTest, QueuesAtOnceWhatHadSettledBeforeARestart) {
+  folder_.WriteCheckpoint("root/step5");
+  const Observation before = LookAtOne();
+  Restart(before);
+  EXPECT_EQ(LookAtOne(kQuiescence + 1).state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, WaitsAfterARestartForWhatWasWrittenJustNow) {
+  folder_.WriteCheckpoint("root/step5");
+  folder_.SetTime("root/step5/config.json", now_);
+  folder_.SetTime("root/step5/model.safetensors", now_);
+  Restart(LookAtOne());
+  EXPECT_EQ(LookAtOne(kQuiescence / 2).state, v1::JOB_STATE_WAITING);
+  EXPECT_EQ(LookAtOne(kQuiescence / 2).state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, WaitsAfterARestartForWhatChangedMeanwhile) {
+  folder_.WriteCheckpoint("root/step5");
+  const Observation before = LookAtOne();
+  folder_.Write("root/step5/model.safetensors", "other weights");
+  Restart(before);
+  EXPECT_EQ(LookAtOne(100).state, v1::JOB_STATE_WAITING);
+}
+
+TEST_F(RunScanTest, NoticesAfterARestartWhatWasDeletedMeanwhile) {
+  folder_.WriteCheckpoint("root/step5");
+  folder_.WriteCheckpoint("root/step6");
+  const auto before = Look();
+  folder_.Delete("root/step5");
+  Restart(before[0]);
+  const auto after = Look(1);
+  ASSERT_EQ(after.size(), 2u);
+  EXPECT_EQ(after[0].state, v1::JOB_STATE_VANISHED);
+}
+
+TEST_F(RunScanTest, SettlesFilesWhoseTimesLieInTheFuture) {
+  folder_.WriteCheckpoint("root/step5");
+  folder_.SetTime("root/step5/config.json", now_ + absl::Hours(1));
+  Restart(LookAtOne());
+  LookAtOne();
+  EXPECT_EQ(LookAtOne(kQuiescence).state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, FollowsTheFirstOfTwoNamesForOneStep) {
+  folder_.WriteCheckpoint("root/step5");
+  folder_.WriteCheckpoint("root/step-5");
+  LookAtOne();
+  const Observation seen = LookAtOne(kQuiescence);
+  EXPECT_EQ(seen.checkpoint.path(), folder_.Path("root/step-5"));
+  EXPECT_EQ(seen.state, v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(RunScanTest, SkipsWhatTheStepPolicyDoesNotWantInEachStage) {
+  run_.mutable_steps()->set_latest(1);
+  for (const char* name : {"root/stage1-step5", "root/stage1-step6",
+                           "root/stage2-step1", "root/stage2-step2"}) {
+    folder_.WriteCheckpoint(name);
+  }
+  Look();
+  std::vector<int64_t> queued, skipped;
+  for (const Observation& seen : Look(kQuiescence)) {
+    (seen.state == v1::JOB_STATE_SKIPPED ? skipped : queued)
+        .push_back(seen.checkpoint.step());
+  }
+  EXPECT_EQ(queued, (std::vector<int64_t>{6, 2}));
+  EXPECT_EQ(skipped, (std::vector<int64_t>{5, 1}));
+}
+
+}  // namespace
+}  // namespace sinkwatch::discovery

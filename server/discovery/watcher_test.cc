@@ -1,0 +1,185 @@
+#include "server/discovery/watcher.h"
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+
+#include "absl/strings/match.h"
+#include "gtest/gtest.h"
+#include "server/discovery/temp_folder.h"
+#include "server/store/test_store.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+constexpr absl::Duration kQuiescence = absl::Seconds(2);
+
+// A watcher over real folders and a real store, with a clock that the test
+// moves.
+class WatcherTest : public testing::Test {
+ protected:
+  WatcherTest() {
+    folder_.WriteProbe("probe");
+    folder_.MakeFolder("root");
+    run_.set_name("toy");
+    run_.set_root(folder_.Path("root"));
+    run_.set_probe(folder_.Path("probe"));
+    run_.set_dtype("float32");
+    run_.set_quiescence_seconds(absl::ToDoubleSeconds(kQuiescence));
+    run_.set_grace_seconds(120);
+    EXPECT_TRUE(store_->PutRun(run_).ok());
+    StartAgain();
+  }
+
+  void StartAgain() {
+    WatcherOptions options;
+    options.clock = [this] { return now_; };
+    options.poll = absl::Milliseconds(1);
+    options.on_look = [this](const std::string&, const absl::Status& status) {
+      last_look_ = status;
+    };
+    watcher_ = std::make_unique<Watcher>(store_.operator->(), options);
+    watcher_->SetRuns({run_});
+  }
+  void LookAfter(absl::Duration wait) {
+    now_ += wait;
+    watcher_->LookOnce();
+  }
+  void LookUntilSettled() {
+    LookAfter(absl::ZeroDuration());
+    LookAfter(kQuiescence);
+  }
+  // Every job of the run.
+  std::vector<v1::CheckpointStatus> Jobs() {
+    v1::ListCheckpointsRequest request;
+    request.set_run("toy");
+    const auto list = store_->ListCheckpoints(request);
+    EXPECT_TRUE(list.ok()) << list.status();
+    return {list->checkpoints().begin(), list->checkpoints().end()};
+  }
+  v1::CheckpointStatus Job() {
+    const auto jobs = Jobs();
+    EXPECT_EQ(jobs.size(), 1u);
+    return jobs.empty() ? v1::CheckpointStatus() : jobs[0];
+  }
+
+  const TempFolder folder_;
+  store::TestStore store_;
+  v1::RunConfig run_;
+  absl::Time now_ = absl::Now();
+  absl::Status last_look_;
+  std::unique_ptr<Watcher> watcher_;
+};
+
+TEST_F(WatcherTest, BringsACheckpointFromHalfWrittenToQueued) {
+  folder_.Write("root/step5/config.json", "{}");
+  LookAfter(absl::ZeroDuration());
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Job().reason(), "model.safetensors is not there yet");
+  folder_.Write("root/step5/model.safetensors", "weights");
+  LookUntilSettled();
+  int queued = 0;
+  for (const auto& job : Jobs()) queued += job.state() == v1::JOB_STATE_QUEUED;
+  EXPECT_EQ(queued, 1);
+}
+
+TEST_F(WatcherTest, EndsACheckpointThatWasDeletedWhileQueued) {
+  folder_.WriteCheckpoint("root/step5");
+  folder_.MakeFolder("root/logs");
+  LookUntilSettled();
+  ASSERT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  folder_.Delete("root/step5");
+  LookAfter(absl::Seconds(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_VANISHED);
+  EXPECT_EQ(Job().outcome(), v1::OUTCOME_VANISHED);
+}
+
+TEST_F(WatcherTest, EndsACheckpointThatWasDeletedWhileTheServerWasDown) {
+  folder_.WriteCheckpoint("root/step5");
+  folder_.MakeFolder("root/logs");
+  LookUntilSettled();
+  folder_.Delete("root/step5");
+  StartAgain();
+  LookAfter(absl::Seconds(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_VANISHED);
+}
+
+TEST_F(WatcherTest, KeepsEverythingWhileTheRootIsAwayAndSaysSo) {
+  folder_.WriteCheckpoint("root/step5");
+  LookUntilSettled();
+  folder_.Rename("root", "away");
+  LookAfter(absl::Seconds(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_FALSE(last_look_.ok());
+  EXPECT_TRUE(absl::StrContains(watcher_->ErrorOf("toy"), run_.root()));
+  folder_.Rename("away", "root");
+  LookAfter(absl::Seconds(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_TRUE(last_look_.ok());
+  EXPECT_EQ(watcher_->ErrorOf("toy"), "");
+}
+
+TEST_F(WatcherTest, MakesANewJobOfARewrittenCheckpoint) {
+  folder_.WriteCheckpoint("root/step5");
+  LookUntilSettled();
+  folder_.Write("root/step5/model.safetensors", "other weights");
+  LookUntilSettled();
+  std::vector<v1::JobState> states;
+  for (const auto& job : Jobs()) states.push_back(job.state());
+  std::sort(states.begin(), states.end());
+  EXPECT_EQ(states, (std::vector<v1::JobState>{v1::JOB_STATE_QUEUED,
+                                               v1::JOB_STATE_SUPERSEDED}));
+}
+
+TEST_F(WatcherTest, GoesOnWithOneRunWhenAnotherCannotBeLookedAt) {
+  v1::RunConfig broken = run_;
+  broken.set_name("broken");
+  broken.set_root(folder_.Path("nowhere"));
+  watcher_->SetRuns({broken, run_});
+  folder_.WriteCheckpoint("root/step5");
+  LookUntilSettled();
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_NE(watcher_->ErrorOf("broken"), "");
+  EXPECT_EQ(watcher_->ErrorOf("toy"), "");
+}
+
+TEST_F(WatcherTest, StopsLookingAtARunThatIsNotFollowedAnyMore) {
+  watcher_->SetRuns({});
+  folder_.WriteCheckpoint("root/step5");
+  LookUntilSettled();
+  EXPECT_TRUE(Jobs().empty());
+}
+
+TEST_F(WatcherTest, FollowsAChangedPolicy) {
+  folder_.WriteCheckpoint("root/step5");
+  LookUntilSettled();
+  run_.mutable_steps()->mutable_listed()->add_steps(7);
+  watcher_->SetRuns({run_});
+  LookAfter(absl::Seconds(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_SKIPPED);
+  run_.mutable_steps()->set_all(true);
+  watcher_->SetRuns({run_});
+  LookAfter(absl::Seconds(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(WatcherTest, LooksByItselfUntilItIsStopped) {
+  std::promise<void> looked_twice;
+  std::atomic<int> looks{0};
+  WatcherOptions options;
+  options.poll = absl::Milliseconds(1);
+  options.on_look = [&](const std::string&, const absl::Status&) {
+    if (++looks == 2) looked_twice.set_value();
+  };
+  Watcher watcher(store_.operator->(), options);
+  watcher.SetRuns({run_});
+  watcher.Start();
+  looked_twice.get_future().wait();
+  watcher.Stop();
+  const int before = looks;
+  watcher.Stop();
+  EXPECT_EQ(looks, before);
+}
+
+}  // namespace
+}  // namespace sinkwatch::discovery
