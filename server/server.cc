@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -60,6 +61,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (status.ok()) status = server->StartGrpc();
   if (status.ok()) status = server->StartHttp();
   if (!status.ok()) return status;
+  server->metrics_->ConfigReloaded(true, absl::Now());
   server->watcher_->Start();
   SetServing(*server->grpc_, true);
   server->ready_ = true;
@@ -125,6 +127,7 @@ void Server::StartDiscovery() {
   runs_ = std::make_unique<service::RunRegistry>(
       store_.get(), [this](const std::vector<v1::RunConfig>& runs) {
         watcher_->SetRuns(runs);
+        ForgetOthers(runs);
         exporter_->NotifyCommit();
       });
 }
@@ -134,6 +137,18 @@ void Server::OnLook(const std::string& run, const absl::Status& status) {
     metrics_->DiscoverySucceeded(run, absl::Now());
   } else {
     metrics_->DiscoveryFailed(run);
+  }
+  const int busy = static_cast<int>(LeasedJobs());
+  metrics_->SetWorkers(busy, worker_service_->IdleWorkers(absl::Now()));
+}
+
+void Server::ForgetOthers(const std::vector<v1::RunConfig>& runs) {
+  for (const auto& [name, discovery] : metrics_->Discovery()) {
+    const bool followed = std::any_of(runs.begin(), runs.end(),
+                                      [&name = name](const v1::RunConfig& run) {
+                                        return run.name() == name;
+                                      });
+    if (!followed) metrics_->DiscoveryRemoved(name);
   }
 }
 
@@ -184,6 +199,9 @@ absl::Status Server::StartHttp() {
   site.ready = [this] {
     return ready_ ? absl::OkStatus()
                   : absl::UnavailableError("the server is starting or ending");
+  };
+  site.discovery_error = [this](const std::string& run) {
+    return watcher_->ErrorOf(run);
   };
   site_ = std::make_unique<http::Site>(store_.get(), exporter_.get(), site);
   http::HttpServerOptions options;

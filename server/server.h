@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -67,6 +68,8 @@ class Server {
   absl::Status StartHttp();
   absl::Status FollowRuns(const v1::ServerConfig& config);
   void OnLook(const std::string& run, const absl::Status& status);
+  // Stops exporting what was known of runs that are not followed any more.
+  void ForgetOthers(const std::vector<v1::RunConfig>& runs);
   // Jobs that workers hold now.
   int64_t LeasedJobs();
 

@@ -1,5 +1,6 @@
 #include "server/service/worker_service.h"
 
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@ namespace {
 using google::protobuf::util::TimeUtil;
 
 constexpr int64_t kRetryAfterMilliseconds = 500;
+constexpr absl::Duration kForgetIdle = absl::Seconds(10);
 constexpr char kService[] = "/sinkwatch.v1.WorkerService/";
 
 v1::Lease LeaseOf(const store::JobRecord& record, absl::Duration ttl) {
@@ -66,6 +68,7 @@ grpc::Status WorkerServiceImpl::AcquireLease(
   if (draining_) return Answer("AcquireLease", start, absl::OkStatus());
   const auto leased = parts_.scheduler->Acquire(request->worker());
   if (!leased.ok()) return Answer("AcquireLease", start, leased.status());
+  NoteWorker(request->worker(), leased->has_value(), start);
   if (leased->has_value()) {
     const store::JobRecord& record = **leased;
     *response->mutable_lease() = LeaseOf(record, parts_.limits.ttl);
@@ -76,6 +79,25 @@ grpc::Status WorkerServiceImpl::AcquireLease(
                  request->worker());
   }
   return Answer("AcquireLease", start, absl::OkStatus());
+}
+
+void WorkerServiceImpl::NoteWorker(const std::string& worker, bool has_job,
+                                   absl::Time now) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (has_job) {
+    idle_since_.erase(worker);
+  } else {
+    idle_since_[worker] = now;
+  }
+}
+
+int WorkerServiceImpl::IdleWorkers(absl::Time now) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (auto entry = idle_since_.begin(); entry != idle_since_.end();) {
+    entry = now - entry->second > kForgetIdle ? idle_since_.erase(entry)
+                                              : std::next(entry);
+  }
+  return static_cast<int>(idle_since_.size());
 }
 
 grpc::Status WorkerServiceImpl::RenewLease(grpc::ServerContext*,

@@ -2,7 +2,12 @@
 #define SINKWATCH_SERVER_SERVICE_WORKER_SERVICE_H_
 
 #include <atomic>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "proto/sinkwatch/v1/worker_service.grpc.pb.h"
 #include "server/exporter/service_metrics.h"
@@ -35,6 +40,9 @@ class WorkerServiceImpl final
   // Gives out no more leases; renewals and results go on.
   void Drain() { draining_.store(true); }
 
+  // Workers that asked for a job in the last ten seconds and got none.
+  int IdleWorkers(absl::Time now);
+
   grpc::Status AcquireLease(grpc::ServerContext* context,
                             const v1::AcquireLeaseRequest* request,
                             v1::AcquireLeaseResponse* response) override;
@@ -54,12 +62,16 @@ class WorkerServiceImpl final
   // Commits through the queue, and tells metrics, log and feed of the result.
   void Commit(store::Store::CommitRequest request,
               std::function<void(absl::StatusOr<store::CommitResult>)> done);
+  void NoteWorker(const std::string& worker, bool has_job, absl::Time now);
   // Counts the call and turns its status into gRPC's.
   grpc::Status Answer(const char* method, absl::Time start,
                       const absl::Status& status);
 
   const Parts parts_;
   std::atomic<bool> draining_{false};
+  std::mutex mutex_;
+  // When each worker last asked in vain.
+  std::map<std::string, absl::Time> idle_since_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sinkwatch::service
