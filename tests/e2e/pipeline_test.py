@@ -1,5 +1,7 @@
 """The whole path through the real binaries, on checkpoints that are there."""
+import json
 import signal
+import subprocess
 import unittest
 
 import harness
@@ -118,6 +120,28 @@ class PipelineTest(unittest.TestCase):
             harness.wait_until(
                 lambda: "done" in [row["state"] for row in cluster.ctl_json("checkpoints", "toy")
                                    if row["step"] == 1], "the mended content to be done")
+
+    def test_the_loss_that_the_trainer_logs_is_the_loss_that_the_service_reports(self):
+        with Cluster() as cluster:
+            probe = cluster.folder / "probe"
+            subprocess.run([harness.TRAINER, "--probe_only", f"--probe_out={probe}",
+                            "--probe_sequences=32"], check=True)
+            root = cluster.add_run("live", probe=probe)
+            cluster.start_server()
+            cluster.start_worker()
+            trained = subprocess.run(
+                [harness.TRAINER, "--preset=adam", "--steps=60", "--checkpoints=0,30,60",
+                 "--probe_sequences=32", f"--out={root}"],
+                check=True, capture_output=True, text=True)
+            lines = [json.loads(line) for line in trained.stdout.splitlines()]
+            self.assertEqual([line["step"] for line in lines], [0, 30, 60])
+            for line in lines:
+                await_state(cluster, "live", line["step"], "done")
+                reported = harness.measurement(cluster, "live", line["step"])
+                for domain, loss in line["probe_loss"].items():
+                    got = reported[domain, "probe_loss", None][0]
+                    # float32 sums in another order.
+                    self.assertTrue(abs(got - loss) <= 1e-5, (line["step"], domain, got, loss))
 
     def test_sigterm_hands_the_job_back_and_costs_no_attempt(self):
         with Cluster() as cluster:
