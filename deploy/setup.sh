@@ -3,6 +3,7 @@
 #   - system packages of Debian 12 (as root, or through sudo);
 #   - LibTorch, from the wheels that third_party/libtorch.lock pins by sha256,
 #     into ${SINKWATCH_CACHE:-~/.cache/sinkwatch};
+#   - with --cuda, also the CUDA libraries that LibTorch loads on a GPU (2 GB);
 #   - .bazelrc.local, which tells Bazel where both caches are.
 # A second run finds everything in place and takes under a second.
 set -euo pipefail
@@ -78,6 +79,22 @@ install_libtorch() {
   touch "$folder/.complete"
 }
 
+# The wheels that torch itself asks for, beside it, where it looks for them.
+install_cuda() {
+  local folder
+  folder="$(libtorch_folder)"
+  [[ -e "$folder/.cuda" ]] && return
+  say "downloading CUDA's libraries (about 2 GB, once)"
+  local wheels
+  mapfile -t wheels < <(sed -n 's/^Requires-Dist: \(\(nvidia\|cuda\)-*[^ ;]*\).*/\1/p' \
+    "$folder"/torch-*.dist-info/METADATA)
+  [[ ${#wheels[@]} -gt 0 ]] || die "torch's metadata names no CUDA libraries"
+  /usr/bin/python3 -m pip install --quiet --disable-pip-version-check \
+    --only-binary=:all: --upgrade --target "$folder" "${wheels[@]}" ||
+    die "CUDA's libraries could not be installed"
+  touch "$folder/.cuda"
+}
+
 write_bazelrc() {
   cat >"$repository/.bazelrc.local.tmp" <<RC
 build --repo_env=SINKWATCH_LIBTORCH=$(libtorch_folder)
@@ -87,15 +104,18 @@ RC
 }
 
 main() {
+  local cuda=""
   case "${1:-}" in
     "") ;;
-    -h|--help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --cuda) cuda=1 ;;
+    -h|--help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) die "unknown argument '$1' (see --help)" ;;
   esac
   check_system
   mkdir -p "$cache"
   install_packages
   install_libtorch
+  [[ -z "$cuda" ]] || install_cuda
   write_bazelrc
 }
 

@@ -1,0 +1,172 @@
+#include "server/service/measurement_assembler.h"
+
+#include <cmath>
+#include <functional>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace sinkwatch::service {
+namespace {
+
+using ::testing::HasSubstr;
+
+v1::MeasurementChunk Begin() {
+  v1::MeasurementChunk chunk;
+  v1::MeasurementChunk::Begin& begin = *chunk.mutable_begin();
+  begin.set_job_id(7);
+  begin.set_token(3);
+  v1::ModelInfo& model = *begin.mutable_header()->mutable_model();
+  model.set_layers(2);
+  model.set_heads(4);
+  model.set_kv_heads(2);
+  const auto add = [&](const std::string& name, v1::Scope scope) {
+    v1::MetricDescriptor& metric = *begin.mutable_header()->add_metrics();
+    metric.set_name(name);
+    metric.set_scope(scope);
+  };
+  add("head_metric", v1::SCOPE_HEAD);
+  add("kv_metric", v1::SCOPE_KV_HEAD);
+  add("layer_metric", v1::SCOPE_LAYER);
+  add("loss", v1::SCOPE_MODEL);
+  return chunk;
+}
+
+v1::MetricVector Vector(const std::string& metric, int layer, int values) {
+  v1::MetricVector vector;
+  vector.set_domain("text");
+  vector.set_metric(metric);
+  vector.set_layer(layer);
+  for (int i = 0; i < values; ++i) {
+    vector.add_values(0.5F + i);
+    vector.add_standard_errors(0.1F);
+  }
+  return vector;
+}
+
+v1::MeasurementChunk Layer(const v1::MetricVector& vector) {
+  v1::MeasurementChunk chunk;
+  *chunk.mutable_layer()->add_vectors() = vector;
+  return chunk;
+}
+
+v1::MeasurementChunk End(int64_t chunks, int64_t vectors, int64_t values) {
+  v1::MeasurementChunk chunk;
+  chunk.mutable_end()->set_chunks(chunks);
+  chunk.mutable_end()->set_vectors(vectors);
+  chunk.mutable_end()->set_values(values);
+  chunk.mutable_end()->set_content_digest("abc");
+  return chunk;
+}
+
+TEST(MeasurementAssemblerTest, PutsAWholeStreamTogether) {
+  MeasurementAssembler assembler;
+  ASSERT_TRUE(assembler.Add(Begin()).ok());
+  EXPECT_EQ(assembler.job_id(), 7);
+  EXPECT_EQ(assembler.token(), 3);
+  ASSERT_TRUE(assembler.Add(Layer(Vector("head_metric", 0, 4))).ok());
+  ASSERT_TRUE(assembler.Add(Layer(Vector("kv_metric", 1, 2))).ok());
+  ASSERT_TRUE(assembler.Add(Layer(Vector("layer_metric", -1, 1))).ok());
+  v1::MetricVector loss = Vector("loss", 0, 1);
+  loss.clear_layer();
+  loss.set_values(0, NAN);  // a loss may be what it is
+  ASSERT_TRUE(assembler.Add(Layer(loss)).ok());
+  EXPECT_FALSE(assembler.complete());
+  ASSERT_TRUE(assembler.Add(End(4, 4, 8)).ok());
+  EXPECT_TRUE(assembler.complete());
+  const store::Store::CommitRequest request = assembler.TakeRequest();
+  EXPECT_EQ(request.job_id, 7);
+  EXPECT_EQ(request.measurement.vectors_size(), 4);
+  EXPECT_EQ(request.measurement.content_digest(), "abc");
+  EXPECT_FALSE(request.measurement.implausible());
+}
+
+TEST(MeasurementAssemblerTest, KeepsTheMarkOfAnImplausibleLoss) {
+  MeasurementAssembler assembler;
+  ASSERT_TRUE(assembler.Add(Begin()).ok());
+  v1::MeasurementChunk end = End(0, 0, 0);
+  end.mutable_end()->set_implausible("the loss is too high");
+  ASSERT_TRUE(assembler.Add(end).ok());
+  EXPECT_TRUE(assembler.TakeRequest().measurement.implausible());
+}
+
+// A stream that begins well and then goes wrong, and what is said of it.
+struct Refusal {
+  std::string name;
+  v1::MeasurementChunk chunk;
+  std::string message;
+};
+
+v1::MeasurementChunk Changed(const std::string& metric, int layer, int values,
+                             const std::function<void(v1::MetricVector&)>& f) {
+  v1::MetricVector vector = Vector(metric, layer, values);
+  f(vector);
+  return Layer(vector);
+}
+
+std::vector<Refusal> Refusals() {
+  return {
+      {"SecondBegin", Begin(), "begin came twice"},
+      {"EmptyPart", v1::MeasurementChunk(), "an empty part"},
+      {"UnknownMetric", Layer(Vector("other", 0, 4)), "has no descriptor"},
+      {"TooFewValues", Layer(Vector("head_metric", 0, 3)), "3 values"},
+      {"TooManyValues", Layer(Vector("kv_metric", 0, 4)), "4 values"},
+      {"NoSuchLayer", Layer(Vector("head_metric", 2, 4)), "no such layer"},
+      {"LayerBelowEmbedding", Layer(Vector("layer_metric", -2, 1)),
+       "no such layer"},
+      {"LayerForModelScope", Layer(Vector("loss", 0, 1)), "does not go with"},
+      {"NoLayerForHeadScope",
+       Changed("head_metric", 0, 4, [](auto& v) { v.clear_layer(); }),
+       "does not go with"},
+      {"NaN",
+       Changed("head_metric", 0, 4, [](auto& v) { v.set_values(2, NAN); }),
+       "not finite"},
+      {"Infinity",
+       Changed("layer_metric", 0, 1,
+               [](auto& v) { v.set_values(0, INFINITY); }),
+       "not finite"},
+      {"NoDomain",
+       Changed("head_metric", 0, 4, [](auto& v) { v.clear_domain(); }),
+       "domain"},
+      {"LongDomain",
+       Changed("head_metric", 0, 4,
+               [](auto& v) { v.set_domain(std::string(201, 'x')); }),
+       "domain"},
+      {"MissingErrors",
+       Changed("head_metric", 0, 4, [](auto& v) { v.clear_standard_errors(); }),
+       "standard errors"},
+      {"SameVectorAgain", Layer(Vector("head_metric", 1, 4)), "came twice"},
+      {"WrongCounts", End(2, 1, 4), "the trailer counts 2 chunks"},
+  };
+}
+
+class RefusalTest : public ::testing::TestWithParam<Refusal> {};
+
+TEST_P(RefusalTest, IsInvalidArgumentAndSaysWhy) {
+  MeasurementAssembler assembler;
+  ASSERT_TRUE(assembler.Add(Begin()).ok());
+  ASSERT_TRUE(assembler.Add(Layer(Vector("head_metric", 1, 4))).ok());
+  const absl::Status status = assembler.Add(GetParam().chunk);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
+  EXPECT_FALSE(assembler.complete());
+}
+
+INSTANTIATE_TEST_SUITE_P(Parts, RefusalTest, ::testing::ValuesIn(Refusals()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(MeasurementAssemblerTest, BeginMustComeFirstAndDescribeAModel) {
+  EXPECT_FALSE(
+      MeasurementAssembler().Add(Layer(Vector("head_metric", 0, 4))).ok());
+  EXPECT_FALSE(MeasurementAssembler().Add(End(0, 0, 0)).ok());
+  v1::MeasurementChunk huge = Begin();
+  huge.mutable_begin()->mutable_header()->mutable_model()->set_heads(1 << 20);
+  EXPECT_FALSE(MeasurementAssembler().Add(huge).ok());
+  v1::MeasurementChunk nameless = Begin();
+  nameless.mutable_begin()->mutable_header()->mutable_metrics(0)->clear_name();
+  EXPECT_FALSE(MeasurementAssembler().Add(nameless).ok());
+}
+
+}  // namespace
+}  // namespace sinkwatch::service

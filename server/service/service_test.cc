@@ -1,0 +1,322 @@
+// The services over a real loopback connection and a real store on disk.
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grpcpp/create_channel.h"
+#include "grpcpp/server_builder.h"
+#include "gtest/gtest.h"
+#include "proto/rpc/channel.h"
+#include "server/service/admin_service.h"
+#include "server/service/query_service.h"
+#include "server/service/worker_service.h"
+
+namespace sinkwatch::service {
+namespace {
+
+std::string NewFolder() {
+  std::string pattern = ::testing::TempDir() + "/service.XXXXXX";
+  EXPECT_NE(mkdtemp(pattern.data()), nullptr);
+  return pattern;
+}
+
+class ServiceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    store::StoreOptions options;
+    options.path = NewFolder() + "/sinkwatch.db";
+    options.clock = [this] { return absl::FromUnixSeconds(clock_.load()); };
+    store_ = *store::Store::Open(options);
+    commits_ = std::make_unique<store::CommitQueue>(
+        store_.get(), store::CommitQueueOptions());
+    scheduler::SchedulerOptions scheduling;
+    scheduling.clock = options.clock;
+    scheduling.seed = 1;
+    scheduler_ =
+        std::make_unique<scheduler::Scheduler>(store_.get(), scheduling);
+    runs_ = std::make_unique<RunRegistry>(
+        store_.get(), [](const std::vector<v1::RunConfig>&) {});
+    ASSERT_TRUE(runs_->Configure({}).ok());
+    StartServices();
+  }
+
+  void TearDown() override {
+    server_->Shutdown();
+    server_->Wait();
+    commits_->Stop();
+  }
+
+  void StartServices() {
+    worker_service_ = std::make_unique<WorkerServiceImpl>(
+        WorkerServiceImpl::Parts{store_.get(), commits_.get(), scheduler_.get(),
+                                 &feed_, &metrics_, store::LeaseLimits()});
+    query_service_ = std::make_unique<QueryServiceImpl>(QueryServiceImpl::Parts{
+        store_.get(), &feed_, &metrics_,
+        [](const std::string&) { return std::string("away"); }});
+    admin_service_ = std::make_unique<AdminServiceImpl>(AdminServiceImpl::Parts{
+        store_.get(), runs_.get(), &metrics_, [] { return v1::ServerConfig(); },
+        [](v1::RunConfig& run) {
+          return run.root().empty()
+                     ? absl::InvalidArgumentError("root is missing")
+                     : absl::OkStatus();
+        }});
+    grpc::ServerBuilder builder;
+    rpc::SetServerLimits(builder);
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
+                             &port);
+    builder.RegisterService(worker_service_.get());
+    builder.RegisterService(query_service_.get());
+    builder.RegisterService(admin_service_.get());
+    server_ = builder.BuildAndStart();
+    const auto channel =
+        rpc::CreateChannel("127.0.0.1:" + std::to_string(port));
+    worker_ = v1::WorkerService::NewStub(channel);
+    query_ = v1::QueryService::NewStub(channel);
+    admin_ = v1::AdminService::NewStub(channel);
+  }
+
+  void Queue(int64_t step) {
+    store::Observation seen;
+    seen.checkpoint.set_run("toy");
+    seen.checkpoint.set_step(step);
+    seen.checkpoint.set_path("/runs/toy/step" + std::to_string(step));
+    seen.checkpoint.set_fingerprint("f" + std::to_string(step));
+    seen.probe.set_digest("p");
+    seen.state = v1::JOB_STATE_QUEUED;
+    ASSERT_TRUE(store_->Observe({seen}).ok());
+  }
+
+  v1::Lease Acquire(const std::string& name = "w1") {
+    grpc::ClientContext context;
+    v1::AcquireLeaseRequest request;
+    request.set_worker(name);
+    v1::AcquireLeaseResponse response;
+    EXPECT_TRUE(worker_->AcquireLease(&context, request, &response).ok());
+    return response.lease();
+  }
+
+  // The chunks of a measurement with one value.
+  std::vector<v1::MeasurementChunk> Chunks(const v1::Lease& lease) {
+    std::vector<v1::MeasurementChunk> chunks(3);
+    v1::MeasurementChunk::Begin& begin = *chunks[0].mutable_begin();
+    begin.set_job_id(lease.job().id());
+    begin.set_token(lease.token());
+    v1::MeasurementHeader& header = *begin.mutable_header();
+    *header.mutable_checkpoint() = lease.job().checkpoint();
+    header.mutable_model()->set_layers(1);
+    header.mutable_model()->set_heads(1);
+    header.mutable_model()->set_kv_heads(1);
+    v1::MetricDescriptor& metric = *header.add_metrics();
+    metric.set_name("sink_attention");
+    metric.set_scope(v1::SCOPE_HEAD);
+    v1::MetricVector& vector = *chunks[1].mutable_layer()->add_vectors();
+    vector.set_domain("A");
+    vector.set_metric("sink_attention");
+    vector.set_layer(0);
+    vector.add_values(0.25F);
+    vector.add_standard_errors(0);
+    chunks[2].mutable_end()->set_chunks(1);
+    chunks[2].mutable_end()->set_vectors(1);
+    chunks[2].mutable_end()->set_values(1);
+    return chunks;
+  }
+
+  struct Sent {
+    grpc::Status status;
+    v1::MeasurementAck last;
+  };
+  Sent Send(const std::vector<v1::MeasurementChunk>& chunks) {
+    grpc::ClientContext context;
+    auto stream = worker_->StreamMeasurement(&context);
+    for (const v1::MeasurementChunk& chunk : chunks) stream->Write(chunk);
+    stream->WritesDone();
+    Sent sent;
+    v1::MeasurementAck ack;
+    while (stream->Read(&ack)) sent.last = ack;
+    sent.status = stream->Finish();
+    return sent;
+  }
+
+  v1::JobState StateOf(int64_t job) { return store_->GetJob(job)->state; }
+
+  std::atomic<int64_t> clock_{3600};  // seconds since the epoch
+  exporter::ServiceMetrics metrics_{exporter::ServiceMetrics::Build{}};
+  MeasurementFeed feed_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<store::CommitQueue> commits_;
+  std::unique_ptr<scheduler::Scheduler> scheduler_;
+  std::unique_ptr<RunRegistry> runs_;
+  std::unique_ptr<WorkerServiceImpl> worker_service_;
+  std::unique_ptr<QueryServiceImpl> query_service_;
+  std::unique_ptr<AdminServiceImpl> admin_service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::WorkerService::Stub> worker_;
+  std::unique_ptr<v1::QueryService::Stub> query_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
+};
+
+TEST_F(ServiceTest, ThereIsNoLeaseWithoutAJob) {
+  EXPECT_EQ(Acquire().token(), 0);
+}
+
+TEST_F(ServiceTest, AMeasurementIsAcknowledgedOnceItIsStored) {
+  Queue(5);
+  const v1::Lease lease = Acquire();
+  EXPECT_EQ(lease.job().checkpoint().step(), 5);
+  const Sent sent = Send(Chunks(lease));
+  EXPECT_TRUE(sent.status.ok()) << sent.status.error_message();
+  EXPECT_TRUE(sent.last.committed());
+  EXPECT_FALSE(sent.last.already_committed());
+  EXPECT_EQ(StateOf(lease.job().id()), v1::JOB_STATE_DONE);
+}
+
+TEST_F(ServiceTest, ARepeatedStreamChangesNothingAndIsTold) {
+  Queue(5);
+  const v1::Lease lease = Acquire();
+  std::vector<v1::MeasurementChunk> chunks = Chunks(lease);
+  ASSERT_TRUE(Send(chunks).last.committed());
+  chunks[1].mutable_layer()->mutable_vectors(0)->set_values(0, 0.75F);
+  const Sent again = Send(chunks);
+  EXPECT_TRUE(again.last.committed());
+  EXPECT_TRUE(again.last.already_committed());
+  v1::GetMeasurementRequest request;
+  request.set_run("toy");
+  request.set_step(5);
+  EXPECT_EQ(store_->GetMeasurement(request)->vectors(0).values(0), 0.25F);
+}
+
+TEST_F(ServiceTest, AnExpiredLeaseIsTakenOverAndItsLateResultIsFencedOff) {
+  Queue(5);
+  const v1::Lease first = Acquire("w1");
+  clock_ += 300;
+  const v1::Lease second = Acquire("w2");
+  ASSERT_EQ(second.job().id(), first.job().id());
+  EXPECT_GT(second.token(), first.token());
+  EXPECT_EQ(Send(Chunks(first)).status.error_code(), grpc::StatusCode::ABORTED);
+  EXPECT_TRUE(Send(Chunks(second)).last.committed());
+}
+
+TEST_F(ServiceTest, ARenewalOfALostLeaseIsAborted) {
+  Queue(5);
+  const v1::Lease lease = Acquire();
+  v1::RenewLeaseRequest request;
+  request.set_job_id(lease.job().id());
+  request.set_token(lease.token());
+  v1::RenewLeaseResponse response;
+  grpc::ClientContext good;
+  EXPECT_TRUE(worker_->RenewLease(&good, request, &response).ok());
+  request.set_token(lease.token() + 1);
+  grpc::ClientContext bad;
+  EXPECT_EQ(worker_->RenewLease(&bad, request, &response).error_code(),
+            grpc::StatusCode::ABORTED);
+}
+
+TEST_F(ServiceTest, AStreamThatEndsEarlyStoresNothing) {
+  Queue(5);
+  const v1::Lease lease = Acquire();
+  std::vector<v1::MeasurementChunk> chunks = Chunks(lease);
+  chunks.pop_back();
+  const Sent sent = Send(chunks);
+  EXPECT_EQ(sent.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_FALSE(sent.last.committed());
+  EXPECT_EQ(StateOf(lease.job().id()), v1::JOB_STATE_LEASED);
+}
+
+TEST_F(ServiceTest, ACorruptCheckpointIsDeadAtOnceAndCanBeRequeued) {
+  Queue(5);
+  const v1::Lease lease = Acquire();
+  v1::FailJobRequest request;
+  request.set_job_id(lease.job().id());
+  request.set_token(lease.token());
+  request.set_outcome(v1::OUTCOME_CORRUPT);
+  request.set_reason("model.safetensors: two tensors overlap");
+  v1::FailJobResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(worker_->FailJob(&context, request, &response).ok());
+  EXPECT_EQ(response.state(), v1::JOB_STATE_DEAD);
+  v1::RequeueJobsRequest requeue;
+  requeue.set_run("toy");
+  v1::RequeueJobsResponse requeued;
+  grpc::ClientContext admin;
+  ASSERT_TRUE(admin_->RequeueJobs(&admin, requeue, &requeued).ok());
+  EXPECT_EQ(requeued.requeued(), 1);
+  EXPECT_EQ(Acquire().job().id(), lease.job().id());
+}
+
+TEST_F(ServiceTest, AReleasedJobCostsNoAttempt) {
+  Queue(5);
+  const v1::Lease lease = Acquire();
+  v1::ReleaseLeaseRequest request;
+  request.set_job_id(lease.job().id());
+  request.set_token(lease.token());
+  v1::ReleaseLeaseResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(worker_->ReleaseLease(&context, request, &response).ok());
+  EXPECT_EQ(Acquire().job().attempt(), 1);
+}
+
+TEST_F(ServiceTest, DrainingGivesOutNoMoreLeasesButTakesResults) {
+  Queue(5);
+  Queue(6);
+  const v1::Lease lease = Acquire();
+  worker_service_->Drain();
+  EXPECT_EQ(Acquire().token(), 0);
+  EXPECT_TRUE(Send(Chunks(lease)).last.committed());
+}
+
+TEST_F(ServiceTest, AWatcherHearsOfACommit) {
+  Queue(5);
+  grpc::ClientContext context;
+  v1::WatchMeasurementsRequest request;
+  request.set_run("toy");
+  auto stream = query_->WatchMeasurements(&context, request);
+  stream->WaitForInitialMetadata();  // sent once it listens
+  const v1::Lease lease = Acquire();
+  ASSERT_TRUE(Send(Chunks(lease)).last.committed());
+  v1::MeasurementEvent event;
+  ASSERT_TRUE(stream->Read(&event));
+  EXPECT_EQ(event.checkpoint().step(), 5);
+  EXPECT_EQ(event.values(), 1);
+  context.TryCancel();
+  stream->Finish();
+}
+
+TEST_F(ServiceTest, RunsAreAddedRemovedAndListedPageByPage) {
+  for (const char* name : {"a", "b", "c"}) {
+    v1::AddRunRequest request;
+    request.mutable_run()->set_name(name);
+    request.mutable_run()->set_root("/runs");
+    v1::AddRunResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(admin_->AddRun(&context, request, &response).ok());
+    grpc::ClientContext again;
+    EXPECT_EQ(admin_->AddRun(&again, request, &response).error_code(),
+              grpc::StatusCode::ALREADY_EXISTS);
+  }
+  std::vector<std::string> names;
+  v1::ListRunsRequest request;
+  request.set_page_size(2);
+  do {
+    v1::ListRunsResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(query_->ListRuns(&context, request, &response).ok());
+    for (const v1::RunStatus& run : response.runs()) {
+      names.push_back(run.name());
+      EXPECT_EQ(run.discovery_error(), "away");
+    }
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(names, (std::vector<std::string>{"a", "b", "c"}));
+  v1::RemoveRunRequest remove;
+  remove.set_name("zzz");
+  v1::RemoveRunResponse removed;
+  grpc::ClientContext context;
+  EXPECT_EQ(admin_->RemoveRun(&context, remove, &removed).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+}
+
+}  // namespace
+}  // namespace sinkwatch::service
