@@ -12,6 +12,7 @@ constexpr int kPingTimeoutMilliseconds = 10000;
 // A little under the client's interval, so that jitter is no offence.
 constexpr int kShortestPingMilliseconds = 20000;
 constexpr int kMostStreams = 1000;
+constexpr int kConnectTimeoutMilliseconds = 10000;
 constexpr int kFirstReconnectMilliseconds = 100;
 constexpr int kLongestReconnectMilliseconds = 2000;
 
@@ -25,8 +26,9 @@ std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
                    kFirstReconnectMilliseconds);
+  // What gRPC calls the shortest back-off is how long one attempt may take.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
-                   kFirstReconnectMilliseconds);
+                   kConnectTimeoutMilliseconds);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
                    kLongestReconnectMilliseconds);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);

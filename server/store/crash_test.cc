@@ -27,7 +27,9 @@ constexpr int kStepsOfRound = 400;
     seen.push_back(Seen(step));
   }
   if (!store->Observe(seen).ok()) _exit(1);
-  for (const JobRecord& job : store->Leasable(kStepsOfRound).value()) {
+  const auto jobs = store->Leasable(kStepsOfRound);
+  if (!jobs.ok()) _exit(1);
+  for (const JobRecord& job : *jobs) {
     const auto lease = store->Lease(job.job.id(), "w", {}, 100).value();
     const auto result = store->Commit(
         {{lease.job.id(), lease.token, MeasurementOf(lease.job, 1)}});
