@@ -69,6 +69,7 @@ class FaultTest(unittest.TestCase):
     def test_a_server_killed_after_any_sync_loses_and_doubles_nothing(self):
         # Right after the n-th fsync has returned: some of these lie between a
         # commit on disk and its ack. Counting goes on until no kill happened.
+        killed = 0
         for kill_at in [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15]:
             with self.subTest(kill_at=kill_at), Cluster(lease_ttl=1.0) as cluster:
                 root = cluster.add_run("toy")
@@ -79,9 +80,13 @@ class FaultTest(unittest.TestCase):
                 deadline = time.monotonic() + 8
                 while doomed.running() and time.monotonic() < deadline:
                     time.sleep(0.02)
+                if not doomed.running():
+                    self.assertEqual(doomed.popen.returncode, -signal.SIGKILL, doomed.log())
+                    killed += 1
                 doomed.kill()
                 cluster.start_server()
                 assert_whole(self, cluster, root, STEPS[:2])
+        self.assertGreaterEqual(killed, 8)
 
     def test_a_server_killed_at_random_moments_while_a_series_comes_in(self):
         with Cluster(lease_ttl=1.0) as cluster:

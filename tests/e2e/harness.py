@@ -68,7 +68,8 @@ class Process:
     def kill(self):
         self.send(signal.SIGKILL)
         self.popen.wait()
-        self._log.close()
+        if not self._log.closed:
+            self._log.close()
 
     def wait(self, seconds=PATIENCE_SECONDS):
         return self.popen.wait(seconds)
@@ -97,9 +98,8 @@ class Cluster:
 
     def __exit__(self, kind, *_):
         for process in self.processes:
-            if process.running():
-                process.send(signal.SIGCONT)
-                process.kill()
+            process.send(signal.SIGCONT)
+            process.kill()
         if kind is not None:
             for path in sorted(self.folder.glob("*.log")):
                 print(f"--- {path.name}\n{path.read_text(errors='replace')[-6000:]}")
