@@ -51,8 +51,6 @@ install_packages() {
   [[ -z "$missing" ]] && return
   say "installing $(wc -w <<<"$missing") system packages"
   as_root apt-get update -qq
-  # The server of the prometheus package is only used by tests, on their ports.
-  as_root mkdir -p /etc/systemd/system
   # shellcheck disable=SC2086
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
     --no-install-recommends $missing >"$cache/apt.log" 2>&1 ||
