@@ -97,6 +97,7 @@ write_bazelrc() {
   cat >"$repository/.bazelrc.local.tmp" <<RC
 build --repo_env=SINKWATCH_LIBTORCH=$(libtorch_folder)
 build --disk_cache=$cache/bazel
+test:tsan --test_env=TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$repository/tests/tsan.supp
 RC
   mv "$repository/.bazelrc.local.tmp" "$repository/.bazelrc.local"
 }
