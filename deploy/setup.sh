@@ -60,22 +60,21 @@ install_packages() {
 # One folder per lock file, so that a changed pin is a new folder.
 libtorch_folder() { echo "$cache/libtorch-$(sha256sum "$lock" | cut -c1-12)"; }
 
-install_libtorch() {
-  local folder wheels
+# In a shell of its own, so that the trap ends with it.
+install_libtorch() (
   folder="$(libtorch_folder)"
-  [[ -e "$folder/.complete" ]] && return
+  [[ -e "$folder/.complete" ]] && exit
   say "downloading LibTorch (543 MB, once)"
   wheels="$(mktemp -d "$cache/wheels.XXXXXX")"
-  trap 'rm -rf "$wheels"' RETURN
+  trap 'rm -rf "$wheels"' EXIT
   /usr/bin/python3 -m pip download --quiet --no-deps --only-binary=:all: \
     --require-hashes --disable-pip-version-check -r "$lock" -d "$wheels" ||
     die "the wheels of third_party/libtorch.lock could not be downloaded"
   say "unpacking LibTorch into $folder"
   rm -rf "$folder" && mkdir -p "$folder"
-  local wheel
   for wheel in "$wheels"/*.whl; do unzip -q -o "$wheel" -d "$folder"; done
   touch "$folder/.complete"
-}
+)
 
 # The wheels that torch itself asks for, beside it, where it looks for them.
 install_cuda() {
