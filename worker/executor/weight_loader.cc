@@ -36,7 +36,7 @@ absl::StatusOr<model::TensorMap> WeightLoader::Read(
   model::TensorMap weights;
   try {
     for (const model::TensorSpec& spec : specs) {
-      auto tensor = checkpoint_.ReadTensor(spec.checkpoint_name, spec.shape);
+      auto tensor = checkpoint_.ReadTensor(spec.checkpoint_name(), spec.shape);
       if (!tensor.ok()) return tensor.status();
       weights[spec.name] = tensor->to(device_, dtype_);
     }

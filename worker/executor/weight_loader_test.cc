@@ -37,7 +37,7 @@ TEST_F(WeightLoaderTest, HandsOverEverySpecUnderItsShortName) {
   EXPECT_EQ(weights->size(), llama_->LayerTensors(1).size());
   for (const model::TensorSpec& spec : llama_->LayerTensors(1)) {
     EXPECT_TRUE(
-        weights->at(spec.name).equal(run_.weights().at(spec.checkpoint_name)))
+        weights->at(spec.name).equal(run_.weights().at(spec.checkpoint_name())))
         << spec.name;
   }
 }

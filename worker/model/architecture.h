@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
@@ -42,13 +43,46 @@ struct ModelShape {
   std::vector<AttentionShape> attention;
 };
 
+// How a stored tensor becomes the one that the forward pass wants.
+enum class Arrangement {
+  kAsStored,
+  // Stored [in, out]: GPT-2's Conv1D, the experts of some trainers.
+  kTransposed,
+  // Rows of a query or key projection whose rotary pairs lie next to each other
+  // within a head (2i, 2i + 1), as Meta's code has them; the forward pass wants
+  // them half a head apart (i, i + E/2).
+  kRotaryPairs,
+};
+
+// Where a tensor lies in a checkpoint of one naming scheme.
+struct TensorSource {
+  std::string name;            // "transformer.blocks.3.att_proj.weight"
+  std::vector<int64_t> shape;  // of the whole stored tensor
+  Arrangement arrangement = Arrangement::kAsStored;
+  // The first of the stored rows (dimension 0) that belong to the tensor: as
+  // many as it has itself (kTransposed: as many as it has columns).
+  int64_t first_row = 0;
+  // kRotaryPairs: the heads that share out the rows.
+  int64_t heads = 0;
+};
+
 // A tensor that a part of the model needs.
 struct TensorSpec {
+  // One source, stored as it is: the scheme that the family was published in.
+  TensorSpec(std::string name, const std::string& checkpoint_name,
+             std::vector<int64_t> shape)
+      : name(std::move(name)),
+        shape(shape),
+        sources({{checkpoint_name, std::move(shape)}}) {}
+
+  // The name in the family's own scheme: what our writer uses.
+  const std::string& checkpoint_name() const { return sources.front().name; }
+
   // What the forward pass calls it: "q_proj.weight".
   std::string name;
-  // What the checkpoint calls it: "model.layers.3.self_attn.q_proj.weight".
-  std::string checkpoint_name;
   std::vector<int64_t> shape;
+  // One per naming scheme; the loader takes the first whose name is there.
+  std::vector<TensorSource> sources;
 };
 
 // One model family: which weights it has and how they turn tokens into logits.
@@ -63,9 +97,13 @@ class Architecture {
 
   virtual const ModelShape& shape() const = 0;
 
+  // The token embedding is called "embed_tokens", [V,D]. The executor may hand
+  // over some of its rows only, and ids renumbered to match.
   virtual std::vector<TensorSpec> EmbeddingTensors() const = 0;
   virtual std::vector<TensorSpec> LayerTensors(int layer) const = 0;
-  // Final norm and output matrix. A tied head names the embedding's tensor.
+  // Final norm and output matrix. The matrix is called "lm_head", [V,D]; of
+  // some of its rows, Logits makes just those columns. A tied head names the
+  // embedding's tensor.
   virtual std::vector<TensorSpec> HeadTensors() const = 0;
 
   // tokens_BT int64 -> x_BTD.

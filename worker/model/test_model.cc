@@ -83,7 +83,7 @@ Weights RandomWeights(const Architecture& architecture, unsigned seed) {
     at::Tensor tensor = RandomTensor(spec.shape, ++seed, 0.5);
     const bool norm = spec.name.find("norm") != std::string::npos &&
                       spec.name.find("bias") == std::string::npos;
-    weights[spec.checkpoint_name] = norm ? tensor * 0.5 + 1 : tensor;
+    weights[spec.checkpoint_name()] = norm ? tensor * 0.5 + 1 : tensor;
   }
   return weights;
 }
@@ -91,7 +91,7 @@ Weights RandomWeights(const Architecture& architecture, unsigned seed) {
 TensorMap Pick(const std::vector<TensorSpec>& specs, const Weights& weights) {
   TensorMap picked;
   for (const TensorSpec& spec : specs) {
-    picked[spec.name] = weights.at(spec.checkpoint_name);
+    picked[spec.name] = weights.at(spec.checkpoint_name());
     EXPECT_EQ(picked[spec.name].sizes().vec(), spec.shape) << spec.name;
   }
   return picked;

@@ -26,7 +26,7 @@ constexpr double kPi = 3.14159265358979323846;
 // As PyTorch initialises Embedding, LayerNorm and Linear without bias.
 at::Tensor InitialWeight(const model::TensorSpec& spec) {
   const at::Tensor weight = torch::empty(spec.shape);
-  const std::string& name = spec.checkpoint_name;
+  const std::string& name = spec.checkpoint_name();
   if (absl::StrContains(name, "embed_")) return weight.normal_(0, 1);
   if (absl::EndsWith(name, ".bias")) return weight.zero_();
   if (spec.shape.size() == 1) return weight.fill_(1);
@@ -87,7 +87,7 @@ void Trainer::InitialiseWeights(uint64_t seed) {
   const auto head = architecture_->HeadTensors();
   specs.insert(specs.end(), head.begin(), head.end());
   for (const model::TensorSpec& spec : specs) {
-    weights_[spec.checkpoint_name] = InitialWeight(spec).requires_grad_(true);
+    weights_[spec.checkpoint_name()] = InitialWeight(spec).requires_grad_(true);
   }
 }
 
@@ -95,7 +95,7 @@ model::TensorMap Trainer::Part(
     const std::vector<model::TensorSpec>& specs) const {
   model::TensorMap part;
   for (const model::TensorSpec& spec : specs) {
-    part[spec.name] = weights_.at(spec.checkpoint_name);
+    part[spec.name] = weights_.at(spec.checkpoint_name());
   }
   return part;
 }
