@@ -7,17 +7,16 @@
 
 #include <algorithm>
 #include <exception>
+#include <set>
 #include <utility>
 
 #include "ATen/ops/empty.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "spdlog/spdlog.h"
+#include "worker/checkpoint/container/safetensors.h"
 #include "worker/checkpoint/finite.h"
-#include "worker/checkpoint/shard_index.h"
 #include "worker/checkpoint/strict_json.h"
 #include "xxhash.h"
 
@@ -25,8 +24,17 @@ namespace sinkwatch::checkpoint {
 namespace {
 
 constexpr char kConfigFile[] = "config.json";
-constexpr char kSingleFile[] = "model.safetensors";
-constexpr char kIndexFile[] = "model.safetensors.index.json";
+// A container, known by a file that it has. The first whose marker is there
+// counts.
+struct Container {
+  const char* marker;
+  absl::StatusOr<Contents> (*open)(const std::string& folder,
+                                   const std::string& real_folder);
+};
+constexpr Container kContainers[] = {
+    {"model.safetensors.index.json", OpenShardedSafetensors},
+    {"model.safetensors", OpenSafetensors},
+};
 
 // Weights of other containers, which mark a folder as one we cannot read. None
 // of them is ever opened: most are pickles.
@@ -59,7 +67,7 @@ constexpr TypeOfDtype kTypes[] = {
     {"F8_E4M3", at::kFloat8_e4m3fn, false},
 };
 
-TypeOfDtype TypeOf(const SafetensorsDtype& dtype) {
+TypeOfDtype TypeOf(const Dtype& dtype) {
   for (const TypeOfDtype& type : kTypes) {
     if (type.dtype == dtype.name) return type;
   }
@@ -89,6 +97,13 @@ absl::Status CheckIsFolder(const std::string& folder) {
   return absl::UnavailableError(absl::StrCat(folder, ": ", ::strerror(errno)));
 }
 
+const Container* FindContainer(const std::string& folder) {
+  for (const Container& container : kContainers) {
+    if (Exists(absl::StrCat(folder, "/", container.marker))) return &container;
+  }
+  return nullptr;
+}
+
 absl::Status NoWeightsError(const std::string& folder) {
   for (const char* other : kOtherContainers) {
     if (!Exists(absl::StrCat(folder, "/", other))) continue;
@@ -96,30 +111,89 @@ absl::Status NoWeightsError(const std::string& folder) {
         folder, "/", other, ": weights in this container are not implemented"));
   }
   return absl::FailedPreconditionError(
-      absl::StrCat(folder, ": incomplete: neither ", kSingleFile, " nor ",
-                   kIndexFile, " is there"));
+      absl::StrCat(folder,
+                   ": incomplete: neither model.safetensors nor "
+                   "model.safetensors.index.json is there"));
 }
 
-// What is wrong with reading `entry` as `shape`, or OK.
-absl::Status CheckReadable(const SafetensorsEntry& entry,
+// What is wrong with reading `tensor` as `shape`, or OK.
+absl::Status CheckReadable(const StoredTensor& tensor,
                            const std::vector<int64_t>& shape) {
-  if (!TypeOf(*entry.dtype).readable) {
+  if (!TypeOf(*tensor.dtype).readable) {
     return absl::UnimplementedError(
-        absl::StrCat("dtype ", entry.dtype->name, " is not implemented"));
+        absl::StrCat("dtype ", tensor.dtype->name, " is not implemented"));
   }
-  if (entry.shape == shape) return absl::OkStatus();
+  if (tensor.shape == shape) return absl::OkStatus();
   return absl::DataLossError(
-      absl::StrCat("has shape [", absl::StrJoin(entry.shape, ","),
+      absl::StrCat("has shape [", absl::StrJoin(tensor.shape, ","),
                    "], the config asks for [", absl::StrJoin(shape, ","), "]"));
 }
 
-absl::StatusOr<at::Tensor> Allocate(const SafetensorsEntry& entry) {
+absl::StatusOr<at::Tensor> Allocate(const StoredTensor& tensor,
+                                    const std::vector<RowRange>& ranges) {
+  std::vector<int64_t> shape = tensor.shape;
+  if (!shape.empty()) {
+    shape[0] = 0;
+    for (const RowRange& range : ranges) shape[0] += range.count;
+  }
   try {
-    return at::empty(entry.shape, TypeOf(*entry.dtype).type);
+    return at::empty(shape, TypeOf(*tensor.dtype).type);
   } catch (const std::exception&) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("no memory for ", entry.end - entry.begin, " bytes"));
+        absl::StrCat("no memory for [", absl::StrJoin(shape, ","), "] of ",
+                     tensor.dtype->name));
   }
+}
+
+int64_t RowsOf(const at::Tensor& tensor) {
+  return tensor.dim() == 0 ? 1 : tensor.size(0);
+}
+
+// `error` with the file and the tensor that it is about.
+absl::Status AtTensor(const Contents& contents, const StoredTensor& tensor,
+                      const absl::Status& error) {
+  const std::string& path = contents.files[tensor.pieces.front().file]->path();
+  return absl::Status(error.code(),
+                      absl::StrCat(path, ": tensor ", Quoted(tensor.name), ": ",
+                                   error.message()));
+}
+
+// That the files of a tensor are those that were opened.
+absl::Status CheckFilesOf(const Contents& contents,
+                          const StoredTensor& tensor) {
+  std::set<size_t> files;
+  for (const Piece& piece : tensor.pieces) files.insert(piece.file);
+  for (size_t file : files) {
+    absl::Status status = contents.files[file]->CheckUnchanged();
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// " (file offset N)" where the element's place in its file is plain to see.
+std::string FileOffset(const StoredTensor& tensor,
+                       const std::vector<RowRange>& ranges, int64_t element) {
+  const bool dense = tensor.pieces.size() == 1 && ranges.size() == 1 &&
+                     tensor.pieces[0].strides == RowMajorStrides(tensor.shape);
+  if (!dense) return "";
+  const int64_t row_size =
+      tensor.shape.empty() ? 1 : tensor.pieces[0].strides[0];
+  const int64_t offset =
+      tensor.pieces[0].offset +
+      (ranges[0].first * row_size + element) * (tensor.dtype->bits / 8);
+  return absl::StrCat(" (file offset ", offset, ")");
+}
+
+// What a read of these rows is called among the hashes: the name alone for the
+// whole tensor.
+std::string HashName(const StoredTensor& tensor,
+                     const std::vector<RowRange>& ranges) {
+  std::string name = tensor.name;
+  for (const RowRange& range : ranges) {
+    const bool whole = tensor.shape.empty() || range.count == tensor.shape[0];
+    if (!whole) absl::StrAppend(&name, "[", range.first, "+", range.count, "]");
+  }
+  return name;
 }
 
 // Length first, so that no two sequences of (name, bytes) run together.
@@ -149,101 +223,36 @@ std::array<unsigned char, 16> Finish(const XxhState& state) {
 
 }  // namespace
 
-Checkpoint::Checkpoint(std::string folder, Config config)
-    : folder_(std::move(folder)), config_(std::move(config)) {}
+Checkpoint::Checkpoint(std::string folder, Config config, Contents contents)
+    : folder_(std::move(folder)),
+      config_(std::move(config)),
+      contents_(std::move(contents)) {
+  tensors_.reserve(contents_.tensors.size());
+  for (const StoredTensor& tensor : contents_.tensors) {
+    tensors_.push_back({tensor.name, TypeOf(*tensor.dtype).type, tensor.shape});
+  }
+}
 
 Checkpoint::~Checkpoint() = default;
 
 absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(
     const std::string& folder) {
   if (absl::Status s = CheckIsFolder(folder); !s.ok()) return s;
-  const bool sharded = Exists(absl::StrCat(folder, "/", kIndexFile));
-  if (!sharded && !Exists(absl::StrCat(folder, "/", kSingleFile))) {
-    return NoWeightsError(folder);
-  }
+  const Container* container = FindContainer(folder);
+  if (container == nullptr) return NoWeightsError(folder);
   const std::string config_path = absl::StrCat(folder, "/", kConfigFile);
   absl::StatusOr<Config> config = Config::Read(config_path);
   if (!config.ok()) return config.status();
   absl::StatusOr<std::string> real_folder = RealFolderOf(config_path);
   if (!real_folder.ok()) return real_folder.status();
-  std::unique_ptr<Checkpoint> checkpoint(
-      new Checkpoint(folder, *std::move(config)));
-  absl::Status s = sharded ? checkpoint->AddShards(*real_folder)
-                           : checkpoint->AddSingleFile(*real_folder);
-  if (!s.ok()) return s;
-  checkpoint->ListTensors();
-  return checkpoint;
-}
-
-absl::Status Checkpoint::AddSingleFile(const std::string& real_folder) {
-  absl::StatusOr<std::unique_ptr<File>> file =
-      File::Open(absl::StrCat(folder_, "/", kSingleFile), real_folder);
-  if (!file.ok()) return file.status();
-  absl::StatusOr<std::vector<SafetensorsEntry>> entries =
-      ReadSafetensorsHeader(**file);
-  if (!entries.ok()) return entries.status();
-  for (SafetensorsEntry& entry : *entries) {
-    std::string name = entry.name;
-    locations_[std::move(name)] = {files_.size(), std::move(entry)};
-  }
-  files_.push_back(*std::move(file));
-  return absl::OkStatus();
-}
-
-absl::Status Checkpoint::AddShards(const std::string& real_folder) {
-  const std::string path = absl::StrCat(folder_, "/", kIndexFile);
-  absl::StatusOr<std::string> text =
-      ReadWholeFile(path, kMaxIndexBytes, real_folder);
-  if (!text.ok()) return text.status();
-  absl::StatusOr<ShardIndex> index = ParseShardIndex(path, *text);
-  if (!index.ok()) return index.status();
-  for (const auto& [shard, listed] : *index) {
-    if (absl::Status s = AddShard(real_folder, shard, listed); !s.ok()) {
-      return s;
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Checkpoint::AddShard(const std::string& real_folder,
-                                  const std::string& shard,
-                                  const std::vector<std::string>& listed) {
-  absl::StatusOr<std::unique_ptr<File>> file =
-      File::Open(absl::StrCat(folder_, "/", shard), real_folder);
-  if (!file.ok()) return file.status();
-  absl::StatusOr<std::vector<SafetensorsEntry>> entries =
-      ReadSafetensorsHeader(**file);
-  if (!entries.ok()) return entries.status();
-  absl::flat_hash_set<absl::string_view> missing(listed.begin(), listed.end());
-  size_t num_unlisted = 0;
-  for (SafetensorsEntry& entry : *entries) {
-    if (missing.erase(entry.name) == 0) {
-      ++num_unlisted;
-      continue;
-    }
-    std::string name = entry.name;
-    locations_[std::move(name)] = {files_.size(), std::move(entry)};
-  }
-  if (!missing.empty()) {
-    return absl::DataLossError(absl::StrCat(
-        (*file)->path(), ": tensor ",
-        Quoted(*std::min_element(missing.begin(), missing.end())),
-        " is not in the shard that ", kIndexFile, " names for it"));
-  }
-  if (num_unlisted > 0) {
-    spdlog::warn("shard has tensors that its index does not list file={} n={}",
-                 (*file)->path(), num_unlisted);
-  }
-  files_.push_back(*std::move(file));
-  return absl::OkStatus();
-}
-
-void Checkpoint::ListTensors() {
-  tensors_.reserve(locations_.size());
-  for (const auto& [name, location] : locations_) {
-    tensors_.push_back(
-        {name, TypeOf(*location.entry.dtype).type, location.entry.shape});
-  }
+  absl::StatusOr<Contents> contents = container->open(folder, *real_folder);
+  if (!contents.ok()) return contents.status();
+  auto by_name = [](const StoredTensor& a, const StoredTensor& b) {
+    return a.name < b.name;
+  };
+  std::sort(contents->tensors.begin(), contents->tensors.end(), by_name);
+  return std::unique_ptr<Checkpoint>(
+      new Checkpoint(folder, *std::move(config), *std::move(contents)));
 }
 
 const TensorInfo* Checkpoint::Find(const std::string& name) const {
@@ -255,35 +264,58 @@ const TensorInfo* Checkpoint::Find(const std::string& name) const {
 
 absl::StatusOr<at::Tensor> Checkpoint::ReadTensor(
     const std::string& name, const std::vector<int64_t>& shape) {
-  auto found = locations_.find(name);
-  if (found == locations_.end()) {
+  return ReadRows(name, shape, {{0, shape.empty() ? 1 : shape[0]}});
+}
+
+absl::StatusOr<at::Tensor> Checkpoint::ReadRows(
+    const std::string& name, const std::vector<int64_t>& shape,
+    const std::vector<RowRange>& ranges) {
+  const auto stored = FindReadable(name, shape);
+  if (!stored.ok()) return stored.status();
+  return Read(**stored, ranges);
+}
+
+absl::Status Checkpoint::CheckTensor(const std::string& name,
+                                     const std::vector<int64_t>& shape) const {
+  return FindReadable(name, shape).status();
+}
+
+absl::StatusOr<const StoredTensor*> Checkpoint::FindReadable(
+    const std::string& name, const std::vector<int64_t>& shape) const {
+  const TensorInfo* info = Find(name);
+  if (info == nullptr) {
     return absl::DataLossError(
         absl::StrCat(folder_, ": tensor ", Quoted(name), " is not there"));
   }
-  const SafetensorsEntry& entry = found->second.entry;
-  const File& file = *files_[found->second.file];
-  auto at_tensor = [&](const absl::Status& s) {
-    return absl::Status(
-        s.code(), absl::StrCat(file.path(), ": tensor ", Quoted(name), ": ",
-                               s.message()));
-  };
-  if (absl::Status s = CheckReadable(entry, shape); !s.ok()) {
-    return at_tensor(s);
+  const StoredTensor& stored = contents_.tensors[info - tensors_.data()];
+  absl::Status status = CheckReadable(stored, shape);
+  if (!status.ok()) return AtTensor(contents_, stored, status);
+  return &stored;
+}
+
+absl::StatusOr<at::Tensor> Checkpoint::Read(
+    const StoredTensor& stored, const std::vector<RowRange>& ranges) {
+  absl::StatusOr<at::Tensor> tensor = Allocate(stored, ranges);
+  if (!tensor.ok()) return AtTensor(contents_, stored, tensor.status());
+  char* const data = static_cast<char*>(tensor->mutable_data_ptr());
+  const int64_t num_bytes = tensor->numel() * tensor->element_size();
+  char* out = data;
+  for (const RowRange& range : ranges) {
+    absl::Status read =
+        sinkwatch::checkpoint::ReadRows(contents_, stored, range, out);
+    if (!read.ok()) return read;
+    out += num_bytes / std::max<int64_t>(1, RowsOf(*tensor)) * range.count;
   }
-  absl::StatusOr<at::Tensor> tensor = Allocate(entry);
-  if (!tensor.ok()) return at_tensor(tensor.status());
-  const int64_t num_bytes = entry.end - entry.begin;
-  void* data = tensor->mutable_data_ptr();
-  absl::Status read = file.ReadAt(entry.begin, num_bytes, data);
   // A rewritten file says so before its content is judged.
-  if (read.ok()) read = file.CheckUnchanged();
-  if (!read.ok()) return read;
+  absl::Status unchanged = CheckFilesOf(contents_, stored);
+  if (!unchanged.ok()) return unchanged;
   if (int64_t i = FirstNonFinite(*tensor); i >= 0) {
-    return at_tensor(absl::DataLossError(absl::StrCat(
-        "element ", i, " (file offset ",
-        entry.begin + i * static_cast<int64_t>(tensor->element_size()),
-        ") is not finite")));
+    return AtTensor(
+        contents_, stored,
+        absl::DataLossError(absl::StrCat(
+            "element ", i, FileOffset(stored, ranges, i), " is not finite")));
   }
+  const std::string name = HashName(stored, ranges);
   XxhState state = NewXxhState();
   HashSized(state.get(), name.data(), name.size());
   HashSized(state.get(), data, num_bytes);
@@ -292,7 +324,7 @@ absl::StatusOr<at::Tensor> Checkpoint::ReadTensor(
 }
 
 absl::Status Checkpoint::CheckUnchanged() const {
-  for (const std::unique_ptr<File>& file : files_) {
+  for (const std::unique_ptr<File>& file : contents_.files) {
     if (absl::Status s = file->CheckUnchanged(); !s.ok()) return s;
   }
   return absl::OkStatus();

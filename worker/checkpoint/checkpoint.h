@@ -13,8 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/checkpoint/config.h"
-#include "worker/checkpoint/file.h"
-#include "worker/checkpoint/safetensors.h"
+#include "worker/checkpoint/stored_tensor.h"
+#include "worker/checkpoint/tensor_reader.h"
 
 namespace sinkwatch::checkpoint {
 
@@ -25,10 +25,10 @@ struct TensorInfo {
   std::vector<int64_t> shape;
 };
 
-// An opened checkpoint folder: config.json and weights in safetensors, single
-// or sharded with an index. Opening checks every rule of the containers and
-// reads no weights; tensors are then read one at a time by pread, so a trainer
-// that truncates a file costs an error, not a signal.
+// An opened checkpoint: a model config and weights, in whatever container and
+// naming scheme. Opening checks every rule of the container and reads no
+// weights; tensors, or rows of them, are then read one at a time by pread, so a
+// trainer that truncates a file costs an error, not a signal.
 //
 // Codes of every method: FAILED_PRECONDITION = incomplete (a file is missing or
 // short of what names it), DATA_LOSS = corrupt, UNIMPLEMENTED = unsupported,
@@ -50,6 +50,11 @@ class Checkpoint {
   // nullptr if there is no such tensor.
   const TensorInfo* Find(const std::string& name) const;
 
+  // That ReadTensor would find the tensor: DATA_LOSS if it is not there or has
+  // another shape, UNIMPLEMENTED for a dtype that is not read.
+  absl::Status CheckTensor(const std::string& name,
+                           const std::vector<int64_t>& shape) const;
+
   // The tensor on the CPU, contiguous, in the file's dtype: float32, bfloat16,
   // float16 or float64; any other is UNIMPLEMENTED. DATA_LOSS if it is not
   // there, its shape is not `shape`, a value is not finite, or the file is not
@@ -58,40 +63,37 @@ class Checkpoint {
   absl::StatusOr<at::Tensor> ReadTensor(const std::string& name,
                                         const std::vector<int64_t>& shape);
 
+  // The same of the rows (dimension 0) in `ranges` alone, one range after the
+  // other. The ranges are inside `shape`.
+  absl::StatusOr<at::Tensor> ReadRows(const std::string& name,
+                                      const std::vector<int64_t>& shape,
+                                      const std::vector<RowRange>& ranges);
+
   // After the last read: OK if no file of the checkpoint has changed since Open
   // (size, modification time, inode); DATA_LOSS if one was rewritten,
   // NOT_FOUND if one is gone.
   absl::Status CheckUnchanged() const;
 
-  // XXH3-128 (hex) over the names and bytes of the tensors read so far,
-  // whatever the order they were read in.
+  // XXH3-128 (hex) over the names and bytes of the tensors (and rows) read so
+  // far, whatever the order they were read in.
   std::string ContentDigest() const;
 
  private:
-  // A tensor's place: index in files_, and its entry there.
-  struct Location {
-    size_t file;
-    SafetensorsEntry entry;
-  };
   using Hash = std::array<unsigned char, 16>;
 
-  Checkpoint(std::string folder, Config config);
+  Checkpoint(std::string folder, Config config, Contents contents);
 
-  absl::Status AddSingleFile(const std::string& real_folder);
-  absl::Status AddShards(const std::string& real_folder);
-  // Opens a shard and adds those of its tensors that `listed` gives to it.
-  absl::Status AddShard(const std::string& real_folder,
-                        const std::string& shard,
-                        const std::vector<std::string>& listed);
-  // Fills tensors_ from locations_.
-  void ListTensors();
+  // The tensor, with the checks of CheckTensor.
+  absl::StatusOr<const StoredTensor*> FindReadable(
+      const std::string& name, const std::vector<int64_t>& shape) const;
+  absl::StatusOr<at::Tensor> Read(const StoredTensor& stored,
+                                  const std::vector<RowRange>& ranges);
 
   const std::string folder_;
   const Config config_;
-  std::vector<std::unique_ptr<File>> files_;  // opened once, kept open
-  std::map<std::string, Location> locations_;
+  const Contents contents_;  // tensors ascend by name
   std::vector<TensorInfo> tensors_;
-  std::map<std::string, Hash> hashes_;  // of the tensors read so far
+  std::map<std::string, Hash> hashes_;  // of what was read so far
 };
 
 }  // namespace sinkwatch::checkpoint

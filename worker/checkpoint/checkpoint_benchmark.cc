@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "benchmark/benchmark.h"
 #include "worker/checkpoint/checkpoint.h"
-#include "worker/checkpoint/safetensors.h"
+#include "worker/checkpoint/container/safetensors.h"
 #include "worker/checkpoint/writer.h"
 
 namespace sinkwatch::checkpoint {

@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_CHECKPOINT_SHARD_INDEX_H_
-#define SINKWATCH_WORKER_CHECKPOINT_SHARD_INDEX_H_
+#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SHARD_INDEX_H_
+#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SHARD_INDEX_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -30,4 +30,4 @@ absl::StatusOr<ShardIndex> ParseShardIndex(const std::string& path,
 
 }  // namespace sinkwatch::checkpoint
 
-#endif  // SINKWATCH_WORKER_CHECKPOINT_SHARD_INDEX_H_
+#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SHARD_INDEX_H_

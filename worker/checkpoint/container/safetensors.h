@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_CHECKPOINT_SAFETENSORS_H_
-#define SINKWATCH_WORKER_CHECKPOINT_SAFETENSORS_H_
+#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_H_
+#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "worker/checkpoint/dtype.h"
 #include "worker/checkpoint/file.h"
+#include "worker/checkpoint/stored_tensor.h"
 
 namespace sinkwatch::checkpoint {
 
@@ -20,25 +22,15 @@ namespace sinkwatch::checkpoint {
 // The format allows a header of 100,000,000 bytes and sets no other limit. We
 // read less, so that a hostile header costs bounded memory and time:
 inline constexpr uint64_t kMaxHeaderBytes = 16 << 20;
-inline constexpr size_t kMaxTensors = 100 * 1000;
 inline constexpr size_t kMaxRank = 8;
 inline constexpr size_t kMaxNameBytes = 512;
 inline constexpr size_t kMaxKeysPerEntry = 64;  // dtype, shape, offsets, extras
 inline constexpr size_t kMaxHeaderDepth = 16;
 
-// A dtype that the format defines.
-struct SafetensorsDtype {
-  const char* name;  // as in the header
-  int bits;          // of one element; below 8 elements share bytes
-};
-
-// nullptr if the format (as of its version 0.8) has no dtype of that name.
-const SafetensorsDtype* FindSafetensorsDtype(absl::string_view name);
-
 // One entry of a header, every rule checked.
 struct SafetensorsEntry {
   std::string name;
-  const SafetensorsDtype* dtype = nullptr;
+  const Dtype* dtype = nullptr;
   std::vector<int64_t> shape;
   int64_t begin = 0;  // in the file, from its first byte
   int64_t end = 0;
@@ -62,6 +54,15 @@ absl::StatusOr<std::vector<SafetensorsEntry>> ReadSafetensorsHeader(
 absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(
     const std::string& path, absl::string_view json, int64_t data_bytes);
 
+// The weights of a folder in model.safetensors, or in the shards that
+// model.safetensors.index.json names. A tensor that is in a shard but not
+// listed is left out, with a warning in the log. All files lie in
+// `real_folder` once links are followed. Codes as above.
+absl::StatusOr<Contents> OpenSafetensors(const std::string& folder,
+                                         const std::string& real_folder);
+absl::StatusOr<Contents> OpenShardedSafetensors(const std::string& folder,
+                                                const std::string& real_folder);
+
 }  // namespace sinkwatch::checkpoint
 
-#endif  // SINKWATCH_WORKER_CHECKPOINT_SAFETENSORS_H_
+#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_H_

@@ -1,4 +1,4 @@
-#include "worker/checkpoint/safetensors.h"
+#include "worker/checkpoint/container/safetensors.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "worker/checkpoint/safetensors_header.h"
+#include "worker/checkpoint/container/safetensors_header.h"
 #include "worker/checkpoint/strict_json.h"
 
 namespace sinkwatch::checkpoint {
@@ -19,15 +19,6 @@ constexpr uint64_t kMaxHeaderBytesOfFormat = 100 * 1000 * 1000;
 // The format's JSON schema bounds every integer by this.
 constexpr uint64_t kMaxInteger = (uint64_t{1} << 48) - 1;
 constexpr absl::string_view kLfsPointer = "version https://git-lfs";
-
-constexpr SafetensorsDtype kDtypes[] = {
-    {"BOOL", 8},    {"U8", 8},      {"I8", 8},          {"F8_E5M2", 8},
-    {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8},
-    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6},     {"I16", 16},
-    {"U16", 16},    {"F16", 16},    {"BF16", 16},       {"I32", 32},
-    {"U32", 32},    {"F32", 32},    {"F64", 64},        {"I64", 64},
-    {"U64", 64},    {"C64", 64},
-};
 
 absl::Status TensorError(const HeaderEntry& entry, absl::string_view rule) {
   return absl::DataLossError(
@@ -40,8 +31,7 @@ bool MultiplyChecked(uint64_t& a, uint64_t b) {
 }
 
 // Bytes that shape and dtype need.
-absl::StatusOr<uint64_t> BytesOf(const HeaderEntry& entry,
-                                 const SafetensorsDtype& dtype) {
+absl::StatusOr<uint64_t> BytesOf(const HeaderEntry& entry, const Dtype& dtype) {
   uint64_t bits = dtype.bits;
   for (uint64_t dimension : entry.shape) {
     if (!MultiplyChecked(bits, dimension)) {
@@ -65,7 +55,7 @@ absl::StatusOr<uint64_t> BytesOf(const HeaderEntry& entry,
 }
 
 absl::StatusOr<SafetensorsEntry> CheckEntry(const HeaderEntry& entry) {
-  const SafetensorsDtype* dtype = FindSafetensorsDtype(entry.dtype);
+  const Dtype* dtype = FindDtype(entry.dtype);
   if (dtype == nullptr) {
     return absl::UnimplementedError(absl::StrCat("tensor ", Quoted(entry.name),
                                                  ": unknown dtype ",
@@ -188,13 +178,6 @@ absl::Status CheckHeaderLength(const File& file, uint64_t length) {
 }
 
 }  // namespace
-
-const SafetensorsDtype* FindSafetensorsDtype(absl::string_view name) {
-  for (const SafetensorsDtype& dtype : kDtypes) {
-    if (name == dtype.name) return &dtype;
-  }
-  return nullptr;
-}
 
 absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(
     const std::string& path, absl::string_view json, int64_t data_bytes) {

@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_CHECKPOINT_SAFETENSORS_BYTES_H_
-#define SINKWATCH_WORKER_CHECKPOINT_SAFETENSORS_BYTES_H_
+#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_BYTES_H_
+#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_BYTES_H_
 
 // Small safetensors files for tests, as text.
 
@@ -10,8 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "worker/checkpoint/container/safetensors.h"
 #include "worker/checkpoint/file.h"
-#include "worker/checkpoint/safetensors.h"
 #include "worker/checkpoint/test_files.h"
 
 namespace sinkwatch::checkpoint {
@@ -59,4 +59,4 @@ inline std::string Two(const std::string& first, const std::string& second) {
 
 }  // namespace sinkwatch::checkpoint
 
-#endif  // SINKWATCH_WORKER_CHECKPOINT_SAFETENSORS_BYTES_H_
+#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_BYTES_H_

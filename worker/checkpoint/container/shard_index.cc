@@ -1,11 +1,11 @@
-#include "worker/checkpoint/shard_index.h"
+#include "worker/checkpoint/container/shard_index.h"
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 #include "worker/checkpoint/file.h"
-#include "worker/checkpoint/safetensors.h"
+#include "worker/checkpoint/stored_tensor.h"
 #include "worker/checkpoint/strict_json.h"
 
 namespace sinkwatch::checkpoint {

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/safetensors_bytes.h"
+#include "worker/checkpoint/container/safetensors_bytes.h"
 #include "worker/checkpoint/test_files.h"
 
 namespace sinkwatch::checkpoint {

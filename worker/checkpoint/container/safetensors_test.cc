@@ -1,4 +1,4 @@
-#include "worker/checkpoint/safetensors.h"
+#include "worker/checkpoint/container/safetensors.h"
 
 #include <chrono>
 #include <string>
@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/safetensors_bytes.h"
+#include "worker/checkpoint/container/safetensors_bytes.h"
 #include "worker/checkpoint/test_files.h"
 
 namespace sinkwatch::checkpoint {

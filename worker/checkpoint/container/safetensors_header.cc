@@ -1,11 +1,11 @@
-#include "worker/checkpoint/safetensors_header.h"
+#include "worker/checkpoint/container/safetensors_header.h"
 
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/safetensors.h"
+#include "worker/checkpoint/container/safetensors.h"
 #include "worker/checkpoint/strict_json.h"
 
 namespace sinkwatch::checkpoint {
