@@ -51,72 +51,6 @@ absl::StatusOr<double> PositiveNumber(const std::string& path,
   return RuleError(path, key, "must be a finite number above 0");
 }
 
-// Refuses every way of turning positions that is not plain RoPE over the whole
-// head. `object` holds the keys of one layer type; `where` names it.
-absl::Status CheckPlainRope(const std::string& path, const std::string& where,
-                            const Json& object) {
-  for (const char* key : {"rope_type", "type"}) {  // today's name, older name
-    const Json* type = FindIn(object, key);
-    if (type == nullptr) continue;
-    if (!type->is_string()) {
-      return RuleError(path, absl::StrCat(where, ".", key), "must be a string");
-    }
-    if (*type == "default") continue;
-    return absl::UnimplementedError(absl::StrCat(
-        path, ": key ", Quoted(absl::StrCat(where, ".", key)), ": rope type ",
-        Quoted(type->get<std::string>()), " is not implemented"));
-  }
-  const Json* factor = FindIn(object, "partial_rotary_factor");
-  if (factor == nullptr || *factor == 1) return absl::OkStatus();
-  return absl::UnimplementedError(
-      absl::StrCat(path, ": key ", Quoted(where),
-                   ": partial_rotary_factor other than 1 is not implemented"));
-}
-
-// The theta of rope_parameters, which is one object, or one per layer type.
-absl::StatusOr<double> ThetaOfParameters(const std::string& path,
-                                         const std::string& where,
-                                         const Json& parameters,
-                                         double fallback) {
-  if (!parameters.is_object()) {
-    return RuleError(path, where, "must be an object");
-  }
-  if (absl::Status s = CheckPlainRope(path, where, parameters); !s.ok()) {
-    return s;
-  }
-  if (const Json* theta = FindIn(parameters, "rope_theta")) {
-    return PositiveNumber(path, absl::StrCat(where, ".rope_theta"), *theta);
-  }
-  return fallback;
-}
-
-absl::StatusOr<double> ThetaOfLayerTypes(const std::string& path,
-                                         const Json& parameters,
-                                         double fallback) {
-  double common = 0;
-  for (const auto& [layer_type, of_type] : parameters.items()) {
-    absl::StatusOr<double> theta = ThetaOfParameters(
-        path, absl::StrCat("rope_parameters.", layer_type), of_type, fallback);
-    if (!theta.ok()) return theta;
-    if (common != 0 && *theta != common) {
-      return absl::UnimplementedError(
-          absl::StrCat(path,
-                       ": key 'rope_parameters': layer types with different "
-                       "rope_theta are not implemented"));
-    }
-    common = *theta;
-  }
-  return common;
-}
-
-bool IsByLayerType(const Json& parameters) {
-  if (!parameters.is_object() || parameters.empty()) return false;
-  for (const Json& value : parameters) {
-    if (!value.is_object()) return false;
-  }
-  return true;
-}
-
 absl::Status ParseError(const std::string& path, const absl::Status& error) {
   std::string message = absl::StrCat(path, ": ", error.message());
   // A file that ends too early is what a writer leaves behind half-way.
@@ -225,23 +159,12 @@ absl::StatusOr<std::string> Config::StringOr(
   return RuleError(path_, key, "must be a string");
 }
 
-absl::StatusOr<double> Config::RopeTheta(double fallback) const {
-  // Both generations may be there; a scaling in either must not be missed.
-  if (const Json* scaling = FindIn(json_, "rope_scaling")) {
-    if (!scaling->is_object()) {
-      return RuleError(path_, "rope_scaling", "must be an object or null");
-    }
-    absl::Status s = CheckPlainRope(path_, "rope_scaling", *scaling);
-    if (!s.ok()) return s;
-  }
-  absl::StatusOr<double> theta = PositiveOr("rope_theta", fallback);
-  if (!theta.ok()) return theta;
-  const Json* parameters = FindIn(json_, "rope_parameters");
-  if (parameters == nullptr) return theta;
-  if (IsByLayerType(*parameters)) {
-    return ThetaOfLayerTypes(path_, *parameters, *theta);
-  }
-  return ThetaOfParameters(path_, "rope_parameters", *parameters, *theta);
+absl::StatusOr<Config> Config::Section(const std::string& key) const {
+  const Json* value = FindIn(json_, key);
+  const std::string path = absl::StrCat(path_, ": ", key);
+  if (value == nullptr) return Config(path, Json::object());
+  if (value->is_object()) return Config(path, *value);
+  return RuleError(path_, key, "must be an object or null");
 }
 
 }  // namespace sinkwatch::checkpoint

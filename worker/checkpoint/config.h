@@ -49,12 +49,9 @@ class Config {
   absl::StatusOr<std::string> StringOr(const std::string& key,
                                        const std::string& fallback) const;
 
-  // Base of the rotary embedding, from either generation of keys: rope_theta in
-  // rope_parameters (or in each of its objects, where it has one per layer
-  // type), else rope_theta beside rope_scaling. UNIMPLEMENTED, by name, for any
-  // rope type other than "default", for a partial rotary factor, and for layer
-  // types that differ.
-  absl::StatusOr<double> RopeTheta(double fallback) const;
+  // The object under `key` as a config of its own, whose errors name `key` too;
+  // an empty one where the key is absent or null.
+  absl::StatusOr<Config> Section(const std::string& key) const;
 
  private:
   Config(std::string path, nlohmann::json json);

@@ -146,66 +146,21 @@ TEST(ConfigTest, OtherValuesAreCheckedForType) {
   EXPECT_FALSE(config.Has("absent"));
 }
 
-TEST(ConfigTest, RopeThetaIsFoundInBothGenerationsOfKeys) {
-  const std::pair<const char*, double> cases[] = {
-      {R"({})", 10000},
-      {R"({"rope_theta": 500000})", 500000},
-      {R"({"rope_theta": 500000.0, "rope_scaling": null})", 500000},
-      {R"({"rope_theta": 5, "rope_scaling": {"type": "default"}})", 5},
-      {R"({"rope_parameters": null, "rope_theta": 5})", 5},
-      {R"({"rope_parameters": {}, "rope_theta": 5})", 5},
-      {R"({"rope_parameters": {"rope_type": "default"}, "rope_theta": 5})", 5},
-      {R"({"rope_parameters": {"rope_theta": 7, "rope_type": "default"},
-           "rope_theta": 5})",
-       7},
-      {R"({"rope_parameters": {"rope_theta": 7,
-                               "partial_rotary_factor": 1.0}})",
-       7},
-      {R"({"rope_parameters": {
-             "full_attention": {"rope_theta": 7, "rope_type": "default"},
-             "sliding_attention": {"rope_theta": 7}}})",
-       7},
-  };
-  for (const auto& [text, theta] : cases) {
-    auto found = Parsed(text).RopeTheta(10000);
-    ASSERT_TRUE(found.ok()) << text << ": " << found.status();
-    EXPECT_DOUBLE_EQ(*found, theta) << text;
-  }
+TEST(ConfigTest, SectionIsAConfigThatNamesItsKey) {
+  const Config config = Parsed(R"({"rope": {"theta": 5, "bad": "x"}})");
+  const auto section = config.Section("rope");
+  ASSERT_TRUE(section.ok()) << section.status();
+  EXPECT_EQ(*section->PositiveOr("theta", 1), 5);
+  ExpectError(section->PositiveOr("bad", 1).status(), kCorrupt,
+              {kPath, "rope", "'bad'", "must be a number"});
 }
 
-TEST(ConfigTest, EveryOtherRopeIsUnsupportedByName) {
-  const std::pair<const char*, const char*> cases[] = {
-      {R"({"rope_scaling": {"rope_type": "llama3", "factor": 8}})", "'llama3'"},
-      {R"({"rope_scaling": {"type": "linear", "factor": 2}})", "'linear'"},
-      {R"({"rope_parameters": {"rope_type": "yarn"}})", "'yarn'"},
-      // The older key must not hide behind the newer one.
-      {R"({"rope_parameters": {"rope_theta": 5},
-           "rope_scaling": {"rope_type": "dynamic"}})",
-       "'dynamic'"},
-      {R"({"rope_parameters": {"full_attention": {"rope_type": "yarn"},
-                               "sliding_attention": {}}})",
-       "'yarn'"},
-      {R"({"rope_parameters": {"full_attention": {"rope_theta": 5},
-                               "sliding_attention": {"rope_theta": 6}}})",
-       "different rope_theta"},
-      {R"({"rope_parameters": {"partial_rotary_factor": 0.25}})",
-       "partial_rotary_factor"},
-  };
-  for (const auto& [text, word] : cases) {
-    ExpectError(Parsed(text).RopeTheta(10000).status(), kUnsupported,
-                {kPath, word});
-  }
-}
-
-TEST(ConfigTest, RopeKeysOfTheWrongTypeAreCorrupt) {
-  for (const char* text :
-       {R"({"rope_theta": 0})", R"({"rope_theta": "10000"})",
-        R"({"rope_parameters": {"rope_theta": -1}})",
-        R"({"rope_parameters": [1]})", R"({"rope_scaling": "yarn"})",
-        R"({"rope_parameters": {"rope_type": 3}})"}) {
-    ExpectError(Parsed(text).RopeTheta(10000).status(), kCorrupt,
-                {kPath, "rope_"});
-  }
+TEST(ConfigTest, AbsentSectionIsEmptyAndAnythingElseIsCorrupt) {
+  const Config config = Parsed(R"({"null": null, "list": [1]})");
+  EXPECT_TRUE(config.Section("absent")->json().empty());
+  EXPECT_TRUE(config.Section("null")->json().empty());
+  ExpectError(config.Section("list").status(), kCorrupt,
+              {kPath, "'list'", "must be an object"});
 }
 
 }  // namespace

@@ -12,7 +12,6 @@
 #include "ATen/ops/layer_norm.h"
 #include "ATen/ops/linear.h"
 #include "ATen/ops/matmul.h"
-#include "ATen/ops/pow.h"
 #include "ATen/ops/relu.h"
 #include "ATen/ops/repeat_interleave.h"
 #include "ATen/ops/rsqrt.h"
@@ -99,20 +98,21 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
   return weight * (wide * scale).to(x.scalar_type());
 }
 
-at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, double theta) {
-  const int64_t tokens = x_BHTE.size(2), width = x_BHTE.size(3);
+at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, const Rope& rope) {
   const auto floats = x_BHTE.options().dtype(at::kFloat).requires_grad(false);
-  const at::Tensor inverse =
-      at::pow(theta, at::arange(0, width, 2, floats) * (-1.0 / width));
-  const at::Tensor angle_TF =
-      at::arange(tokens, floats).unsqueeze(1) * inverse.unsqueeze(0);
-  const at::Tensor cosine_TE = at::cat({angle_TF, angle_TF}, 1).cos();
-  const at::Tensor sine_TE = at::cat({angle_TF, angle_TF}, 1).sin();
+  const at::Tensor angle_TF = at::arange(x_BHTE.size(2), floats).unsqueeze(1) *
+                              rope.inverse_F.to(x_BHTE.device()).unsqueeze(0);
+  const at::Tensor angle_TE = at::cat({angle_TF, angle_TF}, 1);
+  const at::Tensor cosine_TE = angle_TE.cos() * rope.attention_factor;
+  const at::Tensor sine_TE = angle_TE.sin() * rope.attention_factor;
 
-  const at::Tensor wide = x_BHTE.to(at::kFloat);
+  const at::Tensor wide = x_BHTE.slice(-1, 0, rope.width()).to(at::kFloat);
   const std::vector<at::Tensor> halves = wide.chunk(2, -1);
-  const at::Tensor rotated = at::cat({-halves[1], halves[0]}, -1);
-  return (wide * cosine_TE + rotated * sine_TE).to(x_BHTE.scalar_type());
+  const at::Tensor swapped = at::cat({-halves[1], halves[0]}, -1);
+  const at::Tensor turned =
+      (wide * cosine_TE + swapped * sine_TE).to(x_BHTE.scalar_type());
+  if (rope.width() == x_BHTE.size(3)) return turned;
+  return at::cat({turned, x_BHTE.slice(-1, rope.width())}, -1);
 }
 
 at::Tensor Silu(const at::Tensor& x) { return at::silu(x); }

@@ -5,6 +5,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "worker/model/architecture.h"
+#include "worker/model/rope.h"
 
 // The layers that architectures share. Free functions, differentiable, neutral
 // to device and dtype. B sequences, T tokens, D width, H query heads, G
@@ -25,9 +26,10 @@ at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                    double epsilon);
 
-// Rotary position embedding by halves (rotate_half): positions 0..T-1, angles
-// position * theta^(-2i/E), computed in float32. x [B,heads,T,E], E even.
-at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, double theta);
+// Rotary position embedding by halves (rotate_half) of the first rope.width()
+// elements of each head; the rest passes through. Positions 0..T-1, angles in
+// float32. x [B,heads,T,E], E >= rope.width().
+at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, const Rope& rope);
 
 // x * sigmoid(x).
 at::Tensor Silu(const at::Tensor& x);

@@ -63,7 +63,7 @@ TEST(LayersTest, LinearAddsTheBias) {
 
 TEST(LayersTest, RotaryEmbeddingTurnsPairsByPosition) {
   const at::Tensor x_BHTE = RandomTensor({2, 3, 9, 6}, 1);
-  const at::Tensor y_BHTE = RotaryEmbedding(x_BHTE, 100.0);
+  const at::Tensor y_BHTE = RotaryEmbedding(x_BHTE, PlainRope(6, 100.0));
   for (int64_t b = 0; b < 2; ++b) {
     EXPECT_LT(
         MaxDifference(PlainOfHeads(y_BHTE.select(0, b)),
@@ -74,7 +74,28 @@ TEST(LayersTest, RotaryEmbeddingTurnsPairsByPosition) {
 
 TEST(LayersTest, RotaryEmbeddingOfOneTokenChangesNothing) {
   const at::Tensor x_BHTE = RandomTensor({1, 2, 1, 4}, 1);
-  EXPECT_TRUE(RotaryEmbedding(x_BHTE, 10000.0).equal(x_BHTE));
+  EXPECT_TRUE(RotaryEmbedding(x_BHTE, PlainRope(4, 1e4)).equal(x_BHTE));
+}
+
+TEST(LayersTest, RotaryEmbeddingOfAPartLeavesTheRestAlone) {
+  const at::Tensor x_BHTE = RandomTensor({2, 3, 9, 10}, 1);
+  Rope rope = PlainRope(6, 100.0);
+  rope.attention_factor = 1.5;
+  const at::Tensor y_BHTE = RotaryEmbedding(x_BHTE, rope);
+  EXPECT_TRUE(y_BHTE.slice(-1, 6).equal(x_BHTE.slice(-1, 6)));
+  const Matrix turned = PlainRotary(
+      PlainOfHeads(x_BHTE.select(0, 1).slice(-1, 0, 6) * 1.5), 3, 100.0);
+  EXPECT_LT(
+      MaxDifference(PlainOfHeads(y_BHTE.select(0, 1).slice(-1, 0, 6)), turned),
+      kTolerance);
+}
+
+TEST(LayersTest, RotaryEmbeddingKeepsTheDtype) {
+  const at::Tensor x_BHTE = RandomTensor({1, 2, 5, 8}, 1).to(at::kBFloat16);
+  for (int64_t width : {4, 8}) {
+    EXPECT_EQ(RotaryEmbedding(x_BHTE, PlainRope(width, 1e4)).scalar_type(),
+              at::kBFloat16);
+  }
 }
 
 TEST(LayersTest, SplitAndMergeHeadsAreInverse) {

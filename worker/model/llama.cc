@@ -14,6 +14,7 @@
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
 #include "worker/model/layers.h"
+#include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
@@ -23,7 +24,7 @@ struct LlamaConfig {
   ModelShape shape;
   int64_t feed_forward = 0;
   double norm_epsilon = 0;
-  double rope_theta = 0;
+  Rope rope;
   bool attention_bias = false;
   bool mlp_bias = false;
   bool tied = false;
@@ -40,14 +41,9 @@ absl::StatusOr<LlamaConfig> ReadConfig(const checkpoint::Config& config) {
   const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-6);
   if (!epsilon.ok()) return epsilon.status();
   llama.norm_epsilon = *epsilon;
-  const auto theta = config.RopeTheta(10000.0);
-  if (!theta.ok()) return theta.status();
-  llama.rope_theta = *theta;
-  if (llama.shape.head_dim % 2 != 0) {
-    return absl::DataLossError(
-        absl::StrCat(config.path(), ": head_dim ", llama.shape.head_dim,
-                     " is odd, rotary positions need pairs"));
-  }
+  auto rope = ReadRope(config, llama.shape, "full_attention");
+  if (!rope.ok()) return rope.status();
+  llama.rope = *std::move(rope);
   const auto attention_bias = config.BoolOr("attention_bias", false);
   if (!attention_bias.ok()) return attention_bias.status();
   llama.attention_bias = *attention_bias;
@@ -154,11 +150,11 @@ class Llama final : public Architecture {
     const at::Tensor q_BHTE = RotaryEmbedding(
         SplitHeads(Project(weights, "self_attn.q_proj", n_BTD, bias),
                    shape.heads),
-        config_.rope_theta);
+        config_.rope);
     const at::Tensor k_BGTE = RotaryEmbedding(
         SplitHeads(Project(weights, "self_attn.k_proj", n_BTD, bias),
                    shape.kv_heads),
-        config_.rope_theta);
+        config_.rope);
     const at::Tensor v_BGTE = SplitHeads(
         Project(weights, "self_attn.v_proj", n_BTD, bias), shape.kv_heads);
     recorder.Record(Point::kQ, layer, q_BHTE);

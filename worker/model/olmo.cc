@@ -15,6 +15,7 @@
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
 #include "worker/model/layers.h"
+#include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
@@ -26,7 +27,7 @@ constexpr double kNormEpsilon = 1e-5;
 struct OlmoConfig {
   ModelShape shape;
   int64_t feed_forward = 0;
-  double rope_theta = 0;
+  Rope rope;
   double clip_qkv = 0;  // 0: not clamped
   bool tied = false;
 };
@@ -39,14 +40,9 @@ absl::StatusOr<OlmoConfig> ReadConfig(const checkpoint::Config& config) {
   const auto feed_forward = ReadFeedForwardWidth(config);
   if (!feed_forward.ok()) return feed_forward.status();
   olmo.feed_forward = *feed_forward;
-  const auto theta = config.RopeTheta(10000.0);
-  if (!theta.ok()) return theta.status();
-  olmo.rope_theta = *theta;
-  if (olmo.shape.head_dim % 2 != 0) {
-    return absl::DataLossError(
-        absl::StrCat(config.path(), ": head_dim ", olmo.shape.head_dim,
-                     " is odd, rotary positions need pairs"));
-  }
+  auto rope = ReadRope(config, olmo.shape, "full_attention");
+  if (!rope.ok()) return rope.status();
+  olmo.rope = *std::move(rope);
   if (config.Has("clip_qkv")) {
     const auto clip = config.PositiveOr("clip_qkv", 1.0);
     if (!clip.ok()) return clip.status();
@@ -149,10 +145,10 @@ class Olmo final : public Architecture {
     const at::Tensor n_BTD = Norm(x_BTD);
     const at::Tensor q_BHTE = RotaryEmbedding(
         Project(n_BTD, weights.at("self_attn.q_proj"), shape.heads),
-        config_.rope_theta);
+        config_.rope);
     const at::Tensor k_BGTE = RotaryEmbedding(
         Project(n_BTD, weights.at("self_attn.k_proj"), shape.kv_heads),
-        config_.rope_theta);
+        config_.rope);
     const at::Tensor v_BGTE =
         Project(n_BTD, weights.at("self_attn.v_proj"), shape.kv_heads);
     recorder.Record(Point::kQ, layer, q_BHTE);

@@ -1,0 +1,59 @@
+#ifndef SINKWATCH_WORKER_MODEL_ROPE_H_
+#define SINKWATCH_WORKER_MODEL_ROPE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/statusor.h"
+#include "worker/checkpoint/config.h"
+#include "worker/model/architecture.h"
+
+namespace sinkwatch::model {
+
+// Rotary positions of one kind of layer, as numbers: what RotaryEmbedding
+// turns heads by. Immutable, so safe to share between threads.
+struct Rope {
+  // Angle per position of each pair, float32 on the CPU. Computed in float64,
+  // so within a rounding of Hugging Face's, which are float32 throughout.
+  at::Tensor inverse_F;
+  // Factor of cosine and sine (YaRN); logits grow by its square.
+  double attention_factor = 1.0;
+
+  // The first `width` elements of a head are turned, the rest pass through.
+  int64_t width() const { return 2 * inverse_F.size(0); }
+};
+
+// What a family does where its config says nothing.
+struct RopeFamily {
+  double theta = 10000.0;
+  // Share of the head that is turned. Not set: the family turns whole heads,
+  // and a config that asks for less is refused.
+  std::optional<double> partial_factor;
+};
+
+// theta^(-2i/width), not scaled. `width` is even.
+Rope PlainRope(int64_t width, double theta);
+
+// The rotary positions of `layer_type` ("full_attention",
+// "sliding_attention"), from either generation of keys:
+//   - rope_parameters, one object or one per layer type (a type that is not in
+//     it, or null, is plain);
+//   - rope_theta, beside rope_scaling with rope_type or type;
+//   - GPT-NeoX's rotary_emb_base and rotary_pct.
+// rope_parameters counts where both are there; a rope_scaling that says
+// anything else is refused, so that neither hides the other.
+//
+// Types: default, linear, llama3, yarn, by the formulas of transformers 5.23.
+// UNIMPLEMENTED, by name: any other type, YaRN with mscale, a partial factor
+// that the family does not have. DATA_LOSS: a key that is missing, of the wrong
+// type or out of range, or a rotated width that is no even number.
+absl::StatusOr<Rope> ReadRope(const checkpoint::Config& config,
+                              const ModelShape& shape,
+                              const std::string& layer_type,
+                              const RopeFamily& family = {});
+
+}  // namespace sinkwatch::model
+
+#endif  // SINKWATCH_WORKER_MODEL_ROPE_H_
