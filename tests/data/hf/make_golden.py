@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Tiny random models of Hugging Face transformers, and what they say.
+
+For each case: random weights of a config, written by save_pretrained; then the
+logits of a float64 forward pass with eager attention, and every metric from the
+tensors that hooks saw in it (reference.py). Writes a folder per case beside
+itself, and the probe. Needs torch, transformers 5.23 and numpy:
+
+  python3 tests/data/hf/make_golden.py [case ...]
+"""
+import hashlib
+import json
+import shutil
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+
+import reference
+
+HERE = Path(__file__).resolve().parent
+VOCABULARY, TOKENS, SEQUENCES, BOS = 32, 17, 3, 1
+DOMAINS = ["words", "runs"]
+
+SMALL = dict(vocab_size=VOCABULARY, hidden_size=24, intermediate_size=20, num_hidden_layers=2,
+             num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
+             rms_norm_eps=1e-5, bos_token_id=None, eos_token_id=None, pad_token_id=None)
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 1000.0, "factor": 8.0, "low_freq_factor": 1.0,
+          "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+
+
+def small(**changes):
+    return {**SMALL, **changes}
+
+
+# Folder: (architecture, config), a third entry for what else is special.
+CASES = {
+    "llama": ("LlamaForCausalLM", small()),
+    "llama_bias": ("LlamaForCausalLM", small(
+        num_key_value_heads=1, head_dim=10, attention_bias=True, mlp_bias=True,
+        tie_word_embeddings=True, rope_parameters=LLAMA3)),
+    "llama_bf16": ("LlamaForCausalLM", small(
+        num_key_value_heads=4, rope_parameters={"rope_type": "linear", "factor": 4.0,
+                                                "rope_theta": 10000.0}), {"dtype": torch.bfloat16}),
+    "olmo": ("OlmoForCausalLM", small(num_key_value_heads=4, clip_qkv=2.5)),
+    "olmo_tied": ("OlmoForCausalLM", small(num_attention_heads=6, tie_word_embeddings=True)),
+}
+
+
+class Family:
+    """Where an architecture keeps what is looked at."""
+
+    def __init__(self, layers, output):
+        self.layers, self.output = layers, output
+
+
+# Anything else than the usual names.
+FAMILIES = {}
+USUAL = Family(lambda model: model.model.layers, lambda layer: layer.self_attn.o_proj.weight)
+
+
+def make_probe():
+    """Random ids, and random ids that come in runs, each sequence after a BOS."""
+    random = np.random.default_rng(5)
+    folder = HERE / "probe"
+    folder.mkdir(exist_ok=True)
+    domains, tokens = [], {}
+    for label in DOMAINS:
+        ids = random.integers(2, VOCABULARY, (SEQUENCES, TOKENS))
+        if label == "runs":
+            ids = np.take_along_axis(ids, np.arange(TOKENS)[None] // 3, 1)
+        ids[:, 0] = BOS
+        data = ids.astype("<u2").tobytes()
+        (folder / f"{label}.npy").write_bytes(data)
+        domains.append({"label": label, "files": [{
+            "path": f"{label}.npy", "tokens": ids.size,
+            "sha256": hashlib.sha256(data).hexdigest()}]})
+        tokens[label] = ids
+    (folder / "probe.json").write_text(json.dumps({
+        "name": "hf", "version": "1", "tokenizer": {"name": "none", "vocab_size": VOCABULARY},
+        "dtype": "uint16", "sequence_length": TOKENS, "eos_id": 0, "bos_policy": "stored",
+        "domains": domains}, indent=1) + "\n")
+    return tokens
+
+
+def randomize(model, seed):
+    """Weights under which attention is far from uniform and no norm is 1."""
+    generator = torch.Generator().manual_seed(seed)
+    norms = [module for module in model.modules() if "Norm" in type(module).__name__]
+    of_norms = {id(parameter) for module in norms for parameter in module.parameters()}
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            drawn = torch.randn(parameter.shape, generator=generator)
+            if name.endswith("bias") or parameter.dim() == 1 and id(parameter) not in of_norms:
+                parameter.copy_(0.4 * drawn)
+            elif id(parameter) in of_norms:
+                parameter.copy_(1.0 + 0.4 * drawn)
+            elif isinstance(model.get_submodule(name.rpartition(".")[0]), torch.nn.Embedding):
+                parameter.copy_((0.3 if model.config.tie_word_embeddings else 1.0) * drawn)
+                parameter[BOS] *= 4  # something like a sink
+            else:
+                parameter.copy_(1.7 * drawn / parameter.shape[-1] ** 0.5)
+
+
+class Watch:
+    """Hooks that keep what one forward pass shows, as float64 arrays."""
+
+    def __init__(self, model, family):
+        self.layers, self.inputs, self.outputs, self.removers = [], [], [], []
+        self.module = sys.modules[type(model).__module__]
+        self.eager = self.module.eager_attention_forward
+        self.module.eager_attention_forward = self.attend
+        for layer in family.layers(model):
+            self.removers.append(layer.register_forward_hook(self.saw_layer, with_kwargs=True))
+        self.projections = [family.output(layer) for layer in family.layers(model)]
+
+    def close(self):
+        self.module.eager_attention_forward = self.eager
+        for remover in self.removers:
+            remover.remove()
+
+    def attend(self, module, query, key, value, attention_mask, scaling, **kwargs):
+        out, weights = self.eager(module, query, key, value, attention_mask, scaling=scaling,
+                                  **kwargs)
+        self.layers.append({
+            "q": query, "k": key, "v": value, "A": weights, "z": out.transpose(1, 2),
+            "scale": scaling, "visible": attention_mask[0, 0] == 0})
+        return out, weights
+
+    def saw_layer(self, module, args, kwargs, output):
+        self.inputs.append(args[0] if args else kwargs["hidden_states"])
+        self.outputs.append(output[0] if isinstance(output, tuple) else output)
+
+    def shown(self):
+        """Of each layer, what reference.head_metrics wants."""
+        for layer, x, weight in zip(self.layers, self.inputs, self.projections):
+            found = {name: value.detach().numpy() if torch.is_tensor(value) else value
+                     for name, value in layer.items()}
+            heads, width = found["q"].shape[1], found["q"].shape[3]
+            found["x"] = x.detach().numpy()
+            found["W"] = weight.detach().numpy().reshape(-1, heads, width).transpose(1, 0, 2)
+            keys = np.repeat(found["k"], heads // found["k"].shape[1], 1)
+            logits = found["q"] @ keys.swapaxes(-1, -2) * found["scale"]
+            found["s"] = np.where(found["visible"], logits, -np.inf)
+            self.check(found)
+            yield found
+
+    @staticmethod
+    def check(found):
+        """The logits are those of the model's own weights (a float32 softmax)."""
+        weights = np.exp(found["s"] - reference.log_sum_exp(found["s"])[..., None])
+        assert np.abs(weights - found["A"]).max() < 1e-6
+        peak = found["A"][:, :, 1:].max(-1).mean()
+        assert peak > 0.35, f"attention is nearly uniform: {peak:.2f}"
+
+
+def measure(model, family, domain, tokens):
+    watch = Watch(model, family)
+    with torch.no_grad():
+        logits = model(torch.from_numpy(tokens)).logits.numpy()
+    watch.close()
+    found = []
+
+    def add(values, layer):
+        for metric, value in sorted(values.items()):
+            found.append([domain, metric, layer,
+                          [float(f"{number:.8g}") for number in np.atleast_1d(value)]])
+
+    add(reference.layer_metrics(watch.inputs[0].numpy()), -1)
+    by_layer = [reference.head_metrics(layer) for layer in watch.shown()]
+    for layer, values in enumerate(by_layer):
+        add({**values, **reference.layer_metrics(watch.outputs[layer].numpy())}, layer)
+    add(reference.model_metrics(tokens, logits, by_layer), None)
+    return logits, found
+
+
+def digests_of(model):
+    """SHA-256 of each tensor's float32 bytes: what a reader must end up with."""
+    return {name: hashlib.sha256(tensor.float().contiguous().numpy().tobytes()).hexdigest()
+            for name, tensor in sorted(model.state_dict().items())
+            if torch.is_floating_point(tensor)}
+
+
+def make_case(name, tokens):
+    architecture, config, *special = CASES[name]
+    dtype = (special[0] if special else {}).get("dtype", torch.float32)
+    model_class = getattr(transformers, architecture)
+    model = model_class(model_class.config_class(**config))
+    randomize(model, zlib.crc32(name.encode()))
+    model = model.to(dtype)
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink()
+    (folder / "model.safetensors").chmod(0o644)
+    golden = {"architecture": architecture, "transformers": transformers.__version__}
+    if dtype != torch.float32:
+        golden["sha256_float32"] = digests_of(model)
+    # Read again, not widened: the rotary frequencies would have been rounded.
+    model = model_class.from_pretrained(folder, dtype=torch.float64,
+                                        attn_implementation="eager").eval()
+    family = FAMILIES.get(architecture, USUAL)
+    golden["logits"], golden["measurements"] = {}, []
+    for domain in DOMAINS:
+        logits, found = measure(model, family, domain, tokens[domain])
+        golden["logits"][domain] = [float(f"{value:.7g}") for value in logits.flatten()]
+        golden["measurements"] += found
+    lines = ",\n".join(f" {json.dumps(key)}: {compact(value)}" for key, value in golden.items())
+    (folder / "golden.json").write_text("{\n" + lines + "\n}\n")
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    assert size < 300_000, (name, size)
+    spread = np.std(golden["logits"]["words"])
+    print(f"{name}: {size} bytes, logits of deviation {spread:.2f}")
+
+
+def compact(value):
+    text = json.dumps(value, separators=(",", ":"))
+    return text.replace(",[", ",\n[") if isinstance(value, list) else text
+
+
+def main():
+    assert transformers.__version__.startswith("5.23."), transformers.__version__
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    tokens = make_probe()
+    for name in sys.argv[1:] or CASES:
+        make_case(name, tokens)
+
+
+if __name__ == "__main__":
+    main()
