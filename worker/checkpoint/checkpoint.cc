@@ -12,9 +12,11 @@
 
 #include "ATen/ops/empty.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "worker/checkpoint/container/llama2c.h"
 #include "worker/checkpoint/container/safetensors.h"
 #include "worker/checkpoint/finite.h"
 #include "worker/checkpoint/strict_json.h"
@@ -79,6 +81,14 @@ bool Exists(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0;
 }
 
+// Whether `path` asks for a file of llama2.c, the one container that is no
+// folder.
+bool IsLlama2cPath(const std::string& path) {
+  struct stat info;
+  return absl::EndsWith(path, ".bin") && ::stat(path.c_str(), &info) == 0 &&
+         S_ISREG(info.st_mode);
+}
+
 absl::Status CheckIsFolder(const std::string& folder) {
   struct stat info;
   const bool there = ::stat(folder.c_str(), &info) == 0;
@@ -88,7 +98,8 @@ absl::Status CheckIsFolder(const std::string& folder) {
   if (there && !S_ISDIR(info.st_mode)) {
     return absl::UnimplementedError(absl::StrCat(
         folder,
-        ": a file; a checkpoint is a folder of config.json and weights"));
+        ": a file; a checkpoint is a folder of config.json and weights, or a "
+        "file of llama2.c, whose name ends in .bin"));
   }
   // What cannot be searched must not look as if nothing were in it.
   if (there && ::access(folder.c_str(), R_OK | X_OK) == 0) {
@@ -237,6 +248,7 @@ Checkpoint::~Checkpoint() = default;
 
 absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(
     const std::string& folder) {
+  if (IsLlama2cPath(folder)) return OpenLlama2cFile(folder);
   if (absl::Status s = CheckIsFolder(folder); !s.ok()) return s;
   const Container* container = FindContainer(folder);
   if (container == nullptr) return NoWeightsError(folder);
@@ -247,12 +259,27 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(
   if (!real_folder.ok()) return real_folder.status();
   absl::StatusOr<Contents> contents = container->open(folder, *real_folder);
   if (!contents.ok()) return contents.status();
+  return Create(folder, *std::move(config), *std::move(contents));
+}
+
+absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::OpenLlama2cFile(
+    const std::string& path) {
+  absl::StatusOr<Llama2c> model = OpenLlama2c(path);
+  if (!model.ok()) return model.status();
+  absl::StatusOr<Config> config = Config::Parse(path, model->config_json);
+  if (!config.ok()) return config.status();
+  return Create(path, *std::move(config), std::move(model->contents));
+}
+
+std::unique_ptr<Checkpoint> Checkpoint::Create(std::string folder,
+                                               Config config,
+                                               Contents contents) {
   auto by_name = [](const StoredTensor& a, const StoredTensor& b) {
     return a.name < b.name;
   };
-  std::sort(contents->tensors.begin(), contents->tensors.end(), by_name);
-  return std::unique_ptr<Checkpoint>(
-      new Checkpoint(folder, *std::move(config), *std::move(contents)));
+  std::sort(contents.tensors.begin(), contents.tensors.end(), by_name);
+  return std::unique_ptr<Checkpoint>(new Checkpoint(
+      std::move(folder), std::move(config), std::move(contents)));
 }
 
 const TensorInfo* Checkpoint::Find(const std::string& name) const {

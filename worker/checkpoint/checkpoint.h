@@ -39,6 +39,8 @@ struct TensorInfo {
 // with tensors read before.
 class Checkpoint {
  public:
+  // `folder` is the folder that a trainer wrote, or a file of llama2.c, asked
+  // for by a name that ends in ".bin".
   static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(
       const std::string& folder);
   ~Checkpoint();
@@ -81,6 +83,10 @@ class Checkpoint {
  private:
   using Hash = std::array<unsigned char, 16>;
 
+  static absl::StatusOr<std::unique_ptr<Checkpoint>> OpenLlama2cFile(
+      const std::string& path);
+  static std::unique_ptr<Checkpoint> Create(std::string folder, Config config,
+                                            Contents contents);
   Checkpoint(std::string folder, Config config, Contents contents);
 
   // The tensor, with the checks of CheckTensor.

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ATen/ops/arange.h"
@@ -227,9 +228,33 @@ TEST(CheckpointTest, AnotherContainerIsNamed) {
     ExpectError(OpenStatus(temp.path()), kUnsupported, {temp / other});
   }
   TempFolder temp;
-  WriteFile(temp / "stories.bin", "x");
-  ExpectError(OpenStatus(temp / "stories.bin"), kUnsupported,
-              {temp / "stories.bin", "a file"});
+  WriteFile(temp / "stories.pth", "x");
+  ExpectError(OpenStatus(temp / "stories.pth"), kUnsupported,
+              {temp / "stories.pth", "a file"});
+}
+
+TEST(CheckpointTest, AFileOfLlama2cIsACheckpoint) {
+  auto file = Checkpoint::Open("tests/data/containers/stories260K.bin");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(*(*file)->config().Architecture(), "LlamaForCausalLM");
+  auto folder = Checkpoint::Open(kStories);
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  const std::pair<const char*, const char*> kSame[] = {
+      {"tok_embeddings.weight", "model.embed_tokens.weight"},
+      {"layers.4.attention.wv.weight",
+       "model.layers.4.self_attn.v_proj.weight"},
+      {"layers.4.feed_forward.w2.weight",
+       "model.layers.4.mlp.down_proj.weight"},
+      {"norm.weight", "model.norm.weight"},
+  };
+  for (const auto& [meta, hf] : kSame) {
+    const TensorInfo* info = (*folder)->Find(hf);
+    ASSERT_NE(info, nullptr) << hf;
+    auto a = (*file)->ReadTensor(meta, info->shape);
+    auto b = (*folder)->ReadTensor(hf, info->shape);
+    ASSERT_TRUE(a.ok() && b.ok()) << a.status() << b.status();
+    EXPECT_TRUE(at::equal(*a, *b)) << meta;
+  }
 }
 
 TEST(CheckpointTest, WeightsThatLinkOutOfTheFolderAreNotRead) {
