@@ -17,7 +17,8 @@ struct Limits {
   size_t bytes = 64 << 20;          // at most 4 GiB
   size_t values = 4 * 1000 * 1000;  // made by opcodes; also entries of the memo
   size_t depth = 64;                // values inside one another
-  size_t walk = 16 * 1000 * 1000;   // values, shared ones each time they occur
+  // Values, shared ones each time they occur; also steps of the reader.
+  size_t walk = 16 * 1000 * 1000;
 };
 
 // What a kind of file may hold.
