@@ -1,0 +1,83 @@
+#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_ZIP_BYTES_H_
+#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_ZIP_BYTES_H_
+
+// Small zip archives for tests.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sinkwatch::checkpoint {
+
+inline std::string LittleEndian(uint64_t value, int num_bytes) {
+  std::string bytes;
+  for (int i = 0; i < num_bytes; ++i) {
+    bytes += static_cast<char>(value >> (8 * i) & 0xff);
+  }
+  return bytes;
+}
+
+// An archive of stored members, and where its records are, so that a test can
+// make one of them lie.
+struct ZipBytes {
+  std::string bytes;
+  std::vector<size_t> local;    // headers of the members
+  std::vector<size_t> central;  // entries of the directory
+  size_t end64 = 0;             // 0 without ZIP64
+  size_t locator = 0;
+  size_t end = 0;
+
+  ZipBytes& Put(size_t at, uint64_t value, int num_bytes) {
+    bytes.replace(at, num_bytes, LittleEndian(value, num_bytes));
+    return *this;
+  }
+};
+
+using ZipMembers = std::vector<std::pair<std::string, std::string>>;
+
+// The archive as torch writes it: sizes in the directory only, then in a
+// descriptor after the member.
+inline ZipBytes MakeZip(const ZipMembers& members, bool zip64 = true) {
+  ZipBytes zip;
+  std::string directory;
+  for (const auto& [name, data] : members) {
+    const std::string shared = LittleEndian(0x0808, 2) + std::string(6, '\0');
+    const std::string sizes = LittleEndian(0, 4) +
+                              LittleEndian(data.size(), 4) +
+                              LittleEndian(data.size(), 4);
+    zip.local.push_back(zip.bytes.size());
+    zip.central.push_back(directory.size());
+    directory += "PK\1\2" + LittleEndian(0, 4) + shared + sizes +
+                 LittleEndian(name.size(), 2) + std::string(12, '\0') +
+                 LittleEndian(zip.bytes.size(), 4) + name;
+    zip.bytes += "PK\3\4" + LittleEndian(0, 2) + shared +
+                 std::string(12, '\0') + LittleEndian(name.size(), 2) +
+                 LittleEndian(6, 2) + name + "FB\2" + std::string(1, '\0') +
+                 "ZZ" + data + "PK\7\b" + sizes;
+  }
+  const size_t offset = zip.bytes.size();
+  for (size_t& central : zip.central) central += offset;
+  zip.bytes += directory;
+  if (zip64) {
+    zip.end64 = zip.bytes.size();
+    zip.bytes += "PK\6\6" + LittleEndian(44, 8) + std::string(12, '\0') +
+                 LittleEndian(members.size(), 8) +
+                 LittleEndian(members.size(), 8) +
+                 LittleEndian(directory.size(), 8) + LittleEndian(offset, 8);
+    zip.locator = zip.bytes.size();
+    zip.bytes += "PK\6\7" + LittleEndian(0, 4) + LittleEndian(zip.end64, 8) +
+                 LittleEndian(1, 4);
+  }
+  zip.end = zip.bytes.size();
+  zip.bytes += "PK\5\6" + LittleEndian(0, 4) + LittleEndian(members.size(), 2) +
+               LittleEndian(members.size(), 2) +
+               LittleEndian(directory.size(), 4) + LittleEndian(offset, 4) +
+               LittleEndian(0, 2);
+  return zip;
+}
+
+}  // namespace sinkwatch::checkpoint
+
+#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_ZIP_BYTES_H_
