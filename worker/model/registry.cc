@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "worker/checkpoint/strict_json.h"
 #include "worker/model/architectures.h"
 
 namespace sinkwatch::model {
@@ -28,8 +29,8 @@ absl::StatusOr<std::unique_ptr<Architecture>> CreateArchitecture(
     if (*name == row.name) return row.make(config);
   }
   return absl::UnimplementedError(
-      absl::StrCat(config.path(), ": architecture \"", *name,
-                   "\" is not implemented; known: ",
+      absl::StrCat(config.path(), ": architecture ", checkpoint::Quoted(*name),
+                   " is not implemented; known: ",
                    absl::StrJoin(ArchitectureNames(), ", ")));
 }
 

@@ -191,5 +191,26 @@ TEST(RegistryTest, LayerSwitchesMustBeOneBooleanPerLayer) {
   }
 }
 
+// A value goes into messages escaped and cut short: a config must not be able
+// to write lines or colours into a log.
+TEST(RegistryTest, ValuesInMessagesAreQuoted) {
+  std::string hostile = "x\n\x1b[31m\"";
+  for (int i = 0; i < 12; ++i) hostile += hostile;
+  nlohmann::json nameless = ConfigOf("LlamaForCausalLM");
+  nameless["architectures"] = {hostile};
+  nlohmann::json activation = ConfigOf("LlamaForCausalLM");
+  activation["hidden_act"] = hostile;
+  nlohmann::json rope = ConfigOf("LlamaForCausalLM");
+  rope["rope_parameters"] = {{"rope_type", hostile}};
+  for (const nlohmann::json& config : {nameless, activation, rope}) {
+    const absl::Status status = Create(config).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+    EXPECT_LT(status.message().size(), 1000u);
+    EXPECT_NE(status.message().find("x\\n\\033[31m"), std::string::npos)
+        << status;
+    EXPECT_EQ(status.message().find('\n'), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace sinkwatch::model

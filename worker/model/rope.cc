@@ -8,11 +8,13 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "worker/checkpoint/strict_json.h"
 
 namespace sinkwatch::model {
 namespace {
 
 using checkpoint::Config;
+using checkpoint::Quoted;
 using Json = nlohmann::json;
 
 constexpr double kTwoPi = 6.283185307179586;
@@ -86,9 +88,10 @@ absl::Status CheckAgrees(const Config& scaling, const Config& parameters) {
   for (const auto& [key, value] : scaling.json().items()) {
     const auto found = parameters.json().find(TodaysName(key));
     if (found != parameters.json().end() && *found == value) continue;
-    return Unsupported(scaling, absl::StrCat(key, " ", value.dump(),
-                                             " beside a rope_parameters "
-                                             "that does not say so"));
+    return Unsupported(
+        scaling, absl::StrCat(Quoted(absl::StrCat(key, " ", value.dump())),
+                              " beside a rope_parameters "
+                              "that does not say so"));
   }
   return absl::OkStatus();
 }
@@ -281,7 +284,7 @@ absl::StatusOr<Rope> ReadRope(const Config& config, const ModelShape& shape,
   const std::vector<double> inverse = PlainFrequencies(*width, *theta);
   if (*type == "linear") return ReadLinear(*section, inverse);
   if (*type != "llama3" && *type != "yarn") {
-    return Unsupported(*section, absl::StrCat("rope type \"", *type, "\""));
+    return Unsupported(*section, absl::StrCat("rope type ", Quoted(*type)));
   }
   const auto original = ReadOriginalPositions(config, *section, shape);
   if (!original.ok()) return original.status();

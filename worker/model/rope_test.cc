@@ -198,13 +198,13 @@ TEST(RopeTest, PartOfTheHeadIsTurnedWhereTheFamilyDoesSo) {
 
 TEST(RopeTest, WhatIsNotImplementedIsRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
-      {R"({"rope_scaling": {"type": "dynamic", "factor": 2}})", "\"dynamic\""},
-      {R"({"rope_scaling": {"rope_type": "longrope"}})", "\"longrope\""},
-      {R"({"rope_parameters": {"rope_type": "mrope"}})", "\"mrope\""},
+      {R"({"rope_scaling": {"type": "dynamic", "factor": 2}})", "'dynamic'"},
+      {R"({"rope_scaling": {"rope_type": "longrope"}})", "'longrope'"},
+      {R"({"rope_parameters": {"rope_type": "mrope"}})", "'mrope'"},
       // Neither generation may hide the other.
       {R"({"rope_parameters": {"rope_theta": 5},
            "rope_scaling": {"rope_type": "dynamic"}})",
-       "\"dynamic\""},
+       "dynamic"},
       {R"({"rope_parameters": {"rope_type": "linear", "factor": 2},
            "rope_scaling": {"type": "linear", "factor": 4}})",
        "factor 4"},

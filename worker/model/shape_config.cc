@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "worker/checkpoint/strict_json.h"
 
 namespace sinkwatch::model {
 namespace {
@@ -97,7 +98,7 @@ absl::Status RequireString(const checkpoint::Config& config,
   const auto found = config.StringOr(key, value);
   if (!found.ok()) return found.status();
   if (*found == value) return absl::OkStatus();
-  return Unsupported(config, key, absl::StrCat("\"", *found, "\""));
+  return Unsupported(config, key, checkpoint::Quoted(*found));
 }
 
 }  // namespace sinkwatch::model
