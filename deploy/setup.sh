@@ -4,6 +4,7 @@
 #   - LibTorch, from the wheels that third_party/libtorch.lock pins by sha256,
 #     into ${SINKWATCH_CACHE:-~/.cache/sinkwatch};
 #   - with --cuda, also the CUDA libraries that LibTorch loads on a GPU (2 GB);
+#   - with --fuzz, also clang and libFuzzer, which only tests/fuzz/run.sh needs;
 #   - .bazelrc.local, which tells Bazel where both caches are.
 # A second run finds everything in place and takes under a second.
 set -euo pipefail
@@ -106,7 +107,8 @@ main() {
   case "${1:-}" in
     "") ;;
     --cuda) cuda=1 ;;
-    -h|--help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --fuzz) packages+=(clang-14 libclang-rt-14-dev libfuzzer-14-dev llvm-14) ;;
+    -h|--help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) die "unknown argument '$1' (see --help)" ;;
   esac
   check_system

@@ -1,0 +1,121 @@
+#include "tests/fuzz/expect_contents.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "tests/fuzz/fuzz.h"
+#include "worker/checkpoint/tensor_reader.h"
+
+namespace sinkwatch::fuzz {
+namespace {
+
+using checkpoint::Contents;
+using checkpoint::Piece;
+using checkpoint::StoredTensor;
+
+// Wide enough for the product of any two sizes or strides.
+using Wide = __int128;
+
+constexpr int64_t kMostBytesRead = 1 << 16;
+
+Wide NumberOf(const std::vector<int64_t>& sizes) {
+  Wide number = 1;
+  for (int64_t size : sizes) {
+    Expect(size >= 0, "no size is negative");
+    number *= size;
+    Expect(number >> 62 == 0, "the number of elements fits in 62 bits");
+  }
+  return number;
+}
+
+void ExpectInside(const Piece& piece, const StoredTensor& tensor,
+                  const Contents& contents) {
+  const size_t rank = tensor.shape.size();
+  Expect(piece.file < contents.files.size(), "a piece has a file");
+  Expect(piece.start.size() == rank && piece.sizes.size() == rank &&
+             piece.strides.size() == rank,
+         "a piece has the rank of its tensor");
+  Wide last = 0;
+  for (size_t i = 0; i < rank; ++i) {
+    Expect(piece.start[i] >= 0 && piece.sizes[i] >= 0 && piece.strides[i] >= 0,
+           "start, sizes and strides are not negative");
+    Expect(Wide{piece.start[i]} + piece.sizes[i] <= tensor.shape[i],
+           "a piece is inside its tensor");
+    last += Wide{std::max<int64_t>(piece.sizes[i] - 1, 0)} * piece.strides[i];
+  }
+  if (NumberOf(piece.sizes) == 0) return;
+  const Wide end = piece.offset * Wide{8} + (last + 1) * tensor.dtype->bits;
+  Expect(
+      piece.offset >= 0 && end <= Wide{8} * contents.files[piece.file]->size(),
+      "a piece is inside its file");
+}
+
+bool Overlap(const Piece& a, const Piece& b) {
+  for (size_t i = 0; i < a.start.size(); ++i) {
+    if (a.start[i] >= b.start[i] + b.sizes[i]) return false;
+    if (b.start[i] >= a.start[i] + a.sizes[i]) return false;
+  }
+  return true;
+}
+
+void ExpectCover(const StoredTensor& tensor, const Contents& contents) {
+  Wide number = 0;
+  Expect(!tensor.pieces.empty(), "a tensor has a piece");
+  for (size_t i = 0; i < tensor.pieces.size(); ++i) {
+    ExpectInside(tensor.pieces[i], tensor, contents);
+    number += NumberOf(tensor.pieces[i].sizes);
+    if (NumberOf(tensor.pieces[i].sizes) == 0) continue;
+    for (size_t j = 0; j < i; ++j) {
+      Expect(NumberOf(tensor.pieces[j].sizes) == 0 ||
+                 !Overlap(tensor.pieces[i], tensor.pieces[j]),
+             "no element is in two pieces");
+    }
+  }
+  Expect(number == NumberOf(tensor.shape), "each element is in a piece");
+}
+
+// Reading is refused only for strides that leave much unused.
+bool CanBeRefused(const absl::Status& status) {
+  return absl::IsUnimplemented(status);
+}
+
+void ExpectReads(const StoredTensor& tensor, const Contents& contents) {
+  const Wide bytes = NumberOf(tensor.shape) * tensor.dtype->bits / 8;
+  if (tensor.dtype->bits < 8 || bytes > kMostBytesRead) return;
+  const int64_t rows = tensor.shape.empty() ? 1 : tensor.shape[0];
+  std::string whole(static_cast<size_t>(bytes), '\x5a');
+  const absl::Status status =
+      checkpoint::ReadRows(contents, tensor, {0, rows}, whole.data());
+  Expect(status.ok() || CanBeRefused(status), "a tensor is read");
+  if (!status.ok() || bytes == 0) return;
+  std::string by_rows(whole.size(), '\xa5');
+  const int64_t row_bytes = static_cast<int64_t>(whole.size()) / rows;
+  for (int64_t row = 0; row < rows; ++row) {
+    const absl::Status read = checkpoint::ReadRows(
+        contents, tensor, {row, 1}, by_rows.data() + row * row_bytes);
+    Expect(read.ok() || CanBeRefused(read), "a row is read");
+    if (!read.ok()) return;
+  }
+  Expect(by_rows == whole, "rows are the tensor's, and all of it is written");
+}
+
+}  // namespace
+
+void ExpectContents(const Contents& contents) {
+  std::set<std::string> names;
+  Expect(contents.tensors.size() <= checkpoint::kMaxTensors,
+         "tensors are not too many");
+  for (const StoredTensor& tensor : contents.tensors) {
+    Expect(names.insert(tensor.name).second, "a name is there once");
+    Expect(tensor.dtype != nullptr, "a tensor has a dtype");
+    ExpectCover(tensor, contents);
+    ExpectReads(tensor, contents);
+  }
+}
+
+}  // namespace sinkwatch::fuzz

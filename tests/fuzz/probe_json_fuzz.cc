@@ -1,0 +1,74 @@
+// probe.json.
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/string_view.h"
+#include "tests/fuzz/fuzz.h"
+#include "worker/checkpoint/file.h"
+#include "worker/probe/manifest.h"
+
+namespace sinkwatch::fuzz {
+namespace {
+
+using probe::DomainManifest;
+using probe::Manifest;
+
+void ExpectSha256(const std::string& text) {
+  Expect(text.size() == 64, "a sha256 has 64 digits");
+  for (char c : text) {
+    Expect(absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'),
+           "a sha256 is lower-case hex");
+  }
+}
+
+void ExpectDomain(const DomainManifest& domain, const Manifest& manifest) {
+  Expect(probe::IsLabel(domain.label), "a domain has a label");
+  Expect(!domain.files.empty(), "a domain has a file");
+  for (const probe::TokenFile& file : domain.files) {
+    Expect(checkpoint::IsBareName(file.path), "a token file is a bare name");
+    Expect(file.tokens >= 1, "a token file has a token");
+    ExpectSha256(file.sha256);
+  }
+  Expect(domain.tokens() >= manifest.stored_length(),
+         "a domain has a whole sequence");
+  if (domain.row_classes.path.empty()) return;
+  Expect(checkpoint::IsBareName(domain.row_classes.path),
+         "row classes are a bare name");
+  ExpectSha256(domain.row_classes.sha256);
+  for (const std::string& name : domain.row_classes.names) {
+    Expect(probe::IsLabel(name), "a class has a label");
+  }
+}
+
+}  // namespace
+
+absl::Status FuzzOne(absl::string_view input) {
+  const absl::StatusOr<Manifest> manifest =
+      probe::ParseManifest("probe.json", std::string(input));
+  if (!manifest.ok()) return manifest.status();
+  Expect(manifest->token_bytes == 2 || manifest->token_bytes == 4,
+         "an id has 2 or 4 bytes");
+  Expect(manifest->sequence_length >= 2 &&
+             manifest->sequence_length <= probe::kMaxSequenceLength,
+         "the sequence length is in its range");
+  Expect(manifest->vocabulary >= 1, "there is a vocabulary");
+  Expect((manifest->bos_policy == "prepend") == (manifest->bos_id >= 0),
+         "there is a bos_id where one is prepended");
+  Expect(manifest->bos_id < manifest->vocabulary,
+         "bos_id is in the vocabulary");
+  int64_t tokens = 0;
+  std::set<std::string> labels;
+  for (const DomainManifest& domain : manifest->domains) {
+    ExpectDomain(domain, *manifest);
+    Expect(labels.insert(domain.label).second, "a label is there once");
+    tokens += domain.tokens();
+  }
+  Expect(!labels.empty() && tokens <= probe::kMaxTokens,
+         "there are tokens, and not more than we hold");
+  return absl::OkStatus();
+}
+
+}  // namespace sinkwatch::fuzz

@@ -1,0 +1,58 @@
+// JSON of people and trainers: what every config, index and probe goes through.
+#include <algorithm>
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "nlohmann/json.hpp"
+#include "tests/fuzz/fuzz.h"
+#include "worker/checkpoint/strict_json.h"
+
+namespace sinkwatch::fuzz {
+namespace {
+
+using Json = nlohmann::json;
+
+size_t DepthOf(const Json& value) {
+  size_t depth = 0;
+  for (const Json& child : value) {
+    if (child.is_structured()) depth = std::max(depth, DepthOf(child));
+  }
+  return depth + 1;
+}
+
+size_t CountOf(const Json& value) {
+  size_t count = 1;
+  if (!value.is_structured()) return count;
+  for (const Json& child : value) count += CountOf(child);
+  return count;
+}
+
+// Small, so that the fuzzer reaches them.
+checkpoint::JsonLimits Limits() {
+  checkpoint::JsonLimits limits;
+  limits.depth = 6;
+  limits.values = 40;
+  return limits;
+}
+
+}  // namespace
+
+absl::Status FuzzOne(absl::string_view input) {
+  const auto json = checkpoint::ParseJsonObject(input, Limits());
+  if (!json.ok()) return json.status();
+  Expect(json->is_object(), "the document is an object");
+  Expect(DepthOf(*json) <= Limits().depth, "the depth is kept");
+  Expect(CountOf(*json) <= Limits().values, "the number of values is kept");
+  const auto again = checkpoint::ParseJsonObject(json->dump(), Limits());
+  Expect(again.ok() && *again == *json, "what is written is read");
+  // Where a writer is half-way the text ends early, and is nothing else.
+  const size_t end = input.find_last_of('}');
+  const absl::string_view half = input.substr(0, end * 2 / 3);
+  Expect(absl::IsOutOfRange(checkpoint::ParseJsonObject(half).status()),
+         "a part of a document ends early");
+  return absl::OkStatus();
+}
+
+}  // namespace sinkwatch::fuzz
