@@ -12,7 +12,9 @@
 #include "c10/core/InferenceMode.h"
 #include "c10/util/Exception.h"
 #include "worker/executor/loss.h"
+#include "worker/executor/used_tokens.h"
 #include "worker/executor/weight_loader.h"
+#include "worker/executor/weight_source.h"
 #include "worker/metrics/measurement.h"
 
 namespace sinkwatch::executor {
@@ -21,10 +23,14 @@ namespace {
 using model::AttentionKind;
 using model::Point;
 
+// Elements of the output matrix that are held at a time: 64 MiB of float32.
+constexpr int64_t kHeadElements = int64_t{1} << 24;
+
 // A few sequences of one domain and the stream that they have become.
 struct Batch {
   int domain = 0;
   at::Tensor tokens_BT;
+  at::Tensor embedding_rows_BT;  // the tokens, renumbered to the rows in memory
   at::Tensor row_classes_BT;
   at::Tensor x_BTD;
 };
@@ -66,6 +72,7 @@ class LayerRecorder final : public model::Recorder {
 };
 
 std::vector<Batch> CutIntoBatches(const probe::Corpus& corpus,
+                                  const UsedTokens& used,
                                   const ExecuteOptions& options) {
   const int64_t step =
       std::max<int64_t>(1, options.tokens_per_batch / corpus.sequence_length());
@@ -76,7 +83,9 @@ std::vector<Batch> CutIntoBatches(const probe::Corpus& corpus,
       const int64_t end = std::min(begin + step, text.tokens_NT.size(0));
       Batch batch;
       batch.domain = static_cast<int>(domain);
-      batch.tokens_BT = text.tokens_NT.slice(0, begin, end).to(options.device);
+      const at::Tensor tokens_BT = text.tokens_NT.slice(0, begin, end);
+      batch.tokens_BT = tokens_BT.to(options.device);
+      batch.embedding_rows_BT = used.Renumber(tokens_BT).to(options.device);
       if (text.row_classes_NT.defined()) {
         batch.row_classes_BT = text.row_classes_NT.slice(0, begin, end);
       }
@@ -119,7 +128,8 @@ class Execution {
       : architecture_(architecture),
         callbacks_(callbacks),
         measurement_(measurement),
-        batches_(CutIntoBatches(corpus, options)),
+        used_tokens_(corpus, architecture.shape().vocabulary),
+        batches_(CutIntoBatches(corpus, used_tokens_, options)),
         loader_(checkpoint, options.device, options.dtype) {}
 
   absl::Status Run() {
@@ -136,12 +146,14 @@ class Execution {
 
  private:
   absl::Status Embed() {
-    loader_.Prefetch(architecture_.EmbeddingTensors());
+    loader_.Prefetch({architecture_.EmbeddingTensors(), "embed_tokens",
+                      used_tokens_.rows()});
     auto weights = loader_.Take();
     if (!weights.ok()) return weights.status();
-    loader_.Prefetch(architecture_.LayerTensors(0));
+    loader_.Prefetch({architecture_.LayerTensors(0), "", {}});
     for (Batch& batch : batches_) {
-      batch.x_BTD = architecture_.Embed(*weights, batch.tokens_BT);
+      batch.x_BTD = architecture_.Embed(*weights, batch.embedding_rows_BT);
+      batch.embedding_rows_BT = at::Tensor();
       metrics::LayerBatch folded = NewLayerBatch(batch, -1);
       folded.resid_post_BTD = batch.x_BTD;
       measurement_.FoldLayer(folded);
@@ -155,8 +167,9 @@ class Execution {
     auto weights = loader_.Take();
     if (!weights.ok()) return weights.status();
     const bool last = layer + 1 == architecture_.shape().layers;
-    loader_.Prefetch(last ? architecture_.HeadTensors()
-                          : architecture_.LayerTensors(layer + 1));
+    loader_.Prefetch(
+        last ? HeadSlice(0)
+             : WeightRequest{architecture_.LayerTensors(layer + 1), "", {}});
     for (Batch& batch : batches_) {
       RunBatch(layer, *weights, batch);
       absl::Status status = AfterBatch();
@@ -177,17 +190,34 @@ class Execution {
     measurement_.FoldLayer(folded);
   }
 
+  // Rows of the output matrix from `first` on, as many as are held at a time.
+  WeightRequest HeadSlice(int64_t first) const {
+    const model::ModelShape& shape = architecture_.shape();
+    const int64_t rows = std::max<int64_t>(1, kHeadElements / shape.width);
+    return {architecture_.HeadTensors(),
+            "lm_head",
+            {{first, std::min(rows, shape.vocabulary - first)}}};
+  }
+
   absl::Status RunHead() {
-    auto weights = loader_.Take();
-    if (!weights.ok()) return weights.status();
-    for (Batch& batch : batches_) {
-      measurement_.FoldLoss(
-          batch.domain,
-          NextTokenLoss(architecture_, *weights, batch.x_BTD, batch.tokens_BT),
-          batch.row_classes_BT);
-      batch.x_BTD = at::Tensor();
-      absl::Status status = AfterBatch();
-      if (!status.ok()) return status;
+    std::vector<NextTokenLoss> losses;
+    for (const Batch& batch : batches_) losses.emplace_back(batch.tokens_BT);
+    const int64_t vocabulary = architecture_.shape().vocabulary;
+    for (int64_t first = 0; first < vocabulary;) {
+      auto weights = loader_.Take();
+      if (!weights.ok()) return weights.status();
+      const int64_t next = first + weights->at("lm_head").size(0);
+      if (next < vocabulary) loader_.Prefetch(HeadSlice(next));
+      for (size_t i = 0; i < batches_.size(); ++i) {
+        losses[i].AddSlice(architecture_, *weights, first, batches_[i].x_BTD);
+        absl::Status status = AfterBatch(next == vocabulary);
+        if (!status.ok()) return status;
+      }
+      first = next;
+    }
+    for (size_t i = 0; i < batches_.size(); ++i) {
+      measurement_.FoldLoss(batches_[i].domain, losses[i].Finish(),
+                            batches_[i].row_classes_BT);
     }
     return Pass(measurement_.FinishModel());
   }
@@ -211,8 +241,9 @@ class Execution {
     return callbacks_.on_values(*std::move(values));
   }
 
-  absl::Status AfterBatch() {
-    ++batches_done_;
+  // `counts`: whether it is a step of the progress that is shown.
+  absl::Status AfterBatch(bool counts = true) {
+    if (counts) ++batches_done_;
     const double parts = architecture_.shape().layers + 2;
     if (callbacks_.on_progress) {
       callbacks_.on_progress(batches_done_ / (parts * batches_.size()));
@@ -226,6 +257,7 @@ class Execution {
   const model::Architecture& architecture_;
   const ExecuteCallbacks& callbacks_;
   metrics::Measurement& measurement_;
+  const UsedTokens used_tokens_;
   std::vector<Batch> batches_;
   WeightLoader loader_;
   int64_t batches_done_ = 0;
@@ -254,6 +286,8 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   absl::Status fits = corpus.CheckFits(architecture.shape().vocabulary,
                                        architecture.shape().max_positions);
   if (!fits.ok()) return fits;
+  absl::Status there = CheckWeights(architecture, checkpoint);
+  if (!there.ok()) return there;
   auto measurement = metrics::Measurement::Create(
       MeasurementOptionsOf(architecture.shape(), corpus, options));
   if (!measurement.ok()) return measurement.status();

@@ -52,6 +52,19 @@ class NextTokenLossTest : public ::testing::Test {
                      tokens_BT_.select(0, b).select(0, t + 1).item<int64_t>());
   }
 
+  // With the vocabulary in slices of so many rows, the last slice first.
+  at::Tensor Loss(int64_t rows = 1 << 20) const {
+    const at::Tensor matrix_VD = head_.at("lm_head");
+    NextTokenLoss loss(tokens_BT_);
+    for (int64_t first = (matrix_VD.size(0) - 1) / rows * rows; first >= 0;
+         first -= rows) {
+      model::TensorMap slice = head_;
+      slice["lm_head"] = matrix_VD.slice(0, first, first + rows);
+      loss.AddSlice(*toy_, slice, first, x_BTD_);
+    }
+    return loss.Finish();
+  }
+
   std::unique_ptr<model::Architecture> toy_;
   model::TensorMap head_;
   at::Tensor x_BTD_;
@@ -60,7 +73,7 @@ class NextTokenLossTest : public ::testing::Test {
 
 TEST_F(NextTokenLossTest, IsTheNegativeLogProbabilityOfTheNextToken) {
   Make(/*vocabulary=*/23, /*sequences=*/3, /*length=*/6);
-  const at::Tensor loss_BT = NextTokenLoss(*toy_, head_, x_BTD_, tokens_BT_);
+  const at::Tensor loss_BT = Loss();
   ASSERT_EQ(loss_BT.sizes().vec(), (std::vector<int64_t>{3, 5}));
   EXPECT_EQ(loss_BT.scalar_type(), at::kFloat);
   const model::Matrix loss = model::PlainOf(loss_BT);
@@ -73,8 +86,7 @@ TEST_F(NextTokenLossTest, IsTheNegativeLogProbabilityOfTheNextToken) {
 TEST_F(NextTokenLossTest, BlocksThatEndInsideASequenceChangeNothing) {
   // 2 x 500 rows of 40000 logits: blocks of 419 rows.
   Make(/*vocabulary=*/40000, /*sequences=*/2, /*length=*/501);
-  const model::Matrix loss =
-      model::PlainOf(NextTokenLoss(*toy_, head_, x_BTD_, tokens_BT_));
+  const model::Matrix loss = model::PlainOf(Loss());
   for (int64_t t : {0, 418, 419, 499}) {
     // Sums of 40000 float32 terms.
     EXPECT_NEAR(loss(0, t), Expected(0, t), 1e-4);
@@ -82,17 +94,24 @@ TEST_F(NextTokenLossTest, BlocksThatEndInsideASequenceChangeNothing) {
   }
 }
 
+TEST_F(NextTokenLossTest, SlicesOfTheVocabularyChangeNothing) {
+  Make(/*vocabulary=*/23, /*sequences=*/3, /*length=*/6);
+  const model::Matrix loss = model::PlainOf(Loss(/*rows=*/5));
+  for (int64_t b = 0; b < 3; ++b) {
+    for (int64_t t = 0; t < 5; ++t)
+      EXPECT_NEAR(loss(b, t), Expected(b, t), 1e-5);
+  }
+}
+
 TEST_F(NextTokenLossTest, OneTokenHasNoNext) {
   Make(/*vocabulary=*/5, /*sequences=*/2, /*length=*/1);
-  EXPECT_EQ(NextTokenLoss(*toy_, head_, x_BTD_, tokens_BT_).sizes().vec(),
-            (std::vector<int64_t>{2, 0}));
+  EXPECT_EQ(Loss().sizes().vec(), (std::vector<int64_t>{2, 0}));
 }
 
 TEST_F(NextTokenLossTest, BigLogitsDoNotOverflow) {
   Make(/*vocabulary=*/23, /*sequences=*/1, /*length=*/6);
   head_.at("lm_head").mul_(1000.0);
-  const model::Matrix loss =
-      model::PlainOf(NextTokenLoss(*toy_, head_, x_BTD_, tokens_BT_));
+  const model::Matrix loss = model::PlainOf(Loss());
   for (int64_t t = 0; t < 5; ++t) {
     EXPECT_NEAR(loss(0, t), Expected(0, t), 1e-5 * (1 + Expected(0, t)));
   }

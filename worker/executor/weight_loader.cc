@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "c10/core/InferenceMode.h"
 #include "c10/util/Exception.h"
+#include "worker/executor/weight_source.h"
 
 namespace sinkwatch::executor {
 
@@ -18,9 +19,10 @@ WeightLoader::~WeightLoader() {
   if (next_.valid()) next_.wait();
 }
 
-void WeightLoader::Prefetch(std::vector<model::TensorSpec> specs) {
-  next_ = std::async(std::launch::async,
-                     [this, specs = std::move(specs)] { return Read(specs); });
+void WeightLoader::Prefetch(WeightRequest request) {
+  next_ = std::async(std::launch::async, [this, request = std::move(request)] {
+    return Read(request);
+  });
 }
 
 absl::StatusOr<model::TensorMap> WeightLoader::Take() {
@@ -31,12 +33,14 @@ absl::StatusOr<model::TensorMap> WeightLoader::Take() {
 }
 
 absl::StatusOr<model::TensorMap> WeightLoader::Read(
-    const std::vector<model::TensorSpec>& specs) {
+    const WeightRequest& request) {
   const c10::InferenceMode guard;
   model::TensorMap weights;
   try {
-    for (const model::TensorSpec& spec : specs) {
-      auto tensor = checkpoint_.ReadTensor(spec.checkpoint_name(), spec.shape);
+    for (const model::TensorSpec& spec : request.specs) {
+      auto tensor = spec.name == request.sliced
+                        ? ReadWeightRows(checkpoint_, spec, request.rows)
+                        : ReadWeight(checkpoint_, spec);
       if (!tensor.ok()) return tensor.status();
       weights[spec.name] = tensor->to(device_, dtype_);
     }

@@ -2,15 +2,25 @@
 #define SINKWATCH_WORKER_EXECUTOR_WEIGHT_LOADER_H_
 
 #include <future>
+#include <string>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
 #include "worker/checkpoint/checkpoint.h"
+#include "worker/checkpoint/tensor_reader.h"
 #include "worker/model/architecture.h"
 #include "worker/model/tensor_map.h"
 
 namespace sinkwatch::executor {
+
+// A part of a model's weights.
+struct WeightRequest {
+  std::vector<model::TensorSpec> specs;
+  // The spec of which just `rows` are wanted; empty: all of everything.
+  std::string sliced;
+  std::vector<checkpoint::RowRange> rows;
+};
 
 // Reads the weights of one part of a model at a time, on a thread of its own,
 // so that the next part is read while this one computes. At most one part is
@@ -27,17 +37,17 @@ class WeightLoader {
   WeightLoader(const WeightLoader&) = delete;
   WeightLoader& operator=(const WeightLoader&) = delete;
 
-  // Starts reading `specs`. The part before it must have been taken.
-  void Prefetch(std::vector<model::TensorSpec> specs);
-  // Waits for the part and hands it over; errors as Checkpoint::ReadTensor.
+  // Starts reading. The part before it must have been taken.
+  void Prefetch(WeightRequest request);
+  // Waits for the part and hands it over, by the short names of its specs;
+  // errors as Checkpoint::ReadTensor.
   absl::StatusOr<model::TensorMap> Take();
 
   // Seconds that Take has waited so far.
   double waited_seconds() const { return waited_seconds_; }
 
  private:
-  absl::StatusOr<model::TensorMap> Read(
-      const std::vector<model::TensorSpec>& specs);
+  absl::StatusOr<model::TensorMap> Read(const WeightRequest& request);
 
   checkpoint::Checkpoint& checkpoint_;
   const at::Device device_;

@@ -1,0 +1,158 @@
+#include "worker/executor/weight_source.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "ATen/ops/cat.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "spdlog/spdlog.h"
+
+namespace sinkwatch::executor {
+namespace {
+
+using checkpoint::RowRange;
+using model::Arrangement;
+using model::TensorSource;
+using model::TensorSpec;
+
+constexpr size_t kMostNamesInWarning = 5;
+
+// Ends of names of tensors that are no parameters (reference: the ignore lists
+// of Hugging Face transformers' models).
+constexpr const char* kBuffers[] = {
+    ".rotary_emb.inv_freq",
+    ".attention.bias",
+    ".attention.masked_bias",
+    ".attn.bias",
+    ".attn.masked_bias",
+    ".attention.mask",
+    "freqs_cis",
+    "rope.freqs",
+};
+
+absl::StatusOr<const TensorSource*> FindSource(
+    const checkpoint::Checkpoint& checkpoint, const TensorSpec& spec) {
+  for (const TensorSource& source : spec.sources) {
+    if (checkpoint.Find(source.name) != nullptr) return &source;
+  }
+  std::vector<std::string> names;
+  for (const TensorSource& source : spec.sources) {
+    names.push_back(absl::StrCat("'", source.name, "'"));
+  }
+  return absl::DataLossError(absl::StrCat(checkpoint.folder(), ": tensor ",
+                                          absl::StrJoin(names, " or "),
+                                          " is not there"));
+}
+
+// How many stored rows make up the tensor.
+int64_t StoredRows(const TensorSpec& spec, const TensorSource& source) {
+  return source.arrangement == Arrangement::kTransposed ? spec.shape.at(1)
+                                                        : spec.shape.at(0);
+}
+
+at::Tensor Arrange(const at::Tensor& stored, const TensorSource& source) {
+  switch (source.arrangement) {
+    case Arrangement::kTransposed:
+      return stored.t().contiguous();
+    case Arrangement::kRotaryPairs: {
+      const int64_t pairs = stored.size(0) / source.heads / 2;
+      return stored.unflatten(0, {source.heads, pairs, 2})
+          .transpose(1, 2)
+          .flatten(0, 2);
+    }
+    case Arrangement::kAsStored:
+      break;
+  }
+  return stored;
+}
+
+at::Tensor TakeRows(const at::Tensor& tensor,
+                    const std::vector<RowRange>& ranges) {
+  std::vector<at::Tensor> parts;
+  for (const RowRange& range : ranges) {
+    parts.push_back(tensor.slice(0, range.first, range.first + range.count));
+  }
+  return at::cat(parts);
+}
+
+bool IsBuffer(const std::string& name) {
+  return std::any_of(
+      std::begin(kBuffers), std::end(kBuffers),
+      [&](const char* end) { return absl::EndsWith(name, end); });
+}
+
+void WarnOfUnexpected(const checkpoint::Checkpoint& checkpoint,
+                      const std::set<std::string>& expected) {
+  std::vector<std::string> names;
+  size_t count = 0;
+  for (const checkpoint::TensorInfo& tensor : checkpoint.tensors()) {
+    if (expected.count(tensor.name) != 0 || IsBuffer(tensor.name)) continue;
+    if (++count <= kMostNamesInWarning) names.push_back(tensor.name);
+  }
+  if (count == 0) return;
+  spdlog::warn(
+      "checkpoint has tensors that its config does not ask for "
+      "path={} n={} first={}",
+      checkpoint.folder(), count, absl::StrJoin(names, ","));
+}
+
+std::vector<TensorSpec> AllTensors(const model::Architecture& architecture) {
+  std::vector<TensorSpec> all = architecture.EmbeddingTensors();
+  const auto add = [&](std::vector<TensorSpec> specs) {
+    std::move(specs.begin(), specs.end(), std::back_inserter(all));
+  };
+  for (int layer = 0; layer < architecture.shape().layers; ++layer) {
+    add(architecture.LayerTensors(layer));
+  }
+  add(architecture.HeadTensors());
+  return all;
+}
+
+}  // namespace
+
+absl::StatusOr<at::Tensor> ReadWeight(checkpoint::Checkpoint& checkpoint,
+                                      const TensorSpec& spec) {
+  const auto source = FindSource(checkpoint, spec);
+  if (!source.ok()) return source.status();
+  const int64_t rows = StoredRows(spec, **source);
+  const auto stored = checkpoint.ReadRows((*source)->name, (*source)->shape,
+                                          {{(*source)->first_row, rows}});
+  if (!stored.ok()) return stored.status();
+  return Arrange(*stored, **source);
+}
+
+absl::StatusOr<at::Tensor> ReadWeightRows(checkpoint::Checkpoint& checkpoint,
+                                          const TensorSpec& spec,
+                                          const std::vector<RowRange>& ranges) {
+  const auto source = FindSource(checkpoint, spec);
+  if (!source.ok()) return source.status();
+  if ((*source)->arrangement != Arrangement::kAsStored) {
+    const auto whole = ReadWeight(checkpoint, spec);
+    if (!whole.ok()) return whole.status();
+    return TakeRows(*whole, ranges);
+  }
+  std::vector<RowRange> stored = ranges;
+  for (RowRange& range : stored) range.first += (*source)->first_row;
+  return checkpoint.ReadRows((*source)->name, (*source)->shape, stored);
+}
+
+absl::Status CheckWeights(const model::Architecture& architecture,
+                          const checkpoint::Checkpoint& checkpoint) {
+  std::set<std::string> expected;
+  for (const TensorSpec& spec : AllTensors(architecture)) {
+    const auto source = FindSource(checkpoint, spec);
+    if (!source.ok()) return source.status();
+    absl::Status status =
+        checkpoint.CheckTensor((*source)->name, (*source)->shape);
+    if (!status.ok()) return status;
+    expected.insert((*source)->name);
+  }
+  WarnOfUnexpected(checkpoint, expected);
+  return absl::OkStatus();
+}
+
+}  // namespace sinkwatch::executor
