@@ -1,0 +1,243 @@
+#include "worker/checkpoint/config/model_config.h"
+
+#include <filesystem>
+#include <string>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "worker/checkpoint/test_files.h"
+
+namespace sinkwatch::checkpoint {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr auto kIncomplete = absl::StatusCode::kFailedPrecondition;
+constexpr auto kCorrupt = absl::StatusCode::kDataLoss;
+constexpr auto kUnsupported = absl::StatusCode::kUnimplemented;
+
+constexpr char kHuggingFace[] =
+    R"({"model_type": "llama", "hidden_size": 64, "rope_theta": 1e4})";
+
+// As OmegaConf dumps the trainer's resolved config: block style, every field.
+constexpr char kYaml[] = R"(run_name: OLMo2-1B-stage1
+seed: 6198
+epoch: null
+dry_run: false
+model:
+  d_model: 2048
+  n_heads: 16
+  n_kv_heads: null
+  clip_qkv: null
+  n_layers: 16
+  mlp_ratio: 8
+  mlp_hidden_size: null
+  activation_type: swiglu
+  block_type: sequential
+  block_group_size: 1
+  alibi: false
+  alibi_bias_max: 8.0
+  rope: true
+  rope_full_precision: true
+  rope_theta: 500000
+  flash_attention: true
+  attention_dropout: 0.0
+  multi_query_attention: null
+  attention_layer_norm: true
+  residual_dropout: 0.0
+  embedding_dropout: 0.0
+  embedding_layer_norm: false
+  layer_norm_type: rms
+  layer_norm_with_affine: true
+  layer_norm_eps: 1.0e-06
+  attention_layer_norm_with_affine: true
+  max_sequence_length: 4096
+  include_bias: false
+  bias_for_layer_norm: false
+  scale_logits: false
+  vocab_size: 100278
+  embedding_size: 100352
+  weight_tying: false
+  eos_token_id: 100257
+  pad_token_id: 100277
+  init_device: meta
+  init_fn: normal
+  init_std: 0.02
+  init_cutoff_factor: 3.0
+  precision: amp_bf16
+  scale_emb_init: false
+  emb_init_std: null
+  norm_after: true
+optimizer:
+  name: adamw
+  learning_rate: 0.0004
+  betas:
+  - 0.9
+  - 0.95
+  eps: 1.0e-08
+tokenizer:
+  identifier: tokenizers/allenai_dolma2.json
+  truncate_direction: right
+data:
+  paths:
+  - s3://ai2-llm/preprocessed/part-000-00000.npy
+  - s3://ai2-llm/preprocessed/part-001-00000.npy
+  datasets: null
+wandb: null
+)";
+
+std::string Architecture(const absl::StatusOr<Config>& config) {
+  EXPECT_TRUE(config.ok()) << config.status();
+  return config.ok() ? *config->Architecture() : "";
+}
+
+TEST(ModelConfigTest, AHuggingFaceConfigIsTakenAsItIs) {
+  auto config = ParseModelConfig("config.json", kHuggingFace);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->path(), "config.json");
+  EXPECT_EQ(config->json(), Json::parse(kHuggingFace));
+  // A config of ours may have a `model` key too: model_type decides.
+  EXPECT_EQ(Architecture(ParseModelConfig(
+                "config.json", R"({"model_type": "llama", "model": {}})")),
+            "LlamaForCausalLM");
+}
+
+TEST(ModelConfigTest, AWholeYamlIsRead) {
+  auto config = ParseModelConfig("step1/config.yaml", kYaml);
+  EXPECT_EQ(Architecture(config), "Olmo2ForCausalLM");
+  EXPECT_EQ(config->path(), "step1/config.yaml (keys translated from OLMo)");
+  EXPECT_EQ(config->json()["rms_norm_eps"], 1e-6);
+  EXPECT_EQ(config->json()["vocab_size"], 100352);
+  EXPECT_EQ(config->json()["intermediate_size"], 8192);
+  // As people write it by hand.
+  std::string text = kYaml;
+  text.replace(text.find("1.0e-06"), 7, "1e-6");
+  EXPECT_EQ(ParseModelConfig("c.yaml", text)->json(), config->json());
+}
+
+// Most prefixes of a dump are good YAML, whose missing fields would silently
+// become the trainer's defaults.
+TEST(ModelConfigTest, NoPrefixOfAYamlWithinItsModelIsBelieved) {
+  const std::string text = kYaml;
+  const size_t after_model = text.find("optimizer:");
+  for (size_t size = 0; size <= after_model; ++size) {
+    const absl::Status status =
+        ParseModelConfig("c.yaml", text.substr(0, size)).status();
+    EXPECT_EQ(status.code(), kIncomplete) << size << ": " << status;
+  }
+  ExpectError(ParseModelConfig("c.yaml", text.substr(0, after_model)).status(),
+              kIncomplete, {"c.yaml", "within key 'model'"});
+}
+
+TEST(ModelConfigTest, YamlErrorsNameTheFileAndTheRule) {
+  ExpectError(ParseModelConfig("c.yaml", "model: *x\n").status(), kCorrupt,
+              {"c.yaml: line 1"});
+  ExpectError(ParseModelConfig("c.yaml", "model: 1\nmodel: 2\n").status(),
+              kCorrupt, {"c.yaml", "'model'", "second time"});
+  ExpectError(ParseModelConfig("c.yaml", "model: [1\n").status(), kIncomplete,
+              {"c.yaml"});
+  ExpectError(
+      ParseModelConfig(
+          "c.yml", "model: {include_bias: false, rope: true, d_model: wide}\n")
+          .status(),
+      kCorrupt, {"c.yml: key 'model.d_model'", "integer"});
+  ExpectError(ParseModelConfig("c.yaml", "model: 7\n").status(), kCorrupt,
+              {"c.yaml: key 'model'", "object"});
+  std::string deep = "model: " + std::string(40, '[') + std::string(40, ']');
+  ExpectError(ParseModelConfig("c.yaml", deep + "\n").status(), kUnsupported,
+              {"c.yaml", "32 levels"});
+}
+
+TEST(ModelConfigTest, HfOlmoIsToldFromOlmoByItsFields) {
+  const std::string fields =
+      R"("d_model": 64, "n_heads": 4, "n_layers": 2, "rope": true,
+         "include_bias": false, "layer_norm_with_affine": false,
+         "weight_tying": false, "architectures": ["OLMoModelForCausalLM"])";
+  const std::string now = "{\"model_type\": \"hf_olmo\", " + fields + "}";
+  const std::string at_first = "{\"model_type\": \"olmo\", " + fields + "}";
+  auto config = ParseModelConfig("c.json", now);
+  EXPECT_EQ(Architecture(config), "OlmoForCausalLM");
+  EXPECT_EQ(config->path(), "c.json (keys translated from hf_olmo)");
+  EXPECT_EQ(config->json()["hidden_size"], 64);
+  EXPECT_EQ(ParseModelConfig("c.json", at_first)->json(), config->json());
+  // Hugging Face's own class.
+  const char own[] = R"({"model_type": "olmo", "hidden_size": 64})";
+  EXPECT_EQ(ParseModelConfig("c.json", own)->path(), "c.json");
+}
+
+TEST(ModelConfigTest, MetaParamsAreLlama) {
+  // Llama 3 8B.
+  auto config = ParseModelConfig("params.json", R"({
+      "dim": 4096, "ffn_dim_multiplier": 1.3, "multiple_of": 1024,
+      "n_heads": 32, "n_kv_heads": 8, "n_layers": 32, "norm_eps": 1e-05,
+      "rope_theta": 500000.0, "vocab_size": 128256})");
+  EXPECT_EQ(Architecture(config), "LlamaForCausalLM");
+  EXPECT_EQ(config->json()["intermediate_size"], 14336);
+  EXPECT_EQ(config->json()["num_key_value_heads"], 8);
+  EXPECT_EQ(config->json()["rope_theta"], 500000.0);
+  // Llama 2 7B, with the tokenizer's size written in.
+  config = ParseModelConfig("params.json", R"({
+      "dim": 4096, "multiple_of": 256, "n_heads": 32, "n_layers": 32,
+      "norm_eps": 1e-06, "vocab_size": 32000})");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->json()["intermediate_size"], 11008);
+  EXPECT_EQ(config->json()["num_key_value_heads"], 32);
+  EXPECT_EQ(config->json()["rope_theta"], 10000.0);
+  const std::string shape = R"({"dim": 64, "n_heads": 4, "n_layers": 2, )";
+  ExpectError(
+      ParseModelConfig("p.json", shape + R"("vocab_size": -1})").status(),
+      kUnsupported, {"p.json: key 'vocab_size'", "tokenizer"});
+  ExpectError(ParseModelConfig("p.json", shape + R"("vocab_size": 9,
+                                   "use_scaled_rope": true})")
+                  .status(),
+              kUnsupported, {"'use_scaled_rope'"});
+  ExpectError(
+      ParseModelConfig("p.json", shape + R"("vocab_size": 9, "tied": true})")
+          .status(),
+      kUnsupported, {"'tied'", "not known"});
+}
+
+TEST(ModelConfigTest, TheFirstFileThatIsThereCounts) {
+  TempFolder temp;
+  ExpectError(ReadModelConfig(temp.path(), "").status(), kIncomplete,
+              {temp.path(), "config.json missing"});
+  WriteFile(temp / "params.json",
+            R"({"dim": 64, "n_heads": 4, "n_layers": 2, "vocab_size": 9})");
+  EXPECT_EQ(Architecture(ReadModelConfig(temp.path(), "")), "LlamaForCausalLM");
+  WriteFile(temp / "config.yaml", kYaml);
+  EXPECT_EQ(Architecture(ReadModelConfig(temp.path(), "")), "Olmo2ForCausalLM");
+  WriteFile(temp / "config.json", kHuggingFace);
+  EXPECT_EQ(ReadModelConfig(temp.path(), "")->path(), temp / "config.json");
+  // Half-written, it is waited for; the other files do not step in.
+  WriteFile(temp / "config.json", "");
+  ExpectError(ReadModelConfig(temp.path(), "").status(), kIncomplete,
+              {"config.json", "empty"});
+}
+
+TEST(ModelConfigTest, AnOperatorsFileReplacesThem) {
+  TempFolder temp, elsewhere;
+  WriteFile(temp / "config.json", "{");
+  WriteFile(elsewhere / "mine.yaml", kYaml);
+  const std::string real = std::filesystem::canonical(temp.path());
+  EXPECT_EQ(
+      Architecture(ReadModelConfig(temp.path(), real, elsewhere / "mine.yaml")),
+      "Olmo2ForCausalLM");
+  ExpectError(
+      ReadModelConfig(temp.path(), real, elsewhere / "gone.json").status(),
+      kIncomplete, {"gone.json"});
+}
+
+TEST(ModelConfigTest, ALinkOutOfTheFolderIsRefused) {
+  TempFolder temp, elsewhere;
+  WriteFile(elsewhere / "config.json", kHuggingFace);
+  std::filesystem::create_symlink(elsewhere / "config.json",
+                                  temp / "config.json");
+  const std::string real = std::filesystem::canonical(temp.path());
+  ExpectError(ReadModelConfig(temp.path(), real).status(), kUnsupported,
+              {"config.json", "link"});
+  EXPECT_TRUE(ReadModelConfig(temp.path(), "").ok());
+}
+
+}  // namespace
+}  // namespace sinkwatch::checkpoint

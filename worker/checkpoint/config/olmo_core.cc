@@ -1,0 +1,338 @@
+#include "worker/checkpoint/config/olmo_core.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "worker/checkpoint/config/fields.h"
+#include "worker/checkpoint/config/olmo_core_rope.h"
+#include "worker/checkpoint/strict_json.h"
+
+namespace sinkwatch::checkpoint {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int64_t kMost = int64_t{1} << 31;
+constexpr int64_t kMostLayers = 1024;
+
+// `block` or one of block_overrides.
+struct Block {
+  Json keys;  // canonical; the same in every layer of a model we read
+  Json rope;  // rope_parameters of its layers
+  // Window of layer i is pattern[i % size]; -1 and no pattern are none.
+  std::vector<int64_t> pattern;
+  bool is_first_full = true;
+  bool is_last_full = true;
+};
+
+// 0 if the layer sees everything before it. The rule is the trainer's: forced
+// layers first, and the pattern starts after a first layer that was forced.
+int64_t WindowOf(const Block& block, int64_t layer, int64_t num_layers) {
+  if (block.pattern.empty()) return 0;
+  if (block.is_first_full && layer == 0) return 0;
+  if (block.is_last_full && layer == num_layers - 1) return 0;
+  const int64_t i = block.is_first_full ? layer - 1 : layer;
+  const int64_t window =
+      block.pattern[i % static_cast<int64_t>(block.pattern.size())];
+  return window == -1 ? 0 : window;
+}
+
+// Every object of the dump names its class; another one is another model.
+void ExpectClass(Fields& fields, absl::string_view expected) {
+  const std::string path = fields.StringOr("_CLASS_", "");
+  const std::string name = path.substr(path.rfind('.') + 1);
+  if (name.empty() || name == expected) return;
+  fields.Refuse("_CLASS_", absl::StrCat(Quoted(path), " is not implemented"));
+}
+
+// Takes an RMSNorm with a weight and without a bias; returns its eps.
+double ReadNorm(Fields& parent, const char* key) {
+  Fields norm(parent.Object(key), parent.PlaceOf(key));
+  const std::string name = norm.StringOr("name", "default");
+  if (name != "rms" && name != "fused_rms" && name != "cute_rms" &&
+      name != "qwen_rms") {
+    norm.Refuse("name", absl::StrCat(Quoted(name), " is not implemented"));
+  }
+  norm.RequireBool("elementwise_affine", true, true);
+  norm.RequireBool("bias", false, true);
+  const double epsilon = norm.PositiveOr("eps", 1e-5);
+  norm.Ignore({"full_precision", "dtype", "_CLASS_", "type"});
+  norm.ExpectNoOther();
+  parent.Keep(norm.status());
+  return epsilon;
+}
+
+// The same where Hugging Face has one eps for all norms.
+void ReadNormOfSameEps(Fields& parent, const char* key, double epsilon) {
+  const double found = ReadNorm(parent, key);
+  if (found == epsilon) return;
+  parent.Refuse(key, absl::StrCat("eps ", found, " beside ", epsilon,
+                                  " in the block's layer_norm is not "
+                                  "implemented"));
+}
+
+void ReadSlidingWindow(Fields& attention, Block& block) {
+  if (!attention.Has("sliding_window")) return;
+  Fields window(attention.Object("sliding_window"),
+                attention.PlaceOf("sliding_window"));
+  block.is_first_full =
+      window.BoolOr("force_full_attention_on_first_layer", true);
+  block.is_last_full =
+      window.BoolOr("force_full_attention_on_last_layer", true);
+  for (const Json& size : window.Array("pattern")) {
+    const bool is_size = size.is_number_integer() &&
+                         (size == -1 || (size >= 1 && size <= kMost));
+    if (!is_size) window.Fail("pattern", "must hold sizes and -1");
+    block.pattern.push_back(is_size ? size.get<int64_t>() : -1);
+  }
+  if (block.pattern.empty()) window.Fail("pattern", "must not be empty");
+  window.Ignore({"_CLASS_", "type"});
+  window.ExpectNoOther();
+  attention.Keep(window.status());
+}
+
+// "none", "width" (over all heads together) or "head".
+std::string ReadQkNorm(Fields& attention, double epsilon) {
+  const bool by_head = attention.BoolOr("use_head_qk_norm", false);
+  if (!attention.Has("qk_norm")) return "none";
+  ReadNormOfSameEps(attention, "qk_norm", epsilon);
+  return by_head ? "head" : "width";
+}
+
+int64_t ReadHeads(Fields& attention, int64_t width, Json& keys) {
+  const int64_t heads = attention.Int("n_heads", 1, kMost);
+  keys["num_attention_heads"] = heads;
+  keys["num_key_value_heads"] = attention.IntOr("n_kv_heads", 1, kMost, heads);
+  if (!attention.Has("head_dim") && width % heads != 0) {
+    attention.Fail("n_heads", absl::StrCat("d_model ", width,
+                                           " is no multiple of ", heads));
+  }
+  const int64_t head_dim = attention.IntOr("head_dim", 1, kMost,
+                                           std::max<int64_t>(width / heads, 1));
+  keys["head_dim"] = head_dim;
+  return head_dim;
+}
+
+// Returns what ReadQkNorm does.
+std::string ReadAttention(Fields& parent, const char* key, int64_t width,
+                          Block& block) {
+  Fields attention(parent.Object(key), parent.PlaceOf(key));
+  attention.RequireString("type", "attention", "attention");
+  ExpectClass(attention, "AttentionConfig");
+  const std::string name = attention.StringOr("name", "default");
+  if (name != "default") {
+    attention.Refuse("name", absl::StrCat(Quoted(name), " is not implemented"));
+  }
+  attention.RequireAbsent("gate", "a gate on the attention output");
+  attention.RequireAbsent("clip_qkv", "clipping with this block");
+  const int64_t head_dim = ReadHeads(attention, width, block.keys);
+  block.keys["attention_bias"] = attention.BoolOr("bias", true);
+  const std::string qk_norm = ReadQkNorm(attention, block.keys["rms_norm_eps"]);
+  block.rope = ReadOlmoCoreRope(attention, head_dim);
+  ReadSlidingWindow(attention, block);
+  attention.Ignore({"dropout", "use_flash", "backend", "dtype"});
+  attention.ExpectNoOther();
+  parent.Keep(attention.status());
+  return qk_norm;
+}
+
+// Returns whether it has biases.
+bool ReadFeedForward(Fields& parent, Json& keys) {
+  Fields feed_forward(parent.Object("feed_forward"),
+                      parent.PlaceOf("feed_forward"));
+  feed_forward.RequireString("name", "default", "default");
+  keys["intermediate_size"] = feed_forward.Int("hidden_size", 1, kMost);
+  feed_forward.RequireString("activation", "silu", "silu");
+  keys["hidden_act"] = "silu";
+  const bool bias = feed_forward.BoolOr("bias", true);
+  feed_forward.Ignore({"dtype", "_CLASS_", "type"});
+  feed_forward.ExpectNoOther();
+  parent.Keep(feed_forward.status());
+  return bias;
+}
+
+// Which family has these norms.
+void ChooseFamily(Fields& fields, const std::string& name,
+                  const std::string& qk_norm, bool mlp_bias, Json& keys) {
+  if (name == "default" && qk_norm == "none") {
+    keys["architectures"] = {"LlamaForCausalLM"};
+    keys["mlp_bias"] = mlp_bias;
+    return;
+  }
+  if (name == "default" && qk_norm == "head") {
+    keys["architectures"] = {"Qwen3ForCausalLM"};
+  } else if (name == "reordered_norm" && qk_norm == "width") {
+    keys["architectures"] = {"Olmo2ForCausalLM"};
+  } else {
+    fields.Refuse("name", absl::StrCat(Quoted(name), " with qk_norm over ",
+                                       qk_norm, " is not implemented"));
+  }
+  if (mlp_bias) {
+    fields.Refuse("feed_forward.bias",
+                  "true, which absent means, is not implemented here");
+  }
+}
+
+const char* AttentionKey(Fields& fields) {
+  const bool has_old = fields.Has("attention");
+  if (fields.Has("sequence_mixer") && has_old) {
+    fields.Fail("attention", "is the old name of sequence_mixer, both are set");
+  }
+  return has_old ? "attention" : "sequence_mixer";
+}
+
+absl::StatusOr<Block> ReadBlock(const Json& json, const std::string& where,
+                                int64_t width) {
+  Fields fields(json, where);
+  ExpectClass(fields, "TransformerBlockConfig");
+  const std::string name = fields.StringOr("name", "default");
+  if (name != "default" && name != "reordered_norm") {
+    fields.Refuse("name", absl::StrCat(Quoted(name), " is not implemented"));
+  }
+  fields.RequireAbsent("feed_forward_moe", "a mixture of experts");
+  fields.RequireNumber("attention_residual_alpha", 1, 1);
+  fields.RequireNumber("feed_forward_residual_alpha", 1, 1);
+  Block block;
+  block.keys["rms_norm_eps"] = ReadNorm(fields, "layer_norm");
+  const std::string qk_norm =
+      ReadAttention(fields, AttentionKey(fields), width, block);
+  const bool mlp_bias = ReadFeedForward(fields, block.keys);
+  ChooseFamily(fields, name, qk_norm, mlp_bias, block.keys);
+  fields.Ignore({"dropout", "type"});
+  fields.ExpectNoOther();
+  if (!fields.status().ok()) return fields.status();
+  return block;
+}
+
+// One block for each layer. Overrides are whole blocks.
+absl::StatusOr<std::vector<Block>> ReadBlocks(Fields& model, int64_t width,
+                                              int64_t num_layers) {
+  const Json& block = model.Object("block");
+  if (!model.status().ok()) return model.status();
+  absl::StatusOr<Block> base = ReadBlock(block, model.PlaceOf("block"), width);
+  if (!base.ok()) return base.status();
+  std::vector<Block> blocks(num_layers, *base);
+  if (!model.Has("block_overrides")) return blocks;
+  const std::string where = model.PlaceOf("block_overrides");
+  for (const auto& [key, json] : model.Object("block_overrides").items()) {
+    int64_t layer = -1;
+    if (!absl::SimpleAtoi(key, &layer) || layer < 0 || layer >= num_layers) {
+      model.Fail("block_overrides", absl::StrCat(Quoted(key), " is no layer"));
+      break;
+    }
+    absl::StatusOr<Block> layer_block =
+        ReadBlock(json, absl::StrCat(where, ".", key), width);
+    if (!layer_block.ok()) return layer_block.status();
+    if (layer_block->keys != base->keys) {
+      model.Refuse("block_overrides",
+                   absl::StrCat("layer ", key,
+                                " that differs from the others in more than "
+                                "window and rope is not implemented"));
+    }
+    blocks[layer] = *std::move(layer_block);
+  }
+  if (!model.status().ok()) return model.status();
+  return blocks;
+}
+
+// Keys of windows and rope, where layers may differ.
+void AddLayerKeys(Fields& model, const std::vector<Block>& blocks, Json& keys) {
+  const auto num_layers = static_cast<int64_t>(blocks.size());
+  Json full_rope, sliding_rope, layer_types = Json::array();
+  int64_t common_window = 0;
+  for (int64_t i = 0; i < num_layers; ++i) {
+    const int64_t window = WindowOf(blocks[i], i, num_layers);
+    layer_types.push_back(window > 0 ? "sliding_attention" : "full_attention");
+    if (window > 0 && common_window > 0 && window != common_window) {
+      model.Refuse("block", "windows of different sizes are not implemented");
+    }
+    common_window = std::max(common_window, window);
+    Json& rope = window > 0 ? sliding_rope : full_rope;
+    if (rope.is_null()) rope = blocks[i].rope;
+    if (rope != blocks[i].rope) {
+      model.Refuse("block_overrides",
+                   "rope that differs between layers of one kind is not "
+                   "implemented");
+    }
+  }
+  if (common_window > 0) {
+    if (keys["architectures"][0] != "Olmo2ForCausalLM") {
+      model.Refuse("block",
+                   "a sliding window with block 'default' is not "
+                   "implemented");
+    }
+    keys["architectures"] = {"Olmo3ForCausalLM"};
+    keys["sliding_window"] = common_window;
+    keys["layer_types"] = layer_types;
+  }
+  const Json& some = full_rope.is_null() ? sliding_rope : full_rope;
+  keys["rope_theta"] = some["rope_theta"];
+  if (common_window > 0 && full_rope != sliding_rope) {
+    keys["rope_parameters"] = Json::object();
+    if (!full_rope.is_null()) {
+      keys["rope_parameters"]["full_attention"] = full_rope;
+    }
+    keys["rope_parameters"]["sliding_attention"] = sliding_rope;
+  } else if (some["rope_type"] != "default") {
+    keys["rope_parameters"] = some;
+  }
+}
+
+void ReadLmHead(Fields& model, double epsilon) {
+  Fields head(model.Object("lm_head"), model.PlaceOf("lm_head"));
+  head.RequireString("name", "default", "default");
+  ReadNormOfSameEps(head, "layer_norm", epsilon);
+  head.RequireBool("bias", false, true);
+  head.Ignore({"dtype", "loss_implementation", "_CLASS_", "type"});
+  head.ExpectNoOther();
+  model.Keep(head.status());
+}
+
+void RefuseWhatIsNotTransformer(Fields& model) {
+  ExpectClass(model, "TransformerConfig");
+  model.RequireString("name", "default", "default");
+  model.RequireAbsent("block_pattern", "a pattern of named blocks (a hybrid)");
+  model.RequireAbsent("embedding_norm", "a norm of the embedding");
+  model.RequireNumber("embed_scale", 1, 1);
+  model.Ignore({"dtype", "init_method", "init_seed", "init_std", "init_device",
+                "embedding_init_std", "freeze_params", "compile", "dp_config",
+                "tp_config", "cp_config", "ep_config", "pp_config", "ac_config",
+                "float8_config", "type"});
+}
+
+}  // namespace
+
+absl::StatusOr<Json> TranslateOlmoCore(const Json& root) {
+  Fields fields(root, "");
+  const Json& object = fields.Object("model");
+  if (!fields.status().ok()) return fields.status();
+  Fields model(object, "model");
+  RefuseWhatIsNotTransformer(model);
+  const int64_t width = model.Int("d_model", 1, kMost);
+  const int64_t num_layers = model.Int("n_layers", 1, kMostLayers);
+  const int64_t vocabulary = model.Int("vocab_size", 1, kMost);
+  const bool tied = model.BoolOr("tie_word_embeddings", false);
+  if (!model.status().ok()) return model.status();
+  absl::StatusOr<std::vector<Block>> blocks =
+      ReadBlocks(model, width, num_layers);
+  if (!blocks.ok()) return blocks.status();
+  Json keys = blocks->front().keys;
+  keys["hidden_size"] = width;
+  keys["num_hidden_layers"] = num_layers;
+  keys["vocab_size"] = vocabulary;  // padded already
+  keys["tie_word_embeddings"] = tied;
+  AddLayerKeys(model, *blocks, keys);
+  ReadLmHead(model, keys["rms_norm_eps"]);
+  model.ExpectNoOther();
+  if (!model.status().ok()) return model.status();
+  return keys;
+}
+
+}  // namespace sinkwatch::checkpoint
