@@ -28,9 +28,11 @@ RunRegistry::RunRegistry(store::Store* store, Changed changed)
 
 absl::Status RunRegistry::Configure(const std::vector<v1::RunConfig>& runs) {
   std::lock_guard<std::mutex> lock(mutex_);
-  for (const v1::RunConfig& run : configured_) {
-    if (Has(runs, run.name())) continue;
-    absl::Status status = store_->RemoveRun(run.name());
+  auto before = store_->ConfiguredRuns();
+  if (!before.ok()) return before.status();
+  for (const std::string& name : *before) {
+    if (Has(runs, name)) continue;
+    absl::Status status = store_->RemoveRun(name);
     if (!status.ok()) return status;
   }
   auto stored = store_->Runs();
@@ -41,7 +43,7 @@ absl::Status RunRegistry::Configure(const std::vector<v1::RunConfig>& runs) {
     if (!Has(runs, run.name())) added_.push_back(std::move(run));
   }
   for (const v1::RunConfig& run : runs) {
-    absl::Status status = store_->PutRun(run);
+    absl::Status status = store_->PutRun(run, store::RunOrigin::kConfigured);
     if (!status.ok()) return status;
   }
   changed_(AllLocked());

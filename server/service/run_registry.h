@@ -28,7 +28,8 @@ class RunRegistry {
   RunRegistry(store::Store* store, Changed changed);
 
   // The runs of the configuration, in place of those configured before. Runs
-  // that were configured and are not any more stop being followed.
+  // that were configured and are not any more stop being followed, whether they
+  // left the file while the server ran or while it did not.
   absl::Status Configure(const std::vector<v1::RunConfig>& runs);
 
   // ALREADY_EXISTS if the name is taken.

@@ -242,13 +242,16 @@ JobRecord ReadJob(Statement& row) {
 
 // --- runs -------------------------------------------------------------------
 
-absl::Status Store::PutRun(const v1::RunConfig& run) {
+absl::Status Store::PutRun(const v1::RunConfig& run, RunOrigin origin) {
   std::lock_guard<std::mutex> lock(database_->mutex);
   Statement put(database_->connection,
-                "INSERT INTO run (name, config, followed) VALUES (?, ?, 1) ON "
+                "INSERT INTO run (name, config, followed) VALUES (?, ?, ?) ON "
                 "CONFLICT (name) DO UPDATE SET config = excluded.config, "
-                "followed = 1");
-  return put.Bind(run.name()).BindBlob(run.SerializeAsString()).Run();
+                "followed = excluded.followed");
+  return put.Bind(run.name())
+      .BindBlob(run.SerializeAsString())
+      .Bind(static_cast<int64_t>(origin))
+      .Run();
 }
 
 absl::Status Store::RemoveRun(const std::string& name) {
@@ -275,7 +278,7 @@ absl::Status Store::RemoveRun(const std::string& name) {
 absl::StatusOr<std::vector<v1::RunConfig>> Store::Runs() {
   std::lock_guard<std::mutex> lock(database_->mutex);
   Statement select(database_->connection,
-                   "SELECT config FROM run WHERE followed = 1 ORDER BY name");
+                   "SELECT config FROM run WHERE followed > 0 ORDER BY name");
   std::vector<v1::RunConfig> runs;
   while (select.Step()) {
     v1::RunConfig run;
@@ -286,6 +289,17 @@ absl::StatusOr<std::vector<v1::RunConfig>> Store::Runs() {
   }
   if (!select.status().ok()) return select.status();
   return runs;
+}
+
+absl::StatusOr<std::vector<std::string>> Store::ConfiguredRuns() {
+  std::lock_guard<std::mutex> lock(database_->mutex);
+  Statement select(database_->connection,
+                   "SELECT name FROM run WHERE followed = ? ORDER BY name");
+  select.Bind(static_cast<int64_t>(RunOrigin::kConfigured));
+  std::vector<std::string> names;
+  while (select.Step()) names.push_back(select.Text());
+  if (!select.status().ok()) return select.status();
+  return names;
 }
 
 absl::Status Store::Observe(const std::vector<Observation>& observations) {

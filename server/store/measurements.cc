@@ -321,7 +321,7 @@ absl::StatusOr<std::vector<v1::Measurement>> Store::LatestMeasurements() {
   Statement select(connection,
                    "SELECT id, max(step) FROM measurement WHERE is_current = 1 "
                    "AND implausible = 0 AND run IN (SELECT name FROM run WHERE "
-                   "followed = 1) GROUP BY run, stage ORDER BY run, stage");
+                   "followed > 0) GROUP BY run, stage ORDER BY run, stage");
   std::vector<int64_t> ids;
   while (select.Step()) ids.push_back(select.Int());
   if (!select.status().ok()) return select.status();

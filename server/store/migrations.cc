@@ -9,7 +9,7 @@ constexpr char kVersion1[] = R"sql(
 CREATE TABLE run (
   name TEXT PRIMARY KEY,
   config BLOB NOT NULL,             -- RunConfig
-  followed INTEGER NOT NULL         -- 0 once it was removed
+  followed INTEGER NOT NULL         -- RunOrigin; 0 once it was removed
 ) WITHOUT ROWID;
 
 CREATE TABLE job (

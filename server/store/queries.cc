@@ -214,7 +214,7 @@ absl::StatusOr<v1::ListRunsResponse> Store::ListRuns(const PageOptions& page) {
   sqlite3* const connection = database_->connection;
   const int32_t size = PageSize(page.size, kDefaultPage, kLargestPage);
   Statement select(connection,
-                   "SELECT name, config FROM run WHERE followed = 1 AND name > "
+                   "SELECT name, config FROM run WHERE followed > 0 AND name > "
                    "? ORDER BY name LIMIT ?");
   select.Bind(page.token).Bind(int64_t{size} + 1);
   v1::ListRunsResponse response;
@@ -423,7 +423,7 @@ absl::StatusOr<std::vector<Store::StateCount>> Store::CountJobs() {
   std::lock_guard<std::mutex> lock(database_->mutex);
   Statement count(database_->connection,
                   "SELECT run, state, count(*) FROM job WHERE run IN (SELECT "
-                  "name FROM run WHERE followed = 1) GROUP BY 1, 2");
+                  "name FROM run WHERE followed > 0) GROUP BY 1, 2");
   std::vector<StateCount> counts;
   while (count.Step()) {
     StateCount& entry = counts.emplace_back();

@@ -45,6 +45,10 @@ struct JobRecord {
   std::string reason;
 };
 
+// Where a run comes from: over gRPC, or from the server's configuration, which
+// is the whole truth about its own.
+enum class RunOrigin { kAdded = 1, kConfigured = 2 };
+
 // What discovery saw of a checkpoint. `state` is WAITING, QUEUED, SKIPPED or
 // VANISHED.
 struct Observation {
@@ -93,10 +97,13 @@ class Store {
   ~Store();
 
   // --- runs --------------------------------------------------------------
-  absl::Status PutRun(const v1::RunConfig& run);
+  absl::Status PutRun(const v1::RunConfig& run,
+                      RunOrigin origin = RunOrigin::kAdded);
   // Keeps the run's measurements; its open jobs end as SKIPPED.
   absl::Status RemoveRun(const std::string& name);
   absl::StatusOr<std::vector<v1::RunConfig>> Runs();
+  // Names of those that a configuration had, of this process or an earlier one.
+  absl::StatusOr<std::vector<std::string>> ConfiguredRuns();
 
   // --- discovery ---------------------------------------------------------
   // Brings jobs in line with one look at a run's root, in one transaction. A

@@ -1,0 +1,96 @@
+#include "server/service/run_registry.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+#include "server/store/test_store.h"
+
+namespace sinkwatch::service {
+namespace {
+
+using Names = std::vector<std::string>;
+
+v1::RunConfig Named(const std::string& name,
+                    const std::string& root = "/runs") {
+  v1::RunConfig run;
+  run.set_name(name);
+  run.set_root(root);
+  return run;
+}
+
+class RunRegistryTest : public ::testing::Test {
+ protected:
+  RunRegistryTest() { Restart(); }
+
+  // Another process over the same store.
+  void Restart() {
+    runs_ = std::make_unique<RunRegistry>(
+        &*store_, [this](const std::vector<v1::RunConfig>& runs) {
+          told_.clear();
+          for (const v1::RunConfig& run : runs) told_.push_back(run.name());
+        });
+  }
+
+  store::TestStore store_;
+  std::unique_ptr<RunRegistry> runs_;
+  Names told_;
+};
+
+TEST_F(RunRegistryTest, ConfiguredRunsComeFirstAndThenTheAddedOnes) {
+  ASSERT_TRUE(runs_->Configure({Named("b"), Named("a")}).ok());
+  ASSERT_TRUE(runs_->Add(Named("c")).ok());
+  EXPECT_EQ(told_, (Names{"b", "a", "c"}));
+  EXPECT_EQ(runs_->All().size(), 3u);
+}
+
+TEST_F(RunRegistryTest, AnAddedRunIsChangedAndRemovedAndOutlivesARestart) {
+  ASSERT_TRUE(runs_->Configure({}).ok());
+  ASSERT_TRUE(runs_->Add(Named("a")).ok());
+  ASSERT_TRUE(runs_->Update(Named("a", "/elsewhere")).ok());
+  Restart();
+  ASSERT_TRUE(runs_->Configure({}).ok());
+  ASSERT_EQ(runs_->All().size(), 1u);
+  EXPECT_EQ(runs_->All()[0].root(), "/elsewhere");
+  ASSERT_TRUE(runs_->Remove("a").ok());
+  EXPECT_EQ(told_, Names{});
+  Restart();
+  ASSERT_TRUE(runs_->Configure({}).ok());
+  EXPECT_EQ(told_, Names{});
+}
+
+TEST_F(RunRegistryTest, ARunThatLeavesTheConfigurationIsNotFollowed) {
+  ASSERT_TRUE(runs_->Configure({Named("a"), Named("b")}).ok());
+  ASSERT_TRUE(runs_->Configure({Named("a")}).ok());
+  EXPECT_EQ(told_, Names{"a"});
+  Restart();
+  ASSERT_TRUE(runs_->Configure({}).ok());
+  EXPECT_EQ(told_, Names{});
+}
+
+TEST_F(RunRegistryTest, TheConfigurationTakesOverAnAddedRun) {
+  ASSERT_TRUE(runs_->Configure({}).ok());
+  ASSERT_TRUE(runs_->Add(Named("a")).ok());
+  ASSERT_TRUE(runs_->Configure({Named("a", "/configured")}).ok());
+  EXPECT_EQ(told_, Names{"a"});
+  EXPECT_EQ(runs_->All()[0].root(), "/configured");
+  EXPECT_EQ(runs_->Remove("a").code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(RunRegistryTest, MistakesAreToldApart) {
+  ASSERT_TRUE(runs_->Configure({Named("a")}).ok());
+  ASSERT_TRUE(runs_->Add(Named("b")).ok());
+  for (const char* taken : {"a", "b"}) {
+    EXPECT_EQ(runs_->Add(Named(taken)).code(),
+              absl::StatusCode::kAlreadyExists);
+  }
+  EXPECT_EQ(runs_->Update(Named("a")).code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(runs_->Update(Named("c")).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(runs_->Remove("c").code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace sinkwatch::service
