@@ -14,8 +14,15 @@ async function ask(endpoint, parameters) {
   }
   const response = await fetch(`/api/v1/${endpoint}?${query}`, { cache: "no-cache" });
   const body = await response.json();
-  if (!response.ok) throw new Error(body.error ? body.error.message : response.statusText);
+  if (!response.ok) throw Object.assign(new Error(body.error ? body.error.message : response.statusText), { answered: true });
   return body;
+}
+
+// What the server refuses is said where its answer would be; the rest of the
+// page goes on.
+function sayRefusal(box, error) {
+  if (!error.answered) throw error;
+  box.replaceChildren(html("p", { class: "empty", text: error.message }));
 }
 
 function records(table) {
@@ -143,12 +150,19 @@ function drawSeries() {
 async function loadSeries() {
   const metric = metrics.find(m => m.name === chosen.metric);
   const perHead = metric && metric.scope.includes("head");
-  series = await ask("series", {
-    ...selection(), x: chosen.x, agg: perHead ? chosen.agg : "each",
-    layer: metric && metric.scope === "model" ? undefined : chosen.layer,
-    head: chosen.agg === "each" && perHead ? chosen.head : undefined, max_columns: 4096, max_rows: 20000,
-  });
   $("agg").disabled = !perHead;
+  try {
+    series = await ask("series", {
+      ...selection(), x: chosen.x, agg: perHead ? chosen.agg : "each",
+      layer: metric && metric.scope === "model" ? undefined : chosen.layer,
+      head: chosen.agg === "each" && perHead ? chosen.head : undefined, max_columns: 4096, max_rows: 20000,
+    });
+  } catch (error) {
+    series = null;
+    $("legend").replaceChildren();
+    describe($("definition"), metric);
+    return sayRefusal($("chart"), error);
+  }
   const over = perHead ? { each: "", max: "max over heads of ", min: "min over heads of ", mean: "mean over heads of ", median: "median over heads of ", p90: "90 % quantile over heads of " }[chosen.agg] : "";
   describe($("definition"), series.metric.name ? series.metric : metric, over);
   drawSeries();
@@ -181,7 +195,7 @@ async function drawHeat() {
       chosen.layer = String(layer); chosen.agg = "each"; chosen.head = String(head); refresh(true);
     } });
   } catch (error) {
-    box.replaceChildren(html("p", { class: "empty", text: error.message }));
+    sayRefusal(box, error);
   }
 }
 
@@ -189,9 +203,14 @@ async function loadEmergence() {
   const threshold = Number($("threshold").value), below = $("below").checked;
   const metric = metrics.find(m => m.name === chosen.metric);
   const perHead = metric && metric.scope.includes("head");
-  const found = await ask("emergence", {
-    ...selection(), threshold, below: below ? 1 : 0, agg: perHead ? $("emergence-agg").value : "each",
-  });
+  let found;
+  try {
+    found = await ask("emergence", {
+      ...selection(), threshold, below: below ? 1 : 0, agg: perHead ? $("emergence-agg").value : "each",
+    });
+  } catch (error) {
+    return sayRefusal($("emergence"), error);
+  }
   $("emergence-definition").replaceChildren(
     "First step interval after which ", html("b", { text: chosen.metric }),
     ` stays ${below ? "\u2264" : "\u2265"} ${threshold} for two checkpoints in a row; the estimate interpolates on ln(1 + step).`);
