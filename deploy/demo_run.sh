@@ -27,6 +27,7 @@ sinkctl=("$bin/server/ctl/sinkctl" "--server=127.0.0.1:$grpc")
 
 work="$(mktemp -d "${TMPDIR:-/tmp}/sinkwatch-demo.XXXXXX")"
 children=()
+declare -A pid_of=()
 clean_up() {
   trap - EXIT INT TERM
   [[ ${#children[@]} -gt 0 ]] && kill "${children[@]}" 2>/dev/null
@@ -44,6 +45,7 @@ start() {  # NAME COMMAND...: in the background, its log in $work/NAME.log
   local name="$1"; shift
   "$@" >"$work/$name.out" 2>"$work/$name.log" &
   children+=($!)
+  pid_of[$name]=$!
 }
 
 start_service() {  # RUN...
@@ -57,9 +59,9 @@ start_service() {  # RUN...
   start server "$server" --config="$work/server.textproto" "${flags[@]}" \
     --grpc_address="127.0.0.1:$grpc" --http_address="127.0.0.1:$http" \
     --data_dir="$work/data"
-  local server_pid=$! tries=0
+  local tries=0
   until curl -sf "http://127.0.0.1:$http/-/ready" >/dev/null; do
-    kill -0 "$server_pid" 2>/dev/null || { cat "$work/server.log" >&2; die "the server did not start"; }
+    kill -0 "${pid_of[server]}" 2>/dev/null || { cat "$work/server.log" >&2; die "the server did not start"; }
     ((++tries < 300)) || die "the server is not ready after 30 s"
     sleep 0.1
   done
@@ -72,58 +74,83 @@ count() {  # RUN STATE
     NR > 1 && $column == state {n++} END {print n + 0}'
 }
 
-# A line for each look: what the trainers do, what is measured.
-follow() {  # CHECKPOINTS TRAINER_PID... -- RUN...
-  local wanted="$1"; shift
-  local pids=() line last="" run done_count training
-  while [[ "$1" != -- ]]; do pids+=("$1"); shift; done
-  shift
-  while true; do
-    training=""
-    line=""
-    for pid in "${pids[@]}"; do kill -0 "$pid" 2>/dev/null && training=1; done
-    local all=1
-    for run in "$@"; do
-      done_count="$(count "$run" done)"
-      line+="  $run $done_count/$wanted measured"
-      ((done_count >= wanted)) || all=0
-      local dead; dead="$(count "$run" dead)"
+# Ends the demo if something that it waits for has ended.
+check_alive() {  # WANTED-CHECKPOINTS-PER-RUN
+  local run written
+  for name in server worker; do
+    kill -0 "${pid_of[$name]}" 2>/dev/null && continue
+    cat "$work/$name.log" >&2
+    die "the $name has ended"
+  done
+  for run in "${runs[@]}"; do
+    kill -0 "${pid_of[train_$run]}" 2>/dev/null && { training=1; continue; }
+    written="$(find "$work/runs/$run" -maxdepth 1 -name 'step*' ! -name '*-tmp' | wc -l)"
+    ((written >= $1)) && continue
+    cat "$work/train_$run.log" >&2
+    die "the trainer of $run ended after $written of $1 checkpoints"
+  done
+}
+
+# A line whenever more is measured, until every run has all its checkpoints.
+follow() {  # CHECKPOINTS RUN...
+  local wanted="$1" line="" last="" all="" training run measured dead; shift
+  runs=("$@")
+  while [[ -z "$all" ]]; do
+    training="" line="" all=1
+    check_alive "$wanted"
+    for run in "${runs[@]}"; do
+      measured="$(count "$run" done)" dead="$(count "$run" dead)"
+      line+="  $run $measured/$wanted measured"
+      ((measured >= wanted)) || all=""
       ((dead == 0)) || { "${sinkctl[@]}" checkpoints "$run"; die "$dead checkpoints of $run were given up"; }
     done
     [[ "$line" == "$last" ]] || printf '%(%H:%M:%S)T%s%s\n' -1 "$line" "${training:+  (training)}"
     last="$line"
-    ((all)) && return 0
-    if [[ -z "$training" ]] && ! ls -d "$work"/runs/*/step* >/dev/null 2>&1; then
-      cat "$work"/train_*.log >&2; die "the trainer wrote nothing"
-    fi
-    sleep 0.3
+    [[ -n "$all" ]] || sleep 0.3
   done
 }
 
 column() {  # RUN METRIC DOMAIN [LAYER]: "step,value" lines
   "${sinkctl[@]}" series "$1" --metric="$2" --domain="$3" ${4:+--layer="$4"} --format=csv |
-    awk -F, 'NR > 1 {print $1 "," $2}'
+    awk -F, '{sub(/\r$/, "")} NR > 1 {print $1 "," $2}'
 }
 
-table() {  # RUN LAYER
-  local run="$1" layer="$2" parts=()
-  column "$run" sink_attention train/other "$layer" >"$work/c1"
-  column "$run" sink_attention train/trigger "$layer" >"$work/c2"
-  column "$run" value_norm_ratio train "$layer" >"$work/c3"
-  column "$run" sink_delta_logit train "$layer" >"$work/c4"
-  column "$run" probe_loss train >"$work/c5"
+table() {  # RUN LAYER: a row per step, "-" for what has no value there
   printf '%6s  %22s  %22s  %16s  %11s  %10s\n' step \
     'sink attention (other)' 'sink attention (trig.)' 'value norm ratio' 'delta logit' 'probe loss'
-  paste -d, "$work"/c[1-5] | awk -F, '{printf "%6d  %22.4f  %22.4f  %16.3f  %11.2f  %10.4f\n", $1, $2, $4, $6, $8, $10}'
+  {
+    column "$1" sink_attention train/other "$2" | sed 's/^/1,/'
+    column "$1" sink_attention train/trigger "$2" | sed 's/^/2,/'
+    column "$1" value_norm_ratio train "$2" | sed 's/^/3,/'
+    column "$1" sink_delta_logit train "$2" | sed 's/^/4,/'
+    column "$1" probe_loss train | sed 's/^/5,/'
+  } | sort -t, -k2,2n | awk -F, '
+    function cell(i, form) {return v[i] == "" ? "-" : sprintf(form, v[i])}
+    function row() {
+      printf "%6d  %22s  %22s  %16s  %11s  %10s\n", step, cell(1, "%.4f"), cell(2, "%.4f"),
+        cell(3, "%.3f"), cell(4, "%.2f"), cell(5, "%.4f")
+      delete v
+    }
+    NR > 1 && $2 != step {row()}
+    {step = $2; v[$1] = $3}
+    END {if (NR > 0) row()}'
 }
 
-emergence() {  # RUN METRIC DOMAIN THRESHOLD LAYER [--below]: "after by censoring"
+emergence() {  # RUN METRIC DOMAIN THRESHOLD LAYER [--below]: "after,by,censoring"
   "${sinkctl[@]}" emergence "$1" --metric="$2" --domain="$3" --threshold="$4" --layer="$5" ${6:-} --format=csv |
     awk -F, 'NR == 1 {for (i = 1; i <= NF; i++) place[$i] = i}
-             NR == 2 {print $place["after_step"], $place["by_step"], $place["censoring"]}'
+             NR == 2 {print $place["after_step"] "," $place["by_step"] "," $place["censoring"]}'
 }
 
-last_value() { column "$@" | tail -1 | cut -d, -f2; }
+emerged() {  # AFTER BY CENSORING: as a person says it
+  case "$3" in
+    none) echo "emerged in steps ($1, $2]" ;;
+    left) echo "was there at the first checkpoint, step $2" ;;
+    *) echo "did not emerge" ;;
+  esac
+}
+
+last() { column "$@" | awk -F, 'END {if ($2 == "") print "none"; else printf "%.4f", $2}'; }
 at_step() { local step="$1"; shift; column "$@" | awk -F, -v s="$step" '$1 == s {print $2}'; }
 
 show_addresses() {
@@ -146,21 +173,21 @@ run_sink() {
   say "Training Bigram-Backcopy (1 layer, AdamW, 800 steps) beside a server and a worker"
   start_service toy
   start train_toy "$trainer" --preset=adam --out="$work/runs/toy" --pace="$pace"
-  follow 18 $! -- toy
+  follow 18 toy
   say "What was measured, by training step (layer 0, head 0)"
   table toy 0
   local after by censoring
-  read -r after by censoring < <(emergence toy sink_attention train/other 0.5 0)
-  say "The sink (attention >= .5 on rows that are no triggers) emerged in steps ($after, $by]"
+  IFS=, read -r after by censoring < <(emergence toy sink_attention train/other 0.5 0)
+  say "The sink (attention >= .5 on rows that are no triggers) $(emerged "$after" "$by" "$censoring")"
   show_addresses toy
   stay
   # What reference trainings of ten seeds gave, with room for another machine's
   # rounding: worker/examples/bigram_backcopy/README.md.
-  [[ "$censoring" == none ]] && ((by <= 600)) || die "no emergence by step 600: $after $by $censoring"
-  awk -v mass="$(last_value toy sink_attention train/other 0)" \
-      -v active="$(last_value toy sink_attention train/trigger 0)" \
-      -v ratio="$(last_value toy value_norm_ratio train 0)" 'BEGIN {
-        exit !(mass >= 0.55 && active <= 0.05 && ratio <= 0.45)}' ||
+  [[ "$censoring" == none ]] && ((by <= 600)) || die "the sink $(emerged "$after" "$by" "$censoring"), and was expected to by step 600"
+  awk -v mass="$(last toy sink_attention train/other 0)" \
+      -v active="$(last toy sink_attention train/trigger 0)" \
+      -v ratio="$(last toy value_norm_ratio train 0)" 'BEGIN {
+        exit !(mass active ratio !~ /none/ && mass >= 0.55 && active <= 0.05 && ratio <= 0.45)}' ||
     die "the last checkpoint is not what was expected (see the table)"
 }
 
@@ -174,29 +201,31 @@ compare() { printf '  %-48s %-28s %s\n' "$@"; }
 run_paper() {
   say "Four trainings side by side: softmax and ReLU attention, Adam and SGD with three layers"
   start_service adam relu adam3 sgd3
-  local pids=() run
+  local run
   for run in adam relu adam3 sgd3; do
     start "train_$run" "$trainer" --preset="$run" --out="$work/runs/$run" \
       --checkpoints="$(case "$run" in adam | relu) echo 0,100,130,160,200,250,300,400,600,800 ;; *) echo 0,100,200,300,500,700,900,1100,1300,1500 ;; esac)"
-    pids+=($!)
   done
-  follow 10 "${pids[@]}" -- adam relu adam3 sgd3
+  follow 10 adam relu adam3 sgd3
   say "adam: one layer, softmax attention"; table adam 0
   say "relu: one layer, ReLU attention"; table relu 0
   say "Beside the paper"
   local after by censoring
-  read -r after by censoring < <(emergence adam sink_attention train/other 0.5 0)
+  IFS=, read -r after by censoring < <(emergence adam sink_attention train/other 0.5 0)
   compare "" "the paper (arXiv 2410.13835)" "measured here"
-  compare "softmax/Adam: attention on <s>, no triggers" "about .8, from step 258 above .5" "$(last_value adam sink_attention train/other 0), in ($after, $by]"
-  compare "softmax/Adam: attention on <s>, triggers" "dormant head is active there" "$(last_value adam sink_attention train/trigger 0)"
-  compare "softmax/Adam: value of <s> against the others" "drained" "ratio $(last_value adam value_norm_ratio train 0)"
-  compare "ReLU/Adam: attention on <s>" "no sink" "$(last_value relu sink_attention train/other 0) of the row, raw mass in the page"
-  compare "ReLU/Adam: the task" "solved all the same" "loss $(last_value relu probe_loss train) against $(last_value adam probe_loss train)"
+  compare "softmax/Adam: attention on <s>, no triggers" "about .8, from step 258 above .5" "$(last adam sink_attention train/other 0), $(emerged "$after" "$by" "$censoring")"
+  compare "softmax/Adam: attention on <s>, triggers" "the head is active there" "$(last adam sink_attention train/trigger 0)"
+  compare "softmax/Adam: value of <s> against the others" "drained" "ratio $(last adam value_norm_ratio train 0)"
+  compare "ReLU/Adam: weight on <s>" "no sink" "$(last relu sink_attention_gu train 0)"
+  compare "ReLU/Adam: the task" "solved all the same" "loss $(last relu probe_loss train) against $(last adam probe_loss train)"
   compare "3 layers, Adam: residual norm of <s>" "grows, +12.4 per 1000 steps" "$(slope adam3 500 1500) per 1000 steps"
   compare "3 layers, SGD: residual norm of <s>" "does not, -.8 per 1000 steps" "$(slope sgd3 500 1500) per 1000 steps"
+  compare "3 layers, SGD: attention on <s>, layer 1" "the sink is there all the same" "$(last sgd3 sink_attention train/other 1)"
   show_addresses adam
   stay
-  [[ "$censoring" == none ]] || die "no emergence in the softmax run"
+  [[ "$censoring" == none ]] || die "the sink of the softmax run $(emerged "$after" "$by" "$censoring")"
+  awk -v raw="$(last relu sink_attention_gu train 0)" 'BEGIN {exit !(raw !~ /none/ && raw <= 0.02)}' ||
+    die "ReLU attention has a sink"
   awk -v adam="$(slope adam3 500 1500)" -v sgd="$(slope sgd3 500 1500)" 'BEGIN {exit !(adam >= 4 && sgd <= 1)}' ||
     die "the residual slopes are not those of Adam and SGD"
 }
