@@ -1,6 +1,8 @@
 """What `measure` says of trained checkpoints, against a second, independent
 computation in float64, and against what is known of these models."""
+import functools
 import json
+import math
 import shutil
 import struct
 import subprocess
@@ -20,6 +22,7 @@ def measure(checkpoint, probe):
     return harness.measure_directly(checkpoint, probe)
 
 
+@functools.lru_cache(maxsize=None)
 def toy(name):
     return measure(TOY / name, TOY / "probe")
 
@@ -93,6 +96,18 @@ class FiguresTest(unittest.TestCase):
         write = {domain: self.value(domain, "head_output_norm") for domain in "AB"}
         self.assertGreaterEqual(write["B"] / write["A"], 1.3)
 
+    def test_both_halves_of_the_task_are_learned(self):
+        # How far the rest is from what the chain allows: trainer_test.
+        for name in ["adam/step800", "relu/step800", "olmo/step600"]:
+            self.assertLessEqual(toy(name)["train/trigger", "probe_loss", None][0], 0.10, name)
+
+    def test_the_logit_grows_with_the_logarithm_of_the_step(self):
+        steps = [130, 200, 400, 800]
+        logits = [toy(f"adam/step{step}")["train", "sink_delta_logit", 0][0] for step in steps]
+        slope, fit = line([math.log(step) for step in steps], logits)
+        self.assertTrue(2 <= slope <= 8, slope)
+        self.assertGreater(fit, line(steps, logits)[1])
+
     def test_the_untrained_model_has_neither_sink_nor_drain(self):
         self.assertLessEqual(self.first["train/other", "sink_attention", 0][0], 0.2)
         self.assertLessEqual(abs(self.first["train", "value_norm_ratio", 0][0] - 1), 0.6)
@@ -107,7 +122,8 @@ class FiguresTest(unittest.TestCase):
 
     def test_zeroing_the_head_costs_the_domain_with_triggers_only(self):
         with tempfile.TemporaryDirectory() as folder:
-            zeroed = without_head(TOY / "adam/step800", Path(folder) / "step800")
+            zeroed = without_head(TOY / "adam/step800", Path(folder) / "step800",
+                                  "model.layers.0.attention.o_proj.weight")
             after = measure(zeroed, TOY / "probe")
         loss = {d: after[d, "probe_loss", None][0] - self.last[d, "probe_loss", None][0]
                 for d in "AB"}
@@ -140,15 +156,43 @@ class FiguresTest(unittest.TestCase):
         self.assertGreaterEqual(olmo["train/trigger", "prev_token_attention", 1][0], 0.95)
 
 
-def without_head(source, target):
-    """A copy of a checkpoint whose only head writes nothing."""
+    def test_the_olmo_shaped_sink_emerges_early_with_its_drain(self):
+        curve = [toy(f"olmo/step{step}")["train/other", "sink_attention", 1][0]
+                 for step in [0, 60, 600]]
+        self.assertLess(curve[0], 0.25)
+        self.assertGreaterEqual(min(curve[1:]), 0.5)
+        self.assertLessEqual(toy("olmo/step600")["A", "value_norm_ratio", 1][0], 0.6)
+
+    def test_zeroing_the_olmo_shaped_head_costs_the_domain_with_triggers_only(self):
+        before = toy("olmo/step600")
+        with tempfile.TemporaryDirectory() as folder:
+            zeroed = without_head(TOY / "olmo/step600", Path(folder) / "step600",
+                                  "model.layers.1.self_attn.o_proj.weight")
+            after = measure(zeroed, TOY / "probe")
+        loss = {d: after[d, "probe_loss", None][0] - before[d, "probe_loss", None][0]
+                for d in "AB"}
+        self.assertLessEqual(abs(loss["A"]), 0.04)
+        self.assertGreaterEqual(loss["B"], 0.6)
+
+
+def line(xs, ys):
+    """Slope of the least-squares line, and the share of variance it explains."""
+    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+    slope = (sum((a - x) * (b - y) for a, b in zip(xs, ys))
+             / sum((a - x) ** 2 for a in xs))
+    rest = sum((b - y - slope * (a - x)) ** 2 for a, b in zip(xs, ys))
+    return slope, 1 - rest / sum((b - y) ** 2 for b in ys)
+
+
+def without_head(source, target, projection):
+    """A copy of a checkpoint in which one head writes nothing."""
     shutil.copytree(source, target)
     path = target / "model.safetensors"
     path.chmod(0o644)
     data = bytearray(path.read_bytes())
     (size,) = struct.unpack("<Q", data[:8])
     begin, end = json.loads(data[8:8 + size])[
-        "model.layers.0.attention.o_proj.weight"]["data_offsets"]
+        projection]["data_offsets"]
     data[8 + size + begin:8 + size + end] = bytes(end - begin)
     path.write_bytes(data)
     return target
