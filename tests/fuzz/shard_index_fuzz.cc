@@ -20,6 +20,7 @@ using checkpoint::ShardIndex;
 using Json = nlohmann::json;
 
 constexpr char kPath[] = "model.safetensors.index.json";
+constexpr char kSuffix[] = ".safetensors";
 
 void ExpectSameAsTree(const ShardIndex& index, absl::string_view text) {
   const Json tree = Json::parse(text.begin(), text.end(), nullptr, false);
@@ -28,7 +29,7 @@ void ExpectSameAsTree(const ShardIndex& index, absl::string_view text) {
   for (const auto& [shard, names] : index) {
     Expect(checkpoint::IsBareName(shard) &&
                shard.find('/') == std::string::npos &&
-               absl::EndsWith(shard, ".safetensors"),
+               absl::EndsWith(shard, kSuffix),
            "a shard is a bare name");
     Expect(!names.empty(), "a shard has a tensor");
     for (const std::string& name : names) {
@@ -43,14 +44,14 @@ void ExpectSameAsTree(const ShardIndex& index, absl::string_view text) {
 }  // namespace
 
 absl::Status FuzzOne(absl::string_view input) {
-  const auto index = ParseShardIndex(kPath, std::string(input));
+  const auto index = ParseShardIndex(kPath, std::string(input), kSuffix);
   if (!index.ok()) return index.status();
   ExpectSameAsTree(*index, input);
   const size_t end = input.find_last_of('}');
-  Expect(
-      absl::IsFailedPrecondition(
-          ParseShardIndex(kPath, std::string(input.substr(0, end))).status()),
-      "an index without its last brace is incomplete");
+  Expect(absl::IsFailedPrecondition(
+             ParseShardIndex(kPath, std::string(input.substr(0, end)), kSuffix)
+                 .status()),
+         "an index without its last brace is incomplete");
   return absl::OkStatus();
 }
 

@@ -18,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "worker/checkpoint/container/llama2c.h"
 #include "worker/checkpoint/container/safetensors.h"
+#include "worker/checkpoint/container/torch_container.h"
 #include "worker/checkpoint/finite.h"
 #include "worker/checkpoint/strict_json.h"
 #include "xxhash.h"
@@ -36,13 +37,16 @@ struct Container {
 constexpr Container kContainers[] = {
     {"model.safetensors.index.json", OpenShardedSafetensors},
     {"model.safetensors", OpenSafetensors},
+    {"pytorch_model.bin.index.json", OpenShardedTorchBin},
+    {"pytorch_model.bin", OpenTorchBin},
+    {"model.pt", OpenTorchModel},
 };
 
 // Weights of other containers, which mark a folder as one we cannot read. None
-// of them is ever opened: most are pickles.
+// of them is ever opened.
 constexpr const char* kOtherContainers[] = {
-    "model_and_optim/.metadata", ".metadata", "pytorch_model.bin.index.json",
-    "pytorch_model.bin",         "model.pt",
+    "model_and_optim/.metadata",
+    ".metadata",
 };
 
 struct TypeOfDtype {

@@ -119,16 +119,6 @@ absl::Status WithPath(const std::string& path, const absl::Status& error) {
   return absl::Status(error.code(), absl::StrCat(path, ": ", error.message()));
 }
 
-absl::Status CheckNotLegacyNames(const std::vector<SafetensorsEntry>& entries) {
-  // base64 of the first bytes of every pickle of protocol 4.
-  for (const SafetensorsEntry& entry : entries) {
-    if (!absl::StartsWith(entry.name, "gASV")) return absl::OkStatus();
-  }
-  if (entries.empty()) return absl::OkStatus();
-  return absl::UnimplementedError(
-      "names are pickles, as the older OLMo trainer writes them");
-}
-
 // The length field, with the rules that need nothing but the file's size.
 absl::StatusOr<uint64_t> ReadHeaderLength(const File& file) {
   std::array<unsigned char, 32> start = {};
@@ -195,9 +185,6 @@ absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(
   };
   std::sort(entries.begin(), entries.end(), by_offset);
   if (absl::Status s = CheckCover(entries, data_bytes); !s.ok()) {
-    return WithPath(path, s);
-  }
-  if (absl::Status s = CheckNotLegacyNames(entries); !s.ok()) {
     return WithPath(path, s);
   }
   auto by_name = [](const SafetensorsEntry& a, const SafetensorsEntry& b) {

@@ -351,16 +351,6 @@ std::vector<BadFile> AboveOurLimits() {
        OneEntry(absl::StrCat("{", keys, "}")),
        kUnsupported,
        {"'x'", "more than 64 keys"}},
-      {"PickledNames",
-       SafetensorsBytes(
-           absl::StrCat("{",
-                        Entry("gASVHwAAAAAAAACMFnRyYW5zZm9ybWVyLnd0ZS53ZWlnaHSU"
-                              "hZSJhpQu",
-                              "F32", "1", "0,4"),
-                        "}"),
-           Zeros(4)),
-       kUnsupported,
-       {"pickles", "OLMo"}},
   };
 }
 

@@ -24,22 +24,23 @@ absl::Status ParseError(const std::string& path, const absl::Status& error) {
   return absl::DataLossError(message);
 }
 
-absl::Status CheckShardName(const Json& shard) {
+absl::Status CheckShardName(const Json& shard, absl::string_view suffix) {
   if (!shard.is_string()) {
     return absl::DataLossError("its shard must be a string");
   }
   const std::string name = shard.get<std::string>();
-  if (IsBareName(name) && absl::EndsWith(name, ".safetensors")) {
+  if (IsBareName(name) && absl::EndsWith(name, suffix)) {
     return absl::OkStatus();
   }
   return absl::DataLossError(absl::StrCat(
-      "shard ", Quoted(name), " must be a bare name of a .safetensors file"));
+      "shard ", Quoted(name), " must be a bare name of a ", suffix, " file"));
 }
 
 }  // namespace
 
 absl::StatusOr<ShardIndex> ParseShardIndex(const std::string& path,
-                                           const std::string& text) {
+                                           const std::string& text,
+                                           absl::string_view suffix) {
   JsonLimits limits;
   limits.depth = 8;
   limits.values = 2 * kMaxTensors;
@@ -57,7 +58,7 @@ absl::StatusOr<ShardIndex> ParseShardIndex(const std::string& path,
   }
   ShardIndex index;
   for (const auto& [tensor, shard] : weight_map->items()) {
-    if (absl::Status s = CheckShardName(shard); !s.ok()) {
+    if (absl::Status s = CheckShardName(shard, suffix); !s.ok()) {
       return absl::DataLossError(
           absl::StrCat(path, ": tensor ", Quoted(tensor), ": ", s.message()));
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace sinkwatch::checkpoint {
 
@@ -17,16 +18,17 @@ inline constexpr size_t kMaxShards = 512;  // each is a file kept open
 // Which tensors each shard holds, by its file name.
 using ShardIndex = std::map<std::string, std::vector<std::string>>;
 
-// Parses model.safetensors.index.json:
+// Parses model.safetensors.index.json or pytorch_model.bin.index.json:
 //   {"metadata": {...}, "weight_map": {"tensor": "shard.safetensors", ...}}
-// A shard is a bare file name that ends in .safetensors. `metadata` is not
+// A shard is a bare file name that ends in `suffix`. `metadata` is not
 // looked at: its total_size is wrong in old repositories.
 //
 // FAILED_PRECONDITION where the text ends too early; DATA_LOSS for anything
 // else that is wrong with it; UNIMPLEMENTED above a limit. Messages begin with
 // `path`.
 absl::StatusOr<ShardIndex> ParseShardIndex(const std::string& path,
-                                           const std::string& text);
+                                           const std::string& text,
+                                           absl::string_view suffix);
 
 }  // namespace sinkwatch::checkpoint
 

@@ -11,13 +11,15 @@ namespace sinkwatch::checkpoint {
 namespace {
 
 constexpr auto kCorrupt = absl::StatusCode::kDataLoss;
+constexpr char kSuffix[] = ".safetensors";
 constexpr char kPath[] = "step7/model.safetensors.index.json";
 
 TEST(ShardIndexTest, TensorsAreListedByShard) {
   auto index = ParseShardIndex(kPath, R"({
       "metadata": {"total_size": 123.0},
       "weight_map": {"b": "m-2.safetensors", "a": "m-1.safetensors",
-                     "c": "m-2.safetensors"}})");
+                     "c": "m-2.safetensors"}})",
+                               kSuffix);
   ASSERT_TRUE(index.ok()) << index.status();
   const ShardIndex expected = {{"m-1.safetensors", {"a"}},
                                {"m-2.safetensors", {"b", "c"}}};
@@ -105,7 +107,8 @@ std::vector<BadIndex> BadIndexes() {
 class BadIndexTest : public ::testing::TestWithParam<BadIndex> {};
 
 TEST_P(BadIndexTest, IsRefusedWithFilePlaceAndRule) {
-  absl::Status status = ParseShardIndex(kPath, GetParam().text).status();
+  absl::Status status =
+      ParseShardIndex(kPath, GetParam().text, kSuffix).status();
   ExpectError(status, GetParam().code, {kPath});
   for (const std::string& word : GetParam().words) {
     ExpectError(status, GetParam().code, {word});
@@ -116,7 +119,7 @@ INSTANTIATE_TEST_SUITE_P(All, BadIndexTest, ::testing::ValuesIn(BadIndexes()),
                          [](const auto& info) { return info.param.name; });
 
 TEST(ShardIndexTest, AsManyShardsAsTheLimitAreRead) {
-  auto index = ParseShardIndex(kPath, ManyShards(512));
+  auto index = ParseShardIndex(kPath, ManyShards(512), kSuffix);
   ASSERT_TRUE(index.ok()) << index.status();
   EXPECT_EQ(index->size(), 512u);
 }

@@ -1,0 +1,33 @@
+#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SHARDED_H_
+#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SHARDED_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "worker/checkpoint/stored_tensor.h"
+
+namespace sinkwatch::checkpoint {
+
+// Weights in several files and an index that says which tensor is in which.
+struct ShardedFormat {
+  const char* index_file;  // its name
+  const char* suffix;      // of a shard's name
+  // Opens one shard.
+  absl::StatusOr<Contents> (*open)(const std::string& path,
+                                   const std::string& real_folder);
+};
+
+// The weights that the index in `folder` names. A tensor that is in a shard but
+// not listed is left out, with a warning in the log. All files lie in
+// `real_folder` once links are followed.
+//
+// The codes of ParseShardIndex and of `format.open`; DATA_LOSS where a listed
+// tensor is not in its shard.
+absl::StatusOr<Contents> OpenSharded(const std::string& folder,
+                                     const std::string& real_folder,
+                                     const ShardedFormat& format);
+
+}  // namespace sinkwatch::checkpoint
+
+#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SHARDED_H_
