@@ -25,9 +25,10 @@ struct ModelType {
   const char* architecture;
 };
 constexpr ModelType kModelTypes[] = {
-    {"bigram_backcopy", "bigram_backcopy"},
-    {"llama", "LlamaForCausalLM"},
-    {"olmo", "OlmoForCausalLM"},
+    {"bigram_backcopy", "bigram_backcopy"}, {"llama", "LlamaForCausalLM"},
+    {"mistral", "MistralForCausalLM"},      {"olmo", "OlmoForCausalLM"},
+    {"olmo2", "Olmo2ForCausalLM"},          {"olmo3", "Olmo3ForCausalLM"},
+    {"qwen2", "Qwen2ForCausalLM"},          {"qwen3", "Qwen3ForCausalLM"},
 };
 
 // nullptr if `key` is not in `object`, or null.

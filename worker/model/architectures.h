@@ -16,7 +16,12 @@ using ArchitectureFactory =
 // One per file of this folder; the registry's table names them.
 ArchitectureFactory MakeBigramBackcopy;
 ArchitectureFactory MakeLlama;
+ArchitectureFactory MakeMistral;
 ArchitectureFactory MakeOlmo;
+ArchitectureFactory MakeOlmo2;
+ArchitectureFactory MakeOlmo3;
+ArchitectureFactory MakeQwen2;
+ArchitectureFactory MakeQwen3;
 
 }  // namespace sinkwatch::model
 

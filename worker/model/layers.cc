@@ -73,11 +73,33 @@ at::Tensor AttendInRowBlocks(const at::Tensor& q_BHTE, const at::Tensor& k_BHTE,
   return at::cat(blocks, 2);
 }
 
+// x / rms(x), in float32.
+at::Tensor OverRms(const at::Tensor& x, double epsilon) {
+  const at::Tensor wide = x.to(at::kFloat);
+  const at::Tensor scale =
+      at::rsqrt((wide * wide).mean(-1, /*keepdim=*/true) + epsilon);
+  return wide * scale;
+}
+
 }  // namespace
 
 at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight,
                   const at::Tensor& bias) {
   return at::linear(x, weight, Optional(bias));
+}
+
+at::Tensor Project(const TensorMap& weights, const std::string& name,
+                   const at::Tensor& x) {
+  const auto bias = weights.find(name + ".bias");
+  return Linear(x, weights.at(name + ".weight"),
+                bias == weights.end() ? at::Tensor() : bias->second);
+}
+
+at::Tensor SwiGlu(const TensorMap& weights, const std::string& prefix,
+                  const at::Tensor& x) {
+  return Project(weights, prefix + "down_proj",
+                 Silu(Project(weights, prefix + "gate_proj", x)) *
+                     Project(weights, prefix + "up_proj", x));
 }
 
 at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
@@ -92,10 +114,12 @@ at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
 
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                    double epsilon) {
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor scale =
-      at::rsqrt((wide * wide).mean(-1, /*keepdim=*/true) + epsilon);
-  return weight * (wide * scale).to(x.scalar_type());
+  return weight * OverRms(x, epsilon).to(x.scalar_type());
+}
+
+at::Tensor RmsNormWide(const at::Tensor& x, const at::Tensor& weight,
+                       double epsilon) {
+  return (weight.to(at::kFloat) * OverRms(x, epsilon)).to(x.scalar_type());
 }
 
 at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, const Rope& rope) {
@@ -136,6 +160,17 @@ at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                                             /*is_causal=*/true, shape.scale);
   }
   return AttendInRowBlocks(q_BHTE, k_BHTE, v_BHTE, shape);
+}
+
+at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
+                             const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
+                             const AttentionShape& shape, Recorder& recorder) {
+  recorder.Record(Point::kQ, layer, q_BHTE);
+  recorder.Record(Point::kK, layer, k_BGTE);
+  recorder.Record(Point::kV, layer, v_BGTE);
+  const at::Tensor z_BHTE = CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape);
+  recorder.Record(Point::kZ, layer, z_BHTE);
+  return z_BHTE;
 }
 
 }  // namespace sinkwatch::model

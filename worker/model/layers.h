@@ -2,10 +2,13 @@
 #define SINKWATCH_WORKER_MODEL_LAYERS_H_
 
 #include <cstdint>
+#include <string>
 
 #include "ATen/core/Tensor.h"
 #include "worker/model/architecture.h"
+#include "worker/model/recorder.h"
 #include "worker/model/rope.h"
+#include "worker/model/tensor_map.h"
 
 // The layers that architectures share. Free functions, differentiable, neutral
 // to device and dtype. B sequences, T tokens, D width, H query heads, G
@@ -16,6 +19,16 @@ namespace sinkwatch::model {
 at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight,
                   const at::Tensor& bias = {});
 
+// The projection `name`: Linear by `name`.weight and, where the layer has one,
+// `name`.bias.
+at::Tensor Project(const TensorMap& weights, const std::string& name,
+                   const at::Tensor& x);
+
+// down(silu(gate(x)) * up(x)), by the projections `prefix`gate_proj, up_proj
+// and down_proj.
+at::Tensor SwiGlu(const TensorMap& weights, const std::string& prefix,
+                  const at::Tensor& x);
+
 // Layer norm over the last dimension, computed in float32. Undefined weight and
 // bias: not affine.
 at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
@@ -25,6 +38,11 @@ at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
 // (the order of Llama's implementation in Hugging Face transformers).
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                    double epsilon);
+
+// The same with the weight multiplied in float32, before the cast: the order of
+// OLMo 2 and OLMo-core. They differ in the last bit of bfloat16 only.
+at::Tensor RmsNormWide(const at::Tensor& x, const at::Tensor& weight,
+                       double epsilon);
 
 // Rotary position embedding by halves (rotate_half) of the first rope.width()
 // elements of each head; the rest passes through. Positions 0..T-1, angles in
@@ -44,6 +62,11 @@ at::Tensor MergeHeads(const at::Tensor& x_BHTE);
 at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                            const at::Tensor& v_BGTE,
                            const AttentionShape& shape);
+
+// Shows q, k and v (rotated and normed as they are used), then z.
+at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
+                             const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
+                             const AttentionShape& shape, Recorder& recorder);
 
 }  // namespace sinkwatch::model
 

@@ -1,7 +1,10 @@
 // OLMo 1, as Hugging Face's OlmoForCausalLM: LayerNorm without weights before
 // each sub-layer, rotary positions, clamped projections, SwiGLU, no biases.
+// Checkpoints of its own trainer may have weights in the norms and scaled
+// logits; these are the keys layer_norm_affine and scale_logits.
 // B sequences, T tokens, D width, H query heads, G key/value heads, E head
 // width, F feed-forward width, V vocabulary.
+#include <cmath>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,6 +18,7 @@
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
 #include "worker/model/layers.h"
+#include "worker/model/naming.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
@@ -30,6 +34,8 @@ struct OlmoConfig {
   Rope rope;
   double clip_qkv = 0;  // 0: not clamped
   bool tied = false;
+  bool affine = false;
+  double logit_scale = 1;
 };
 
 absl::StatusOr<OlmoConfig> ReadConfig(const checkpoint::Config& config) {
@@ -51,6 +57,12 @@ absl::StatusOr<OlmoConfig> ReadConfig(const checkpoint::Config& config) {
   const auto tied = config.BoolOr("tie_word_embeddings", false);
   if (!tied.ok()) return tied.status();
   olmo.tied = *tied;
+  const auto affine = config.BoolOr("layer_norm_affine", false);
+  if (!affine.ok()) return affine.status();
+  olmo.affine = *affine;
+  const auto scaled = config.BoolOr("scale_logits", false);
+  if (!scaled.ok()) return scaled.status();
+  if (*scaled) olmo.logit_scale = 1 / std::sqrt(olmo.shape.width);
   absl::Status bias = RequireBool(config, "attention_bias", false);
   if (!bias.ok()) return bias;
   absl::Status activation = RequireString(config, "hidden_act", "silu");
@@ -65,31 +77,27 @@ class Olmo final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {{"embed_tokens", "model.embed_tokens.weight", EmbeddingShape()}};
+    return {EmbeddingTensor(config_.shape)};
   }
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
-    const int64_t width = config_.shape.width, wide = config_.feed_forward;
-    const int64_t query = config_.shape.heads * config_.shape.head_dim;
-    const int64_t key = config_.shape.kv_heads * config_.shape.head_dim;
-    const auto spec = [layer](const std::string& name,
-                              std::vector<int64_t> shape) -> TensorSpec {
-      return {name, absl::StrCat("model.layers.", layer, ".", name, ".weight"),
-              std::move(shape)};
-    };
-    return {spec("self_attn.q_proj", {query, width}),
-            spec("self_attn.k_proj", {key, width}),
-            spec("self_attn.v_proj", {key, width}),
-            spec("self_attn.o_proj", {width, query}),
-            spec("mlp.gate_proj", {wide, width}),
-            spec("mlp.up_proj", {wide, width}),
-            spec("mlp.down_proj", {width, wide})};
+    std::vector<TensorSpec> specs =
+        ProjectionTensors(layer, config_.shape, config_.feed_forward);
+    if (!config_.affine) return specs;
+    for (const std::string norm : {"attn_norm.weight", "ff_norm.weight"}) {
+      specs.push_back({norm,
+                       absl::StrCat("transformer.blocks.", layer, ".", norm),
+                       {config_.shape.width}});
+      AddName(absl::StrCat("model.transformer.blocks.", layer, ".", norm),
+              specs.back());
+    }
+    return specs;
   }
 
   std::vector<TensorSpec> HeadTensors() const override {
-    return {{"lm_head",
-             config_.tied ? "model.embed_tokens.weight" : "lm_head.weight",
-             EmbeddingShape()}};
+    std::vector<TensorSpec> specs = {OutputTensor(config_.shape, config_.tied)};
+    if (config_.affine) specs.push_back(FinalNormTensor(config_.shape));
+    return specs;
   }
 
   at::Tensor Embed(const TensorMap& weights,
@@ -100,11 +108,13 @@ class Olmo final : public Architecture {
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
     recorder.Record(Point::kResidPre, layer, x_BTD);
-    const at::Tensor attended_BTD = Attention(layer, weights, x_BTD, recorder);
+    const at::Tensor attended_BTD = Attention(
+        layer, weights, Norm(x_BTD, weights, "attn_norm.weight"), recorder);
     recorder.Record(Point::kAttnOut, layer, attended_BTD);
     const at::Tensor mid_BTD = x_BTD + attended_BTD;
     recorder.Record(Point::kResidMid, layer, mid_BTD);
-    const at::Tensor mlp_BTD = Mlp(weights, mid_BTD);
+    const at::Tensor mlp_BTD =
+        SwiGlu(weights, "mlp.", Norm(mid_BTD, weights, "ff_norm.weight"));
     recorder.Record(Point::kMlpOut, layer, mlp_BTD);
     const at::Tensor out_BTD = mid_BTD + mlp_BTD;
     recorder.Record(Point::kResidPost, layer, out_BTD);
@@ -113,26 +123,27 @@ class Olmo final : public Architecture {
 
   at::Tensor Logits(const TensorMap& weights,
                     const at::Tensor& x_BTD) const override {
-    return Linear(Norm(x_BTD), weights.at("lm_head"));
+    const at::Tensor logits_BTV =
+        Linear(Norm(x_BTD, weights, "norm"), weights.at("lm_head"));
+    return config_.logit_scale == 1 ? logits_BTV
+                                    : logits_BTV * config_.logit_scale;
   }
 
   at::Tensor OutputProjection(int, const TensorMap& weights) const override {
-    return weights.at("self_attn.o_proj");
+    return weights.at("self_attn.o_proj.weight");
   }
 
  private:
-  std::vector<int64_t> EmbeddingShape() const {
-    return {config_.shape.vocabulary, config_.shape.width};
-  }
-
-  static at::Tensor Norm(const at::Tensor& x) {
-    return LayerNorm(x, {}, {}, kNormEpsilon);
+  at::Tensor Norm(const at::Tensor& x, const TensorMap& weights,
+                  const std::string& name) const {
+    return LayerNorm(x, config_.affine ? weights.at(name) : at::Tensor(), {},
+                     kNormEpsilon);
   }
 
   // A projection, clamped before the heads are split and rotated.
-  at::Tensor Project(const at::Tensor& x, const at::Tensor& weight,
-                     int heads) const {
-    at::Tensor y = Linear(x, weight);
+  at::Tensor ProjectHeads(const TensorMap& weights, const std::string& name,
+                          const at::Tensor& x, int heads) const {
+    at::Tensor y = Project(weights, name, x);
     if (config_.clip_qkv > 0) {
       y = at::clamp(y, -config_.clip_qkv, config_.clip_qkv);
     }
@@ -140,32 +151,19 @@ class Olmo final : public Architecture {
   }
 
   at::Tensor Attention(int layer, const TensorMap& weights,
-                       const at::Tensor& x_BTD, Recorder& recorder) const {
+                       const at::Tensor& n_BTD, Recorder& recorder) const {
     const ModelShape& shape = config_.shape;
-    const at::Tensor n_BTD = Norm(x_BTD);
-    const at::Tensor q_BHTE = RotaryEmbedding(
-        Project(n_BTD, weights.at("self_attn.q_proj"), shape.heads),
-        config_.rope);
-    const at::Tensor k_BGTE = RotaryEmbedding(
-        Project(n_BTD, weights.at("self_attn.k_proj"), shape.kv_heads),
-        config_.rope);
+    const at::Tensor q_BHTE =
+        ProjectHeads(weights, "self_attn.q_proj", n_BTD, shape.heads);
+    const at::Tensor k_BGTE =
+        ProjectHeads(weights, "self_attn.k_proj", n_BTD, shape.kv_heads);
     const at::Tensor v_BGTE =
-        Project(n_BTD, weights.at("self_attn.v_proj"), shape.kv_heads);
-    recorder.Record(Point::kQ, layer, q_BHTE);
-    recorder.Record(Point::kK, layer, k_BGTE);
-    recorder.Record(Point::kV, layer, v_BGTE);
+        ProjectHeads(weights, "self_attn.v_proj", n_BTD, shape.kv_heads);
     const at::Tensor z_BHTE =
-        CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape.attention[layer]);
-    recorder.Record(Point::kZ, layer, z_BHTE);
-    return Linear(MergeHeads(z_BHTE), weights.at("self_attn.o_proj"));
-  }
-
-  at::Tensor Mlp(const TensorMap& weights, const at::Tensor& x_BTD) const {
-    const at::Tensor n_BTD = Norm(x_BTD);
-    const at::Tensor gated_BTF =
-        Silu(Linear(n_BTD, weights.at("mlp.gate_proj"))) *
-        Linear(n_BTD, weights.at("mlp.up_proj"));
-    return Linear(gated_BTF, weights.at("mlp.down_proj"));
+        RecordedAttention(layer, RotaryEmbedding(q_BHTE, config_.rope),
+                          RotaryEmbedding(k_BGTE, config_.rope), v_BGTE,
+                          shape.attention[layer], recorder);
+    return Project(weights, "self_attn.o_proj", MergeHeads(z_BHTE));
   }
 
   const OlmoConfig config_;

@@ -16,7 +16,12 @@ struct Row {
 constexpr Row kTable[] = {
     {"BigramBackcopyForCausalLM", MakeBigramBackcopy},
     {"LlamaForCausalLM", MakeLlama},
+    {"MistralForCausalLM", MakeMistral},
+    {"Olmo2ForCausalLM", MakeOlmo2},
+    {"Olmo3ForCausalLM", MakeOlmo3},
     {"OlmoForCausalLM", MakeOlmo},
+    {"Qwen2ForCausalLM", MakeQwen2},
+    {"Qwen3ForCausalLM", MakeQwen3},
 };
 
 }  // namespace

@@ -50,17 +50,33 @@ Rope RopeOf(const std::vector<double>& inverse, double attention_factor) {
   return rope;
 }
 
+absl::StatusOr<std::string> TypeOf(const Config& section) {
+  const auto older = section.StringOr("type", "default");
+  if (!older.ok()) return older;
+  return section.StringOr("rope_type", *older);
+}
+
 int CountOf(const Json& object, bool (*is)(const Json&)) {
   return static_cast<int>(std::count_if(object.begin(), object.end(), is));
 }
 
 // rope_parameters itself, or its object of the layer type.
 absl::StatusOr<Config> OfLayerType(const Config& parameters,
-                                   const std::string& layer_type) {
+                                   const std::string& layer_type,
+                                   const RopeFamily& family) {
   const Json& json = parameters.json();
   const int objects =
       CountOf(json, [](const Json& value) { return value.is_object(); });
-  if (objects == 0) return parameters;
+  if (objects == 0) {
+    const auto type = TypeOf(parameters);
+    if (!type.ok()) return type.status();
+    if (*type == "default" || !family.scales_full_layers_only) {
+      return parameters;
+    }
+    return Unsupported(parameters,
+                       absl::StrCat("rope type \"", *type,
+                                    "\" that is not given by layer type"));
+  }
   const int empty =
       CountOf(json, [](const Json& value) { return value.is_null(); });
   if (objects + empty == static_cast<int>(json.size())) {
@@ -72,12 +88,6 @@ absl::StatusOr<Config> OfLayerType(const Config& parameters,
 // Today's name of a key of an older generation.
 std::string TodaysName(const std::string& key) {
   return key == "type" ? "rope_type" : key;
-}
-
-absl::StatusOr<std::string> TypeOf(const Config& section) {
-  const auto older = section.StringOr("type", "default");
-  if (!older.ok()) return older;
-  return section.StringOr("rope_type", *older);
 }
 
 // rope_scaling beside rope_parameters must say nothing of its own.
@@ -98,15 +108,20 @@ absl::Status CheckAgrees(const Config& scaling, const Config& parameters) {
 
 // The object that describes `layer_type`, empty where nothing does.
 absl::StatusOr<Config> FindSection(const Config& config,
-                                   const std::string& layer_type) {
+                                   const std::string& layer_type,
+                                   const RopeFamily& family) {
   const auto scaling = config.Section("rope_scaling");
   if (!scaling.ok()) return scaling;
   auto parameters = config.Section("rope_parameters");
   if (!parameters.ok()) return parameters;
-  if (parameters->json().empty()) return scaling;
+  if (parameters->json().empty()) {
+    const bool scaled =
+        !family.scales_full_layers_only || layer_type == "full_attention";
+    return scaled ? scaling : Config::Parse(config.path(), "{}");
+  }
   absl::Status agrees = CheckAgrees(*scaling, *parameters);
   if (!agrees.ok()) return agrees;
-  return OfLayerType(*parameters, layer_type);
+  return OfLayerType(*parameters, layer_type, family);
 }
 
 absl::StatusOr<double> ReadTheta(const Config& config, const Config& section,
@@ -271,7 +286,7 @@ Rope PlainRope(int64_t width, double theta) {
 absl::StatusOr<Rope> ReadRope(const Config& config, const ModelShape& shape,
                               const std::string& layer_type,
                               const RopeFamily& family) {
-  const auto section = FindSection(config, layer_type);
+  const auto section = FindSection(config, layer_type, family);
   if (!section.ok()) return section.status();
   const auto type = TypeOf(*section);
   if (!type.ok()) return type.status();

@@ -31,6 +31,9 @@ struct RopeFamily {
   // Share of the head that is turned. Not set: the family turns whole heads,
   // and a config that asks for less is refused.
   std::optional<double> partial_factor;
+  // A scaling that is not given by layer type is that of full_attention alone
+  // (OLMo 3).
+  bool scales_full_layers_only = false;
 };
 
 // theta^(-2i/width), not scaled. `width` is even.
@@ -44,6 +47,10 @@ Rope PlainRope(int64_t width, double theta);
 //   - GPT-NeoX's rotary_emb_base and rotary_pct.
 // rope_parameters counts where both are there; a rope_scaling that says
 // anything else is refused, so that neither hides the other.
+//
+// With scales_full_layers_only, rope_scaling is the full layers' only; a
+// scaling in a rope_parameters without layer types is refused, because writers
+// do not agree on whether it is meant for all.
 //
 // Types: default, linear, llama3, yarn, by the formulas of transformers 5.23.
 // UNIMPLEMENTED, by name: any other type, YaRN with mscale, a partial factor

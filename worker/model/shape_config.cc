@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
 #include "worker/checkpoint/strict_json.h"
 
 namespace sinkwatch::model {
@@ -47,6 +48,15 @@ absl::Status ReadHeads(const checkpoint::Config& config, ModelShape& shape) {
   return absl::OkStatus();
 }
 
+// Whether layer_types says that `layer` slides.
+absl::StatusOr<bool> Slides(const checkpoint::Config& config, int layer) {
+  const nlohmann::json& type = config.json().at("layer_types").at(layer);
+  if (type == "sliding_attention") return true;
+  if (type == "full_attention") return false;
+  return absl::UnimplementedError(absl::StrCat(
+      config.path(), ": layer_types ", type.dump(), " is not implemented"));
+}
+
 absl::Status Unsupported(const checkpoint::Config& config,
                          const std::string& key, const std::string& value) {
   return absl::UnimplementedError(absl::StrCat(config.path(), ": ", key, " ",
@@ -83,6 +93,53 @@ absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
 
 absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config) {
   return config.Int("intermediate_size", 1, kMostFeedForward);
+}
+
+absl::StatusOr<int64_t> ReadWindow(const checkpoint::Config& config,
+                                   int64_t fallback) {
+  const bool absent = !config.json().contains("sliding_window");
+  return config.IntOr("sliding_window", 1, kMostPositions,
+                      absent ? fallback : 0);
+}
+
+absl::Status ReadLayerTypes(const checkpoint::Config& config, int64_t window,
+                            const std::function<bool(int)>& slides,
+                            ModelShape& shape) {
+  const bool listed = config.Has("layer_types");
+  if (listed) {
+    const nlohmann::json& types = config.json().at("layer_types");
+    if (!types.is_array() || types.size() != shape.attention.size()) {
+      return Contradiction(config, "layer_types must be a list of " +
+                                       std::to_string(shape.layers) +
+                                       " names, one per layer");
+    }
+  }
+  for (int layer = 0; layer < shape.layers; ++layer) {
+    const auto sliding =
+        listed ? Slides(config, layer) : absl::StatusOr<bool>(slides(layer));
+    if (!sliding.ok()) return sliding.status();
+    if (*sliding && window == 0) {
+      return Contradiction(config, absl::StrCat("layer ", layer,
+                                                " slides and sliding_window "
+                                                "is not set"));
+    }
+    shape.attention[layer].window = *sliding ? window : 0;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadQwenWindows(const checkpoint::Config& config,
+                             ModelShape& shape) {
+  const auto used = config.BoolOr("use_sliding_window", false);
+  if (!used.ok()) return used.status();
+  const auto window = ReadWindow(config, 4096);
+  if (!window.ok()) return window.status();
+  const auto first = config.IntOr("max_window_layers", 0, kMostLayers, 28);
+  if (!first.ok()) return first.status();
+  const int64_t in_use = *used ? *window : 0;
+  return ReadLayerTypes(
+      config, in_use, [&](int layer) { return in_use > 0 && layer >= *first; },
+      shape);
 }
 
 absl::Status RequireBool(const checkpoint::Config& config,

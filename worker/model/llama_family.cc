@@ -1,0 +1,183 @@
+// B sequences, T tokens, D width, H query heads, G key/value heads, E head
+// width.
+#include "worker/model/llama_family.h"
+
+#include <utility>
+#include <vector>
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/embedding.h"
+#include "absl/strings/str_cat.h"
+#include "worker/model/layers.h"
+#include "worker/model/naming.h"
+#include "worker/model/shape_config.h"
+
+namespace sinkwatch::model {
+namespace {
+
+class LlamaLike final : public Architecture {
+ public:
+  explicit LlamaLike(LlamaFamily family) : family_(std::move(family)) {}
+
+  const ModelShape& shape() const override { return family_.shape; }
+
+  std::vector<TensorSpec> EmbeddingTensors() const override {
+    return {EmbeddingTensor(shape())};
+  }
+  std::vector<TensorSpec> HeadTensors() const override {
+    return {FinalNormTensor(shape()), OutputTensor(shape(), family_.tied)};
+  }
+  std::vector<TensorSpec> LayerTensors(int layer) const override;
+
+  at::Tensor Embed(const TensorMap& weights,
+                   const at::Tensor& tokens_BT) const override {
+    return at::embedding(weights.at("embed_tokens"), tokens_BT);
+  }
+
+  at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
+                   Recorder& recorder) const override {
+    recorder.Record(Point::kResidPre, layer, x_BTD);
+    const at::Tensor attended_BTD =
+        Attention(layer, weights,
+                  Norm(x_BTD, weights.at("input_layernorm.weight")), recorder);
+    recorder.Record(Point::kAttnOut, layer, attended_BTD);
+    const at::Tensor mid_BTD = x_BTD + attended_BTD;
+    recorder.Record(Point::kResidMid, layer, mid_BTD);
+    const at::Tensor mlp_BTD =
+        SwiGlu(weights, "mlp.",
+               Norm(mid_BTD, weights.at("post_attention_layernorm.weight")));
+    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
+    const at::Tensor out_BTD = mid_BTD + mlp_BTD;
+    recorder.Record(Point::kResidPost, layer, out_BTD);
+    return out_BTD;
+  }
+
+  at::Tensor Logits(const TensorMap& weights,
+                    const at::Tensor& x_BTD) const override {
+    return Linear(Norm(x_BTD, weights.at("norm")), weights.at("lm_head"));
+  }
+
+  at::Tensor OutputProjection(int, const TensorMap& weights) const override {
+    return weights.at("self_attn.o_proj.weight");
+  }
+
+ private:
+  // Meta's names, for a model without options.
+  void AddMetaNames(int layer, std::vector<TensorSpec>& specs) const;
+
+  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+    return RmsNorm(x, weight, family_.norm_epsilon);
+  }
+
+  at::Tensor Attention(int layer, const TensorMap& weights,
+                       const at::Tensor& n_BTD, Recorder& recorder) const {
+    at::Tensor q_BHTE =
+        SplitHeads(Project(weights, "self_attn.q_proj", n_BTD), shape().heads);
+    at::Tensor k_BGTE = SplitHeads(Project(weights, "self_attn.k_proj", n_BTD),
+                                   shape().kv_heads);
+    const at::Tensor v_BGTE = SplitHeads(
+        Project(weights, "self_attn.v_proj", n_BTD), shape().kv_heads);
+    if (family_.head_norms) {
+      q_BHTE = Norm(q_BHTE, weights.at("self_attn.q_norm.weight"));
+      k_BGTE = Norm(k_BGTE, weights.at("self_attn.k_norm.weight"));
+    }
+    const at::Tensor z_BHTE =
+        RecordedAttention(layer, RotaryEmbedding(q_BHTE, family_.rope),
+                          RotaryEmbedding(k_BGTE, family_.rope), v_BGTE,
+                          shape().attention[layer], recorder);
+    return Project(weights, "self_attn.o_proj", MergeHeads(z_BHTE));
+  }
+
+  const LlamaFamily family_;
+};
+
+void Append(std::vector<TensorSpec> more, std::vector<TensorSpec>& specs) {
+  for (TensorSpec& spec : more) specs.push_back(std::move(spec));
+}
+
+std::vector<TensorSpec> LlamaLike::LayerTensors(int layer) const {
+  std::vector<TensorSpec> specs =
+      ProjectionTensors(layer, shape(), family_.feed_forward);
+  specs.push_back(LayerTensor(layer, "input_layernorm.weight",
+                              "attention_norm.weight", {shape().width}));
+  AddOlmoName(layer, "attn_norm.weight", specs.back());
+  specs.push_back(LayerTensor(layer, "post_attention_layernorm.weight",
+                              "feed_forward_norm.weight", {shape().width}));
+  AddOlmoName(layer, "ff_norm.weight", specs.back());
+  const bool plain = !family_.qkv_bias && !family_.output_bias &&
+                     !family_.mlp_bias && !family_.head_norms;
+  if (plain) AddMetaNames(layer, specs);
+  if (family_.head_norms) {
+    for (const std::string norm : {"q_norm.weight", "k_norm.weight"}) {
+      specs.push_back(LayerTensor(layer, "self_attn." + norm,
+                                  "attention." + norm, {shape().head_dim}));
+    }
+  }
+  if (family_.qkv_bias) Append(QkvBiases(layer, shape()), specs);
+  if (family_.output_bias) specs.push_back(OutputBias(layer, shape()));
+  if (family_.mlp_bias) {
+    Append(MlpBiases(layer, shape(), family_.feed_forward), specs);
+  }
+  return specs;
+}
+
+void LlamaLike::AddMetaNames(int layer, std::vector<TensorSpec>& specs) const {
+  struct Name {
+    const char* ours;
+    const char* meta;
+  };
+  constexpr Name kStoredAsTheyAre[] = {
+      {"self_attn.v_proj.weight", "attention.wv.weight"},
+      {"self_attn.v_proj.weight", "attention.qkv_linear.wv.weight"},
+      {"self_attn.o_proj.weight", "attention.wo.weight"},
+      {"mlp.gate_proj.weight", "feed_forward.w1.weight"},
+      {"mlp.down_proj.weight", "feed_forward.w2.weight"},
+      {"mlp.up_proj.weight", "feed_forward.w3.weight"},
+      {"input_layernorm.weight", "attention_norm.weight"},
+      {"post_attention_layernorm.weight", "ffn_norm.weight"},
+  };
+  const std::string prefix = absl::StrCat("layers.", layer, ".");
+  for (TensorSpec& spec : specs) {
+    for (const Name& name : kStoredAsTheyAre) {
+      if (spec.name == name.ours) AddName(prefix + name.meta, spec);
+    }
+    for (const std::string part : {"attention.", "attention.qkv_linear."}) {
+      if (spec.name == "self_attn.q_proj.weight") {
+        AddRotaryPairs(prefix + part + "wq.weight", shape().heads, spec);
+      } else if (spec.name == "self_attn.k_proj.weight") {
+        AddRotaryPairs(prefix + part + "wk.weight", shape().kv_heads, spec);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<LlamaFamily> ReadLlamaFamily(const checkpoint::Config& config,
+                                            const std::string& architecture) {
+  LlamaFamily family;
+  auto shape = ReadShape(config, architecture);
+  if (!shape.ok()) return shape.status();
+  family.shape = *std::move(shape);
+  const auto feed_forward = ReadFeedForwardWidth(config);
+  if (!feed_forward.ok()) return feed_forward.status();
+  family.feed_forward = *feed_forward;
+  const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-6);
+  if (!epsilon.ok()) return epsilon.status();
+  family.norm_epsilon = *epsilon;
+  auto rope = ReadRope(config, family.shape, "full_attention");
+  if (!rope.ok()) return rope.status();
+  family.rope = *std::move(rope);
+  const auto tied = config.BoolOr("tie_word_embeddings", false);
+  if (!tied.ok()) return tied.status();
+  family.tied = *tied;
+  absl::Status activation = RequireString(config, "hidden_act", "silu");
+  if (!activation.ok()) return activation;
+  return family;
+}
+
+std::unique_ptr<Architecture> MakeLlamaFamily(LlamaFamily family) {
+  return std::make_unique<LlamaLike>(std::move(family));
+}
+
+}  // namespace sinkwatch::model

@@ -1,0 +1,144 @@
+#include "worker/model/naming.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace sinkwatch::model {
+namespace {
+
+// hf_olmo wraps the trainer's module in one of its own.
+constexpr const char* kOlmoRoots[] = {"transformer.", "model.transformer."};
+
+void AddOlmoTop(const std::string& name, TensorSpec& spec) {
+  for (const char* root : kOlmoRoots) AddName(root + name, spec);
+}
+
+}  // namespace
+
+void AddName(const std::string& name, TensorSpec& spec) {
+  spec.sources.push_back({name, spec.shape});
+}
+
+void AddOlmoName(int layer, const std::string& name, TensorSpec& spec) {
+  AddOlmoTop(absl::StrCat("blocks.", layer, ".", name), spec);
+}
+
+void AddOlmoRows(int layer, const std::string& name, int64_t rows,
+                 int64_t first_row, TensorSpec& spec) {
+  for (const char* root : kOlmoRoots) {
+    TensorSource source;
+    source.name = absl::StrCat(root, "blocks.", layer, ".", name);
+    source.shape = spec.shape;
+    source.shape[0] = rows;
+    source.first_row = first_row;
+    spec.sources.push_back(std::move(source));
+  }
+}
+
+void AddRotaryPairs(const std::string& name, int64_t heads, TensorSpec& spec) {
+  TensorSource source;
+  source.name = name;
+  source.shape = spec.shape;
+  source.arrangement = Arrangement::kRotaryPairs;
+  source.heads = heads;
+  spec.sources.push_back(std::move(source));
+}
+
+TensorSpec EmbeddingTensor(const ModelShape& shape) {
+  TensorSpec spec("embed_tokens", "model.embed_tokens.weight",
+                  {shape.vocabulary, shape.width});
+  AddOlmoTop("wte.weight", spec);
+  AddName("embeddings.weight", spec);
+  AddName("tok_embeddings.weight", spec);
+  return spec;
+}
+
+TensorSpec OutputTensor(const ModelShape& shape, bool tied) {
+  if (tied) {
+    TensorSpec spec = EmbeddingTensor(shape);
+    spec.name = "lm_head";
+    return spec;
+  }
+  TensorSpec spec("lm_head", "lm_head.weight", {shape.vocabulary, shape.width});
+  AddOlmoTop("ff_out.weight", spec);
+  AddName("lm_head.w_out.weight", spec);
+  AddName("w_out.weight", spec);  // OLMo-core, older
+  AddName("output.weight", spec);
+  return spec;
+}
+
+TensorSpec FinalNormTensor(const ModelShape& shape) {
+  TensorSpec spec("norm", "model.norm.weight", {shape.width});
+  AddOlmoTop("ln_f.weight", spec);
+  AddName("lm_head.norm.weight", spec);
+  AddName("norm.weight", spec);  // OLMo-core, older; Meta
+  return spec;
+}
+
+TensorSpec LayerTensor(int layer, const std::string& name,
+                       const std::string& core_name,
+                       std::vector<int64_t> shape) {
+  TensorSpec spec(name, absl::StrCat("model.layers.", layer, ".", name),
+                  std::move(shape));
+  AddName(absl::StrCat("blocks.", layer, ".", core_name), spec);
+  return spec;
+}
+
+std::vector<TensorSpec> ProjectionTensors(int layer, const ModelShape& shape,
+                                          int64_t feed_forward) {
+  const int64_t width = shape.width;
+  const int64_t query = int64_t{shape.heads} * shape.head_dim;
+  const int64_t key = int64_t{shape.kv_heads} * shape.head_dim;
+  const auto spec = [&](const std::string& name, const std::string& core_name,
+                        int64_t out, int64_t in) {
+    return LayerTensor(layer, name + ".weight", core_name + ".weight",
+                       {out, in});
+  };
+  std::vector<TensorSpec> specs = {
+      spec("self_attn.q_proj", "attention.w_q", query, width),
+      spec("self_attn.k_proj", "attention.w_k", key, width),
+      spec("self_attn.v_proj", "attention.w_v", key, width),
+      spec("self_attn.o_proj", "attention.w_out", width, query),
+      spec("mlp.gate_proj", "feed_forward.w1", feed_forward, width),
+      spec("mlp.up_proj", "feed_forward.w3", feed_forward, width),
+      spec("mlp.down_proj", "feed_forward.w2", width, feed_forward)};
+  const int64_t fused = query + 2 * key;
+  AddOlmoRows(layer, "att_proj.weight", fused, 0, specs[0]);
+  AddOlmoRows(layer, "att_proj.weight", fused, query, specs[1]);
+  AddOlmoRows(layer, "att_proj.weight", fused, query + key, specs[2]);
+  AddOlmoName(layer, "attn_out.weight", specs[3]);
+  // Up comes first.
+  AddOlmoRows(layer, "ff_proj.weight", 2 * feed_forward, feed_forward,
+              specs[4]);
+  AddOlmoRows(layer, "ff_proj.weight", 2 * feed_forward, 0, specs[5]);
+  AddOlmoName(layer, "ff_out.weight", specs[6]);
+  return specs;
+}
+
+std::vector<TensorSpec> QkvBiases(int layer, const ModelShape& shape) {
+  const int64_t query = int64_t{shape.heads} * shape.head_dim;
+  const int64_t key = int64_t{shape.kv_heads} * shape.head_dim;
+  return {
+      LayerTensor(layer, "self_attn.q_proj.bias", "attention.w_q.bias",
+                  {query}),
+      LayerTensor(layer, "self_attn.k_proj.bias", "attention.w_k.bias", {key}),
+      LayerTensor(layer, "self_attn.v_proj.bias", "attention.w_v.bias", {key})};
+}
+
+TensorSpec OutputBias(int layer, const ModelShape& shape) {
+  return LayerTensor(layer, "self_attn.o_proj.bias", "attention.w_out.bias",
+                     {shape.width});
+}
+
+std::vector<TensorSpec> MlpBiases(int layer, const ModelShape& shape,
+                                  int64_t feed_forward) {
+  return {LayerTensor(layer, "mlp.gate_proj.bias", "feed_forward.w1.bias",
+                      {feed_forward}),
+          LayerTensor(layer, "mlp.up_proj.bias", "feed_forward.w3.bias",
+                      {feed_forward}),
+          LayerTensor(layer, "mlp.down_proj.bias", "feed_forward.w2.bias",
+                      {shape.width})};
+}
+
+}  // namespace sinkwatch::model

@@ -1,0 +1,64 @@
+#ifndef SINKWATCH_WORKER_MODEL_NAMING_H_
+#define SINKWATCH_WORKER_MODEL_NAMING_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "worker/model/architecture.h"
+
+// What trainers call the tensors of decoders that are built of attention and
+// SwiGLU. The short names, which forward passes use, are Hugging Face's within
+// a layer ("self_attn.q_proj.weight"); each TensorSpec lists all schemes:
+//
+//   scheme               layers                 written by
+//   Hugging Face         model.layers.N.        save_pretrained
+//   OLMo                 transformer.blocks.N.  allenai/OLMo; hf_olmo puts
+//                                               "model." before it. q, k and v
+//                                               are fused, and so are up and
+//                                               gate
+//   OLMo-core            blocks.N.              allenai/OLMo-core
+//   Meta                 layers.N.              Meta's Llama, llama2.c,
+//                                               torchtitan; rotary pairs lie
+//                                               next to each other
+//
+// Names do not tell where a norm is applied: OLMo-core has the same for both of
+// its blocks. The architecture decides that.
+namespace sinkwatch::model {
+
+// The same tensor under a name of another scheme, stored as it is.
+void AddName(const std::string& name, TensorSpec& spec);
+// The same for layer `layer` of OLMo, with and without "model." before it.
+void AddOlmoName(int layer, const std::string& name, TensorSpec& spec);
+// The tensor is rows [first_row, ...) of OLMo's fused one of `rows` rows.
+void AddOlmoRows(int layer, const std::string& name, int64_t rows,
+                 int64_t first_row, TensorSpec& spec);
+// The same tensor with Meta's rotary pairs.
+void AddRotaryPairs(const std::string& name, int64_t heads, TensorSpec& spec);
+
+// "embed_tokens", "lm_head" and "norm" (final), in every scheme. A tied head
+// names the embedding's tensors.
+TensorSpec EmbeddingTensor(const ModelShape& shape);
+TensorSpec OutputTensor(const ModelShape& shape, bool tied);
+TensorSpec FinalNormTensor(const ModelShape& shape);
+
+// A tensor of a layer in Hugging Face's and OLMo-core's schemes.
+TensorSpec LayerTensor(int layer, const std::string& name,
+                       const std::string& core_name,
+                       std::vector<int64_t> shape);
+
+// The matrices of a layer in the schemes of Hugging Face, OLMo and OLMo-core:
+// self_attn.{q,k,v,o}_proj.weight and mlp.{gate,up,down}_proj.weight.
+std::vector<TensorSpec> ProjectionTensors(int layer, const ModelShape& shape,
+                                          int64_t feed_forward);
+
+// Their biases in the schemes of Hugging Face and OLMo-core: of q, k and v; of
+// o; of the three of the MLP.
+std::vector<TensorSpec> QkvBiases(int layer, const ModelShape& shape);
+TensorSpec OutputBias(int layer, const ModelShape& shape);
+std::vector<TensorSpec> MlpBiases(int layer, const ModelShape& shape,
+                                  int64_t feed_forward);
+
+}  // namespace sinkwatch::model
+
+#endif  // SINKWATCH_WORKER_MODEL_NAMING_H_

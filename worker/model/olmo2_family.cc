@@ -1,0 +1,151 @@
+// B sequences, T tokens, D width, H query heads, G key/value heads, E head
+// width.
+#include "worker/model/olmo2_family.h"
+
+#include <utility>
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/embedding.h"
+#include "worker/model/layers.h"
+#include "worker/model/naming.h"
+#include "worker/model/shape_config.h"
+
+namespace sinkwatch::model {
+namespace {
+
+class Olmo2Like final : public Architecture {
+ public:
+  explicit Olmo2Like(Olmo2Family family) : family_(std::move(family)) {}
+
+  const ModelShape& shape() const override { return family_.shape; }
+
+  std::vector<TensorSpec> EmbeddingTensors() const override {
+    return {EmbeddingTensor(shape())};
+  }
+  std::vector<TensorSpec> HeadTensors() const override {
+    return {FinalNormTensor(shape()), OutputTensor(shape(), family_.tied)};
+  }
+  std::vector<TensorSpec> LayerTensors(int layer) const override;
+
+  at::Tensor Embed(const TensorMap& weights,
+                   const at::Tensor& tokens_BT) const override {
+    return at::embedding(weights.at("embed_tokens"), tokens_BT);
+  }
+
+  // Sub-layers read the stream as it is; what they add is normed.
+  at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
+                   Recorder& recorder) const override {
+    recorder.Record(Point::kResidPre, layer, x_BTD);
+    const at::Tensor attended_BTD =
+        Norm(Attention(layer, weights, x_BTD, recorder),
+             weights.at("post_attention_layernorm.weight"));
+    recorder.Record(Point::kAttnOut, layer, attended_BTD);
+    const at::Tensor mid_BTD = x_BTD + attended_BTD;
+    recorder.Record(Point::kResidMid, layer, mid_BTD);
+    const at::Tensor mlp_BTD =
+        Norm(SwiGlu(weights, "mlp.", mid_BTD),
+             weights.at("post_feedforward_layernorm.weight"));
+    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
+    const at::Tensor out_BTD = mid_BTD + mlp_BTD;
+    recorder.Record(Point::kResidPost, layer, out_BTD);
+    return out_BTD;
+  }
+
+  at::Tensor Logits(const TensorMap& weights,
+                    const at::Tensor& x_BTD) const override {
+    return Linear(Norm(x_BTD, weights.at("norm")), weights.at("lm_head"));
+  }
+
+  at::Tensor OutputProjection(int, const TensorMap& weights) const override {
+    return weights.at("self_attn.o_proj.weight");
+  }
+
+ private:
+  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+    return RmsNormWide(x, weight, family_.norm_epsilon);
+  }
+
+  // Queries and keys are normed over the width of all heads together, before
+  // these are split.
+  at::Tensor Attention(int layer, const TensorMap& weights,
+                       const at::Tensor& x_BTD, Recorder& recorder) const {
+    const at::Tensor q_BTD = Norm(Project(weights, "self_attn.q_proj", x_BTD),
+                                  weights.at("self_attn.q_norm.weight"));
+    const at::Tensor k_BTD = Norm(Project(weights, "self_attn.k_proj", x_BTD),
+                                  weights.at("self_attn.k_norm.weight"));
+    const at::Tensor v_BTD = Project(weights, "self_attn.v_proj", x_BTD);
+    const Rope& rope = family_.ropes[layer];
+    const at::Tensor z_BHTE = RecordedAttention(
+        layer, RotaryEmbedding(SplitHeads(q_BTD, shape().heads), rope),
+        RotaryEmbedding(SplitHeads(k_BTD, shape().kv_heads), rope),
+        SplitHeads(v_BTD, shape().kv_heads), shape().attention[layer],
+        recorder);
+    return Project(weights, "self_attn.o_proj", MergeHeads(z_BHTE));
+  }
+
+  const Olmo2Family family_;
+};
+
+std::vector<TensorSpec> Olmo2Like::LayerTensors(int layer) const {
+  struct Norm {
+    const char* name;
+    const char* olmo;
+    const char* core;
+    int64_t width;
+  };
+  const int64_t head_dim = shape().head_dim;
+  const Norm norms[] = {
+      {"self_attn.q_norm.weight", "q_norm.weight", "attention.q_norm.weight",
+       shape().heads * head_dim},
+      {"self_attn.k_norm.weight", "k_norm.weight", "attention.k_norm.weight",
+       shape().kv_heads * head_dim},
+      {"post_attention_layernorm.weight", "attn_norm.weight",
+       "attention_norm.weight", shape().width},
+      {"post_feedforward_layernorm.weight", "ff_norm.weight",
+       "feed_forward_norm.weight", shape().width},
+  };
+  std::vector<TensorSpec> specs =
+      ProjectionTensors(layer, shape(), family_.feed_forward);
+  for (const Norm& norm : norms) {
+    specs.push_back(LayerTensor(layer, norm.name, norm.core, {norm.width}));
+    AddOlmoName(layer, norm.olmo, specs.back());
+  }
+  if (family_.attention_bias) {
+    for (TensorSpec& bias : QkvBiases(layer, shape())) {
+      specs.push_back(std::move(bias));
+    }
+    specs.push_back(OutputBias(layer, shape()));
+  }
+  return specs;
+}
+
+}  // namespace
+
+absl::StatusOr<Olmo2Family> ReadOlmo2Family(const checkpoint::Config& config,
+                                            const std::string& architecture) {
+  Olmo2Family family;
+  auto shape = ReadShape(config, architecture);
+  if (!shape.ok()) return shape.status();
+  family.shape = *std::move(shape);
+  const auto feed_forward = ReadFeedForwardWidth(config);
+  if (!feed_forward.ok()) return feed_forward.status();
+  family.feed_forward = *feed_forward;
+  const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
+  if (!epsilon.ok()) return epsilon.status();
+  family.norm_epsilon = *epsilon;
+  const auto bias = config.BoolOr("attention_bias", false);
+  if (!bias.ok()) return bias.status();
+  family.attention_bias = *bias;
+  const auto tied = config.BoolOr("tie_word_embeddings", false);
+  if (!tied.ok()) return tied.status();
+  family.tied = *tied;
+  absl::Status activation = RequireString(config, "hidden_act", "silu");
+  if (!activation.ok()) return activation;
+  return family;
+}
+
+std::unique_ptr<Architecture> MakeOlmo2Family(Olmo2Family family) {
+  return std::make_unique<Olmo2Like>(std::move(family));
+}
+
+}  // namespace sinkwatch::model

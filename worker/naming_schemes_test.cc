@@ -1,0 +1,258 @@
+// The weights of a golden model under the names, and in the arrangement, of
+// every trainer that writes its family: the logits must be the same to the bit.
+// What a scheme looks like is written down here once more, from the trainers'
+// own code, and not taken from worker/model/naming.h.
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ATen/core/grad_mode.h"
+#include "ATen/ops/cat.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "worker/checkpoint/checkpoint.h"
+#include "worker/checkpoint/test_files.h"
+#include "worker/checkpoint/writer.h"
+#include "worker/executor/weight_source.h"
+#include "worker/model/recorder.h"
+#include "worker/model/registry.h"
+#include "worker/probe/corpus.h"
+
+namespace sinkwatch::worker {
+namespace {
+
+using Weights = std::map<std::string, at::Tensor>;
+using Names = std::map<std::string, std::string>;
+
+constexpr char kFolder[] = "tests/data/hf/";
+
+struct Model {
+  nlohmann::json config;
+  Weights weights;
+};
+
+Model Read(const std::string& name) {
+  auto opened = checkpoint::Checkpoint::Open(kFolder + name);
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  Model model;
+  model.config = (*opened)->config().json();
+  for (const checkpoint::TensorInfo& tensor : (*opened)->tensors()) {
+    auto read = (*opened)->ReadTensor(tensor.name, tensor.shape);
+    EXPECT_TRUE(read.ok()) << read.status();
+    model.weights[tensor.name] = *std::move(read);
+  }
+  return model;
+}
+
+model::TensorMap Load(checkpoint::Checkpoint& checkpoint,
+                      const std::vector<model::TensorSpec>& specs) {
+  model::TensorMap weights;
+  for (const model::TensorSpec& spec : specs) {
+    auto read = executor::ReadWeight(checkpoint, spec);
+    EXPECT_TRUE(read.ok()) << read.status();
+    if (read.ok()) weights[spec.name] = *std::move(read);
+  }
+  return weights;
+}
+
+at::Tensor LogitsOf(const std::string& folder) {
+  const at::NoGradGuard no_grad;
+  const auto checkpoint = checkpoint::Checkpoint::Open(folder);
+  EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+  const auto model = model::CreateArchitecture((*checkpoint)->config());
+  EXPECT_TRUE(model.ok()) << model.status();
+  const auto corpus = probe::Corpus::Read(std::string(kFolder) + "probe");
+  model::NullRecorder recorder;
+  at::Tensor x_BTD =
+      (*model)->Embed(Load(**checkpoint, (*model)->EmbeddingTensors()),
+                      corpus->domains()[0].tokens_NT);
+  for (int layer = 0; layer < (*model)->shape().layers; ++layer) {
+    x_BTD = (*model)->Block(layer,
+                            Load(**checkpoint, (*model)->LayerTensors(layer)),
+                            x_BTD, recorder);
+  }
+  return (*model)->Logits(Load(**checkpoint, (*model)->HeadTensors()), x_BTD);
+}
+
+void ExpectSameLogits(const std::string& name, const Weights& weights) {
+  const checkpoint::TempFolder temp;
+  ASSERT_TRUE(
+      checkpoint::WriteCheckpoint(temp / "step1", Read(name).config, weights)
+          .ok());
+  EXPECT_TRUE(LogitsOf(temp / "step1").equal(LogitsOf(kFolder + name)));
+}
+
+// Every tensor by its new name; those of layer N start with `prefix`N.
+Weights Renamed(const Weights& weights, const std::string& prefix,
+                const Names& of_layer, const Names& of_top) {
+  const std::string start = "model.layers.";
+  Weights renamed;
+  for (const auto& [name, tensor] : weights) {
+    if (!absl::StartsWith(name, start)) {
+      renamed[of_top.at(name)] = tensor;
+      continue;
+    }
+    const size_t dot = name.find('.', start.size());
+    renamed[absl::StrCat(prefix, name.substr(start.size(), dot - start.size()),
+                         ".", of_layer.at(name.substr(dot + 1)))] = tensor;
+  }
+  return renamed;
+}
+
+// OLMo-core.
+
+Names CoreLayer(bool reordered_norm) {
+  Names names = {{"mlp.gate_proj", "feed_forward.w1"},
+                 {"mlp.down_proj", "feed_forward.w2"},
+                 {"mlp.up_proj", "feed_forward.w3"},
+                 {"self_attn.q_proj", "attention.w_q"},
+                 {"self_attn.k_proj", "attention.w_k"},
+                 {"self_attn.v_proj", "attention.w_v"},
+                 {"self_attn.o_proj", "attention.w_out"},
+                 {"self_attn.q_norm", "attention.q_norm"},
+                 {"self_attn.k_norm", "attention.k_norm"}};
+  // The same two names for norms at different places.
+  names[reordered_norm ? "post_attention_layernorm" : "input_layernorm"] =
+      "attention_norm";
+  names[reordered_norm ? "post_feedforward_layernorm"
+                       : "post_attention_layernorm"] = "feed_forward_norm";
+  Names full;
+  for (const auto& [ours, theirs] : names) {
+    for (const char* end : {".weight", ".bias"})
+      full[ours + end] = theirs + end;
+  }
+  return full;
+}
+
+const Names kCoreTop = {{"model.embed_tokens.weight", "embeddings.weight"},
+                        {"model.norm.weight", "lm_head.norm.weight"},
+                        {"lm_head.weight", "lm_head.w_out.weight"}};
+const Names kOldCoreTop = {{"model.embed_tokens.weight", "embeddings.weight"},
+                           {"model.norm.weight", "norm.weight"},
+                           {"lm_head.weight", "w_out.weight"}};
+
+TEST(NamingSchemesTest, OlmoCoreBlockDefault) {
+  for (const char* name : {"llama", "llama_bias", "qwen3", "qwen3_bias"}) {
+    SCOPED_TRACE(name);
+    for (const Names& top : {kCoreTop, kOldCoreTop}) {
+      ExpectSameLogits(
+          name, Renamed(Read(name).weights, "blocks.", CoreLayer(false), top));
+    }
+  }
+}
+
+TEST(NamingSchemesTest, OlmoCoreBlockReorderedNorm) {
+  for (const char* name : {"olmo2", "olmo2_bias", "olmo3", "olmo3_yarn"}) {
+    SCOPED_TRACE(name);
+    for (const Names& top : {kCoreTop, kOldCoreTop}) {
+      ExpectSameLogits(
+          name, Renamed(Read(name).weights, "blocks.", CoreLayer(true), top));
+    }
+  }
+}
+
+// OLMo's first trainer.
+
+// The layers' q, k and v in one matrix, in this order, and up and gate in
+// another, up first.
+Weights Fused(Weights weights, int layers) {
+  for (int layer = 0; layer < layers; ++layer) {
+    const std::string prefix = absl::StrCat("model.layers.", layer, ".");
+    const auto take = [&](const std::string& name) {
+      return weights.extract(prefix + name + ".weight").mapped();
+    };
+    const at::Tensor q = take("self_attn.q_proj"), k = take("self_attn.k_proj"),
+                     v = take("self_attn.v_proj");
+    weights[prefix + "att_proj"] = at::cat({q, k, v});
+    const at::Tensor up = take("mlp.up_proj"), gate = take("mlp.gate_proj");
+    weights[prefix + "ff_proj"] = at::cat({up, gate});
+  }
+  return weights;
+}
+
+Weights AsOlmo(const Model& model, const std::string& root, bool norm_after) {
+  Names layer = {{"att_proj", "att_proj.weight"},
+                 {"ff_proj", "ff_proj.weight"},
+                 {"self_attn.o_proj.weight", "attn_out.weight"},
+                 {"mlp.down_proj.weight", "ff_out.weight"},
+                 {"self_attn.q_norm.weight", "q_norm.weight"},
+                 {"self_attn.k_norm.weight", "k_norm.weight"}};
+  layer[norm_after ? "post_attention_layernorm.weight"
+                   : "input_layernorm.weight"] = "attn_norm.weight";
+  layer[norm_after ? "post_feedforward_layernorm.weight"
+                   : "post_attention_layernorm.weight"] = "ff_norm.weight";
+  const Names top = {{"model.embed_tokens.weight", root + "wte.weight"},
+                     {"model.norm.weight", root + "ln_f.weight"},
+                     {"lm_head.weight", root + "ff_out.weight"}};
+  return Renamed(Fused(model.weights, model.config.at("num_hidden_layers")),
+                 root + "blocks.", layer, top);
+}
+
+TEST(NamingSchemesTest, OlmoWithAndWithoutTheWrapper) {
+  for (const char* root : {"transformer.", "model.transformer."}) {
+    SCOPED_TRACE(root);
+    for (const char* name : {"olmo", "olmo_tied", "llama"}) {
+      SCOPED_TRACE(name);
+      ExpectSameLogits(name, AsOlmo(Read(name), root, false));
+    }
+    ExpectSameLogits("olmo2", AsOlmo(Read("olmo2"), root, true));
+  }
+}
+
+// Meta, llama2.c and torchtitan.
+
+// Rotary pairs next to each other: element 2 i of a head is ours i, element
+// 2 i + 1 is ours i + E/2.
+at::Tensor Paired(const at::Tensor& weight, int64_t heads) {
+  const int64_t half = weight.size(0) / heads / 2;
+  at::Tensor paired = weight.clone();
+  for (int64_t head = 0; head < heads; ++head) {
+    for (int64_t i = 0; i < half; ++i) {
+      const int64_t start = 2 * half * head;
+      paired[start + 2 * i].copy_(weight[start + i]);
+      paired[start + 2 * i + 1].copy_(weight[start + half + i]);
+    }
+  }
+  return paired;
+}
+
+Weights AsMeta(Model model, const std::string& qkv, const std::string& output) {
+  const Names layer = {{"self_attn.q_proj.weight", qkv + "wq.weight"},
+                       {"self_attn.k_proj.weight", qkv + "wk.weight"},
+                       {"self_attn.v_proj.weight", qkv + "wv.weight"},
+                       {"self_attn.o_proj.weight", "attention.wo.weight"},
+                       {"mlp.gate_proj.weight", "feed_forward.w1.weight"},
+                       {"mlp.down_proj.weight", "feed_forward.w2.weight"},
+                       {"mlp.up_proj.weight", "feed_forward.w3.weight"},
+                       {"input_layernorm.weight", "attention_norm.weight"},
+                       {"post_attention_layernorm.weight", "ffn_norm.weight"}};
+  for (auto& [name, tensor] : model.weights) {
+    if (absl::StrContains(name, "q_proj")) {
+      tensor = Paired(tensor, model.config.at("num_attention_heads"));
+    } else if (absl::StrContains(name, "k_proj")) {
+      tensor = Paired(tensor, model.config.at("num_key_value_heads"));
+    }
+  }
+  return Renamed(model.weights, "layers.", layer,
+                 {{"model.embed_tokens.weight", "tok_embeddings.weight"},
+                  {"model.norm.weight", "norm.weight"},
+                  {"lm_head.weight", output}});
+}
+
+TEST(NamingSchemesTest, Meta) {
+  ExpectSameLogits("llama",
+                   AsMeta(Read("llama"), "attention.", "output.weight"));
+}
+
+TEST(NamingSchemesTest, TorchtitanWithAndWithoutFusedProjections) {
+  for (const char* qkv : {"attention.", "attention.qkv_linear."}) {
+    ExpectSameLogits("llama", AsMeta(Read("llama"), qkv, "lm_head.weight"));
+  }
+}
+
+}  // namespace
+}  // namespace sinkwatch::worker
