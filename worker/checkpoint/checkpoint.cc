@@ -16,10 +16,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "worker/checkpoint/container/dcp.h"
 #include "worker/checkpoint/container/llama2c.h"
 #include "worker/checkpoint/container/safetensors.h"
 #include "worker/checkpoint/container/torch_container.h"
 #include "worker/checkpoint/finite.h"
+#include "worker/checkpoint/locate_pieces.h"
 #include "worker/checkpoint/strict_json.h"
 #include "xxhash.h"
 
@@ -35,6 +37,8 @@ struct Container {
                                    const std::string& real_folder);
 };
 constexpr Container kContainers[] = {
+    {"model_and_optim/.metadata", OpenModelAndOptim},
+    {".metadata", OpenDcp},
     {"model.safetensors.index.json", OpenShardedSafetensors},
     {"model.safetensors", OpenSafetensors},
     {"pytorch_model.bin.index.json", OpenShardedTorchBin},
@@ -44,9 +48,14 @@ constexpr Container kContainers[] = {
 
 // Weights of other containers, which mark a folder as one we cannot read. None
 // of them is ever opened.
-constexpr const char* kOtherContainers[] = {
-    "model_and_optim/.metadata",
-    ".metadata",
+constexpr struct {
+  const char* marker;
+  const char* what;
+} kOtherContainers[] = {
+    {"model_and_optim/__0.metadata", "metadata of single ranks"},
+    {"__0.metadata", "metadata of single ranks"},
+    {"rank0.pt", "a ShardedTensor in one pickle per rank"},
+    {"model/rank0.pt", "flat FSDP parameters in one pickle per rank"},
 };
 
 struct TypeOfDtype {
@@ -120,15 +129,21 @@ const Container* FindContainer(const std::string& folder) {
 }
 
 absl::Status NoWeightsError(const std::string& folder) {
-  for (const char* other : kOtherContainers) {
-    if (!Exists(absl::StrCat(folder, "/", other))) continue;
+  for (const auto& other : kOtherContainers) {
+    if (!Exists(absl::StrCat(folder, "/", other.marker))) continue;
     return absl::UnimplementedError(absl::StrCat(
-        folder, "/", other, ": weights in this container are not implemented"));
+        folder, "/", other.marker, ": ", other.what, ", not implemented"));
+  }
+  if (Exists(absl::StrCat(folder, "/model_and_optim"))) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        folder,
+        "/model_and_optim: incomplete: .metadata is not there, which "
+        "is written last"));
   }
   return absl::FailedPreconditionError(
       absl::StrCat(folder,
                    ": incomplete: neither model.safetensors nor "
-                   "model.safetensors.index.json is there"));
+                   "model.safetensors.index.json nor .metadata is there"));
 }
 
 // What is wrong with reading `tensor` as `shape`, or OK.
@@ -189,6 +204,7 @@ absl::Status CheckFilesOf(const Contents& contents,
 std::string FileOffset(const StoredTensor& tensor,
                        const std::vector<RowRange>& ranges, int64_t element) {
   const bool dense = tensor.pieces.size() == 1 && ranges.size() == 1 &&
+                     tensor.pieces[0].sizes == tensor.shape &&
                      tensor.pieces[0].strides == RowMajorStrides(tensor.shape);
   if (!dense) return "";
   const int64_t row_size =
@@ -330,21 +346,24 @@ absl::StatusOr<at::Tensor> Checkpoint::Read(
   if (!tensor.ok()) return AtTensor(contents_, stored, tensor.status());
   char* const data = static_cast<char*>(tensor->mutable_data_ptr());
   const int64_t num_bytes = tensor->numel() * tensor->element_size();
+  const absl::StatusOr<StoredTensor> located =
+      LocatePieces(contents_, stored, ranges);
+  absl::Status read = located.status();
   char* out = data;
   for (const RowRange& range : ranges) {
-    absl::Status read =
-        sinkwatch::checkpoint::ReadRows(contents_, stored, range, out);
-    if (!read.ok()) return read;
+    if (!read.ok()) break;
+    read = sinkwatch::checkpoint::ReadRows(contents_, *located, range, out);
     out += num_bytes / std::max<int64_t>(1, RowsOf(*tensor)) * range.count;
   }
   // A rewritten file says so before its content is judged.
   absl::Status unchanged = CheckFilesOf(contents_, stored);
   if (!unchanged.ok()) return unchanged;
+  if (!read.ok()) return read;
   if (int64_t i = FirstNonFinite(*tensor); i >= 0) {
     return AtTensor(
         contents_, stored,
         absl::DataLossError(absl::StrCat(
-            "element ", i, FileOffset(stored, ranges, i), " is not finite")));
+            "element ", i, FileOffset(*located, ranges, i), " is not finite")));
   }
   const std::string name = HashName(stored, ranges);
   XxhState state = NewXxhState();

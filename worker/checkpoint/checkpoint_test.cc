@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ATen/ops/arange.h"
+#include "ATen/ops/cat.h"
 #include "ATen/ops/equal.h"
 #include "ATen/ops/full.h"
 #include "ATen/ops/ones.h"
@@ -220,9 +221,11 @@ TEST(CheckpointTest, AFolderThatCannotBeLookedAtIsWorthAnotherTry) {
 }
 
 TEST(CheckpointTest, AnotherContainerIsNamed) {
-  for (const char* other : {".metadata", "model_and_optim/.metadata"}) {
+  for (const char* other : {"__0.metadata", "model_and_optim/__0.metadata",
+                            "rank0.pt", "model/rank0.pt"}) {
     TempFolder temp;
     fs::create_directory(temp / "model_and_optim");
+    fs::create_directory(temp / "model");
     WriteFile(temp / other, "x");
     ExpectError(OpenStatus(temp.path()), kUnsupported, {temp / other});
   }
@@ -230,6 +233,27 @@ TEST(CheckpointTest, AnotherContainerIsNamed) {
   WriteFile(temp / "stories.pth", "x");
   ExpectError(OpenStatus(temp / "stories.pth"), kUnsupported,
               {temp / "stories.pth", "a file"});
+}
+
+TEST(CheckpointTest, ADcpFolderBeforeItsMetadataIsIncomplete) {
+  TempFolder temp;
+  fs::create_directory(temp / "model_and_optim");
+  WriteFile(temp / "model_and_optim/__0_0.distcp", "x");
+  ExpectError(OpenStatus(temp.path()), kIncomplete,
+              {temp / "model_and_optim", ".metadata is not there"});
+}
+
+TEST(CheckpointTest, RanksOfATrainerAreOneCheckpoint) {
+  auto checkpoint = Checkpoint::Open("tests/data/containers/olmo_core_4_ranks");
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  auto whole = (*checkpoint)->ReadTensor("embeddings.weight", {66, 32});
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  auto rows = (*checkpoint)
+                  ->ReadRows("embeddings.weight", {66, 32}, {{16, 2}, {65, 1}});
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_TRUE(at::equal(
+      *rows, at::cat({whole->slice(0, 16, 18), whole->slice(0, 65, 66)})));
+  EXPECT_TRUE((*checkpoint)->CheckUnchanged().ok());
 }
 
 TEST(CheckpointTest, AFileOfLlama2cIsACheckpoint) {

@@ -24,6 +24,11 @@ struct Piece {
   std::vector<int64_t> start;    // where the box begins in the tensor
   std::vector<int64_t> sizes;    // of the box
   std::vector<int64_t> strides;  // in elements, none negative
+  // Where this is not 0, the box is instead the one tensor in an archive of
+  // torch.save that fills [offset, offset + archive_bytes) of the file; it has
+  // no strides. A checkpoint of hundreds of ranks has hundreds of thousands of
+  // these, so they are located when they are read: LocatePieces.
+  int64_t archive_bytes = 0;
 };
 
 // A tensor as a container holds it. The container's reader has checked that the
