@@ -111,7 +111,8 @@ absl::StatusOr<MeasureSummary> RunCorpus(
 
 absl::StatusOr<MeasureSummary> Measure(const MeasureRequest& request,
                                        const MeasureCallbacks& callbacks) try {
-  const auto checkpoint = checkpoint::Checkpoint::Open(request.checkpoint);
+  const auto checkpoint =
+      checkpoint::Checkpoint::Open(request.checkpoint, request.model_config);
   if (!checkpoint.ok()) return checkpoint.status();
   const auto architecture = model::CreateArchitecture((*checkpoint)->config());
   if (!architecture.ok()) return architecture.status();

@@ -16,8 +16,11 @@ namespace sinkwatch::worker {
 
 // One checkpoint, one probe, and how to run one through the other.
 struct MeasureRequest {
-  std::string checkpoint;  // folder
-  std::string probe;       // folder
+  std::string checkpoint;  // folder, or a llama2.c .bin file
+  // If not empty, the file with the model's config, for a checkpoint that has
+  // none of its own.
+  std::string model_config;
+  std::string probe;  // folder
   // If not empty, the digest that the probe must have.
   std::string probe_digest;
   at::Device device = at::kCPU;

@@ -18,7 +18,12 @@
 #include "worker/measurement_report.h"
 
 ABSL_FLAG(std::string, checkpoint, "",
-          "measure: folder of the checkpoint, as --checkpoint=run/step1000");
+          "measure: folder of the checkpoint, as --checkpoint=run/step1000, or "
+          "a .bin file of llama2.c");
+ABSL_FLAG(std::string, model_config, "",
+          "measure: file with the model's config (config.json of Hugging Face "
+          "or OLMo-core, config.yaml, params.json), for a checkpoint that has "
+          "none, as --model_config=llama3/config.json");
 ABSL_FLAG(std::string, probe, "",
           "measure: folder of the probe (probe.json), as --probe=probes/text");
 ABSL_FLAG(std::string, dtype, "float32",
@@ -101,6 +106,7 @@ absl::StatusOr<MeasureRequest> RequestFromFlags() {
   }
   MeasureRequest request;
   request.checkpoint = absl::GetFlag(FLAGS_checkpoint);
+  request.model_config = absl::GetFlag(FLAGS_model_config);
   request.probe = absl::GetFlag(FLAGS_probe);
   request.device = *device;
   request.dtype =

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "worker/checkpoint/config/model_config.h"
 #include "worker/checkpoint/container/dcp.h"
 #include "worker/checkpoint/container/llama2c.h"
 #include "worker/checkpoint/container/safetensors.h"
@@ -28,7 +29,8 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
-constexpr char kConfigFile[] = "config.json";
+constexpr const char* kConfigFiles[] = {"config.json", "config.yaml",
+                                        "params.json"};
 // A container, known by a file that it has. The first whose marker is there
 // counts.
 struct Container {
@@ -126,6 +128,16 @@ const Container* FindContainer(const std::string& folder) {
     if (Exists(absl::StrCat(folder, "/", container.marker))) return &container;
   }
   return nullptr;
+}
+
+// The folder in which the files of `folder` really lie: that of its config once
+// links are followed, as a download cache links each file to another place.
+absl::StatusOr<std::string> RealFolderOfFiles(const std::string& folder) {
+  for (const char* name : kConfigFiles) {
+    const std::string path = absl::StrCat(folder, "/", name);
+    if (Exists(path)) return RealFolderOf(path);
+  }
+  return RealPathOfFolder(folder);
 }
 
 absl::Status NoWeightsError(const std::string& folder) {
@@ -267,16 +279,16 @@ Checkpoint::Checkpoint(std::string folder, Config config, Contents contents)
 Checkpoint::~Checkpoint() = default;
 
 absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(
-    const std::string& folder) {
+    const std::string& folder, const std::string& model_config) {
   if (IsLlama2cPath(folder)) return OpenLlama2cFile(folder);
   if (absl::Status s = CheckIsFolder(folder); !s.ok()) return s;
   const Container* container = FindContainer(folder);
   if (container == nullptr) return NoWeightsError(folder);
-  const std::string config_path = absl::StrCat(folder, "/", kConfigFile);
-  absl::StatusOr<Config> config = Config::Read(config_path);
-  if (!config.ok()) return config.status();
-  absl::StatusOr<std::string> real_folder = RealFolderOf(config_path);
+  absl::StatusOr<std::string> real_folder = RealFolderOfFiles(folder);
   if (!real_folder.ok()) return real_folder.status();
+  absl::StatusOr<Config> config =
+      ReadModelConfig(folder, *real_folder, model_config);
+  if (!config.ok()) return config.status();
   absl::StatusOr<Contents> contents = container->open(folder, *real_folder);
   if (!contents.ok()) return contents.status();
   return Create(folder, *std::move(config), *std::move(contents));

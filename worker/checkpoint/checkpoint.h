@@ -41,8 +41,10 @@ class Checkpoint {
  public:
   // `folder` is the folder that a trainer wrote, or a file of llama2.c, asked
   // for by a name that ends in ".bin".
+  // `model_config`: a file to take the model's config from, for a folder whose
+  // trainer left none; empty: the folder's own.
   static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(
-      const std::string& folder);
+      const std::string& folder, const std::string& model_config = "");
   ~Checkpoint();
 
   const std::string& folder() const { return folder_; }

@@ -137,6 +137,10 @@ absl::StatusOr<std::string> RealFolderOf(const std::string& path) {
   return ParentOf(*real_path);
 }
 
+absl::StatusOr<std::string> RealPathOfFolder(const std::string& folder) {
+  return RealPath(folder);
+}
+
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path,
                                           int64_t max_bytes,
                                           const std::string& real_folder) {

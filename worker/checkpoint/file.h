@@ -69,6 +69,9 @@ class File {
 // cache) is thereby as good as the folder that all its links point to.
 absl::StatusOr<std::string> RealFolderOf(const std::string& path);
 
+// `folder` itself, links followed.
+absl::StatusOr<std::string> RealPathOfFolder(const std::string& folder);
+
 // The whole of a file of at most `max_bytes`. A larger one is DATA_LOSS.
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path,
                                           int64_t max_bytes,
