@@ -29,8 +29,10 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
+// Names that ReadModelConfig knows.
 constexpr const char* kConfigFiles[] = {"config.json", "config.yaml",
                                         "params.json"};
+
 // A container, known by a file that it has. The first whose marker is there
 // counts.
 struct Container {

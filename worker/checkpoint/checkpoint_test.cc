@@ -198,7 +198,7 @@ TEST(CheckpointTest, AFolderThatIsNotWholeIsIncomplete) {
               {temp.path(), "neither model.safetensors"});
   const std::string folder = WriteToy(temp);
   fs::rename(folder + "/config.json", temp / "config.json");
-  ExpectError(OpenStatus(folder), kIncomplete, {"config.json", "not there"});
+  ExpectError(OpenStatus(folder), kIncomplete, {"config.json", "missing"});
   fs::rename(temp / "config.json", folder + "/config.json");
   EXPECT_TRUE(OpenStatus(folder).ok());
   const std::string weights = ReadFile(folder + "/model.safetensors");
