@@ -132,6 +132,8 @@ std::string ReadAttention(Fields& parent, const char* key, int64_t width,
   }
   attention.RequireAbsent("gate", "a gate on the attention output");
   attention.RequireAbsent("clip_qkv", "clipping with this block");
+  attention.RequireBool("scalable_softmax", false, false);
+  attention.RequireBool("attention_sinks", false, false);
   const int64_t head_dim = ReadHeads(attention, width, block.keys);
   block.keys["attention_bias"] = attention.BoolOr("bias", true);
   const std::string qk_norm = ReadQkNorm(attention, block.keys["rms_norm_eps"]);
