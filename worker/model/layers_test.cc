@@ -21,6 +21,50 @@ TEST(LayersTest, RmsNormIsItsFormula) {
             kTolerance);
 }
 
+TEST(LayersTest, WideRmsNormIsTheSameFormula) {
+  const at::Tensor x = RandomTensor({5, 12}, 1, 3.0);
+  const at::Tensor weight = RandomTensor({12}, 2);
+  EXPECT_LT(MaxDifference(PlainOf(RmsNormWide(x, weight, 0.1)),
+                          PlainRmsNorm(PlainOf(x), PlainOf(weight), 0.1)),
+            kTolerance);
+}
+
+// Float32 up to one cast at the end; the other variant casts twice.
+TEST(LayersTest, RmsNormsOfBfloat16DifferByTheOrderOfCastAndWeight) {
+  const at::Tensor x = RandomTensor({50, 64}, 1).to(at::kBFloat16);
+  const at::Tensor weight = RandomTensor({64}, 2).to(at::kBFloat16);
+  const at::Tensor exact =
+      RmsNorm(x.to(at::kFloat), weight.to(at::kFloat), 1e-6);
+  EXPECT_TRUE(RmsNormWide(x, weight, 1e-6).equal(exact.to(at::kBFloat16)));
+  EXPECT_FALSE(RmsNorm(x, weight, 1e-6).equal(exact.to(at::kBFloat16)));
+}
+
+TEST(LayersTest, ProjectAddsTheBiasThatIsThere) {
+  const at::Tensor x = RandomTensor({3, 4}, 1);
+  TensorMap weights = {{"p.weight", RandomTensor({5, 4}, 2)}};
+  EXPECT_TRUE(Project(weights, "p", x).equal(Linear(x, weights["p.weight"])));
+  weights["p.bias"] = RandomTensor({5}, 3);
+  EXPECT_TRUE(Project(weights, "p", x)
+                  .equal(Linear(x, weights["p.weight"], weights["p.bias"])));
+}
+
+TEST(LayersTest, SwiGluGatesUpByTheSiluOfGate) {
+  const at::Tensor x = RandomTensor({3, 4}, 1);
+  const TensorMap weights = {{"m.gate_proj.weight", RandomTensor({6, 4}, 2)},
+                             {"m.up_proj.weight", RandomTensor({6, 4}, 3)},
+                             {"m.down_proj.weight", RandomTensor({4, 6}, 4)}};
+  const auto plain = [&](const char* name, const Matrix& input) {
+    return PlainLinear(input, PlainOf(weights.at(name)));
+  };
+  const Matrix gate = plain("m.gate_proj.weight", PlainOf(x));
+  EXPECT_LT(
+      MaxDifference(PlainOf(SwiGlu(weights, "m.", x)),
+                    plain("m.down_proj.weight",
+                          Multiply(Map(gate, PlainSilu),
+                                   plain("m.up_proj.weight", PlainOf(x))))),
+      kTolerance);
+}
+
 TEST(LayersTest, RmsNormOfZerosIsZero) {
   const at::Tensor x = RandomTensor({1, 4}, 1) * 0;
   const at::Tensor y = RmsNorm(x, RandomTensor({4}, 2), 1e-6);

@@ -36,18 +36,27 @@ class PlainOlmo {
  public:
   PlainOlmo(int kv_heads, double clip) : kv_heads_(kv_heads), clip_(clip) {}
 
+  // Logits are multiplied by it.
+  double logit_scale = 1;
+
   Matrix operator()(const PlainWeights& weights,
                     const std::vector<int64_t>& ids) const {
     const Matrix& table = weights.at("model.embed_tokens.weight");
     Matrix x = PlainLookUp(table, ids);
     for (int layer = 0; layer < kLayers; ++layer) x = Block(layer, weights, x);
     const auto head = weights.find("lm_head.weight");
-    return PlainLinear(Norm(x), head == weights.end() ? table : head->second);
+    Matrix logits = PlainLinear(Norm(x, weights, "model.norm.weight"),
+                                head == weights.end() ? table : head->second);
+    for (double& logit : logits.values) logit *= logit_scale;
+    return logits;
   }
 
  private:
-  static Matrix Norm(const Matrix& x) {
-    return PlainLayerNorm(x, nullptr, nullptr, 1e-5);
+  static Matrix Norm(const Matrix& x, const PlainWeights& weights,
+                     const std::string& name) {
+    const auto weight = weights.find(name);
+    return PlainLayerNorm(
+        x, weight == weights.end() ? nullptr : &weight->second, nullptr, 1e-5);
   }
 
   Matrix Block(int layer, const PlainWeights& weights, const Matrix& x) const {
@@ -55,7 +64,8 @@ class PlainOlmo {
       return PlainLinear(input, weights.at(absl::StrCat("model.layers.", layer,
                                                         ".", name, ".weight")));
     };
-    const Matrix n = Norm(x);
+    const std::string native = absl::StrCat("transformer.blocks.", layer, ".");
+    const Matrix n = Norm(x, weights, native + "attn_norm.weight");
     AttentionShape shape;
     shape.scale = 1 / std::sqrt(static_cast<double>(kHeadDim));
     const Matrix z = PlainAttention(
@@ -65,7 +75,7 @@ class PlainOlmo {
                     kTheta),
         Clip(project("self_attn.v_proj", n), clip_), kHeads, kv_heads_, shape);
     const Matrix mid = Add(x, project("self_attn.o_proj", z));
-    const Matrix m = Norm(mid);
+    const Matrix m = Norm(mid, weights, native + "ff_norm.weight");
     return Add(mid,
                project("mlp.down_proj",
                        Multiply(Map(project("mlp.gate_proj", m), PlainSilu),
@@ -87,6 +97,27 @@ TEST(OlmoTest, ClippedProjectionsEqualThePlainOnes) {
   nlohmann::json config = Config(2);
   config["clip_qkv"] = 0.75;  // most projections of the random model are above
   ExpectForwardEquals(config, PlainOlmo(2, 0.75));
+}
+
+TEST(OlmoTest, NormsWithWeightsEqualThePlainOnes) {
+  nlohmann::json config = Config(2);
+  config["layer_norm_affine"] = true;
+  const auto olmo = CreateFrom(config);
+  const Weights weights = RandomWeights(*olmo, 1);
+  for (const char* name :
+       {"transformer.blocks.1.attn_norm.weight",
+        "transformer.blocks.0.ff_norm.weight", "model.norm.weight"}) {
+    EXPECT_EQ(weights.count(name), 1u) << name;
+  }
+  ExpectForwardEquals(config, PlainOlmo(2, kNoClip));
+}
+
+TEST(OlmoTest, ScaledLogitsAreDividedByTheRootOfTheWidth) {
+  nlohmann::json config = Config(2);
+  config["scale_logits"] = true;
+  PlainOlmo plain(2, kNoClip);
+  plain.logit_scale = 0.25;  // of width 16
+  ExpectForwardEquals(config, plain);
 }
 
 TEST(OlmoTest, NullClipDoesNotClip) {

@@ -158,6 +158,33 @@ TEST(RopeTest, EachLayerTypeHasItsOwn) {
   EXPECT_GT(Read(text, "full_attention")->attention_factor, 1.2);
 }
 
+// OLMo 3.
+TEST(RopeTest, OlderScalingOfAFamilyWithWindowsIsThatOfFullLayers) {
+  RopeFamily family;
+  family.theta = 500000;
+  family.scales_full_layers_only = true;
+  const char* text = R"({"rope_theta": 1000.0,
+      "rope_scaling": {"rope_type": "yarn", "factor": 8.0,
+                       "original_max_position_embeddings": 512}})";
+  ExpectFrequencies(Read(text, "full_attention", family), kGolden[4].inverse);
+  const auto sliding = Read(text, "sliding_attention", family);
+  EXPECT_NEAR(Theta(sliding), 1000, 1e-2);
+  EXPECT_EQ(sliding->attention_factor, 1.0);
+  EXPECT_NEAR(Theta(Read("{}", "sliding_attention", family)), 5e5, 5);
+}
+
+TEST(RopeTest, NewerScalingOfSuchAFamilyMustBeByLayerType) {
+  RopeFamily family;
+  family.scales_full_layers_only = true;
+  ExpectError(Read(R"({"rope_parameters": {"rope_type": "linear",
+                                           "factor": 2.0}})",
+                   "full_attention", family),
+              absl::StatusCode::kUnimplemented, {"linear", "layer type"});
+  EXPECT_NEAR(Theta(Read(R"({"rope_parameters": {"rope_theta": 7}})",
+                         "sliding_attention", family)),
+              7, 1e-4);
+}
+
 TEST(RopeTest, BothGenerationsMayAgree) {
   EXPECT_TRUE(Read(R"({
       "rope_parameters": {"rope_type": "linear", "factor": 2, "rope_theta": 5},

@@ -276,13 +276,14 @@ void AddLayerKeys(Fields& model, const std::vector<Block>& blocks, Json& keys) {
   }
   const Json& some = full_rope.is_null() ? sliding_rope : full_rope;
   keys["rope_theta"] = some["rope_theta"];
-  if (common_window > 0 && full_rope != sliding_rope) {
+  const bool scaled = some["rope_type"] != "default";
+  if (common_window > 0 && (scaled || full_rope != sliding_rope)) {
     keys["rope_parameters"] = Json::object();
     if (!full_rope.is_null()) {
       keys["rope_parameters"]["full_attention"] = full_rope;
     }
     keys["rope_parameters"]["sliding_attention"] = sliding_rope;
-  } else if (some["rope_type"] != "default") {
+  } else if (scaled) {
     keys["rope_parameters"] = some;
   }
 }

@@ -277,6 +277,15 @@ TEST(OlmoCoreTest, ScalingsAreTranslated) {
   EXPECT_FALSE(keys.contains("rope_parameters"));
 }
 
+// Without layer types, a scaling would be that of the full layers only.
+TEST(OlmoCoreTest, ScalingOfAllLayersIsGivenByLayerTypeWhereSomeSlide) {
+  Json root = Olmo3(2048, 16, 16, 8192);
+  Attention(root)["rope"]["scaling"] = Yarn();
+  const Json keys = KeysOf(root);
+  EXPECT_EQ(keys["rope_parameters"][kSliding]["rope_type"], "yarn");
+  EXPECT_EQ(keys["rope_parameters"][kSliding], keys["rope_parameters"][kFull]);
+}
+
 // OLMo-core cuts the ramp at half of what Hugging Face does.
 TEST(OlmoCoreTest, AYarnThatHuggingFaceComputesOtherwiseIsRefused) {
   Json root = Olmo2(2048, 16, 16, 8192);
