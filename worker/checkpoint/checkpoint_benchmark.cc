@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "ATen/ops/ones.h"
@@ -10,6 +11,10 @@
 #include "benchmark/benchmark.h"
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/checkpoint/container/safetensors.h"
+#include "worker/checkpoint/container/torch_archive.h"
+#include "worker/checkpoint/container/torch_pickle_bytes.h"
+#include "worker/checkpoint/container/zip_bytes.h"
+#include "worker/checkpoint/file.h"
 #include "worker/checkpoint/writer.h"
 
 namespace sinkwatch::checkpoint {
@@ -34,6 +39,38 @@ void BM_ParseHeader(benchmark::State& state) {
                           static_cast<int64_t>(header.size()));
 }
 BENCHMARK(BM_ParseHeader)
+    ->Arg(300)
+    ->Arg(kMaxTensors)
+    ->Unit(benchmark::kMillisecond);
+
+// The zip directory, each local header, and the pickle of that many tensors.
+void BM_ReadTorchArchive(benchmark::State& state) {
+  const std::string path =
+      absl::StrCat(std::filesystem::temp_directory_path().string(),
+                   "/sinkwatch-benchmark-", ::getpid());
+  ZipMembers members = {{"archive/data.pkl", "\x80\x02}("}};
+  for (int64_t i = 0; i < state.range(0); ++i) {
+    PickledTensor tensor;
+    tensor.key = PickledString(absl::StrCat(i));
+    absl::StrAppend(&members[0].second,
+                    PickledString(absl::StrCat("model.layers.", i,
+                                               ".self_attn.q_proj.weight")),
+                    tensor.Bytes());
+    members.emplace_back(absl::StrCat("archive/data/", i),
+                         std::string(24, '\0'));
+  }
+  members[0].second += "u.";
+  std::ofstream(path, std::ios::binary) << MakeZip(members).bytes;
+  auto file = File::Open(path);
+  while (file.ok() && state.KeepRunning()) {
+    auto tensors = ReadTorchArchive({file->get(), 0, (*file)->size()});
+    if (!tensors.ok()) state.SkipWithError("refused");
+    benchmark::DoNotOptimize(tensors);
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+  std::filesystem::remove(path);
+}
+BENCHMARK(BM_ReadTorchArchive)
     ->Arg(300)
     ->Arg(kMaxTensors)
     ->Unit(benchmark::kMillisecond);

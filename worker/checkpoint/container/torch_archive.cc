@@ -401,12 +401,15 @@ class Collector {
 };
 
 // The dict of the weights: the root, or what a trainer's checkpoint has as its
-// `model` beside an optimizer and other state.
-const Value& WeightsOf(const Value& root) {
+// `model` beside an optimizer, a loss (nanoGPT's is a tensor) and other state.
+const Value& WeightsOf(const Archive& archive) {
+  const Value& root = archive.root();
   const Value* model = root.Find("model");
   if (model == nullptr || !model->Is(Kind::kDict)) return root;
   for (size_t i = 0; i < root.size(); ++i) {
-    if (Archive::IsTensor(root.value(i))) return root;
+    if (!Archive::IsTensor(root.value(i))) continue;
+    absl::StatusOr<ArchivedTensor> tensor = archive.Tensor(root.value(i));
+    if (!tensor.ok() || !tensor->sizes.empty()) return root;
   }
   return *model;
 }
@@ -422,7 +425,7 @@ absl::StatusOr<std::vector<ArchivedTensor>> ReadTorchArchive(
         "holds ", archive->root().Describe(), ", not a dict of tensors")));
   }
   Collector collector(*archive);
-  absl::Status status = collector.Collect(WeightsOf(archive->root()), "");
+  absl::Status status = collector.Collect(WeightsOf(*archive), "");
   if (!status.ok()) return archive->Named(status);
   return collector.Take();
 }

@@ -3,6 +3,7 @@
 
 // Small zip archives for tests.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -71,10 +72,10 @@ inline ZipBytes MakeZip(const ZipMembers& members, bool zip64 = true) {
                  LittleEndian(1, 4);
   }
   zip.end = zip.bytes.size();
-  zip.bytes += "PK\5\6" + LittleEndian(0, 4) + LittleEndian(members.size(), 2) +
-               LittleEndian(members.size(), 2) +
-               LittleEndian(directory.size(), 4) + LittleEndian(offset, 4) +
-               LittleEndian(0, 2);
+  const uint64_t count = std::min<uint64_t>(members.size(), 0xffff);
+  zip.bytes += "PK\5\6" + LittleEndian(0, 4) + LittleEndian(count, 2) +
+               LittleEndian(count, 2) + LittleEndian(directory.size(), 4) +
+               LittleEndian(offset, 4) + LittleEndian(0, 2);
   return zip;
 }
 

@@ -96,7 +96,7 @@ def good_cases():
     trained = net.state_dict()
     trainer = {"model": trained, "optimizer": optimizer.state_dict(),
                "model_args": {"n_layer": 2}, "iter_num": 5,
-               "best_val_loss": torch.tensor(1.5).item(),
+               "best_val_loss": torch.tensor(1.5),
                "config": {"device": "cuda", "compile": True}}
     yield "trainer", trainer, trained, {}
 
