@@ -28,6 +28,9 @@ store::FailDecision DecideFailure(v1::Outcome outcome, int attempt,
       return decision;
     case v1::OUTCOME_INCOMPLETE:
       decision.state = v1::JOB_STATE_WAITING;
+      if (attempt < limits.max_attempts) {
+        decision.not_before = now + Bound(attempt, limits);
+      }
       return decision;
     default:
       break;

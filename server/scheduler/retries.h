@@ -16,7 +16,8 @@ struct RetryLimits {
 // How a job goes on after its `attempt`-th attempt (from 1) failed:
 //   corrupt, unsupported  DEAD at once: another look changes nothing
 //   vanished              VANISHED
-//   incomplete            WAITING until the checkpoint changes
+//   incomplete            WAITING until the checkpoint changes or the bound of
+//                         the wait is over; after max_attempts until it changes
 //   transient             RETRYING after a wait, DEAD after max_attempts
 // The wait is `jitter` (in [0, 1), drawn by the caller) of a bound that doubles
 // with each attempt: full jitter, so that jobs that failed together do not come

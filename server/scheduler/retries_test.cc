@@ -29,6 +29,19 @@ TEST(DecideFailure, FollowsTheTableOfOutcomes) {
   }
 }
 
+TEST(DecideFailure, LooksAgainAtAnIncompleteCheckpointUntilAttemptsAreUsedUp) {
+  const RetryLimits limits;  // 5 attempts, from 2 s
+  for (const auto& [attempt, seconds] :
+       {std::pair<int, double>{1, 2}, {2, 4}, {4, 16}}) {
+    EXPECT_EQ(DecideFailure(v1::OUTCOME_INCOMPLETE, attempt, limits, 0.5, kNow)
+                  .not_before,
+              kNow + absl::Seconds(seconds));
+  }
+  EXPECT_EQ(
+      DecideFailure(v1::OUTCOME_INCOMPLETE, 5, limits, 0.5, kNow).not_before,
+      absl::InfinitePast());
+}
+
 TEST(DecideFailure, DoublesTheBoundUpToTheLargest) {
   RetryLimits limits;
   limits.max_attempts = 100;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace sinkwatch::scheduler {
 namespace {
 
@@ -51,7 +53,15 @@ absl::StatusOr<v1::JobState> Scheduler::Fail(int64_t job_id, int64_t token,
   }
   const store::FailDecision decision = DecideFailure(
       outcome, job->job.attempt(), options_.retry, jitter, options_.clock());
-  absl::Status status = store_->Fail(job_id, token, outcome, reason, decision);
+  const bool waits_for_change = decision.state == v1::JOB_STATE_WAITING &&
+                                decision.not_before == absl::InfinitePast();
+  absl::Status status = store_->Fail(
+      job_id, token, outcome,
+      waits_for_change
+          ? absl::StrCat(reason, "; after ", job->job.attempt(),
+                         " attempts it waits for its files to change")
+          : reason,
+      decision);
   if (!status.ok()) return status;
   return decision.state;
 }

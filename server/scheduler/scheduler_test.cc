@@ -47,6 +47,25 @@ TEST_F(SchedulerTest, RetriesAFailureLaterAndGivesUpAfterTheLastAttempt) {
       v1::JOB_STATE_DEAD);
 }
 
+TEST_F(SchedulerTest, SaysWhenAnIncompleteCheckpointWaitsForItsFiles) {
+  Scheduler scheduler(&*store_, options_);
+  for (int attempt = 1; attempt <= 2; ++attempt) {
+    ASSERT_TRUE(store_->Observe({store::Seen(1)}).ok());
+    const auto job = scheduler.Acquire("w").value();
+    ASSERT_TRUE(job.has_value());
+    EXPECT_EQ(*scheduler.Fail(job->job.id(), job->token, v1::OUTCOME_INCOMPLETE,
+                              "short"),
+              v1::JOB_STATE_WAITING);
+    EXPECT_EQ(store_->GetJob(job->job.id())->reason,
+              attempt == 1 ? "short"
+                           : "short; after 2 attempts it waits for its files "
+                             "to change");
+    store_.Advance(options_.retry.max_backoff);
+  }
+  ASSERT_TRUE(store_->Observe({store::Seen(1)}).ok());
+  EXPECT_FALSE(scheduler.Acquire("w")->has_value());
+}
+
 TEST_F(SchedulerTest, TellsOfALeaseThatRanOut) {
   Scheduler scheduler(&*store_, options_);
   ASSERT_TRUE(store_->Observe({store::Seen(1)}).ok());

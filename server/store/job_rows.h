@@ -2,7 +2,10 @@
 #define SINKWATCH_SERVER_STORE_JOB_ROWS_H_
 
 #include <string>
+#include <vector>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/store/statement.h"
 #include "server/store/store.h"
 
@@ -13,6 +16,17 @@ extern const char kJobColumns[];
 
 // The job in the statement's current row, whose columns begin with kJobColumns.
 JobRecord ReadJob(Statement& row);
+
+// "(1, 2)", for IN.
+std::string StateList(const std::vector<v1::JobState>& states);
+// The states in which a job still waits for its measurement.
+std::string OpenStateList();
+
+// Puts the job into `state`, with no progress and the given outcome, reason and
+// not_before.
+absl::Status EndJob(sqlite3* connection, int64_t id, v1::JobState state,
+                    v1::Outcome outcome, const std::string& reason,
+                    absl::Time not_before, absl::Time now);
 
 }  // namespace sinkwatch::store
 

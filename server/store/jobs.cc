@@ -1,5 +1,4 @@
-// The methods of Store about runs, discovery and leases.
-#include <algorithm>
+// The methods of Store about runs and leases.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,31 +13,11 @@ namespace sinkwatch::store {
 
 const char kJobColumns[] =
     "id, run, stage, step, fingerprint, probe_digest, spec_version, tokens, "
-    "path, probe_name, probe_path, dtype, metrics, state, attempt, token, "
-    "worker, progress, lease_until, not_before, updated, outcome, reason";
+    "path, model_config, probe_name, probe_path, dtype, metrics, state, "
+    "attempt, token, worker, progress, lease_until, not_before, updated, "
+    "outcome, reason";
 
 namespace {
-
-// States in which a job still waits for its measurement.
-constexpr v1::JobState kOpenStates[] = {
-    v1::JOB_STATE_WAITING, v1::JOB_STATE_QUEUED, v1::JOB_STATE_LEASED,
-    v1::JOB_STATE_RETRYING};
-
-std::string StateList(std::initializer_list<v1::JobState> states) {
-  std::vector<int> numbers(states.begin(), states.end());
-  return absl::StrCat("(", absl::StrJoin(numbers, ", "), ")");
-}
-
-std::string OpenStateList() {
-  std::vector<int> numbers(std::begin(kOpenStates), std::end(kOpenStates));
-  return absl::StrCat("(", absl::StrJoin(numbers, ", "), ")");
-}
-
-Statement& BindStepOf(Statement& statement, const v1::Checkpoint& checkpoint) {
-  return statement.Bind(checkpoint.run())
-      .Bind(checkpoint.stage())
-      .Bind(checkpoint.step());
-}
 
 absl::StatusOr<JobRecord> FindJob(sqlite3* connection, int64_t id) {
   Statement select(connection, absl::StrCat("SELECT ", kJobColumns,
@@ -80,6 +59,18 @@ const char kNotRewritten[] =
     "= job.probe_digest AND later.fingerprint <> job.fingerprint AND later.id "
     "> job.id AND later.state <> 8)";
 
+}  // namespace
+
+std::string StateList(const std::vector<v1::JobState>& states) {
+  const std::vector<int> numbers(states.begin(), states.end());
+  return absl::StrCat("(", absl::StrJoin(numbers, ", "), ")");
+}
+
+std::string OpenStateList() {
+  return StateList({v1::JOB_STATE_WAITING, v1::JOB_STATE_QUEUED,
+                    v1::JOB_STATE_LEASED, v1::JOB_STATE_RETRYING});
+}
+
 absl::Status EndJob(sqlite3* connection, int64_t id, v1::JobState state,
                     v1::Outcome outcome, const std::string& reason,
                     absl::Time not_before, absl::Time now) {
@@ -95,117 +86,6 @@ absl::Status EndJob(sqlite3* connection, int64_t id, v1::JobState state,
       .Run();
 }
 
-// --- discovery --------------------------------------------------------------
-
-absl::Status EndVanished(sqlite3* connection, const Observation& seen,
-                         absl::Time now) {
-  Statement update(
-      connection,
-      absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_VANISHED,
-                   ", outcome = ", v1::OUTCOME_VANISHED,
-                   ", reason = ?, updated = ? WHERE run = ? AND stage = ? AND "
-                   "step = ? AND state IN ",
-                   StateList({v1::JOB_STATE_WAITING, v1::JOB_STATE_QUEUED,
-                              v1::JOB_STATE_RETRYING, v1::JOB_STATE_SKIPPED})));
-  update.Bind(seen.reason).Bind(now);
-  return BindStepOf(update, seen.checkpoint).Run();
-}
-
-// Other contents of the same step, not measured yet: the new one takes their
-// place, and a worker that still reads one of them is fenced off.
-absl::Status SupersedeOthers(sqlite3* connection, const Observation& seen,
-                             absl::Time now) {
-  Statement update(
-      connection,
-      absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_SUPERSEDED,
-                   ", token = token + 1, reason = 'the checkpoint was "
-                   "rewritten', updated = ? WHERE run = ? AND stage = ? AND "
-                   "step = ? AND fingerprint <> ? AND probe_digest = ? AND "
-                   "state IN ",
-                   OpenStateList()));
-  update.Bind(now);
-  return BindStepOf(update, seen.checkpoint)
-      .Bind(seen.checkpoint.fingerprint())
-      .Bind(seen.probe.digest())
-      .Run();
-}
-
-absl::Status InsertJob(sqlite3* connection, const Observation& seen,
-                       absl::Time now) {
-  Statement insert(
-      connection,
-      "INSERT INTO job (run, stage, step, fingerprint, probe_digest, "
-      "spec_version, tokens, path, probe_name, probe_path, dtype, metrics, "
-      "state, updated, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-      "?, ?)");
-  const v1::Checkpoint& checkpoint = seen.checkpoint;
-  return BindStepOf(insert, checkpoint)
-      .Bind(checkpoint.fingerprint())
-      .Bind(seen.probe.digest())
-      .Bind(int64_t{seen.spec_version})
-      .Bind(checkpoint.tokens())
-      .Bind(checkpoint.path())
-      .Bind(seen.probe.name())
-      .Bind(seen.probe.path())
-      .Bind(seen.dtype)
-      .Bind(absl::StrJoin(seen.metrics, ","))
-      .Bind(int64_t{seen.state})
-      .Bind(now)
-      .Bind(seen.reason)
-      .Run();
-}
-
-// A content that a worker found incomplete stays waiting until it changes:
-// completing it changes sizes or times, and so its fingerprint.
-bool MayFollow(const JobRecord& job, const Observation& seen) {
-  switch (job.state) {
-    case v1::JOB_STATE_WAITING:
-    case v1::JOB_STATE_QUEUED:
-    case v1::JOB_STATE_SKIPPED:
-      return job.outcome != v1::OUTCOME_INCOMPLETE &&
-             (job.state != seen.state || job.reason != seen.reason);
-    case v1::JOB_STATE_RETRYING:
-      return seen.state == v1::JOB_STATE_SKIPPED;
-    case v1::JOB_STATE_VANISHED:
-    case v1::JOB_STATE_SUPERSEDED:
-      return true;  // it is there again, as it was
-    default:
-      return false;
-  }
-}
-
-absl::Status ObserveOne(sqlite3* connection, const Observation& seen,
-                        absl::Time now) {
-  if (seen.state == v1::JOB_STATE_VANISHED) {
-    return EndVanished(connection, seen, now);
-  }
-  Statement select(
-      connection,
-      absl::StrCat(
-          "SELECT ", kJobColumns,
-          " FROM job WHERE run = ? AND stage = ? AND step = ? AND "
-          "fingerprint = ? AND probe_digest = ? AND spec_version = ?"));
-  BindStepOf(select, seen.checkpoint)
-      .Bind(seen.checkpoint.fingerprint())
-      .Bind(seen.probe.digest())
-      .Bind(int64_t{seen.spec_version});
-  if (!select.Step()) {
-    if (!select.status().ok()) return select.status();
-    absl::Status status = SupersedeOthers(connection, seen, now);
-    return status.ok() ? InsertJob(connection, seen, now) : status;
-  }
-  const JobRecord job = ReadJob(select);
-  if (!MayFollow(job, seen)) return absl::OkStatus();
-  if (job.state == v1::JOB_STATE_SUPERSEDED) {
-    absl::Status status = SupersedeOthers(connection, seen, now);
-    if (!status.ok()) return status;
-  }
-  return EndJob(connection, job.job.id(), seen.state, v1::OUTCOME_UNSPECIFIED,
-                seen.reason, absl::InfinitePast(), now);
-}
-
-}  // namespace
-
 JobRecord ReadJob(Statement& row) {
   JobRecord record;
   v1::Job& job = record.job;
@@ -220,6 +100,7 @@ JobRecord ReadJob(Statement& row) {
   job.set_spec_version(static_cast<int32_t>(row.Int()));
   checkpoint.set_tokens(row.Int());
   checkpoint.set_path(row.Text());
+  job.set_model_config(row.Text());
   probe.set_name(row.Text());
   probe.set_path(row.Text());
   job.set_dtype(row.Text());
@@ -300,18 +181,6 @@ absl::StatusOr<std::vector<std::string>> Store::ConfiguredRuns() {
   while (select.Step()) names.push_back(select.Text());
   if (!select.status().ok()) return select.status();
   return names;
-}
-
-absl::Status Store::Observe(const std::vector<Observation>& observations) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
-  const absl::Time now = database_->clock();
-  return database_->Transaction([&] {
-    for (const Observation& seen : observations) {
-      absl::Status status = ObserveOne(database_->connection, seen, now);
-      if (!status.ok()) return status;
-    }
-    return absl::OkStatus();
-  });
 }
 
 // --- leases -----------------------------------------------------------------
@@ -450,9 +319,8 @@ absl::StatusOr<int64_t> Store::Requeue(const std::string& run,
                                        const std::vector<int64_t>& steps,
                                        bool include_vanished) {
   std::lock_guard<std::mutex> lock(database_->mutex);
-  const std::string states =
-      include_vanished ? StateList({v1::JOB_STATE_DEAD, v1::JOB_STATE_VANISHED})
-                       : StateList({v1::JOB_STATE_DEAD});
+  std::vector<v1::JobState> states = {v1::JOB_STATE_DEAD};
+  if (include_vanished) states.push_back(v1::JOB_STATE_VANISHED);
   const std::string which =
       steps.empty()
           ? ""
@@ -461,8 +329,10 @@ absl::StatusOr<int64_t> Store::Requeue(const std::string& run,
       database_->connection,
       absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_QUEUED,
                    ", attempt = 0, outcome = 0, reason = 'requeued', "
-                   "not_before = 0, updated = ? WHERE run = ? AND state IN ",
-                   states, which, kNotRewritten));
+                   "not_before = 0, updated = ? WHERE run = ? AND (state IN ",
+                   StateList(states), " OR (state = ", v1::JOB_STATE_WAITING,
+                   " AND outcome = ", v1::OUTCOME_INCOMPLETE, "))", which,
+                   kNotRewritten));
   absl::Status status = update.Bind(database_->clock()).Bind(run).Run();
   if (!status.ok()) return status;
   return int64_t{sqlite3_changes(database_->connection)};

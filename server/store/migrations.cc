@@ -70,11 +70,16 @@ CREATE TABLE metric (
 ) WITHOUT ROWID;
 )sql";
 
+// A configuration for checkpoints that have none of their own.
+constexpr char kVersion2[] = R"sql(
+ALTER TABLE job ADD COLUMN model_config TEXT NOT NULL DEFAULT '';
+)sql";
+
 }  // namespace
 
 const std::vector<std::string>& Migrations() {
   static const auto* const kMigrations =
-      new std::vector<std::string>{kVersion1};
+      new std::vector<std::string>{kVersion1, kVersion2};
   return *kMigrations;
 }
 

@@ -49,15 +49,17 @@ struct JobRecord {
 // is the whole truth about its own.
 enum class RunOrigin { kAdded = 1, kConfigured = 2 };
 
-// What discovery saw of a checkpoint. `state` is WAITING, QUEUED, SKIPPED or
-// VANISHED.
+// What discovery saw of a checkpoint. `state` is WAITING, QUEUED, SKIPPED,
+// VANISHED, or DEAD for one of a kind that is not supported, with that outcome.
 struct Observation {
   v1::Checkpoint checkpoint;
+  std::string model_config;  // as Job has it
   v1::Probe probe;
   int32_t spec_version = 1;
   std::string dtype = "float32";
   std::vector<std::string> metrics;
   v1::JobState state = v1::JOB_STATE_WAITING;
+  v1::Outcome outcome = v1::OUTCOME_UNSPECIFIED;
   std::string reason;
 };
 
@@ -109,9 +111,12 @@ class Store {
   // Brings jobs in line with one look at a run's root, in one transaction. A
   // new key (run, stage, step, fingerprint, probe digest, spec version) makes a
   // job; one with another fingerprint supersedes the older, unfinished one of
-  // its step. WAITING <-> QUEUED <-> SKIPPED follow the observation; a job that
-  // is LEASED, DONE or DEAD stays as it is. An observation VANISHED ends
-  // QUEUED, WAITING and RETRYING jobs of that step.
+  // its step, or takes its place if that one was WAITING and never leased.
+  // WAITING <-> QUEUED <-> SKIPPED follow the observation; a job that is
+  // LEASED, DONE or DEAD stays as it is. A job that its worker found incomplete
+  // is QUEUED again, its attempts kept, once its not_before is over; without
+  // one it waits for another fingerprint. An observation VANISHED ends QUEUED,
+  // WAITING and RETRYING jobs of that step.
   absl::Status Observe(const std::vector<Observation>& observations);
 
   // --- leases ------------------------------------------------------------
@@ -133,8 +138,9 @@ class Store {
                     const std::string& reason, const FailDecision& decision);
   // Back to QUEUED, the attempt given back.
   absl::Status Release(int64_t job_id, int64_t token);
-  // DEAD (and, if asked, VANISHED) jobs of a run to QUEUED with fresh attempts;
-  // `steps` empty means all. A job whose content was rewritten stays. Returns
+  // Jobs of a run that are DEAD, or that their worker found incomplete (and, if
+  // asked, VANISHED ones) to QUEUED with fresh attempts; `steps` empty means
+  // all. A job whose content was rewritten stays. Returns
   // how many.
   absl::StatusOr<int64_t> Requeue(const std::string& run,
                                   const std::vector<int64_t>& steps,

@@ -1,0 +1,149 @@
+// What the store makes of what discovery saw.
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "server/store/store.h"
+#include "server/store/test_store.h"
+
+namespace sinkwatch::store {
+namespace {
+
+constexpr int kAttempts = 3;
+const LeaseLimits kLimits;
+
+class ObserveTest : public testing::Test {
+ protected:
+  void Observe(const Observation& seen) {
+    const auto status = store_->Observe({seen});
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  std::vector<v1::CheckpointStatus> Jobs() {
+    v1::ListCheckpointsRequest request;
+    request.set_run("toy");
+    const auto list = store_->ListCheckpoints(request).value();
+    return {list.checkpoints().begin(), list.checkpoints().end()};
+  }
+  v1::CheckpointStatus Job() {
+    const auto jobs = Jobs();
+    EXPECT_EQ(jobs.size(), 1u);
+    return jobs.empty() ? v1::CheckpointStatus() : jobs.back();
+  }
+  JobRecord Lease() {
+    return store_->Lease(Job().job_id(), "a", kLimits, kAttempts).value();
+  }
+  // The worker finds the only job's checkpoint incomplete.
+  void FindIncomplete(absl::Time not_before) {
+    const JobRecord job = Lease();
+    ASSERT_TRUE(store_
+                    ->Fail(job.job.id(), job.token, v1::OUTCOME_INCOMPLETE,
+                           "too short", {v1::JOB_STATE_WAITING, not_before})
+                    .ok());
+  }
+
+  TestStore store_;
+};
+
+TEST_F(ObserveTest, TriesAnIncompleteCheckpointAgainAfterItsBackoff) {
+  Observe(Seen(1));
+  FindIncomplete(store_.now() + absl::Seconds(5));
+  Observe(Seen(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Job().reason(), "too short");
+  store_.Advance(absl::Seconds(4));
+  Observe(Seen(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
+  store_.Advance(absl::Seconds(1));
+  Observe(Seen(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().attempts(), 1) << "what bounds it";
+}
+
+TEST_F(ObserveTest, TriesNoIncompleteCheckpointAgainThatIsStillBeingWritten) {
+  Observe(Seen(1));
+  FindIncomplete(store_.now() + absl::Seconds(5));
+  store_.Advance(absl::Seconds(6));
+  Observe(Seen(1, "first", v1::JOB_STATE_WAITING));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Job().reason(), "too short");
+}
+
+TEST_F(ObserveTest, LetsAnIncompleteCheckpointWithoutATimeWaitForAChange) {
+  Observe(Seen(1));
+  FindIncomplete(absl::InfinitePast());
+  store_.Advance(absl::Hours(100));
+  Observe(Seen(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
+  Observe(Seen(1, "second"));
+  const auto jobs = Jobs();
+  ASSERT_EQ(jobs.size(), 2u);
+  EXPECT_EQ(jobs[0].state(), v1::JOB_STATE_SUPERSEDED);
+  EXPECT_EQ(jobs[1].state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(jobs[1].attempts(), 0);
+}
+
+TEST_F(ObserveTest, RequeuesAnIncompleteCheckpointWhenAPersonSaysSo) {
+  Observe(Seen(1));
+  FindIncomplete(absl::InfinitePast());
+  EXPECT_EQ(*store_->Requeue("toy", {}, false), 1);
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  Observe(Seen(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  // One that merely waits is not touched.
+  Observe(Seen(2, "half", v1::JOB_STATE_WAITING));
+  EXPECT_EQ(*store_->Requeue("toy", {}, false), 0);
+}
+
+TEST_F(ObserveTest, KeepsOneJobOfACheckpointThatIsBeingWritten) {
+  for (int look = 0; look < 5; ++look) {
+    Observation seen =
+        Seen(1, absl::StrCat("look ", look), v1::JOB_STATE_WAITING);
+    seen.reason = absl::StrCat("reason ", look);
+    Observe(seen);
+    EXPECT_EQ(Job().reason(), seen.reason);
+    EXPECT_EQ(Job().checkpoint().fingerprint(), seen.checkpoint.fingerprint());
+  }
+  Observe(Seen(1, "whole"));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  Observe(Seen(1, "rewritten", v1::JOB_STATE_WAITING));
+  EXPECT_EQ(Jobs().size(), 2u) << "a content that could be leased stays";
+}
+
+TEST_F(ObserveTest, KeepsAJobThatAWorkerHasSeenBesideItsChange) {
+  Observe(Seen(1));
+  FindIncomplete(store_.now() + absl::Seconds(5));
+  Observe(Seen(1, "second", v1::JOB_STATE_WAITING));
+  const auto jobs = Jobs();
+  ASSERT_EQ(jobs.size(), 2u);
+  EXPECT_EQ(jobs[0].state(), v1::JOB_STATE_SUPERSEDED);
+}
+
+TEST_F(ObserveTest, GivesAnOpenJobTheFactsThatBecameKnown) {
+  Observe(Seen(1));
+  Observation seen = Seen(1);
+  seen.checkpoint.set_path("/runs/toy/step-1");
+  seen.checkpoint.set_tokens(4096);
+  seen.model_config = "/configs/toy.json";
+  Observe(seen);
+  const JobRecord job = Lease();
+  EXPECT_EQ(job.job.checkpoint().path(), "/runs/toy/step-1");
+  EXPECT_EQ(job.job.checkpoint().tokens(), 4096);
+  EXPECT_EQ(job.job.model_config(), "/configs/toy.json");
+  // Not under the feet of its worker.
+  Observe(Seen(1));
+  EXPECT_EQ(Job().checkpoint().tokens(), 4096);
+}
+
+TEST_F(ObserveTest, EndsWhatIsNotSupported) {
+  Observation seen = Seen(1, "unsupported", v1::JOB_STATE_DEAD);
+  seen.outcome = v1::OUTCOME_UNSUPPORTED;
+  seen.reason = "nanotron";
+  Observe(Seen(1, "half", v1::JOB_STATE_WAITING));
+  Observe(seen);
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_DEAD);
+  EXPECT_EQ(Job().outcome(), v1::OUTCOME_UNSUPPORTED);
+  EXPECT_EQ(Job().reason(), "nanotron");
+  Observe(seen);
+  EXPECT_EQ(Jobs().size(), 1u);
+}
+
+}  // namespace
+}  // namespace sinkwatch::store
