@@ -171,9 +171,11 @@ absl::Status Series(const Context& c) {
     return absl::InvalidArgumentError(
         absl::StrCat("--x=", x, " is none of step, tokens, log10_step"));
   }
-  auto table = http::SeriesTable(*series, x);
+  std::string note;
+  auto table = http::SeriesTable(*series, x, &note);
   if (!table.ok()) return table.status();
   PrintMeaning(c, series->metric());
+  if (c.format == Format::kTable && !note.empty()) c.out << note << "\n\n";
   if (c.args.Has("chart") && c.format == Format::kTable) {
     ChartOptions options;
     options.x_label = x;

@@ -128,7 +128,8 @@ absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
   absl::StatusOr<v1::QuerySeriesResponse> all =
       WholeSeries(*selector, max_columns, max_rows);
   if (!all.ok()) return all.status();
-  absl::StatusOr<Table> table = SeriesTable(*all, x);
+  std::string note;
+  absl::StatusOr<Table> table = SeriesTable(*all, x, &note);
   if (!table.ok()) return table.status();
   absl::StatusOr<std::string> gaps = Gaps(*selector, *all);
   if (!gaps.ok()) return gaps.status();
@@ -139,6 +140,7 @@ absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
                    {"stage", JsonString(selector->stage())},
                    {"domain", JsonString(selector->domain())},
                    {"gaps", *std::move(gaps)}};
+  if (!note.empty()) answer.extras.emplace_back("note", JsonString(note));
   return answer;
 }
 

@@ -63,17 +63,28 @@ int64_t CountOf(const v1::RunStatus& run, v1::JobState state) {
   return count;
 }
 
-absl::StatusOr<Cell> XOf(const std::string& x, const v1::SeriesRow& row) {
-  if (x == "step") return Cell(int64_t{row.step()});
-  if (x == "log10_step") {
-    return Cell(std::log10(1.0 + static_cast<double>(row.step())));
+bool HasTokens(const v1::SeriesRow& row) {
+  return row.tokens() != 0 || row.step() == 0;
+}
+
+Cell XOf(const std::string& x, const v1::SeriesRow& row) {
+  if (x == "step") return int64_t{row.step()};
+  if (x == "tokens") return int64_t{row.tokens()};
+  return std::log10(1.0 + static_cast<double>(row.step()));
+}
+
+std::string TokensNote(int unknown, int tied) {
+  std::string note = "token counts from names are rounded";
+  if (unknown > 0) {
+    absl::StrAppend(&note, "; ", unknown,
+                    " checkpoints whose count is not known are left out");
   }
-  if (row.tokens() == 0 && row.step() != 0) {
-    return BadParameter("x_unknown",
-                        absl::StrCat("the tokens of step ", row.step(),
-                                     " are not known: ask for x=step"));
+  if (tied > 0) {
+    absl::StrAppend(&note, "; ", tied,
+                    " checkpoints whose rounded count is that of the one "
+                    "before are left out");
   }
-  return Cell(int64_t{row.tokens()});
+  return note;
 }
 
 std::string CensoringName(v1::Censoring censoring) {
@@ -175,24 +186,33 @@ Table MetricsTable(const Repeated<v1::MetricDescriptor>& metrics) {
 }
 
 absl::StatusOr<Table> SeriesTable(const v1::QuerySeriesResponse& series,
-                                  const std::string& x) {
+                                  const std::string& x, std::string* note) {
   Table table{{"x"}, {}};
   for (const v1::SeriesKey& key : series.columns()) {
     table.columns.push_back(key.label());
   }
+  int unknown = 0, tied = 0;
   for (const v1::SeriesRow& row : series.rows()) {
-    absl::StatusOr<Cell> at = XOf(x, row);
-    if (!at.ok()) return at.status();
-    if (!table.rows.empty() && !(table.rows.back()[0] < *at)) {
+    if (x == "tokens" && !HasTokens(row)) {
+      ++unknown;
+      continue;
+    }
+    Cell at = XOf(x, row);
+    if (!table.rows.empty() && x == "tokens" && table.rows.back()[0] == at) {
+      ++tied;
+      continue;
+    }
+    if (!table.rows.empty() && !(table.rows.back()[0] < at)) {
       return BadParameter("x_not_ascending",
                           absl::StrCat(x, " does not rise at step ", row.step(),
                                        ": ask for x=step"));
     }
-    table.rows.push_back({*std::move(at)});
+    table.rows.push_back({std::move(at)});
     for (int c = 0; c < series.columns_size(); ++c) {
       table.rows.back().push_back(ValueCell(row.values(), c));
     }
   }
+  *note = x == "tokens" ? TokensNote(unknown, tied) : "";
   return table;
 }
 

@@ -43,10 +43,12 @@ Table CheckpointsTable(const Repeated<v1::CheckpointStatus>& checkpoints);
 Table MetricsTable(const Repeated<v1::MetricDescriptor>& metrics);
 
 // x and one column per series. `x` is "step", "tokens" or "log10_step" (which
-// is log10(1 + step), so that step 0 has a place). INVALID_ARGUMENT, rule
-// "x_unknown" or "x_not_ascending", where x would not be known or not rise.
+// is log10(1 + step), so that step 0 has a place). Over tokens, checkpoints
+// whose count is not known, or is that of the one before, are left out; `note`
+// then says so, and that counts from names are rounded; else it is empty.
+// INVALID_ARGUMENT, rule "x_not_ascending", where x would fall.
 absl::StatusOr<Table> SeriesTable(const v1::QuerySeriesResponse& series,
-                                  const std::string& x);
+                                  const std::string& x, std::string* note);
 
 // layer, ascending, and one column per head (H0, H1, ...) or one named "value".
 Table MatrixTable(const v1::QueryMatrixResponse& matrix);
