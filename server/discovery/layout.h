@@ -2,52 +2,69 @@
 #define SINKWATCH_SERVER_DISCOVERY_LAYOUT_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <vector>
+
+#include "server/discovery/entry.h"
+#include "server/discovery/step_name.h"
 
 // What the names, sizes and times of a folder say about a checkpoint. Pure
 // functions: nothing is read here, and the files themselves never are.
 namespace sinkwatch::discovery {
 
-// An entry of a folder.
-struct Entry {
-  std::string name;
-  bool is_folder = false;
-  int64_t size = 0;
-  int64_t modified_ns = 0;  // since the epoch
+// A folder to be judged.
+struct Subject {
+  StepName name;
+  Listing listing;
+  // The run gives a configuration for checkpoints that have none.
+  bool has_model_config = false;
 };
 
-// What a checkpoint folder's name says.
-struct StepName {
-  std::string stage;  // "stage1", "stage2-ingredient1", or empty
-  int64_t step = 0;
-  int64_t tokens = 0;  // as rounded in the name; 0 if it is not there
+// What a layout's rule says of a folder.
+struct Verdict {
+  enum class Kind { kComplete, kWaiting, kUnsupported };
+  Kind kind = Kind::kComplete;
+  // Unless complete: why, for a person.
+  std::string why;
+  // Where it differs: why, once the folder has stood still for the grace time.
+  std::string why_later;
+  // Complete, in a form that workers are known to refuse.
+  bool refused = false;
 };
 
-// Reads step1000, step-1000, step_1000, step1000-tokens4B,
-// stage1-step150-tokens1B, stage2-ingredient1-step11931-tokens50B and
-// checkpoint-1000. None for any other name: folders under way (-tmp, tmp-,
-// .tmp, .incomplete), links such as latest, converted siblings (-hf).
-std::optional<StepName> ParseStepName(const std::string& name);
+// A trainer's way to lay a checkpoint out: one file of this folder each
+// (layouts.h). The README has them as a table.
+struct Layout {
+  const char* name;  // for people
+  // Whether the folder looks like one of these, also half written.
+  bool (*recognises)(const Subject&);
+  // Whether it is whole. A broken link to a file that counts never gets here.
+  Verdict (*judge)(const Subject&);
+};
 
-// Why a folder is not a whole checkpoint yet; empty if it is one. Whole means:
-// a config.json with something in it, and either model.safetensors, or
-// model.safetensors.index.json with every shard, by name, that the shards' own
-// names (model-00001-of-00003.safetensors) ask for; no file empty, nothing
-// under way beside them. The worker checks the bytes.
-std::string WhyIncomplete(const std::vector<Entry>& entries);
+// The first layout that recognises the folder; nullptr if it is no checkpoint
+// at all (a folder named 1000 that nanotron did not write).
+const Layout* FindLayout(const Subject& subject);
 
-// Whether a file of the folder counts: a checkpoint is rewritten when one of
-// these changes. Logs, optimizer state and hidden files do not.
-bool BelongsToCheckpoint(const Entry& entry);
+// What `layout` says of the folder, or which link to one of its files is
+// broken.
+Verdict Judge(const Layout& layout, const Subject& subject);
 
-// SHA-256 (hex) over names, sizes and times of the files that count, in the
-// order of their names.
-std::string Fingerprint(const std::vector<Entry>& entries);
+// Whether a file counts: a checkpoint is rewritten when one of these changes.
+// `folder` is the sub-folder that it lies in, or empty. Logs, optimizer state,
+// trainer state, hidden files and files under way do not.
+bool BelongsToCheckpoint(const std::string& folder, const Entry& entry);
+
+// Whether the checkpoint has a configuration of its own.
+bool HasOwnConfig(const Listing& listing);
+
+// SHA-256 (hex) over names, sizes and times of the files that count, those of
+// sub-folders too, in the order of their names. `config` is the run's model
+// configuration, which counts where the checkpoint has none of its own;
+// nullptr: there is none.
+std::string Fingerprint(const Listing& listing, const Entry* config = nullptr);
 
 // Latest time of the files that count; 0 if there is none.
-int64_t LatestChange(const std::vector<Entry>& entries);
+int64_t LatestChange(const Listing& listing);
 
 }  // namespace sinkwatch::discovery
 

@@ -1,89 +1,26 @@
 #include "server/discovery/layout.h"
 
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 namespace sinkwatch::discovery {
 namespace {
 
-TEST(StepNameTest, ReadsTheNamesOfKnownTrainers) {
-  struct Case {
-    const char* name;
-    const char* stage;
-    int64_t step;
-    int64_t tokens;
-  };
-  const Case cases[] = {
-      {"step0", "", 0, 0},
-      {"step1000", "", 1000, 0},
-      {"step-1000", "", 1000, 0},
-      {"step_1000", "", 1000, 0},
-      {"step0001000", "", 1000, 0},
-      {"step1000-tokens4B", "", 1000, 4000000000},
-      {"step10-tokens512K", "", 10, 512000},
-      {"step10-tokens5M", "", 10, 5000000},
-      {"step900000-tokens2T", "", 900000, 2000000000000},
-      {"checkpoint-1000", "", 1000, 0},
-      {"stage1-step150-tokens1B", "stage1", 150, 1000000000},
-      {"stage1-step-40000", "stage1", 40000, 0},
-      {"stage2-ingredient1-step11931-tokens50B", "stage2-ingredient1", 11931,
-       50000000000},
-      {"step9223372036854775807", "", INT64_MAX, 0},
-      // A count that does not fit is not known; the step is.
-      {"step5-tokens9223372036854775807T", "", 5, 0},
-  };
-  for (const Case& c : cases) {
-    const auto parsed = ParseStepName(c.name);
-    ASSERT_TRUE(parsed.has_value()) << c.name;
-    EXPECT_EQ(parsed->stage, c.stage) << c.name;
-    EXPECT_EQ(parsed->step, c.step) << c.name;
-    EXPECT_EQ(parsed->tokens, c.tokens) << c.name;
-  }
-}
-
-TEST(StepNameTest, LeavesEveryOtherNameAlone) {
-  const std::string names[] = {"",
-                               "step",
-                               "step1000-tmp",
-                               "tmp-step1000",
-                               "tmp-checkpoint-1000",
-                               "step1000.tmp",
-                               "step1000.incomplete",
-                               "step1000.part",
-                               "step1000-hf",
-                               "step1000-unsharded",
-                               "step1000 ",
-                               " step1000",
-                               "-step1000",
-                               "Step1000",
-                               "step-",
-                               "step--5",
-                               "step1.5",
-                               "step1e3",
-                               "step9223372036854775808",
-                               "step1000-tokens",
-                               "step1000-tokens4X",
-                               "stage-step5",
-                               "stage1step5",
-                               "mystep5",
-                               "latest",
-                               "latest-unsharded",
-                               "main",
-                               "1000",
-                               "..",
-                               "step5/../step6",
-                               "step5\n",
-                               absl::StrCat("step", std::string(300, '0'))};
-  for (const std::string& name : names) {
-    EXPECT_FALSE(ParseStepName(name).has_value()) << name;
-  }
-}
+using Entries = std::vector<Entry>;
 
 Entry File(const std::string& name, int64_t size = 10, int64_t time = 1) {
-  return {name, false, size, time};
+  return {name, false, size, time, "", ""};
 }
 
-Entry Folder(const std::string& name) { return {name, true, 0, 1}; }
+Entry Folder(const std::string& name) { return {name, true, 0, 1, "", ""}; }
+
+std::string WhyIncomplete(const Entries& entries) {
+  const Subject subject{*ParseStepName("step5"), {entries, {}}, false};
+  return Judge(*FindLayout(subject), subject).why;
+}
 
 TEST(CompletenessTest, TakesAWholeCheckpoint) {
   const Entry config = File("config.json");
@@ -157,19 +94,23 @@ TEST(CompletenessTest, WaitsForWhatIsUnderWayInside) {
 
 TEST(FingerprintTest, ChangesWithNamesSizesAndTimes) {
   const Entry config = File("config.json");
-  const std::string before = Fingerprint({config, File("model.safetensors")});
+  const std::string before =
+      Fingerprint({{config, File("model.safetensors")}, {}});
   EXPECT_EQ(before.size(), 64u);
-  EXPECT_NE(before, Fingerprint({config}));
-  EXPECT_NE(before, Fingerprint({config, File("model.safetensors", 11)}));
-  EXPECT_NE(before, Fingerprint({config, File("model.safetensors", 10, 2)}));
+  EXPECT_NE(before, Fingerprint({{config}, {}}));
+  EXPECT_NE(before, Fingerprint({{config, File("model.safetensors", 11)}, {}}));
   EXPECT_NE(before,
-            Fingerprint({config, File("model-00001-of-00001.safetensors")}));
+            Fingerprint({{config, File("model.safetensors", 10, 2)}, {}}));
+  EXPECT_NE(
+      before,
+      Fingerprint({{config, File("model-00001-of-00001.safetensors")}, {}}));
 }
 
 TEST(FingerprintTest, DoesNotDependOnTheOrderOfTheListing) {
   const Entry config = File("config.json");
   const Entry weights = File("model.safetensors");
-  EXPECT_EQ(Fingerprint({config, weights}), Fingerprint({weights, config}));
+  EXPECT_EQ(Fingerprint({{config, weights}, {}}),
+            Fingerprint({{weights, config}, {}}));
 }
 
 TEST(FingerprintTest, IgnoresFilesThatAreNoPartOfTheCheckpoint) {
@@ -180,15 +121,53 @@ TEST(FingerprintTest, IgnoresFilesThatAreNoPartOfTheCheckpoint) {
     more.push_back(File(name, 5, 99));
   }
   more.push_back(Folder("runs"));
-  EXPECT_EQ(Fingerprint(plain), Fingerprint(more));
-  EXPECT_EQ(LatestChange(more), 1);
+  EXPECT_EQ(Fingerprint({plain, {}}), Fingerprint({more, {}}));
+  EXPECT_EQ(LatestChange({more, {}}), 1);
 }
 
 TEST(LatestChangeTest, IsTheLatestTimeOrZero) {
   EXPECT_EQ(LatestChange({}), 0);
-  EXPECT_EQ(LatestChange(
-                {File("config.json", 1, 7), File("model.safetensors", 1, 9)}),
-            9);
+  EXPECT_EQ(
+      LatestChange(
+          {{File("config.json", 1, 7), File("model.safetensors", 1, 9)}, {}}),
+      9);
+}
+
+TEST(FingerprintTest, CoversSubFolders) {
+  const Entries top = {File("config.json")};
+  const auto with = [&](Entry data) {
+    return Fingerprint({top, {{"model_and_optim", {std::move(data)}}}});
+  };
+  const std::string before = with(File("__0_0.distcp"));
+  EXPECT_NE(before, Fingerprint({top, {}}));
+  EXPECT_NE(before, with(File("__0_0.distcp", 11)));
+  EXPECT_NE(before, with(File("__0_0.distcp", 10, 2)));
+  EXPECT_EQ(with(File("tmp123.distcp")), Fingerprint({top, {}}));
+  EXPECT_EQ(
+      LatestChange({top, {{"model_and_optim", {File("__0_0.distcp", 1, 5)}}}}),
+      5);
+}
+
+TEST(FingerprintTest, CoversTheRunsConfigurationWhereThereIsNoOther) {
+  const Entry given = File("/elsewhere/config.json");
+  const Entry changed = File("/elsewhere/config.json", 12);
+  const Listing bare = {{File(".metadata")}, {}};
+  EXPECT_NE(Fingerprint(bare, &given), Fingerprint(bare));
+  EXPECT_NE(Fingerprint(bare, &given), Fingerprint(bare, &changed));
+  const Listing own = {{File(".metadata"), File("config.json")}, {}};
+  EXPECT_EQ(Fingerprint(own, &given), Fingerprint(own));
+}
+
+TEST(JudgeTest, WaitsForABrokenLinkToAFileThatCounts) {
+  Entry link = File("model.safetensors");
+  link.broken = "is a link to ../x, which is not there";
+  EXPECT_EQ(WhyIncomplete({File("config.json"), link}),
+            "model.safetensors is a link to ../x, which is not there");
+  Entry other = File("notes.txt");
+  other.broken = "is a link to /etc, which leaves the run's root";
+  EXPECT_EQ(
+      WhyIncomplete({File("config.json"), File("model.safetensors"), other}),
+      "");
 }
 
 }  // namespace

@@ -2,19 +2,26 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace sinkwatch::discovery {
 namespace {
 
 constexpr size_t kMostEntries = 200000;
+constexpr const char* kKnownFolders[] = {"model_and_optim", "model"};
 
 struct CloseFolder {
   void operator()(DIR* folder) const { closedir(folder); }
@@ -26,14 +33,7 @@ absl::Status ErrorOf(const std::string& path, int error) {
                                              : absl::UnavailableError(message);
 }
 
-std::optional<Entry> Look(int folder, const char* name) {
-  struct stat status;
-  if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
-    return std::nullopt;
-  }
-  if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
-    return std::nullopt;
-  }
+Entry EntryOf(const std::string& name, const struct stat& status) {
   Entry entry;
   entry.name = name;
   entry.is_folder = S_ISDIR(status.st_mode);
@@ -43,20 +43,72 @@ std::optional<Entry> Look(int folder, const char* name) {
   return entry;
 }
 
+// What becomes of a link `name` in the open folder; none: it is left out.
+using LinkPolicy =
+    std::function<std::optional<Entry>(int folder, const char* name)>;
+
+std::optional<Entry> Look(int folder, const char* name,
+                          const LinkPolicy& policy) {
+  struct stat status;
+  if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    return std::nullopt;
+  }
+  if (S_ISLNK(status.st_mode)) return policy(folder, name);
+  if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    return std::nullopt;
+  }
+  return EntryOf(name, status);
+}
+
+std::optional<Entry> LeaveOut(int, const char*) { return std::nullopt; }
+
+bool IsInside(const std::string& path, const std::string& folder) {
+  return absl::StartsWith(path, folder == "/" ? folder : folder + "/");
+}
+
+// The file that a link leads to, or an entry that says what is wrong with it.
+std::optional<Entry> FollowLink(const std::string& path,
+                                const std::string& confinement,
+                                const char* name) {
+  const std::string link = absl::StrCat(path, "/", name);
+  char target[PATH_MAX];
+  const ssize_t length = readlink(link.c_str(), target, sizeof(target));
+  if (length < 0) return std::nullopt;  // gone since
+  Entry entry;
+  entry.name = name;
+  entry.link.assign(target, static_cast<size_t>(length));
+  char real[PATH_MAX];
+  struct stat status;
+  const char* wrong = nullptr;
+  if (realpath(link.c_str(), real) == nullptr) {
+    wrong = "is not there";
+  } else if (!IsInside(real, confinement)) {
+    wrong = "leaves the run's root";
+  } else if (stat(real, &status) != 0 || !S_ISREG(status.st_mode)) {
+    wrong = "is no file";
+  }
+  if (wrong != nullptr) {
+    entry.broken = absl::StrCat("is a link to ", entry.link, ", which ", wrong);
+    return entry;
+  }
+  Entry file = EntryOf(name, status);
+  file.link = entry.link;
+  return file;
+}
+
 bool IsSelfOrParent(const char* name) {
   return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0;
 }
 
-}  // namespace
-
-absl::StatusOr<std::vector<Entry>> ListFolder(const std::string& path) {
+absl::StatusOr<std::vector<Entry>> List(const std::string& path,
+                                        const LinkPolicy& policy) {
   const std::unique_ptr<DIR, CloseFolder> folder(opendir(path.c_str()));
   if (folder == nullptr) return ErrorOf(path, errno);
   std::vector<Entry> entries;
   errno = 0;
   while (const dirent* next = readdir(folder.get())) {
     if (!IsSelfOrParent(next->d_name)) {
-      auto entry = Look(dirfd(folder.get()), next->d_name);
+      auto entry = Look(dirfd(folder.get()), next->d_name, policy);
       if (entry.has_value()) entries.push_back(*std::move(entry));
     }
     if (entries.size() > kMostEntries) {
@@ -66,7 +118,54 @@ absl::StatusOr<std::vector<Entry>> ListFolder(const std::string& path) {
     errno = 0;
   }
   if (errno != 0) return ErrorOf(path, errno);
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
   return entries;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Entry>> ListFolder(const std::string& path) {
+  return List(path, LeaveOut);
+}
+
+absl::StatusOr<Listing> ListCheckpoint(const std::string& path,
+                                       const std::string& confinement) {
+  const auto list = [&](const std::string& folder) {
+    return List(folder, [&](int, const char* name) {
+      return FollowLink(folder, confinement, name);
+    });
+  };
+  auto entries = list(path);
+  if (!entries.ok()) return entries.status();
+  Listing listing;
+  for (const Entry& entry : *entries) {
+    const bool known =
+        std::any_of(std::begin(kKnownFolders), std::end(kKnownFolders),
+                    [&](const char* name) { return entry.name == name; });
+    if (!entry.is_folder || !known) continue;
+    auto inside = list(absl::StrCat(path, "/", entry.name));
+    if (absl::IsNotFound(inside.status())) continue;  // between the two looks
+    if (!inside.ok()) return inside.status();
+    listing.folders[entry.name] = *std::move(inside);
+  }
+  listing.entries = *std::move(entries);
+  return listing;
+}
+
+absl::StatusOr<std::string> RealPath(const std::string& path) {
+  char real[PATH_MAX];
+  if (realpath(path.c_str(), real) == nullptr) return ErrorOf(path, errno);
+  return std::string(real);
+}
+
+absl::StatusOr<Entry> LookAtFile(const std::string& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0) return ErrorOf(path, errno);
+  if (!S_ISREG(status.st_mode)) {
+    return absl::UnavailableError(absl::StrCat(path, ": is no file"));
+  }
+  return EntryOf(path, status);
 }
 
 }  // namespace sinkwatch::discovery

@@ -5,16 +5,30 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "server/discovery/layout.h"
+#include "server/discovery/entry.h"
 
+// Names, sizes and times as lstat tells them; no file is opened. Codes of every
+// function here: NOT_FOUND if the folder is not there, UNAVAILABLE if it cannot
+// be read (both name it); RESOURCE_EXHAUSTED beyond 200,000 entries. Entries
+// that vanish while they are looked at are left out.
 namespace sinkwatch::discovery {
 
-// The entries of a folder: names, sizes and times, no file opened. Links are
-// left out (a checkpoint is not reached through `latest`). Entries that vanish
-// while they are looked at are left out too. NOT_FOUND if the folder is not
-// there, UNAVAILABLE if it cannot be read (both name it); RESOURCE_EXHAUSTED
-// beyond 200,000 entries.
+// The entries of a folder, ascending by name. Links are left out: a checkpoint
+// is not reached through `latest`.
 absl::StatusOr<std::vector<Entry>> ListFolder(const std::string& path);
+
+// A checkpoint folder with its known sub-folders. A link to a file in
+// `confinement` (a real path) counts as that file, as in a download cache, in
+// which files are links into ../../blobs; any other link is an entry with a
+// reason why it is broken. A sub-folder that is a link is not followed.
+absl::StatusOr<Listing> ListCheckpoint(const std::string& path,
+                                       const std::string& confinement);
+
+// The folder without links.
+absl::StatusOr<std::string> RealPath(const std::string& path);
+
+// A file that is configured by its path, links followed.
+absl::StatusOr<Entry> LookAtFile(const std::string& path);
 
 }  // namespace sinkwatch::discovery
 

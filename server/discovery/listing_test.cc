@@ -1,8 +1,10 @@
 #include "server/discovery/listing.h"
 
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/discovery/temp_folder.h"
 
@@ -42,6 +44,58 @@ TEST(ListingTest, LeavesLinksOutWhereverTheyLead) {
   const auto entries = SortedEntries(folder.path());
   ASSERT_EQ(entries.size(), 1u);
   EXPECT_EQ(entries[0].name, "step5");
+}
+
+TEST(ListingTest, TakesALinkToAFileInTheConfinementForThatFile) {
+  const TempFolder folder;
+  folder.Write("root/blobs/aa", "12345");
+  folder.SetTime("root/blobs/aa", absl::FromUnixNanos(1234567890123456789));
+  folder.MakeFolder("root/snapshot/model");
+  folder.MakeFolder("root/other");
+  folder.Write("outside", "x");
+  folder.Link("../blobs/aa", "root/snapshot/weights");
+  folder.Link("../../outside", "root/snapshot/leaves");
+  folder.Link("../blobs/bb", "root/snapshot/dangles");
+  folder.Link("../blobs", "root/snapshot/folder");
+  folder.Link("../other", "root/snapshot/model_and_optim");
+  folder.Link("loop", "root/snapshot/loop");
+  folder.Write("root/snapshot/model/rank0.pt", "x");
+  const auto listing = ListCheckpoint(folder.Path("root/snapshot"),
+                                      RealPath(folder.Path("root")).value());
+  ASSERT_TRUE(listing.ok()) << listing.status();
+  std::map<std::string, std::string> broken;
+  for (const Entry& entry : listing->entries) {
+    broken[entry.name] = entry.broken;
+    if (entry.name != "weights") continue;
+    EXPECT_EQ(entry.size, 5);
+    EXPECT_EQ(entry.modified_ns, 1234567890123456789);
+    EXPECT_EQ(entry.link, "../blobs/aa");
+  }
+  const auto is_link = [](const char* to, const char* wrong) {
+    return absl::StrCat("is a link to ", to, ", which ", wrong);
+  };
+  EXPECT_EQ(broken,
+            (std::map<std::string, std::string>{
+                {"weights", ""},
+                {"leaves", is_link("../../outside", "leaves the run's root")},
+                {"dangles", is_link("../blobs/bb", "is not there")},
+                {"folder", is_link("../blobs", "is no file")},
+                {"loop", is_link("loop", "is not there")},
+                {"model", ""},
+                {"model_and_optim", is_link("../other", "is no file")}}));
+  ASSERT_EQ(listing->folders.size(), 1u);
+  EXPECT_EQ(listing->folders.at("model").size(), 1u);
+}
+
+TEST(ListingTest, LooksAtOneFileThroughLinks) {
+  const TempFolder folder;
+  folder.Write("config.json", "{}");
+  folder.Link("config.json", "linked");
+  EXPECT_EQ(LookAtFile(folder.Path("linked"))->size, 2);
+  EXPECT_EQ(LookAtFile(folder.path()).status().code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(LookAtFile(folder.Path("missing")).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 TEST(ListingTest, TellsAMissingFolderFromAnEmptyOne) {

@@ -1,12 +1,11 @@
 #include "server/discovery/run_scan.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/discovery/digest.h"
-#include "server/discovery/layout.h"
+#include "server/discovery/hub_cache.h"
 #include "server/discovery/listing.h"
 #include "server/scheduler/step_policy.h"
 
@@ -19,36 +18,115 @@ StepKey KeyOf(const v1::Checkpoint& checkpoint) {
   return {checkpoint.stage(), checkpoint.step()};
 }
 
-bool ByName(const Entry& left, const Entry& right) {
-  return left.name < right.name;
+// Of a checkpoint that a list names and whose folder is not there.
+std::string MissingFingerprint() { return Sha256Hex("not there yet"); }
+
+// Of one that is not supported, whatever its files.
+std::string UnsupportedFingerprint(const std::string& why) {
+  return Sha256Hex(why);
+}
+
+bool IsOpen(v1::JobState state) {
+  return state == v1::JOB_STATE_WAITING || state == v1::JOB_STATE_QUEUED ||
+         state == v1::JOB_STATE_RETRYING || state == v1::JOB_STATE_SKIPPED;
+}
+
+bool IsSame(const Entry& left, const Entry& right) {
+  return left.size == right.size && left.modified_ns == right.modified_ns;
 }
 
 }  // namespace
 
-RunScan::RunScan(v1::RunConfig run, const std::vector<v1::Checkpoint>& known)
+RunScan::RunScan(v1::RunConfig run,
+                 const std::vector<v1::CheckpointStatus>& known)
     : run_(std::move(run)) {
-  for (const v1::Checkpoint& checkpoint : known) {
-    seen_[KeyOf(checkpoint)] = {checkpoint, absl::InfinitePast()};
+  for (const v1::CheckpointStatus& status : known) {
+    const v1::Checkpoint& checkpoint = status.checkpoint();
+    const StepKey key = KeyOf(checkpoint);
+    if (status.state() != v1::JOB_STATE_SUPERSEDED) {
+      followed_[key] = checkpoint.path();
+    }
+    if (IsOpen(status.state())) {
+      seen_[key] = {checkpoint, absl::InfinitePast()};
+    } else {
+      ended_.insert(key);
+    }
   }
 }
 
-absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
+absl::Status RunScan::ReadConfigured() {
   auto probe = ReadProbe(run_.probe());
   if (!probe.ok()) return probe.status();
   probe_ = *std::move(probe);
-  auto entries = ListFolder(run_.root());
+  if (!run_.model_config().empty()) {
+    auto file = LookAtFile(run_.model_config());
+    if (!file.ok()) return file.status();
+    model_config_ = *std::move(file);
+  }
+  if (run_.manifest().empty()) return absl::OkStatus();
+  auto file = LookAtFile(run_.manifest());
+  if (!file.ok()) return file.status();
+  if (manifest_file_.has_value() && IsSame(*manifest_file_, *file)) {
+    return absl::OkStatus();
+  }
+  auto manifest = ReadManifest(run_.manifest());
+  if (!manifest.ok()) return manifest.status();
+  manifest_ = *std::move(manifest);
+  manifest_file_ = *std::move(file);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Candidate>> RunScan::FindCandidates() {
+  const auto entries = ListFolder(run_.root());
   if (!entries.ok()) return entries.status();
-  if (entries->empty() && !seen_.empty()) {
+  const auto there =
+      std::count_if(seen_.begin(), seen_.end(), [](const auto& seen) {
+        return seen.second.checkpoint.fingerprint() != MissingFingerprint();
+      });
+  if (entries->empty() && there > 0) {
     return absl::UnavailableError(
-        absl::StrCat(run_.root(), " is empty, though ", seen_.size(),
+        absl::StrCat(run_.root(), " is empty, though ", there,
                      " checkpoints were there: is its file system mounted?"));
   }
-  std::sort(entries->begin(), entries->end(), ByName);
-
-  Found found;
-  for (const Entry& entry : *entries) {
-    if (entry.is_folder) LookAtFolder(entry.name, now, found);
+  auto real_root = RealPath(run_.root());
+  if (!real_root.ok()) return real_root.status();
+  real_root_ = *std::move(real_root);
+  std::vector<Candidate> candidates;
+  absl::Status status;
+  if (!run_.manifest().empty()) {
+    status = FindManifestRows(run_, manifest_, &candidates);
+  } else if (IsHubCache(*entries)) {
+    auto downloads = DownloadsIn(run_.root());
+    if (!downloads.ok()) return downloads.status();
+    downloads_ = *std::move(downloads);
+    status = FindRevisions(run_, &candidates);
+  } else {
+    status = FindStepFolders(run_, *entries, &candidates);
   }
+  if (!status.ok()) return status;
+  return candidates;
+}
+
+absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
+  absl::Status status = ReadConfigured();
+  if (!status.ok()) return status;
+  auto candidates = FindCandidates();
+  if (!candidates.ok()) return candidates.status();
+
+  std::map<StepKey, Judged> best;
+  for (Candidate& candidate : *candidates) {
+    const StepKey key{candidate.stage, candidate.step};
+    auto judged = LookAt(std::move(candidate));
+    if (!judged.has_value()) continue;
+    const auto place = best.find(key);
+    if (place == best.end()) {
+      best.emplace(key, *std::move(judged));
+    } else if (RankOf(*judged) < RankOf(place->second)) {
+      place->second = *std::move(judged);
+    }
+  }
+  Found found;
+  for (const auto& [key, judged] : best) Observe(judged, now, found);
   SkipUnwanted(found);
   AddVanished(found);
   std::vector<store::Observation> observations;
@@ -59,45 +137,111 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
   return observations;
 }
 
-void RunScan::LookAtFolder(const std::string& folder, absl::Time now,
-                           Found& found) {
-  const auto name = ParseStepName(folder);
-  if (!name.has_value()) return;
-  v1::Checkpoint checkpoint;
-  checkpoint.set_run(run_.name());
-  checkpoint.set_stage(name->stage.empty() ? run_.stage() : name->stage);
-  checkpoint.set_step(name->step);
-  checkpoint.set_tokens(name->tokens);
-  checkpoint.set_path(absl::StrCat(run_.root(), "/", folder));
-  const StepKey key = KeyOf(checkpoint);
-  // step5 and step-5 are one step: the first by name is followed.
-  if (found.count(key) != 0) return;
+std::optional<RunScan::Judged> RunScan::LookAt(Candidate candidate) const {
+  Judged judged;
+  judged.candidate = std::move(candidate);
+  if (!judged.candidate.why_missing.empty()) return judged;
+  auto listing = ListCheckpoint(judged.candidate.path, real_root_);
+  judged.status = listing.status();
+  if (absl::IsNotFound(listing.status())) {
+    if (!judged.candidate.is_listed) return std::nullopt;  // gone since
+    judged.candidate.why_missing =
+        absl::StrCat("not there yet: ", judged.candidate.path);
+    return judged;
+  }
+  if (!listing.ok()) return judged;
+  MarkDownloads(downloads_, &*listing);
+  Subject subject{judged.candidate.name, *std::move(listing),
+                  model_config_.has_value()};
+  const Layout* const layout = FindLayout(subject);
+  if (layout == nullptr) return std::nullopt;
+  judged.verdict = Judge(*layout, subject);
+  judged.listing = std::move(subject.listing);
+  return judged;
+}
 
-  const auto entries = ListFolder(checkpoint.path());
-  if (absl::IsNotFound(entries.status())) return;  // between the two looks
-  if (!entries.ok()) {
-    found.emplace(key, Unreadable(std::move(checkpoint), entries.status()));
+int RunScan::RankOf(const Judged& judged) const {
+  const bool waits = !judged.listing.has_value() ||
+                     judged.verdict.kind == Verdict::Kind::kWaiting;
+  int rank = 0;
+  if (!judged.candidate.why_missing.empty()) {
+    rank = 4;
+  } else if (judged.verdict.kind == Verdict::Kind::kUnsupported) {
+    rank = 3;
+  } else if (judged.verdict.refused) {
+    rank = 2;
+  } else if (waits) {
+    rank = 1;
+  }
+  const auto followed =
+      followed_.find({judged.candidate.stage, judged.candidate.step});
+  const bool was_followed =
+      followed != followed_.end() && followed->second == judged.candidate.path;
+  return 4 * rank + (was_followed ? 0 : 2) +
+         (judged.candidate.name.unsharded ? 1 : 0);
+}
+
+void RunScan::Observe(const Judged& judged, absl::Time now, Found& found) {
+  if (!judged.candidate.why_missing.empty()) {
+    return ObserveMissing(judged, found);
+  }
+  v1::Checkpoint checkpoint = CheckpointOf(judged.candidate);
+  const StepKey key = KeyOf(checkpoint);
+  followed_[key] = checkpoint.path();
+  ended_.erase(key);
+  if (!judged.listing.has_value()) {
+    found.emplace(key, Unreadable(std::move(checkpoint), judged.status));
     return;
   }
-  checkpoint.set_fingerprint(Fingerprint(*entries));
-  const absl::Time since =
-      Remember(checkpoint, absl::FromUnixNanos(LatestChange(*entries)), now);
+  if (judged.verdict.kind == Verdict::Kind::kUnsupported) {
+    checkpoint.set_fingerprint(UnsupportedFingerprint(judged.verdict.why));
+    store::Observation observation = NewObservation(checkpoint);
+    observation.state = v1::JOB_STATE_DEAD;
+    observation.outcome = v1::OUTCOME_UNSUPPORTED;
+    observation.reason = judged.verdict.why;
+    found.emplace(key, std::move(observation));
+    return;
+  }
+  checkpoint.set_fingerprint(Fingerprint(
+      *judged.listing, model_config_.has_value() ? &*model_config_ : nullptr));
+  const absl::Time since = Remember(
+      checkpoint, absl::FromUnixNanos(LatestChange(*judged.listing)), now);
   store::Observation observation = NewObservation(checkpoint);
-  observation.reason = WhyNotReady(*entries, since, now);
+  observation.reason = WhyNotReady(judged.verdict, since, now);
   observation.state =
       observation.reason.empty() ? v1::JOB_STATE_QUEUED : v1::JOB_STATE_WAITING;
   found.emplace(key, std::move(observation));
 }
 
-std::string RunScan::WhyNotReady(const std::vector<Entry>& entries,
-                                 absl::Time since, absl::Time now) const {
-  std::string why = WhyIncomplete(entries);
-  if (why.empty()) {
+void RunScan::ObserveMissing(const Judged& judged, Found& found) {
+  v1::Checkpoint checkpoint = CheckpointOf(judged.candidate);
+  const StepKey key = KeyOf(checkpoint);
+  const auto seen = seen_.find(key);
+  const bool is_gone =
+      seen != seen_.end() &&
+      seen->second.checkpoint.fingerprint() != MissingFingerprint();
+  // AddVanished says so once; then the step has ended.
+  if (is_gone || ended_.count(key) != 0) return;
+  checkpoint.set_fingerprint(MissingFingerprint());
+  seen_[key] = {checkpoint, absl::InfinitePast()};
+  store::Observation observation = NewObservation(checkpoint);
+  observation.state = v1::JOB_STATE_WAITING;
+  observation.reason = judged.candidate.why_missing;
+  found.emplace(key, std::move(observation));
+}
+
+std::string RunScan::WhyNotReady(const Verdict& verdict, absl::Time since,
+                                 absl::Time now) const {
+  const bool late = now - since > absl::Seconds(run_.grace_seconds());
+  std::string why = verdict.why;
+  if (verdict.kind == Verdict::Kind::kComplete) {
     if (now - since >= absl::Seconds(run_.quiescence_seconds())) return "";
     why = absl::StrCat("settling: no change for ", run_.quiescence_seconds(),
                        " s is asked for");
+  } else if (late && !verdict.why_later.empty()) {
+    why = verdict.why_later;
   }
-  if (now - since > absl::Seconds(run_.grace_seconds())) {
+  if (late) {
     // The time, not how long ago it is: the store writes what has changed.
     absl::StrAppend(
         &why, ", unchanged since ",
@@ -148,6 +292,7 @@ void RunScan::SkipUnwanted(Found& found) const {
       if (wanted.count(step) != 0) continue;
       store::Observation& observation = found.at({stage, step});
       observation.state = v1::JOB_STATE_SKIPPED;
+      observation.outcome = v1::OUTCOME_UNSPECIFIED;
       observation.reason = "left out by the run's step policy";
     }
   }
@@ -155,22 +300,38 @@ void RunScan::SkipUnwanted(Found& found) const {
 
 void RunScan::AddVanished(Found& found) {
   for (auto place = seen_.begin(); place != seen_.end();) {
-    if (found.count(place->first) != 0) {
+    const StepKey key = place->first;
+    if (found.count(key) != 0) {
       ++place;
       continue;
     }
     store::Observation gone = NewObservation(place->second.checkpoint);
     gone.state = v1::JOB_STATE_VANISHED;
-    gone.reason = "deleted before it was measured";
-    found.emplace(place->first, std::move(gone));
+    gone.reason = gone.checkpoint.fingerprint() == MissingFingerprint()
+                      ? "not listed any more"
+                      : "deleted before it was measured";
+    found.emplace(key, std::move(gone));
+    followed_.erase(key);
+    ended_.insert(key);
     place = seen_.erase(place);
   }
+}
+
+v1::Checkpoint RunScan::CheckpointOf(const Candidate& candidate) const {
+  v1::Checkpoint checkpoint;
+  checkpoint.set_run(run_.name());
+  checkpoint.set_stage(candidate.stage);
+  checkpoint.set_step(candidate.step);
+  checkpoint.set_tokens(candidate.tokens);
+  checkpoint.set_path(candidate.path);
+  return checkpoint;
 }
 
 store::Observation RunScan::NewObservation(
     const v1::Checkpoint& checkpoint) const {
   store::Observation observation;
   observation.checkpoint = checkpoint;
+  observation.model_config = run_.model_config();
   observation.probe = probe_;
   observation.spec_version = kSpecVersion;
   observation.dtype = run_.dtype();

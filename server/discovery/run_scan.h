@@ -3,15 +3,21 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "proto/sinkwatch/v1/checkpoint.pb.h"
 #include "proto/sinkwatch/v1/config.pb.h"
+#include "proto/sinkwatch/v1/query_service.pb.h"
+#include "server/discovery/candidates.h"
 #include "server/discovery/layout.h"
+#include "server/discovery/manifest.h"
 #include "server/store/store.h"
 
 namespace sinkwatch::discovery {
@@ -23,18 +29,26 @@ using StepKey = std::pair<std::string, int64_t>;
 // folder is whole (layout.h) and has settled: neither by the times of its files
 // nor from one look to the next has it changed for the run's quiescence.
 //
+// Several folders may hold one (stage, step): step5 and step5-unsharded. One of
+// them is followed: a whole one that workers read before one that is waited
+// for, that before one that is not supported; among equals the one that was
+// followed before, then the sharded one (as the OLMo trainer prefers it), then
+// the first by name.
+//
 // Thread-compatible.
 class RunScan {
  public:
-  // `known` are the checkpoints that the store has of the run, so that one that
-  // was deleted while nobody looked is noticed.
-  RunScan(v1::RunConfig run, const std::vector<v1::Checkpoint>& known);
+  // `known` is what the store has of the run, so that a checkpoint that was
+  // deleted while nobody looked is noticed, and none is waited for that has
+  // ended.
+  RunScan(v1::RunConfig run, const std::vector<v1::CheckpointStatus>& known);
 
   // One look: what the store should know of every checkpoint under the root,
   // and of those that are gone. An error says nothing about any checkpoint: the
   // root is not there, or is an empty folder where checkpoints were (a mount
-  // that is away leaves either), or the probe cannot be read. A step folder
-  // that cannot be read waits, and is not gone.
+  // that is away leaves either), a stage folder, the probe, the manifest or the
+  // model configuration cannot be read. A step folder that cannot be read
+  // waits, and is not gone.
   absl::StatusOr<std::vector<store::Observation>> Look(absl::Time now);
 
  private:
@@ -44,27 +58,50 @@ class RunScan {
     v1::Checkpoint checkpoint;
     absl::Time since;  // it has been as it is; InfinitePast: since the last run
   };
+  // A candidate after a look at its folder.
+  struct Judged {
+    Candidate candidate;
+    std::optional<Listing> listing;  // none: the folder is not there or cannot
+    absl::Status status;             // be read
+    Verdict verdict;
+  };
 
-  // Looks at one folder of the root; nothing if it holds no checkpoint.
-  void LookAtFolder(const std::string& folder, absl::Time now, Found& found);
+  // The files that the configuration names: probe, manifest, model_config.
+  absl::Status ReadConfigured();
+  absl::StatusOr<std::vector<Candidate>> FindCandidates();
+  // None: it is no checkpoint at all.
+  std::optional<Judged> LookAt(Candidate candidate) const;
+  // Smaller is better.
+  int RankOf(const Judged& judged) const;
+  void Observe(const Judged& judged, absl::Time now, Found& found);
+  void ObserveMissing(const Judged& judged, Found& found);
   // Remembers what was seen, and since when it has been so. `changed` is what
   // the files' own times say.
   absl::Time Remember(const v1::Checkpoint& checkpoint, absl::Time changed,
                       absl::Time now);
   // Why a checkpoint that is as it is since `since` is not ready; empty if it
   // is.
-  std::string WhyNotReady(const std::vector<Entry>& entries, absl::Time since,
+  std::string WhyNotReady(const Verdict& verdict, absl::Time since,
                           absl::Time now) const;
   // What is known of a folder that is there but cannot be read.
   store::Observation Unreadable(v1::Checkpoint checkpoint,
                                 const absl::Status& status) const;
   void SkipUnwanted(Found& found) const;
   void AddVanished(Found& found);
+  v1::Checkpoint CheckpointOf(const Candidate& candidate) const;
   store::Observation NewObservation(const v1::Checkpoint& checkpoint) const;
 
   const v1::RunConfig run_;
   v1::Probe probe_;
+  std::optional<Entry> model_config_;
+  std::optional<Entry> manifest_file_;  // as it was when it was read
+  Manifest manifest_;
+  std::string real_root_;
+  std::set<std::string> downloads_;  // hashes, in a download cache
   std::map<StepKey, Seen> seen_;
+  std::map<StepKey, std::string> followed_;  // path, as long as it is known
+  // Steps that need not be waited for if their folder is not there.
+  std::set<StepKey> ended_;
 };
 
 }  // namespace sinkwatch::discovery

@@ -1,5 +1,3 @@
-#include "server/discovery/run_scan.h"
-
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -8,55 +6,10 @@
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "server/discovery/digest.h"
-#include "server/discovery/temp_folder.h"
+#include "server/discovery/run_scan_fixture.h"
 
 namespace sinkwatch::discovery {
 namespace {
-
-using store::Observation;
-
-constexpr double kQuiescence = 2;
-constexpr double kGrace = 120;
-
-class RunScanTest : public testing::Test {
- protected:
-  RunScanTest() {
-    folder_.WriteProbe("probe");
-    folder_.MakeFolder("root");
-    run_.set_name("toy");
-    run_.set_root(folder_.Path("root"));
-    run_.set_probe(folder_.Path("probe"));
-    run_.set_dtype("float32");
-    run_.set_quiescence_seconds(kQuiescence);
-    run_.set_grace_seconds(kGrace);
-  }
-
-  // A look `seconds` after the last one, by the clock that the scan is given.
-  std::vector<Observation> Look(double seconds = 0) {
-    if (scan_ == nullptr) scan_ = std::make_unique<RunScan>(run_, known_);
-    now_ += absl::Seconds(seconds);
-    auto seen = scan_->Look(now_);
-    status_ = seen.status();
-    return seen.ok() ? *std::move(seen) : std::vector<Observation>();
-  }
-  Observation LookAtOne(double seconds = 0) {
-    const auto seen = Look(seconds);
-    EXPECT_EQ(seen.size(), 1u) << status_;
-    return seen.empty() ? Observation() : seen[0];
-  }
-  // The server was away: a new scan that knows what the store tells it.
-  void Restart(const Observation& known) {
-    known_ = {known.checkpoint};
-    scan_ = nullptr;
-  }
-
-  const TempFolder folder_;
-  v1::RunConfig run_;
-  std::vector<v1::Checkpoint> known_;
-  std::unique_ptr<RunScan> scan_;
-  absl::Time now_ = absl::Now();
-  absl::Status status_;
-};
 
 TEST_F(RunScanTest, SaysEverythingThatAJobNeeds) {
   run_.set_stage("pretraining");

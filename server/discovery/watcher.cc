@@ -77,20 +77,15 @@ absl::Status Watcher::LookAt(RunScan& scan) {
 
 absl::StatusOr<std::unique_ptr<RunScan>> Watcher::NewScan(
     const v1::RunConfig& run) {
-  std::vector<v1::Checkpoint> known;
+  std::vector<v1::CheckpointStatus> known;
   v1::ListCheckpointsRequest request;
   request.set_run(run.name());
-  request.add_states(v1::JOB_STATE_WAITING);
-  request.add_states(v1::JOB_STATE_QUEUED);
-  request.add_states(v1::JOB_STATE_RETRYING);
-  request.add_states(v1::JOB_STATE_SKIPPED);
   request.set_page_size(1000);
   do {
     const auto page = store_->ListCheckpoints(request);
     if (!page.ok()) return page.status();
-    for (const v1::CheckpointStatus& status : page->checkpoints()) {
-      known.push_back(status.checkpoint());
-    }
+    known.insert(known.end(), page->checkpoints().begin(),
+                 page->checkpoints().end());
     request.set_page_token(page->next_page_token());
   } while (!request.page_token().empty());
   return std::make_unique<RunScan>(run, known);

@@ -1,0 +1,169 @@
+#include "server/discovery/candidates.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/discovery/listing.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+constexpr int kDeepestStage = 3;
+
+void AddPart(const std::string& part, std::string* stage) {
+  if (part.empty()) return;
+  absl::StrAppend(stage, stage->empty() ? "" : "/", part);
+}
+
+Candidate StepFolder(const v1::RunConfig& run, const std::string& folder_stage,
+                     const std::string& path, const StepName& name) {
+  Candidate candidate;
+  candidate.path = path;
+  candidate.name = name;
+  candidate.stage = StageOf(run.stage(), folder_stage, name);
+  candidate.step = name.step;
+  candidate.tokens = name.tokens;
+  return candidate;
+}
+
+absl::Status AddFolder(const v1::RunConfig& run, const std::string& path,
+                       const std::string& stage, int depth,
+                       const std::vector<Entry>& entries,
+                       std::vector<Candidate>* found) {
+  for (const Entry& entry : entries) {
+    if (!entry.is_folder) continue;
+    const std::string inner = absl::StrCat(path, "/", entry.name);
+    if (const auto name = ParseStepName(entry.name)) {
+      if (name->converted && !run.include_hf_siblings()) continue;
+      found->push_back(StepFolder(run, stage, inner, *name));
+    } else if (depth < kDeepestStage && IsStageFolder(entry.name)) {
+      const auto below = ListFolder(inner);
+      if (absl::IsNotFound(below.status())) continue;  // between the two looks
+      if (!below.ok()) return below.status();
+      std::string inner_stage = stage;
+      AddPart(entry.name, &inner_stage);
+      absl::Status status =
+          AddFolder(run, inner, inner_stage, depth + 1, *below, found);
+      if (!status.ok()) return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Which folders there are under a root, each parent listed once.
+class Folders {
+ public:
+  explicit Folders(std::string real_root) : real_root_(std::move(real_root)) {}
+
+  absl::StatusOr<bool> Has(const std::string& parent, const std::string& name) {
+    auto place = known_.find(parent);
+    if (place == known_.end()) {
+      auto names = NamesIn(parent);
+      if (!names.ok()) return names.status();
+      place = known_.emplace(parent, *std::move(names)).first;
+    }
+    return place->second.count(name) != 0;
+  }
+
+ private:
+  absl::StatusOr<std::set<std::string>> NamesIn(const std::string& parent) {
+    std::set<std::string> names;
+    const auto real = RealPath(parent);
+    if (absl::IsNotFound(real.status())) return names;
+    if (!real.ok()) return real.status();
+    if (*real != real_root_ && !absl::StartsWith(*real, real_root_ + "/")) {
+      return names;  // a link out of the root
+    }
+    const auto entries = ListFolder(parent);
+    if (absl::IsNotFound(entries.status())) return names;
+    if (!entries.ok()) return entries.status();
+    for (const Entry& entry : *entries) {
+      if (entry.is_folder) names.insert(entry.name);
+    }
+    return names;
+  }
+
+  const std::string real_root_;
+  std::map<std::string, std::set<std::string>> known_;
+};
+
+std::string JoinFrom(const std::string& root,
+                     const std::vector<std::string>& path, size_t start) {
+  return absl::StrCat(
+      root, "/",
+      absl::StrJoin(path.begin() + static_cast<std::ptrdiff_t>(start),
+                    path.end(), "/"));
+}
+
+// The row's folder; empty if it is not there.
+absl::StatusOr<std::string> FolderOf(const std::string& root,
+                                     const ManifestRow& row, size_t common,
+                                     Folders& folders) {
+  for (size_t start = common + 1; start-- > 0;) {
+    const std::string path = JoinFrom(root, row.path, start);
+    const std::string parent = path.substr(0, path.rfind('/'));
+    const auto has = folders.Has(parent, row.path.back());
+    if (!has.ok()) return has.status();
+    if (*has) return path;
+  }
+  return std::string();
+}
+
+// Ingredients restart within a stage, which only the run knows.
+std::string StageOfRow(const v1::RunConfig& run, const ManifestRow& row) {
+  if (row.stage.empty()) return run.stage();
+  if (row.is_ingredient && !run.stage().empty()) {
+    return absl::StrCat(run.stage(), "-", row.stage);
+  }
+  return row.stage;
+}
+
+}  // namespace
+
+std::string StageOf(const std::string& run_stage,
+                    const std::string& folder_stage, const StepName& name) {
+  std::string stage = folder_stage;
+  AddPart(name.stage, &stage);
+  if (stage.empty()) stage = run_stage;
+  AddPart(name.variant, &stage);
+  if (name.converted) AddPart("hf", &stage);
+  return stage;
+}
+
+absl::Status FindStepFolders(const v1::RunConfig& run,
+                             const std::vector<Entry>& entries,
+                             std::vector<Candidate>* found) {
+  return AddFolder(run, run.root(), "", 0, entries, found);
+}
+
+absl::Status FindManifestRows(const v1::RunConfig& run,
+                              const Manifest& manifest,
+                              std::vector<Candidate>* found) {
+  auto real_root = RealPath(run.root());
+  if (!real_root.ok()) return real_root.status();
+  Folders folders(*std::move(real_root));
+  for (const ManifestRow& row : manifest.rows) {
+    Candidate candidate;
+    candidate.is_listed = true;
+    if (const auto name = ParseStepName(row.path.back())) {
+      candidate.name = *name;
+    }
+    candidate.stage = StageOfRow(run, row);
+    candidate.step = row.step;
+    candidate.tokens = row.tokens;
+    auto folder = FolderOf(run.root(), row, manifest.common, folders);
+    if (!folder.ok()) return folder.status();
+    candidate.path = *std::move(folder);
+    if (candidate.path.empty()) {
+      candidate.path = JoinFrom(run.root(), row.path, manifest.common);
+      candidate.why_missing = absl::StrCat("not there yet: ", candidate.path);
+    }
+    found->push_back(std::move(candidate));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sinkwatch::discovery

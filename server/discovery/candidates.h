@@ -1,0 +1,55 @@
+#ifndef SINKWATCH_SERVER_DISCOVERY_CANDIDATES_H_
+#define SINKWATCH_SERVER_DISCOVERY_CANDIDATES_H_
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/sinkwatch/v1/config.pb.h"
+#include "server/discovery/entry.h"
+#include "server/discovery/manifest.h"
+#include "server/discovery/step_name.h"
+
+// Where a run's checkpoints may be: three ways to find them. What is in the
+// folders is not looked at here.
+namespace sinkwatch::discovery {
+
+// A place of a checkpoint.
+struct Candidate {
+  std::string path;
+  StepName name;
+  std::string stage;  // with everything that tells it from others of its step
+  int64_t step = 0;
+  int64_t tokens = 0;  // 0: not known
+  // Named by a list (a manifest, refs of a download cache) and not by a folder:
+  // that it is not there is something to wait for.
+  bool is_listed = false;
+  // Empty, or why there is no folder to look at.
+  std::string why_missing;
+};
+
+// Appends the step folders of `root`, and those of its stage folders and of
+// theirs (stage2/soup/step5 is step 5 of stage "stage2/soup"), down to three of
+// them. `entries` are those of `root`. Links are no step folders.
+absl::Status FindStepFolders(const v1::RunConfig& run,
+                             const std::vector<Entry>& entries,
+                             std::vector<Candidate>* found);
+
+// Appends a candidate per row of the manifest. A row's folder is the end of its
+// directory under the run's root: the shortest end that tells it from all other
+// rows, else longer ones.
+absl::Status FindManifestRows(const v1::RunConfig& run,
+                              const Manifest& manifest,
+                              std::vector<Candidate>* found);
+
+// Stage of a checkpoint whose folder has this name and lies in `folder_stage`
+// (empty: at the top), in a run whose root is of `run_stage`.
+std::string StageOf(const std::string& run_stage,
+                    const std::string& folder_stage, const StepName& name);
+
+}  // namespace sinkwatch::discovery
+
+#endif  // SINKWATCH_SERVER_DISCOVERY_CANDIDATES_H_

@@ -1,0 +1,155 @@
+#include "server/discovery/candidates.h"
+
+#include <map>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "server/discovery/listing.h"
+#include "server/discovery/temp_folder.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+class CandidatesTest : public testing::Test {
+ protected:
+  CandidatesTest() {
+    folder_.MakeFolder("root");
+    run_.set_root(folder_.Path("root"));
+  }
+  void MakeFolders(const std::vector<std::string>& names) {
+    for (const std::string& name : names) folder_.MakeFolder("root/" + name);
+  }
+  // Path below the root by "stage:step".
+  std::map<std::string, std::string> PathsOf(
+      const std::vector<Candidate>& candidates) {
+    std::map<std::string, std::string> paths;
+    for (const Candidate& c : candidates) {
+      const std::string path = c.path.substr(run_.root().size() + 1);
+      std::string& to = paths[absl::StrCat(c.stage, ":", c.step)];
+      absl::StrAppend(&to, to.empty() ? "" : " ",
+                      c.why_missing.empty() ? path : "missing " + path);
+    }
+    return paths;
+  }
+  std::map<std::string, std::string> StepFolders() {
+    std::vector<Candidate> found;
+    const auto status =
+        FindStepFolders(run_, ListFolder(run_.root()).value(), &found);
+    EXPECT_TRUE(status.ok()) << status;
+    return PathsOf(found);
+  }
+  std::map<std::string, std::string> Rows(const std::string& text) {
+    std::vector<Candidate> found;
+    const auto status =
+        FindManifestRows(run_, ParseManifest("m.csv", text).value(), &found);
+    EXPECT_TRUE(status.ok()) << status;
+    return PathsOf(found);
+  }
+
+  const TempFolder folder_;
+  v1::RunConfig run_;
+};
+
+using Paths = std::map<std::string, std::string>;
+
+TEST_F(CandidatesTest, KeepsStagesIngredientsAndAveragesOfOneStepApart) {
+  MakeFolders({"step5", "stage1/step5", "stage2/ingredient1/step5-unsharded",
+               "stage2/olmo-7b-1124_stage2_ingredient2/step5",
+               "stage2/soup/step5-unsharded", "stage3/step5",
+               "stage3/step5+4+3-nooptim-reshard32",
+               "stage2/souped/stage2-ingredient1+2-step5",
+               "stage1-step5-tokens1B", "stage1/deeper1/step6", "logs/step7"});
+  EXPECT_EQ(
+      StepFolders(),
+      (Paths{{":5", "step5"},
+             {"stage1:5", "stage1/step5 stage1-step5-tokens1B"},
+             {"stage2/ingredient1:5", "stage2/ingredient1/step5-unsharded"},
+             {"stage2/olmo-7b-1124_stage2_ingredient2:5",
+              "stage2/olmo-7b-1124_stage2_ingredient2/step5"},
+             {"stage2/soup:5", "stage2/soup/step5-unsharded"},
+             {"stage3:5", "stage3/step5"},
+             {"stage3/+4+3-nooptim-reshard32:5",
+              "stage3/step5+4+3-nooptim-reshard32"},
+             {"stage2/souped/stage2-ingredient1+2:5",
+              "stage2/souped/stage2-ingredient1+2-step5"}}));
+}
+
+TEST_F(CandidatesTest, GivesTheRunsStageToWhatHasNone) {
+  run_.set_stage("anneal");
+  MakeFolders({"step5", "stage1/step5", "step5+4"});
+  EXPECT_EQ(StepFolders(), (Paths{{"anneal:5", "step5"},
+                                  {"stage1:5", "stage1/step5"},
+                                  {"anneal/+4:5", "step5+4"}}));
+}
+
+TEST_F(CandidatesTest, LeavesConversionsAloneUnlessTheRunWantsThem) {
+  MakeFolders({"step5", "step5-hf", "stage1/step5-hf"});
+  EXPECT_EQ(StepFolders(), (Paths{{":5", "step5"}}));
+  run_.set_include_hf_siblings(true);
+  EXPECT_EQ(StepFolders(), (Paths{{":5", "step5"},
+                                  {"hf:5", "step5-hf"},
+                                  {"stage1/hf:5", "stage1/step5-hf"}}));
+}
+
+TEST_F(CandidatesTest, FollowsNoLinksAndNoFilesOfSuchNames) {
+  MakeFolders({"step5"});
+  folder_.Link("step5", "root/latest");
+  folder_.Link("step5", "root/step6");
+  folder_.Link(".", "root/stage1");
+  folder_.Write("root/step7", "a file");
+  folder_.Write("root/latest-unsharded", "step5");
+  EXPECT_EQ(StepFolders(), (Paths{{":5", "step5"}}));
+}
+
+constexpr char kStages[] =
+    "Stage,Step,Checkpoint Directory\n"
+    "s1,5,https://host/ai2/olmo/step5/\n"
+    "s2,5,https://host/ai2/olmo/stage2/ingredient1/step5/\n";
+
+TEST_F(CandidatesTest, FindsARowByTheEndOfItsDirectory) {
+  MakeFolders({"step5", "stage2/ingredient1/step5"});
+  EXPECT_EQ(Rows(kStages),
+            (Paths{{"s1:5", "step5"}, {"s2:5", "stage2/ingredient1/step5"}}));
+}
+
+TEST_F(CandidatesTest, FindsARowInAMirrorOfMore) {
+  MakeFolders({"ai2/olmo/step5", "olmo/stage2/ingredient1/step5"});
+  EXPECT_EQ(Rows(kStages), (Paths{{"s1:5", "ai2/olmo/step5"},
+                                  {"s2:5", "olmo/stage2/ingredient1/step5"}}));
+}
+
+TEST_F(CandidatesTest, NeverTakesOneStagesFolderForAnothers) {
+  MakeFolders({"step5", "ingredient1/step5"});
+  EXPECT_EQ(
+      Rows(kStages),
+      (Paths{{"s1:5", "step5"}, {"s2:5", "missing stage2/ingredient1/step5"}}));
+}
+
+TEST_F(CandidatesTest, SaysWhereAMissingRowIsLookedFor) {
+  std::vector<Candidate> found;
+  ASSERT_TRUE(
+      FindManifestRows(run_, ParseManifest("m", kStages).value(), &found).ok());
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].why_missing,
+            absl::StrCat("not there yet: ", run_.root(), "/step5"));
+  EXPECT_TRUE(found[0].is_listed);
+}
+
+TEST_F(CandidatesTest, LeavesTheRootThroughNoLink) {
+  folder_.MakeFolder("elsewhere/ingredient1/step5");
+  folder_.Link("../elsewhere", "root/stage2");
+  EXPECT_EQ(Rows(kStages)["s2:5"], "missing stage2/ingredient1/step5");
+}
+
+TEST_F(CandidatesTest, PutsAnIngredientIntoTheRunsStage) {
+  run_.set_stage("stage2");
+  MakeFolders({"x1/step5"});
+  EXPECT_EQ(Rows("Ingredient,Step,Checkpoint Directory\n1,5,a/x1/step5\n"
+                 "soup,5,a/soup/step5-unsharded\n"),
+            (Paths{{"stage2-ingredient1:5", "x1/step5"},
+                   {"stage2-soup:5", "missing soup/step5-unsharded"}}));
+}
+
+}  // namespace
+}  // namespace sinkwatch::discovery

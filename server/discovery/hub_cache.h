@@ -1,0 +1,36 @@
+#ifndef SINKWATCH_SERVER_DISCOVERY_HUB_CACHE_H_
+#define SINKWATCH_SERVER_DISCOVERY_HUB_CACHE_H_
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/sinkwatch/v1/config.pb.h"
+#include "server/discovery/candidates.h"
+
+// Hugging Face's download cache: a repository folder models--org--name with
+// refs/<revision> (a file that holds a commit), snapshots/<commit>/<file> ->
+// ../../blobs/<hash>, and blobs/<hash>[.<anything>].incomplete while a file is
+// downloaded. A series of checkpoints is many revisions of one repository.
+namespace sinkwatch::discovery {
+
+// Whether a run's root with these entries is such a repository folder.
+bool IsHubCache(const std::vector<Entry>& entries);
+
+// Appends a candidate for each revision whose name is one of a step
+// (stage1/step5 is of stage "stage1"); main and other names are none. Reads the
+// files in refs, 64 bytes of each.
+absl::Status FindRevisions(const v1::RunConfig& run,
+                           std::vector<Candidate>* found);
+
+// The hashes of blobs that are being downloaded.
+absl::StatusOr<std::set<std::string>> DownloadsIn(const std::string& root);
+
+// Marks the links to such blobs as broken.
+void MarkDownloads(const std::set<std::string>& downloads, Listing* listing);
+
+}  // namespace sinkwatch::discovery
+
+#endif  // SINKWATCH_SERVER_DISCOVERY_HUB_CACHE_H_

@@ -1,0 +1,107 @@
+#include "server/discovery/hub_cache.h"
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "server/discovery/listing.h"
+#include "server/discovery/temp_folder.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+class HubCacheTest : public testing::Test {
+ protected:
+  HubCacheTest() { run_.set_root(folder_.Path("models--org--name")); }
+
+  void Write(const std::string& name, const std::string& text) {
+    folder_.Write("models--org--name/" + name, text);
+  }
+  std::map<std::string, Candidate> Revisions() {
+    std::vector<Candidate> found;
+    const auto status = FindRevisions(run_, &found);
+    EXPECT_TRUE(status.ok()) << status;
+    std::map<std::string, Candidate> by_key;
+    for (const Candidate& c : found) {
+      by_key[absl::StrCat(c.stage, ":", c.step)] = c;
+    }
+    EXPECT_EQ(by_key.size(), found.size());
+    return by_key;
+  }
+
+  const TempFolder folder_;
+  v1::RunConfig run_;
+};
+
+TEST_F(HubCacheTest, IsKnownByItsFolders) {
+  Write("refs/main", "a1");
+  EXPECT_FALSE(IsHubCache(ListFolder(run_.root()).value()));
+  Write("snapshots/a1/config.json", "{}");
+  EXPECT_TRUE(IsHubCache(ListFolder(run_.root()).value()));
+}
+
+TEST_F(HubCacheTest, HasACandidateForEachRevisionOfAStep) {
+  const std::string commit(40, 'a');
+  Write("refs/main", commit);
+  Write("refs/pr/1", commit);
+  Write("refs/stage1-step150-tokens1B", commit);
+  Write("refs/stage2/step5", commit + "\n");
+  Write("refs/step6", std::string(40, 'b'));
+  const auto revisions = Revisions();
+  ASSERT_EQ(revisions.size(), 3u);
+  EXPECT_EQ(revisions.at("stage1:150").tokens, 1000000000);
+  EXPECT_EQ(revisions.at("stage1:150").path,
+            run_.root() + "/snapshots/" + commit);
+  EXPECT_EQ(revisions.at("stage2:5").path,
+            run_.root() + "/snapshots/" + commit);
+  EXPECT_TRUE(revisions.at(":6").is_listed);
+}
+
+TEST_F(HubCacheTest, WaitsForARevisionThatHoldsNoCommit) {
+  Write("refs/step1", "");
+  Write("refs/step2", "../../../etc");
+  Write("refs/step3", std::string(65, 'a'));
+  for (const auto& [key, candidate] : Revisions()) {
+    EXPECT_EQ(candidate.why_missing,
+              absl::StrCat("refs/step", candidate.step, " holds no commit"));
+  }
+}
+
+TEST_F(HubCacheTest, MarksLinksToBlobsThatAreBeingDownloaded) {
+  Write("blobs/aa", "whole");
+  Write("blobs/bb.1234.incomplete", "half");
+  Write("blobs/cc", "old");
+  Write("blobs/cc.incomplete", "new");
+  Write("snapshots/a1/plain.txt", "a copy");
+  for (const char* blob : {"aa", "bb", "cc"}) {
+    folder_.Link(absl::StrCat("../../blobs/", blob),
+                 absl::StrCat("models--org--name/snapshots/a1/", blob));
+  }
+  auto listing = ListCheckpoint(run_.root() + "/snapshots/a1",
+                                RealPath(run_.root()).value());
+  ASSERT_TRUE(listing.ok());
+  const auto downloads = DownloadsIn(run_.root());
+  ASSERT_TRUE(downloads.ok());
+  MarkDownloads(*downloads, &*listing);
+  std::map<std::string, std::string> broken;
+  for (const Entry& entry : listing->entries) {
+    broken[entry.name] = entry.broken;
+  }
+  EXPECT_EQ(broken, (std::map<std::string, std::string>{
+                        {"aa", ""},
+                        {"bb",
+                         "is still being downloaded: blobs/bb has a file "
+                         ".incomplete beside it"},
+                        {"cc",
+                         "is still being downloaded: blobs/cc has a file "
+                         ".incomplete beside it"},
+                        {"plain.txt", ""}}));
+}
+
+TEST_F(HubCacheTest, NeedsNoBlobs) {
+  Write("snapshots/a1/config.json", "{}");
+  EXPECT_TRUE(DownloadsIn(run_.root()).value().empty());
+}
+
+}  // namespace
+}  // namespace sinkwatch::discovery

@@ -1,0 +1,26 @@
+// nanotron: a folder named by the step alone, a safetensors file per parameter
+// and tensor-parallel rank below model/.
+#include "server/discovery/layout_rules.h"
+#include "server/discovery/layouts.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+bool Recognises(const Subject& subject) {
+  return subject.name.form == NameForm::kNumber &&
+         (FindFolder(subject.listing, "model") != nullptr ||
+          FindFile(subject.listing.entries, "model_config.json") != nullptr);
+}
+
+Verdict Judge(const Subject&) {
+  return Unsupported(
+      "nanotron's checkpoints are not supported: convert it to the Hugging "
+      "Face "
+      "form");
+}
+
+}  // namespace
+
+const Layout kNanotron = {"nanotron", Recognises, Judge};
+
+}  // namespace sinkwatch::discovery

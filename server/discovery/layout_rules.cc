@@ -1,0 +1,205 @@
+#include "server/discovery/layout_rules.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+constexpr char kSafetensors[] = "model.safetensors";
+
+constexpr char kTorch[] = "model.pt";
+
+// A family of weight files: model[-00001-of-00003].safetensors, its index.
+struct Family {
+  const char* stem;
+  const char* suffix;
+  std::string Single() const { return absl::StrCat(stem, ".", suffix); }
+  std::string Index() const { return Single() + ".index.json"; }
+};
+constexpr Family kFamilies[] = {{"model", "safetensors"},
+                                {"pytorch_model", "bin"}};
+
+bool HasShards(const Entries& entries, const Family& family) {
+  return std::any_of(entries.begin(), entries.end(), [&](const Entry& entry) {
+    return !entry.is_folder &&
+           ParseShard(entry.name, family.stem, family.suffix).has_value();
+  });
+}
+
+std::string WhyShardsMissing(const Entries& entries, const Family& family) {
+  int64_t count = 0;
+  std::set<int64_t> present;
+  for (const Entry& entry : entries) {
+    const auto shard = ParseShard(entry.name, family.stem, family.suffix);
+    if (!shard.has_value() || entry.is_folder) continue;
+    if (entry.size == 0) return absl::StrCat(entry.name, " is empty");
+    if (count != 0 && count != shard->count) {
+      return absl::StrFormat("shards of %d and of %d lie side by side", count,
+                             shard->count);
+    }
+    count = shard->count;
+    if (shard->number >= 1 && shard->number <= count) {
+      present.insert(shard->number);
+    }
+  }
+  if (count == 0) {
+    return absl::StrCat(family.Index(), " has no shards beside it yet");
+  }
+  const auto found = static_cast<int64_t>(present.size());
+  if (found == count) return "";
+  return absl::StrFormat("%d of %d shards are there", found, count);
+}
+
+// Digits of "__3_0.distcp" and their like.
+bool IsDcpData(const std::string& name) {
+  absl::string_view rest = name;
+  if (!absl::ConsumePrefix(&rest, "__") ||
+      !absl::ConsumeSuffix(&rest, ".distcp")) {
+    return false;
+  }
+  const std::vector<std::string> numbers = absl::StrSplit(rest, '_');
+  int64_t number = 0;
+  return numbers.size() == 2 && absl::SimpleAtoi(numbers[0], &number) &&
+         absl::SimpleAtoi(numbers[1], &number);
+}
+
+bool IsRankMetadata(const std::string& name) {
+  return absl::StartsWith(name, "__") && absl::EndsWith(name, ".metadata");
+}
+
+}  // namespace
+
+const Entry* FindFile(const Entries& entries, const std::string& name) {
+  for (const Entry& entry : entries) {
+    if (!entry.is_folder && entry.name == name) return &entry;
+  }
+  return nullptr;
+}
+
+const Entries* FindFolder(const Listing& listing, const std::string& name) {
+  const auto folder = listing.folders.find(name);
+  return folder == listing.folders.end() ? nullptr : &folder->second;
+}
+
+std::string WhyFileMissing(const Entries& entries, const std::string& name) {
+  const Entry* entry = FindFile(entries, name);
+  if (entry == nullptr) return absl::StrCat(name, " is not there yet");
+  if (entry->size == 0) return absl::StrCat(name, " is empty");
+  return "";
+}
+
+std::optional<Shard> ParseShard(const std::string& name,
+                                const std::string& stem,
+                                const std::string& suffix) {
+  absl::string_view rest = name;
+  if (!absl::ConsumePrefix(&rest, stem + "-") ||
+      !absl::ConsumeSuffix(&rest, "." + suffix)) {
+    return std::nullopt;
+  }
+  const std::vector<std::string> parts = absl::StrSplit(rest, "-of-");
+  Shard shard;
+  const auto read = [](const std::string& digits, int64_t* number) {
+    return digits.size() < 10 && !digits.empty() &&
+           digits.find_first_not_of("0123456789") == std::string::npos &&
+           absl::SimpleAtoi(digits, number);
+  };
+  if (parts.size() != 2 || !read(parts[0], &shard.number) ||
+      !read(parts[1], &shard.count)) {
+    return std::nullopt;
+  }
+  return shard;
+}
+
+std::string WhyWeightsMissing(const Entries& entries) {
+  for (const Family& family : kFamilies) {
+    if (FindFile(entries, family.Index()) != nullptr) {
+      const std::string why = WhyFileMissing(entries, family.Index());
+      return why.empty() ? WhyShardsMissing(entries, family) : why;
+    }
+    if (HasShards(entries, family)) {
+      return absl::StrCat(family.Index(), " is not there yet");
+    }
+    if (FindFile(entries, family.Single()) != nullptr) {
+      return WhyFileMissing(entries, family.Single());
+    }
+  }
+  if (FindFile(entries, kTorch) != nullptr) {
+    return WhyFileMissing(entries, kTorch);
+  }
+  return absl::StrCat(kSafetensors, " is not there yet");
+}
+
+bool HasDcpFiles(const Entries& entries) {
+  return std::any_of(entries.begin(), entries.end(), [](const Entry& entry) {
+    return !entry.is_folder &&
+           (entry.name == ".metadata" || IsDcpData(entry.name));
+  });
+}
+
+std::string WhyDcpMissing(const Entries& entries, const std::string& folder) {
+  const std::string why = WhyFileMissing(entries, ".metadata");
+  if (!why.empty()) {
+    for (const Entry& entry : entries) {
+      if (!IsRankMetadata(entry.name)) continue;
+      return absl::StrCat(folder, why, "; a save with a .metadata per rank (",
+                          entry.name, ") is not supported");
+    }
+    return absl::StrCat(folder, why);
+  }
+  // A rank that had nothing to write leaves an empty file.
+  for (const Entry& entry : entries) {
+    if (!entry.is_folder && entry.size > 0 && IsDcpData(entry.name)) return "";
+  }
+  return absl::StrCat(folder, ".metadata has no .distcp files beside it yet");
+}
+
+bool HasRankFiles(const Entries& entries) {
+  return std::any_of(entries.begin(), entries.end(), [](const Entry& entry) {
+    absl::string_view rest = entry.name;
+    int64_t rank = 0;
+    return !entry.is_folder && absl::ConsumePrefix(&rest, "rank") &&
+           absl::ConsumeSuffix(&rest, ".pt") && absl::SimpleAtoi(rest, &rank);
+  });
+}
+
+Verdict Complete() { return {}; }
+
+Verdict WaitingFor(std::string why) {
+  Verdict verdict;
+  if (why.empty()) return verdict;
+  verdict.kind = Verdict::Kind::kWaiting;
+  verdict.why = std::move(why);
+  return verdict;
+}
+
+Verdict Unsupported(std::string why) {
+  Verdict verdict;
+  verdict.kind = Verdict::Kind::kUnsupported;
+  verdict.why = std::move(why);
+  return verdict;
+}
+
+Verdict WaitingForConfig(const Subject& subject,
+                         const std::string& what_is_whole) {
+  const Entries& entries = subject.listing.entries;
+  const std::string why = WhyFileMissing(entries, "config.json");
+  if (why.empty()) return Complete();
+  if (FindFile(entries, "config.json") != nullptr) return WaitingFor(why);
+  if (subject.has_model_config) return Complete();
+  Verdict verdict = WaitingFor(absl::StrCat(why, "; ", what_is_whole));
+  verdict.why_later = absl::StrCat(
+      "config.json missing, though ", what_is_whole,
+      ": if this trainer writes none, give the run a model_config");
+  return verdict;
+}
+
+}  // namespace sinkwatch::discovery

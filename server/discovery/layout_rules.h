@@ -1,0 +1,60 @@
+#ifndef SINKWATCH_SERVER_DISCOVERY_LAYOUT_RULES_H_
+#define SINKWATCH_SERVER_DISCOVERY_LAYOUT_RULES_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/discovery/layout.h"
+
+// What several layouts ask of a folder. Reasons are empty where there is
+// nothing to wait for.
+namespace sinkwatch::discovery {
+
+using Entries = std::vector<Entry>;
+
+// The file of that name; nullptr if there is none.
+const Entry* FindFile(const Entries& entries, const std::string& name);
+// The entries of a known sub-folder; nullptr if there is none.
+const Entries* FindFolder(const Listing& listing, const std::string& name);
+
+// "<name> is not there yet", "<name> is empty", or nothing.
+std::string WhyFileMissing(const Entries& entries, const std::string& name);
+
+// Whether the name is <stem>-00001-of-00003.<suffix>; which of how many.
+struct Shard {
+  int64_t number;
+  int64_t count;
+};
+std::optional<Shard> ParseShard(const std::string& name,
+                                const std::string& stem,
+                                const std::string& suffix);
+
+// Weights of the Hugging Face kind: single or sharded safetensors, else
+// pytorch_model.bin, else model.pt. An index means shards; shards mean an
+// index; each shard that their names ask for must be there.
+std::string WhyWeightsMissing(const Entries& entries);
+
+// Whether a file __3_0.distcp or .metadata is there.
+bool HasDcpFiles(const Entries& entries);
+// A torch.distributed.checkpoint: .metadata, which its writer puts there last,
+// and data files. `folder` ("model_and_optim/" or "") is for the reason. Files
+// under way are strays of a save that failed, and nothing waits for them.
+std::string WhyDcpMissing(const Entries& entries, const std::string& folder);
+
+// rank0.pt: ShardedTensor or flat parameters, which no worker reads.
+bool HasRankFiles(const Entries& entries);
+
+Verdict Complete();
+// Waiting for `why`, or complete if that is empty.
+Verdict WaitingFor(std::string why);
+Verdict Unsupported(std::string why);
+
+// Complete if config.json is there, or the run gives one in its place.
+// `what_is_whole` is for the reason.
+Verdict WaitingForConfig(const Subject& subject,
+                         const std::string& what_is_whole);
+
+}  // namespace sinkwatch::discovery
+
+#endif  // SINKWATCH_SERVER_DISCOVERY_LAYOUT_RULES_H_

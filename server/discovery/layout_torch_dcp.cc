@@ -1,0 +1,24 @@
+// torch.distributed.checkpoint at the top of the folder: torchtitan (step-1000,
+// no configuration at all), OLMo-core's model-only checkpoints (with
+// config.json). Data files first, .metadata last.
+#include "server/discovery/layout_rules.h"
+#include "server/discovery/layouts.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+bool Recognises(const Subject& subject) {
+  return HasDcpFiles(subject.listing.entries);
+}
+
+Verdict Judge(const Subject& subject) {
+  const std::string why = WhyDcpMissing(subject.listing.entries, "");
+  if (!why.empty()) return WaitingFor(why);
+  return WaitingForConfig(subject, "the weights are whole");
+}
+
+}  // namespace
+
+const Layout kTorchDcp = {"torch.distributed.checkpoint", Recognises, Judge};
+
+}  // namespace sinkwatch::discovery

@@ -1,0 +1,237 @@
+#include "server/discovery/manifest.h"
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "server/discovery/step_name.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+constexpr size_t kMostBytes = 16 << 20;
+constexpr size_t kLongestStage = 64;
+constexpr size_t kLongestPath = 1024;
+
+enum class Column { kStage, kIngredient, kStep, kTokens, kDirectory };
+
+struct Header {
+  const char* text;
+  std::vector<Column> columns;
+};
+
+const std::vector<Header>& Headers() {
+  static const auto* const kHeaders = new std::vector<Header>{
+      {"Step,Checkpoint Directory", {Column::kStep, Column::kDirectory}},
+      {"Ingredient,Step,Checkpoint Directory",
+       {Column::kIngredient, Column::kStep, Column::kDirectory}},
+      {"Stage,Step,Checkpoint Directory",
+       {Column::kStage, Column::kStep, Column::kDirectory}},
+      {"Stage,Step,Tokens Seen,Checkpoint Directory",
+       {Column::kStage, Column::kStep, Column::kTokens, Column::kDirectory}}};
+  return *kHeaders;
+}
+
+absl::Status Broken(absl::string_view rule) {
+  return absl::InvalidArgumentError(rule);
+}
+
+bool IsNumber(const std::string& text, int64_t* number) {
+  return !text.empty() && absl::ascii_isdigit(text[0]) &&
+         absl::SimpleAtoi(text, number);
+}
+
+absl::Status ReadStage(const std::string& text, std::string* stage) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '+' ||
+           c == '.';
+  });
+  if (text.empty() || text.size() > kLongestStage || !plain) {
+    return Broken(absl::StrCat("\"", text,
+                               "\" is no name of a stage (letters, digits, "
+                               "_-+., at most 64)"));
+  }
+  *stage = text;
+  return absl::OkStatus();
+}
+
+// "https://host/a/b/", "s3://bucket/a/b" or "a/b" as {"a", "b"}.
+absl::Status ReadDirectory(const std::string& text,
+                           std::vector<std::string>* path) {
+  absl::string_view rest = text;
+  const size_t scheme = rest.find("://");
+  if (scheme != absl::string_view::npos) {
+    rest.remove_prefix(scheme + 3);
+    const size_t slash = rest.find('/');
+    rest.remove_prefix(slash == absl::string_view::npos ? rest.size() : slash);
+  }
+  absl::ConsumePrefix(&rest, "/");
+  absl::ConsumeSuffix(&rest, "/");
+  *path = absl::StrSplit(rest, '/');
+  for (const std::string& part : *path) {
+    const bool plain = std::none_of(part.begin(), part.end(), [](char c) {
+      return absl::ascii_iscntrl(static_cast<unsigned char>(c));
+    });
+    if (part.empty() || part == "." || part == ".." || !plain ||
+        text.size() > kLongestPath) {
+      return Broken(absl::StrCat("\"", text, "\" is no plain path or URL"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadField(Column column, const std::string& text,
+                       ManifestRow* row) {
+  int64_t number = 0;
+  switch (column) {
+    case Column::kStage:
+      return ReadStage(text, &row->stage);
+    case Column::kIngredient:
+      row->is_ingredient = true;
+      if (!IsNumber(text, &number)) return ReadStage(text, &row->stage);
+      row->stage = absl::StrCat("ingredient", number);
+      return absl::OkStatus();
+    case Column::kStep:
+      if (IsNumber(text, &row->step)) return absl::OkStatus();
+      return Broken(absl::StrCat("\"", text, "\" is no step"));
+    case Column::kTokens:
+      if (IsNumber(text, &row->tokens)) return absl::OkStatus();
+      return Broken(absl::StrCat("\"", text, "\" is no number of tokens"));
+    case Column::kDirectory:
+      return ReadDirectory(text, &row->path);
+  }
+  return Broken("unknown column");
+}
+
+// A directory of another step would be measured as this one.
+absl::Status CheckStep(const ManifestRow& row) {
+  const auto name = ParseStepName(row.path.back());
+  if (!name.has_value() || name->step == row.step) return absl::OkStatus();
+  return Broken(absl::StrCat("the row is of step ", row.step,
+                             ", its directory ", row.path.back(), " of step ",
+                             name->step));
+}
+
+absl::Status ReadRow(const std::string& line, const Header& header,
+                     ManifestRow* row) {
+  if (line.find('"') != std::string::npos) {
+    return Broken("quoted fields are not read");
+  }
+  const std::vector<std::string> fields = absl::StrSplit(line, ',');
+  if (fields.size() != header.columns.size()) {
+    return Broken(absl::StrCat(fields.size(), " fields, where the header has ",
+                               header.columns.size()));
+  }
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const std::string text(absl::StripAsciiWhitespace(fields[i]));
+    absl::Status status = ReadField(header.columns[i], text, row);
+    if (!status.ok()) return status;
+  }
+  return CheckStep(*row);
+}
+
+absl::StatusOr<const Header*> ReadHeader(const std::string& line) {
+  std::vector<std::string> known;
+  for (const Header& header : Headers()) {
+    if (line == header.text) return &header;
+    known.push_back(header.text);
+  }
+  return Broken(absl::StrCat("the header \"", line, "\" is none of ",
+                             absl::StrJoin(known, "; ")));
+}
+
+// Rows by directory, to find what is there twice.
+class Directories {
+ public:
+  // Whether the row is new; an error if its directory is another step's.
+  absl::StatusOr<bool> Add(const ManifestRow& row, size_t line) {
+    const auto [place, is_new] = rows_.try_emplace(row.path, Seen{row, line});
+    const ManifestRow& first = place->second.row;
+    if (is_new) return true;
+    if (first.stage == row.stage && first.step == row.step) return false;
+    return Broken(absl::StrCat("its directory is that of line ",
+                               place->second.line, ", step ", first.step));
+  }
+
+ private:
+  struct Seen {
+    ManifestRow row;
+    size_t line;
+  };
+  std::map<std::vector<std::string>, Seen> rows_;
+};
+
+// The last component is never common: it names the checkpoint.
+size_t CommonPrefix(const std::vector<ManifestRow>& rows) {
+  if (rows.empty()) return 0;
+  const std::vector<std::string>& first = rows[0].path;
+  size_t common = first.size() - 1;
+  for (const ManifestRow& row : rows) {
+    common = std::min(common, row.path.size() - 1);
+    const auto end = first.begin() + static_cast<std::ptrdiff_t>(common);
+    common = static_cast<size_t>(
+        std::mismatch(first.begin(), end, row.path.begin()).first -
+        first.begin());
+  }
+  return common;
+}
+
+}  // namespace
+
+absl::StatusOr<Manifest> ParseManifest(const std::string& name,
+                                       const std::string& text) {
+  Manifest manifest;
+  const Header* header = nullptr;
+  Directories directories;
+  size_t number = 0;
+  const auto failed = [&](const absl::Status& status) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ":", number, ": ", std::string(status.message())));
+  };
+  for (absl::string_view part : absl::StrSplit(text, '\n')) {
+    ++number;
+    const std::string line(absl::StripSuffix(part, "\r"));
+    if (header == nullptr) {
+      const auto found = ReadHeader(line);
+      if (!found.ok()) return failed(found.status());
+      header = *found;
+      continue;
+    }
+    if (absl::StripAsciiWhitespace(line).empty()) continue;
+    ManifestRow row;
+    absl::Status status = ReadRow(line, *header, &row);
+    if (!status.ok()) return failed(status);
+    const auto is_new = directories.Add(row, number);
+    if (!is_new.ok()) return failed(is_new.status());
+    if (*is_new) manifest.rows.push_back(std::move(row));
+  }
+  manifest.common = CommonPrefix(manifest.rows);
+  return manifest;
+}
+
+absl::StatusOr<Manifest> ReadManifest(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " cannot be opened"));
+  }
+  std::string text(kMostBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) {
+    return absl::UnavailableError(absl::StrCat(path, " cannot be read"));
+  }
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (text.size() > kMostBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is larger than 16 MiB"));
+  }
+  return ParseManifest(path, text);
+}
+
+}  // namespace sinkwatch::discovery
