@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -13,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
+#include "server/discovery/manifest.h"
 
 namespace sinkwatch::server {
 namespace {
@@ -104,6 +106,23 @@ void CheckPolicy(const v1::RunConfig& run, const std::string& where,
   }
 }
 
+// The files that the server reads or passes on by name.
+void CheckFiles(const v1::RunConfig& run, const std::string& where,
+                std::vector<std::string>& errors) {
+  if (!run.manifest().empty()) {
+    const auto manifest = discovery::ReadManifest(run.manifest());
+    if (!manifest.ok()) {
+      errors.push_back(absl::StrCat(
+          where, "manifest: ", std::string(manifest.status().message())));
+    }
+  }
+  if (!run.model_config().empty() &&
+      !std::filesystem::is_regular_file(run.model_config())) {
+    errors.push_back(absl::StrCat(where, "model_config: ", run.model_config(),
+                                  " is no file"));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<v1::ServerConfig> ReadConfig(const std::string& path) {
@@ -134,6 +153,8 @@ void ApplyDefaults(v1::RunConfig& run) {
   }
   run.set_root(Absolute(run.root()));
   run.set_probe(Absolute(run.probe()));
+  run.set_manifest(Absolute(run.manifest()));
+  run.set_model_config(Absolute(run.model_config()));
 }
 
 void ApplyDefaults(v1::ServerConfig& config) {
@@ -170,6 +191,7 @@ std::vector<std::string> RunErrors(const v1::RunConfig& run) {
                   errors);
   RequirePositive(run.grace_seconds(), where + "grace_seconds", errors);
   CheckPolicy(run, where, errors);
+  CheckFiles(run, where, errors);
   return errors;
 }
 
@@ -213,22 +235,26 @@ absl::Status CheckRun(const v1::RunConfig& run) {
 absl::StatusOr<v1::RunConfig> ParseRunFlag(const std::string& text) {
   const std::vector<std::string> parts = absl::StrSplit(text, ',');
   v1::RunConfig run;
+  const std::map<std::string, std::string*> fields = {
+      {"probe", run.mutable_probe()},
+      {"stage", run.mutable_stage()},
+      {"dtype", run.mutable_dtype()},
+      {"manifest", run.mutable_manifest()},
+      {"model_config", run.mutable_model_config()}};
   for (size_t i = 0; i < parts.size(); ++i) {
     const std::pair<std::string, std::string> pair =
         absl::StrSplit(parts[i], absl::MaxSplits('=', 1));
+    const auto field = fields.find(pair.first);
     if (i == 0) {
       run.set_name(pair.first);
       run.set_root(pair.second);
-    } else if (pair.first == "probe") {
-      run.set_probe(pair.second);
-    } else if (pair.first == "stage") {
-      run.set_stage(pair.second);
-    } else if (pair.first == "dtype") {
-      run.set_dtype(pair.second);
+    } else if (field != fields.end()) {
+      *field->second = pair.second;
     } else {
       return absl::InvalidArgumentError(absl::StrCat(
           "--run=", text, ": \"", pair.first,
-          "\" is none of probe, stage, dtype; as --run=NAME=ROOT,probe=DIR"));
+          "\" is none of probe, stage, dtype, manifest, model_config; as "
+          "--run=NAME=ROOT,probe=DIR"));
     }
   }
   return run;

@@ -20,14 +20,15 @@ void ApplyDefaults(v1::ServerConfig& config);
 void ApplyDefaults(v1::RunConfig& run);
 
 // Everything that is wrong with a config to which defaults were applied, a
-// sentence each; empty if it can be run.
+// sentence each; empty if it can be run. Reads the runs' manifests.
 std::vector<std::string> ConfigErrors(const v1::ServerConfig& config);
 std::vector<std::string> RunErrors(const v1::RunConfig& run);
 
 // The above as one INVALID_ARGUMENT.
 absl::Status CheckRun(const v1::RunConfig& run);
 
-// "NAME=ROOT,probe=DIR[,stage=S][,dtype=D]", what --run takes.
+// "NAME=ROOT,probe=DIR[,stage=S][,dtype=D][,manifest=FILE][,model_config=FILE]",
+// what --run takes.
 absl::StatusOr<v1::RunConfig> ParseRunFlag(const std::string& text);
 
 }  // namespace sinkwatch::server

@@ -29,6 +29,12 @@ std::string AbslUnparseFlag(const RunFlags& flags) {
                     ",probe=", run.probe());
     if (!run.stage().empty()) absl::StrAppend(&text, ",stage=", run.stage());
     if (!run.dtype().empty()) absl::StrAppend(&text, ",dtype=", run.dtype());
+    if (!run.manifest().empty()) {
+      absl::StrAppend(&text, ",manifest=", run.manifest());
+    }
+    if (!run.model_config().empty()) {
+      absl::StrAppend(&text, ",model_config=", run.model_config());
+    }
   }
   return text;
 }

@@ -77,6 +77,9 @@ absl::Status AddRun(const Context& c) {
   }
   run.set_stage(c.args.Get("stage", ""));
   run.set_dtype(c.args.Get("dtype", ""));
+  run.set_manifest(c.args.Get("manifest", ""));
+  run.set_model_config(c.args.Get("model-config", ""));
+  run.set_include_hf_siblings(c.args.Has("hf-siblings"));
   for (absl::string_view metric :
        absl::StrSplit(c.args.Get("metrics", ""), ',', absl::SkipEmpty())) {
     run.add_metrics(std::string(metric));
