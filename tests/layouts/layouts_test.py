@@ -1,0 +1,232 @@
+"""Scripted trainers of every layout against the real server, worker, sinkctl.
+
+All trainers go on together, one step at a time: after each step every line of
+`sinkctl checkpoints` must say what that pause of the trainer means.
+"""
+
+import sys
+import unittest
+
+sys.path.insert(0, "tests/e2e")
+sys.path.insert(0, "tests/layouts")
+import harness  # noqa: E402
+import trainers  # noqa: E402
+from harness import TOY, Cluster, wait_until  # noqa: E402
+
+QUIESCENCE = 0.1
+# In the classes below a reason turns into its late form after this.
+GRACE = 1.0
+
+
+class Clock:
+    """Tells when every run has been looked at until nothing settles any more.
+
+    It writes a checkpoint of its own, in the run that the server looks at
+    last, and waits until that one has settled.
+    """
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.step = 0
+
+    def add_run(self):
+        self.root = self.cluster.add_run("zz-clock", quiescence=QUIESCENCE)
+
+    def tick(self):
+        self.step += 1
+        folder = trainers.Folder(self.root / f"step{self.step}")
+        folder.write("config.json", "{}")
+        folder.write("model.safetensors")
+        wait_until(lambda: self.cluster.ctl_json(
+            "checkpoints", "zz-clock")[-1]["step"] == self.step
+            and self.cluster.ctl_json("checkpoints", "zz-clock")[-1]["state"] != "waiting",
+            "the clock's checkpoint to settle")
+
+
+class Play:
+    """A trainer at work in a run of its own."""
+
+    def __init__(self, cluster, trainer, weights):
+        self.cluster = cluster
+        self.name = trainer.__name__.replace("_", "-")
+        fields = {"grace_seconds": GRACE}
+        root = cluster.folder / "runs" / self.name
+        if trainer is trainers.published_series:
+            path = cluster.folder / "series.csv"
+            path.write_text(trainers.MANIFEST)
+            fields["manifest"] = f'"{path}"'
+        if trainer in (trainers.torchtitan, trainers.dcp_hf_writer):
+            path = cluster.folder / "model.json"
+            path.write_text("{}")
+            fields["model_config"] = f'"{path}"'
+        cluster.add_run(self.name, quiescence=QUIESCENCE, **fields)
+        self.steps = trainer(root, weights)
+        self.expected = None
+        self.pause = 0
+
+    def go_on(self):
+        """Does the trainer's next step; whether there was one."""
+        self.expected = next(self.steps, None)
+        self.pause += 1
+        return self.expected is not None
+
+    def lines(self):
+        return self.cluster.ctl_json("checkpoints", self.name)
+
+    def line(self):
+        """The line of the checkpoint that the trainer speaks of."""
+        found = [row for row in self.lines()
+                 if row["step"] == self.expected.step
+                 and row["stage"] == self.expected.stage]
+        return found[-1] if found else {"state": "absent", "reason": ""}
+
+    def agrees(self):
+        line = self.line()
+        return (line["state"] == self.expected.state
+                and self.expected.reason in (line["reason"] or ""))
+
+    def check(self, case):
+        what = f"{self.name}, pause {self.pause}: {self.expected}"
+        if self.expected.by_worker or self.expected.state == "done":
+            wait_until(self.agrees, f"{what}; it is {self.line()}", seconds=60)
+        case.assertTrue(self.agrees(), f"{what}; it is {self.line()}")
+        for row in self.lines():
+            if row["state"] == "waiting":
+                case.assertNotEqual(row["reason"], "", what)
+
+    def measured(self):
+        return [row for row in self.lines() if row["state"] == "done"]
+
+
+class LayoutsTest(unittest.TestCase):
+    def play(self, scripts, with_worker):
+        weights = trainers.Weights(TOY / "adam" / "step60")
+        with Cluster(poll=0.02) as cluster:
+            clock = Clock(cluster)
+            plays = [Play(cluster, trainer, weights) for trainer in scripts]
+            clock.add_run()
+            cluster.start_server()
+            if with_worker:
+                cluster.start_worker()
+            at_work = plays
+            while at_work:
+                at_work = [play for play in at_work if play.go_on()]
+                if not at_work:
+                    break
+                clock.tick()
+                for play in at_work:
+                    play.check(self)
+            self.after(cluster, plays, with_worker)
+
+    def after(self, cluster, plays, with_worker):
+        done = {play.name: play.measured() for play in plays}
+        if not with_worker:
+            self.assertEqual([name for name, rows in done.items() if rows], [])
+            return
+        # The same weights have the same values, in whatever layout they came.
+        reference = None
+        for name, rows in done.items():
+            for row in rows:
+                values = cluster.ctl_json("measurement", name, str(row["step"]),
+                                          f"--stage={row['stage']}")["measurements"]
+                reference = reference or values
+                self.assertEqual(values, reference, f"{name} {row}")
+        self.assertEqual({name: len(rows) for name, rows in done.items()},
+                         {play.name: {"stages-beside-latest": 2, "retention": 0}.get(play.name, 1)
+                          for play in plays})
+
+    def test_layouts_that_workers_read_are_measured_when_whole_and_never_before(self):
+        self.play(trainers.MEASURED, with_worker=True)
+
+    def test_layouts_are_queued_when_whole_and_never_before(self):
+        self.play(trainers.LISTED, with_worker=False)
+
+
+class WorkerFindsTest(unittest.TestCase):
+    """The server thought that a checkpoint was whole, the worker sees that not."""
+
+    def queued(self, cluster):
+        """A checkpoint that is queued; the server does not look again."""
+        root = cluster.add_run("toy", quiescence=QUIESCENCE)
+        harness.copy_checkpoint(TOY / "adam" / "step60", root / "step5")
+        trainers.Folder(root / "step9").make()
+        cluster.start_server()
+        harness.await_state(cluster, "toy", 5, "queued")
+        cluster.server.kill()
+        cluster.poll = 3600
+        cluster.start_server()
+        # The first look of the new server is over when it is ready for long.
+        wait_until(lambda: harness.states(cluster, "toy")[5][0] == "queued", "queued")
+        return root / "step5"
+
+    def test_a_checkpoint_that_retention_took_is_vanished_and_no_failure(self):
+        with Cluster(poll=0.02) as cluster:
+            folder = self.queued(cluster)
+            folder.rename(cluster.folder / "taken")
+            cluster.start_worker()
+            harness.await_state(cluster, "toy", 5, "vanished")
+            outcome = [row["outcome"] for row in cluster.ctl_json("checkpoints", "toy")
+                       if row["step"] == 5]
+            self.assertEqual(outcome, ["vanished"])
+
+    def test_a_checkpoint_that_retention_is_taking_waits(self):
+        with Cluster(poll=0.02) as cluster:
+            folder = self.queued(cluster)
+            (folder / "config.json").unlink()
+            cluster.start_worker()
+            reason = harness.await_state(cluster, "toy", 5, "waiting")
+            self.assertIn("config.json", reason)
+
+    def test_an_incomplete_checkpoint_is_tried_a_few_times_and_then_when_it_changes(self):
+        with Cluster(poll=0.02) as cluster:
+            root = cluster.add_run("toy", quiescence=QUIESCENCE)
+            weights = trainers.Weights(TOY / "adam" / "step60")
+            folder = trainers.Folder(root / "step5")
+            folder.write("config.json", weights.config)
+            folder.write("model.safetensors", weights.half)
+            cluster.start_server()
+            cluster.start_worker()
+            reason = wait_until(
+                lambda: next((row["reason"] for row in cluster.ctl_json("checkpoints", "toy")
+                              if "after 5 attempts" in row["reason"]), None),
+                "the attempts to be used up")
+            self.assertIn("waits for its files to change", reason)
+            self.assertIn("model.safetensors", reason)
+            self.assertEqual(cluster.ctl_json("checkpoints", "toy")[-1]["attempts"], 5)
+            folder.write("model.safetensors", weights.single)
+            harness.await_state(cluster, "toy", 5, "done")
+
+
+class ManifestTest(unittest.TestCase):
+    def test_a_bad_row_refuses_to_start_with_file_line_and_rule(self):
+        with Cluster() as cluster:
+            path = cluster.folder / "series.csv"
+            path.write_text("Step,Checkpoint Directory\n5,a/step5\n6,a/step7\n")
+            cluster.add_run("toy", manifest=f'"{path}"')
+            server = cluster.start_server(wait=False)
+            self.assertEqual(server.wait(), 2)
+            self.assertIn(f"{path}:3: the row is of step 6, its directory step7 of step 7",
+                          server.log())
+
+    def test_a_run_is_added_with_a_manifest_and_read_over_its_tokens(self):
+        with Cluster(poll=0.02) as cluster:
+            cluster.start_server()
+            cluster.start_worker()
+            root = cluster.folder / "series"
+            path = cluster.folder / "series.csv"
+            path.write_text(trainers.MANIFEST)
+            (root / "stage1").mkdir(parents=True)
+            harness.copy_checkpoint(TOY / "adam" / "step60", root / "stage1" / "step5")
+            cluster.ctl("add-run", "series", f"--root={root}", f"--manifest={path}",
+                        f"--probe={(TOY / 'probe').resolve()}")
+            harness.await_state(cluster, "series", 5, "waiting")
+            wait_until(lambda: "done" in [row["state"] for row in
+                                          cluster.ctl_json("checkpoints", "series")], "done")
+            series = ("series", "series", "probe_loss", "--stage=stage1_pretraining",
+                      "--domain=A", "--x=tokens")
+            self.assertEqual([row["x"] for row in cluster.ctl_json(*series)], [20971520])
+            self.assertIn("token counts from names are rounded", cluster.ctl(*series))
+
+
+if __name__ == "__main__":
+    unittest.main()
