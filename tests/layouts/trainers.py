@@ -21,9 +21,9 @@ class Seen:
     reason: str = ""
     step: int = 5
     stage: str = ""
-    # The listing looks whole and a worker has to say that it is not, so the
-    # line is there only after a while.
-    by_worker: bool = False
+    # A worker has to say so, because the listing looks whole, or the grace time
+    # has to pass: the line is there only after a while.
+    is_late: bool = False
 
 
 def waits(reason, **more):
@@ -95,7 +95,7 @@ def save_pretrained(root, weights):
     folder.write("model.safetensors", b"")
     yield waits("model.safetensors is empty")
     folder.write("model.safetensors", weights.half)
-    yield waits("model.safetensors", by_worker=True)
+    yield waits("model.safetensors", is_late=True)
     folder.write("model.safetensors", weights.single)
     yield Seen("done")
 
@@ -185,7 +185,7 @@ def lfs_pointer(root, weights):
     folder.write("model.safetensors",
                  "version https://git-lfs.github.com/spec/v1\n"
                  "oid sha256:" + "0" * 64 + "\nsize 131968\n")
-    yield waits("Git LFS pointer", by_worker=True)
+    yield waits("Git LFS pointer", is_late=True)
     folder.write("model.safetensors", weights.single)  # git lfs pull
     yield Seen("done")
 
@@ -236,7 +236,7 @@ def fails_half_way(root, weights):
     after.write("config.json", weights.config)
     after.write("model.safetensors", weights.single)
     yield Seen("done")
-    yield waits("unchanged since", step=4)
+    yield waits("unchanged since", step=4, is_late=True)
 
 
 def retention(root, weights):
@@ -357,8 +357,7 @@ def olmo_core_without_config(root, _):
     folder = Folder(root / "step5")
     folder.write("model_and_optim/__0_0.distcp")
     folder.write("model_and_optim/.metadata")
-    yield waits("config.json is not there yet")
-    yield waits("config.json missing, though model_and_optim is whole", by_worker=True)
+    yield waits("config.json missing, though model_and_optim is whole", is_late=True)
 
 
 def olmo_core_retention(root, _):
