@@ -206,11 +206,15 @@ def await_state(cluster, run, step, state, seconds=PATIENCE_SECONDS):
         raise AssertionError(f"{error}; states: {states(cluster, run)}")
 
 
-def measurement(cluster, run, step):
-    """Every value of a step: {(domain, metric, layer): [values]}."""
-    found = cluster.ctl_json("measurement", run, str(step))
+def vectors(found):
+    """Every value of a measurement as JSON: {(domain, metric, layer): [values]}."""
     return {(vector["domain"], vector["metric"], vector.get("layer")): vector["values"]
             for vector in found["measurements"]}
+
+
+def measurement(cluster, run, step):
+    """Every value of a step, as vectors() has them."""
+    return vectors(cluster.ctl_json("measurement", run, str(step)))
 
 
 def measure_directly(checkpoint, probe):
@@ -219,8 +223,7 @@ def measure_directly(checkpoint, probe):
         [WORKER, "measure", f"--checkpoint={checkpoint}", f"--probe={probe}",
          "--device=cpu", "--format=json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return {(vector["domain"], vector["metric"], vector.get("layer")): vector["values"]
-            for vector in json.loads(done.stdout)["measurements"]}
+    return vectors(json.loads(done.stdout))
 
 
 def assert_same_values(expected, actual):

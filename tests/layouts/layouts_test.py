@@ -6,12 +6,15 @@ All trainers go on together, one step at a time: after each step every line of
 
 import sys
 import unittest
+from pathlib import Path
 
 sys.path.insert(0, "tests/e2e")
 sys.path.insert(0, "tests/layouts")
 import harness  # noqa: E402
 import trainers  # noqa: E402
-from harness import TOY, Cluster, wait_until  # noqa: E402
+from harness import Cluster, wait_until  # noqa: E402
+
+DATA = Path("tests/data/containers")
 
 QUIESCENCE = 0.1
 # Reasons take their late form after this, in the runs that are about it.
@@ -44,26 +47,33 @@ class Clock:
         wait_until(settled, "the clock's checkpoint to settle")
 
 
+def run_name(trainer):
+    return trainer.__name__.replace("_", "-")
+
+
 class Play:
     """A trainer at work in a run of its own."""
 
-    def __init__(self, cluster, trainer, weights):
+    def __init__(self, cluster, trainer, data, with_worker):
         self.cluster = cluster
-        self.name = trainer.__name__.replace("_", "-")
+        self.with_worker = with_worker
+        self.trainer = trainer
+        self.name = run_name(trainer)
         fields = {}
-        if trainer in (trainers.fails_half_way, trainers.olmo_core_without_config):
+        if trainer in trainers.SHORT_GRACE:
             fields["grace_seconds"] = GRACE
+        if trainer in trainers.WITH_CONVERSIONS:
+            fields["include_hf_siblings"] = "true"
+        if trainer in trainers.MODEL_CONFIG:
+            path = (DATA / trainers.MODEL_CONFIG[trainer]).resolve()
+            fields["model_config"] = f'"{path}"'
         root = cluster.folder / "runs" / self.name
         if trainer is trainers.published_series:
             path = cluster.folder / "series.csv"
             path.write_text(trainers.MANIFEST)
             fields["manifest"] = f'"{path}"'
-        if trainer in (trainers.torchtitan, trainers.dcp_hf_writer):
-            path = cluster.folder / "model.json"
-            path.write_text("{}")
-            fields["model_config"] = f'"{path}"'
-        cluster.add_run(self.name, quiescence=QUIESCENCE, **fields)
-        self.steps = trainer(root, weights)
+        cluster.add_run(self.name, probe=DATA / "probe", quiescence=QUIESCENCE, **fields)
+        self.steps = trainer(root, data)
         self.expected = None
         self.pause = 0
 
@@ -81,7 +91,10 @@ class Play:
         found = [row for row in lines if row["step"] == self.expected.step
                  and row["stage"] == self.expected.stage]
         line = found[-1] if found else {"state": "absent", "reason": ""}
-        return line["state"] == self.expected.state and self.expected.reason in line["reason"]
+        state = self.expected.state
+        if state == "done" and not self.with_worker:
+            state = "queued"
+        return line["state"] == state and self.expected.reason in line["reason"]
 
     def check(self, case):
         what = f"{self.name}, pause {self.pause}: {self.expected}"
@@ -100,46 +113,47 @@ class Play:
 
 class LayoutsTest(unittest.TestCase):
     def play(self, scripts, with_worker):
-        weights = trainers.Weights(TOY / "adam" / "step60")
+        data = trainers.Data(DATA)
         with Cluster(poll=0.02) as cluster:
             clock = Clock(cluster)
-            plays = [Play(cluster, trainer, weights) for trainer in scripts]
+            plays = [Play(cluster, trainer, data, with_worker) for trainer in scripts]
             clock.add_run()
             cluster.start_server()
             if with_worker:
                 cluster.start_worker()
             at_work = plays
-            while at_work:
-                at_work = [play for play in at_work if play.go_on()]
-                if not at_work:
-                    break
+            while at_work := [play for play in at_work if play.go_on()]:
                 clock.tick()
                 for play in at_work:
                     play.check(self)
-            self.after(cluster, plays, with_worker)
+            done = {play.trainer: play.measured() for play in plays}
+            self.assertEqual(
+                {trainer.__name__: len(rows) for trainer, rows in done.items()},
+                {trainer.__name__: self.awaited(trainer, with_worker) for trainer in scripts})
+            self.compare(cluster, done)
 
-    def after(self, cluster, plays, with_worker):
-        done = {play.name: play.measured() for play in plays}
-        if not with_worker:
-            self.assertEqual([name for name, rows in done.items() if rows], [])
-            return
-        # The same weights have the same values, in whatever layout they came.
+    def awaited(self, trainer, with_worker):
+        if trainer in trainers.NEVER or not with_worker:
+            return 0
+        return trainers.SEVERAL.get(trainer, 1)
+
+    def compare(self, cluster, done):
+        """The same weights have the same values, in whatever layout they came."""
         reference = None
-        for name, rows in done.items():
+        for trainer, rows in done.items():
+            if trainer in trainers.OTHER_WEIGHTS:
+                continue
             for row in rows:
-                values = cluster.ctl_json("measurement", name, str(row["step"]),
-                                          f"--stage={row['stage']}")["measurements"]
+                values = harness.vectors(cluster.ctl_json(
+                    "measurement", run_name(trainer), str(row["step"]), f"--stage={row['stage']}"))
                 reference = reference or values
-                self.assertEqual(values, reference, f"{name} {row}")
-        self.assertEqual({name: len(rows) for name, rows in done.items()},
-                         {play.name: {"stages-beside-latest": 2, "retention": 0}.get(play.name, 1)
-                          for play in plays})
+                harness.assert_same_values(reference, values)
 
-    def test_layouts_that_workers_read_are_measured_when_whole_and_never_before(self):
-        self.play(trainers.MEASURED, with_worker=True)
+    def test_layouts_are_measured_when_whole_and_never_before(self):
+        self.play(trainers.MEASURED + trainers.NEVER, with_worker=True)
 
     def test_layouts_are_queued_when_whole_and_never_before(self):
-        self.play(trainers.LISTED, with_worker=False)
+        self.play(trainers.FORMS, with_worker=False)
 
 
 class WorkerFindsTest(unittest.TestCase):
@@ -147,8 +161,8 @@ class WorkerFindsTest(unittest.TestCase):
 
     def queued(self, cluster):
         """A checkpoint that is queued; the server does not look again."""
-        root = cluster.add_run("toy", quiescence=QUIESCENCE)
-        harness.copy_checkpoint(TOY / "adam" / "step60", root / "step5")
+        root = cluster.add_run("toy", probe=DATA / "probe", quiescence=QUIESCENCE)
+        harness.copy_checkpoint(DATA / "hf", root / "step5")
         trainers.Folder(root / "step9").make()
         cluster.start_server()
         harness.await_state(cluster, "toy", 5, "queued")
@@ -179,11 +193,11 @@ class WorkerFindsTest(unittest.TestCase):
 
     def test_an_incomplete_checkpoint_is_tried_a_few_times_and_then_when_it_changes(self):
         with Cluster(poll=0.02) as cluster:
-            root = cluster.add_run("toy", quiescence=QUIESCENCE)
-            weights = trainers.Weights(TOY / "adam" / "step60")
+            root = cluster.add_run("toy", probe=DATA / "probe", quiescence=QUIESCENCE)
+            data = trainers.Data(DATA)
             folder = trainers.Folder(root / "step5")
-            folder.write("config.json", weights.config)
-            folder.write("model.safetensors", weights.half)
+            folder.write("config.json", data("hf/config.json"))
+            folder.write("model.safetensors", data.half("hf/model.safetensors"))
             cluster.start_server()
             cluster.start_worker()
             reason = wait_until(
@@ -193,7 +207,7 @@ class WorkerFindsTest(unittest.TestCase):
             self.assertIn("waits for its files to change", reason)
             self.assertIn("model.safetensors", reason)
             self.assertEqual(cluster.ctl_json("checkpoints", "toy")[-1]["attempts"], 5)
-            folder.write("model.safetensors", weights.single)
+            folder.write("model.safetensors", data("hf/model.safetensors"))
             harness.await_state(cluster, "toy", 5, "done")
 
 
@@ -216,14 +230,14 @@ class ManifestTest(unittest.TestCase):
             path = cluster.folder / "series.csv"
             path.write_text(trainers.MANIFEST)
             (root / "stage1").mkdir(parents=True)
-            harness.copy_checkpoint(TOY / "adam" / "step60", root / "stage1" / "step5")
+            harness.copy_checkpoint(DATA / "hf", root / "stage1" / "step5")
             cluster.ctl("add-run", "series", f"--root={root}", f"--manifest={path}",
-                        f"--probe={(TOY / 'probe').resolve()}")
+                        f"--probe={(DATA / 'probe').resolve()}")
             harness.await_state(cluster, "series", 5, "waiting")
             wait_until(lambda: "done" in [row["state"] for row in
                                           cluster.ctl_json("checkpoints", "series")], "done")
             series = ("series", "series", "probe_loss", "--stage=stage1_pretraining",
-                      "--domain=A", "--x=tokens")
+                      "--domain=random", "--x=tokens")
             self.assertEqual([row["x"] for row in cluster.ctl_json(*series)], [20971520])
             self.assertIn("token counts from names are rounded", cluster.ctl(*series))
 

@@ -6,9 +6,7 @@ then see in `sinkctl checkpoints`.
 """
 
 import dataclasses
-import json
 import shutil
-import struct
 from pathlib import Path
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -32,6 +30,8 @@ def waits(reason, **more):
 
 # No line: nothing of that name is a checkpoint.
 NOTHING = Seen("absent")
+# Measured, or where there is no worker: queued.
+DONE = Seen("done")
 
 
 class Folder:
@@ -53,94 +53,78 @@ class Folder:
         (self.path / name).unlink()
 
 
-class Weights:
-    """The files of a small real model, as safetensors of one file or two."""
+class Data:
+    """Real files: the same small model in every container, tests/data/containers."""
 
     def __init__(self, source):
-        source = Path(source)
-        self.config = (source / "config.json").read_bytes()
-        self.single = (source / "model.safetensors").read_bytes()
-        self.half = self.single[: len(self.single) // 2]
-        self.shards, self.index = self._split()
+        self.source = Path(source)
 
-    def _split(self):
-        (size,) = struct.unpack("<Q", self.single[:8])
-        header = json.loads(self.single[8: 8 + size])
-        header.pop("__metadata__", None)
-        names = sorted(header)
-        shards, weight_map = {}, {}
-        for number, part in enumerate((names[::2], names[1::2]), 1):
-            file = f"model-0000{number}-of-00002.safetensors"
-            entries, data = {}, b""
-            for name in part:
-                begin, end = (8 + size + offset for offset in header[name]["data_offsets"])
-                entries[name] = {**header[name],
-                                 "data_offsets": [len(data), len(data) + end - begin]}
-                data += self.single[begin:end]
-                weight_map[name] = file
-            text = json.dumps(entries).encode()
-            shards[file] = struct.pack("<Q", len(text)) + text + data
-        return shards, json.dumps({"metadata": {}, "weight_map": weight_map})
+    def __call__(self, path):
+        return (self.source / path).read_bytes()
+
+    def half(self, path):
+        data = self(path)
+        return data[: len(data) 2]
 
 
-# --- what workers read today ------------------------------------------------
-
-def save_pretrained(root, weights):
+def save_pretrained(root, data):
     folder = Folder(root / "step5").make()
     yield waits("config.json is not there yet")
     folder.write("config.json", b"")
     yield waits("config.json is empty")
-    folder.write("config.json", weights.config)
+    folder.write("config.json", data("hf/config.json"))
     yield waits("model.safetensors is not there yet")
     folder.write("model.safetensors", b"")
     yield waits("model.safetensors is empty")
-    folder.write("model.safetensors", weights.half)
+    folder.write("model.safetensors", data.half("hf/model.safetensors"))
     yield waits("model.safetensors", is_late=True)
-    folder.write("model.safetensors", weights.single)
-    yield Seen("done")
+    folder.write("model.safetensors", data("hf/model.safetensors"))
+    yield DONE
 
 
-def save_pretrained_sharded(root, weights):
+def save_pretrained_sharded(root, data):
     folder = Folder(root / "stage1-step5-tokens1B").make()
     at = {"stage": "stage1"}
-    folder.write("config.json", weights.config)
+    folder.write("config.json", data("hf/config.json"))
     yield waits("model.safetensors is not there yet", **at)
-    for name, data in weights.shards.items():
-        folder.write(name, data)
+    for number in (1, 2):
+        name = f"model-0000{number}-of-00002.safetensors"
+        folder.write(name, data(f"hf_sharded/{name}"))
         yield waits("model.safetensors.index.json is not there yet", **at)
     folder.write("model.safetensors.index.json", b"")
     yield waits("model.safetensors.index.json is empty", **at)
-    folder.write("model.safetensors.index.json", weights.index)
+    folder.write("model.safetensors.index.json",
+                 data("hf_sharded/model.safetensors.index.json"))
     yield Seen("done", **at)
 
 
-def hf_trainer(root, weights):
+def hf_trainer(root, data):
     folder = Folder(root / "checkpoint-5").make()
-    folder.write("config.json", weights.config)
+    folder.write("config.json", data("hf/config.json"))
     yield waits("model.safetensors is not there yet")
-    folder.write("model.safetensors", weights.single)
+    folder.write("model.safetensors", data("hf/model.safetensors"))
     yield waits("trainer_state.json is not there yet")
     folder.write("optimizer.pt")
     folder.write("scheduler.pt")
     folder.write("rng_state.pth")
     yield waits("trainer_state.json is not there yet")
     folder.write("trainer_state.json", "{}")
-    yield Seen("done")
+    yield DONE
 
 
-def hf_trainer_by_rename(root, weights):
+def hf_trainer_by_rename(root, data):
     """Older versions: the folder gets its name last."""
     folder = Folder(root / "tmp-checkpoint-5").make()
-    folder.write("config.json", weights.config)
+    folder.write("config.json", data("hf/config.json"))
     yield NOTHING
-    folder.write("model.safetensors", weights.single)
+    folder.write("model.safetensors", data("hf/model.safetensors"))
     folder.write("trainer_state.json", "{}")
     yield NOTHING
     folder.path.rename(root / "checkpoint-5")
-    yield Seen("done")
+    yield DONE
 
 
-def hub_download(root, weights):
+def hub_download(root, data):
     """Files come as blobs/<hash>.incomplete and get their links when whole."""
     cache, snapshot = Folder(root).make(), Folder(root / "snapshots" / COMMIT)
     cache.write("refs/stage2-ingredient1-step5-tokens50B", COMMIT)
@@ -150,72 +134,72 @@ def hub_download(root, weights):
     snapshot.make()
     yield waits("config.json is not there yet", **at)
 
-    def finish(name, blob, data):
-        cache.write(f"blobs/{blob}", data)
+    def finish(name, blob, content):
+        cache.write(f"blobs/{blob}", content)
         (snapshot.path / name).symlink_to(f"../../blobs/{blob}")
 
-    finish("config.json", "c0", weights.config)
+    finish("config.json", "c0", data("hf/config.json"))
     yield waits("model.safetensors is not there yet", **at)
-    cache.write("blobs/aa.incomplete", weights.half)
+    cache.write("blobs/aa.incomplete", data.half("hf/model.safetensors"))
     yield waits("model.safetensors is not there yet", **at)
     (snapshot.path / "model.safetensors").symlink_to("../../blobs/aa")
     yield waits("model.safetensors is still being downloaded", **at)
     cache.delete("blobs/aa.incomplete")
     yield waits("model.safetensors is a link to ../../blobs/aa, which is not there", **at)
-    cache.write("blobs/aa", weights.single)
+    cache.write("blobs/aa", data("hf/model.safetensors"))
     yield Seen("done", **at)
 
 
-def link_out_of_the_root(root, weights):
+def link_out_of_the_root(root, data):
     outside = Folder(root.parent / (root.name + "-outside"))
-    outside.write("model.safetensors", weights.single)
+    outside.write("model.safetensors", data("hf/model.safetensors"))
     folder = Folder(root / "step5")
-    folder.write("config.json", weights.config)
+    folder.write("config.json", data("hf/config.json"))
     link = folder.path / "model.safetensors"
     link.symlink_to(outside.path / "model.safetensors")
     yield waits("leaves the run's root")
     link.unlink()
-    folder.write("model.safetensors", weights.single)
-    yield Seen("done")
+    folder.write("model.safetensors", data("hf/model.safetensors"))
+    yield DONE
 
 
-def lfs_pointer(root, weights):
+def lfs_pointer(root, data):
     folder = Folder(root / "step5")
-    folder.write("config.json", weights.config)
+    folder.write("config.json", data("hf/config.json"))
     folder.write("model.safetensors",
                  "version https://git-lfs.github.com/spec/v1\n"
                  "oid sha256:" + "0" * 64 + "\nsize 131968\n")
     yield waits("Git LFS pointer", is_late=True)
-    folder.write("model.safetensors", weights.single)  # git lfs pull
-    yield Seen("done")
+    folder.write("model.safetensors", data("hf/model.safetensors"))  # git lfs pull
+    yield DONE
 
 
-def stages_beside_latest(root, weights):
+def stages_beside_latest(root, data):
     """The same step in two stages, links and text files called latest."""
     first = Folder(root / "stage1" / "step5")
-    first.write("config.json", weights.config)
+    first.write("config.json", data("hf/config.json"))
     (root / "latest").symlink_to("stage1/step5")
     (root / "stage1" / "latest").symlink_to("step5")
     Folder(root).write("latest.txt", "step5")
     yield waits("model.safetensors is not there yet", stage="stage1")
-    first.write("model.safetensors", weights.single)
+    first.write("model.safetensors", data("hf/model.safetensors"))
     yield Seen("done", stage="stage1")
     second = Folder(root / "stage2" / "soup" / "step5")
-    second.write("config.json", weights.config)
+    second.write("config.json", data("hf/config.json"))
     yield waits("model.safetensors is not there yet", stage="stage2/soup")
-    second.write("model.safetensors", weights.single)
+    second.write("model.safetensors", data("hf/model.safetensors"))
     yield Seen("done", stage="stage2/soup")
 
 
-def published_series(root, weights):
+def published_series(root, data):
     """Rows of a manifest (MANIFEST), downloaded one after the other."""
     yield waits("not there yet: ", stage="stage1_pretraining")
-    Folder(root / "stage1" / "step6").write("config.json", weights.config)
+    Folder(root / "stage1" / "step6").write("config.json", data("hf/config.json"))
     yield waits("not there yet: ", stage="stage2_midtraining")
     first = Folder(root / "stage1" / "step5")
-    first.write("config.json", weights.config)
+    first.write("config.json", data("hf/config.json"))
     yield waits("model.safetensors is not there yet", stage="stage1_pretraining")
-    first.write("model.safetensors", weights.single)
+    first.write("model.safetensors", data("hf/model.safetensors"))
     yield Seen("done", stage="stage1_pretraining")
     yield waits("not there yet: ", stage="stage2_midtraining")
 
@@ -226,25 +210,25 @@ stage2_midtraining,5,41943040,https://host/ai2-llm/series/stage2/ingredient1/ste
 """
 
 
-def fails_half_way(root, weights):
+def fails_half_way(root, data):
     """A save that is never finished, and the next one that is."""
     folder = Folder(root / "step4")
-    folder.write("config.json", weights.config)
+    folder.write("config.json", data("hf/config.json"))
     folder.write("model-00001-of-00002.safetensors", b"half")
     yield waits("model.safetensors.index.json is not there yet", step=4)
     after = Folder(root / "step5")
-    after.write("config.json", weights.config)
-    after.write("model.safetensors", weights.single)
-    yield Seen("done")
+    after.write("config.json", data("hf/config.json"))
+    after.write("model.safetensors", data("hf/model.safetensors"))
+    yield DONE
     yield waits("unchanged since", step=4, is_late=True)
 
 
-def retention(root, weights):
+def retention(root, data):
     """A checkpoint is deleted file by file while it is not whole yet."""
     folder = Folder(root / "step5")
-    folder.write("config.json", weights.config)
+    folder.write("config.json", data("hf/config.json"))
     folder.write("model-00001-of-00002.safetensors", b"half")
-    Folder(root / "step9").write("config.json", weights.config)
+    Folder(root / "step9").write("config.json", data("hf/config.json"))
     yield waits("model.safetensors.index.json is not there yet")
     folder.delete("config.json")
     yield waits("config.json is not there yet")
@@ -253,95 +237,134 @@ def retention(root, weights):
     yield waits("model.safetensors is not there yet", step=9)
 
 
-# --- whole by their listing; their weights are no real ones -----------------
-# No worker is started for these: whole is "queued".
+def copy(folder, data, container, *names):
+    for name in names:
+        folder.write(name, data(f"{container}/{name}"))
 
-def olmo_local(root, _):
+
+def torch_bin(root, data):
+    folder = Folder(root / "step5")
+    copy(folder, data, "bin", "config.json")
+    yield waits("model.safetensors is not there yet")
+    folder.write("pytorch_model.bin", b"")
+    yield waits("pytorch_model.bin is empty")
+    copy(folder, data, "bin", "pytorch_model.bin")
+    yield DONE
+
+
+def torch_bin_sharded(root, data):
+    folder = Folder(root / "step5")
+    copy(folder, data, "bin_sharded", "config.json")
+    yield waits("model.safetensors is not there yet")
+    copy(folder, data, "bin_sharded", "pytorch_model-00001-of-00003.bin",
+         "pytorch_model-00002-of-00003.bin")
+    yield waits("pytorch_model.bin.index.json is not there yet")
+    copy(folder, data, "bin_sharded", "pytorch_model.bin.index.json")
+    yield waits("2 of 3 shards are there")
+    copy(folder, data, "bin_sharded", "pytorch_model-00003-of-00003.bin")
+    yield DONE
+
+
+def olmo_local(root, data):
     """The legacy trainer: beside its place, then renamed."""
     folder = Folder(root / "step5-unsharded-tmp").make()
-    folder.write("model.pt")
+    copy(folder, data, "legacy_pt", "model.pt")
     folder.write("optim.pt")
     yield NOTHING
     folder.write("train.pt")
-    folder.write("config.yaml", "model: {}")
+    copy(folder, data, "legacy_pt", "config.yaml")
     yield NOTHING
     folder.path.rename(root / "step5-unsharded")
-    yield Seen("queued")
+    yield DONE
 
 
-def olmo_uploaded(root, _):
+def olmo_uploaded(root, data):
     folder = Folder(root / "step5-unsharded")
-    folder.write("model.safetensors")
+    copy(folder, data, "legacy_safetensors", "model.safetensors")
     yield waits("config.yaml is not there yet (the OLMo trainer writes it last)")
     folder.write("optim.safetensors")
     folder.write("train.pt")
     yield waits("config.yaml is not there yet")
     folder.write("config.yaml", b"")
     yield waits("config.yaml is empty")
-    folder.write("config.yaml", "model: {}")
-    yield Seen("queued")
+    copy(folder, data, "legacy_safetensors", "config.yaml")
+    yield DONE
 
 
-def olmo_sharded_then_unsharded(root, _):
+def olmo_sharded_uploaded(root, data):
+    """The official OLMo 2 configs: sharded_checkpointer olmo_core."""
+    folder = Folder(root / "step5")
+    copy(folder, data, "legacy_dcp", "__0_0.distcp", "__0_1.distcp")
+    yield waits(".metadata is not there yet")
+    copy(folder, data, "legacy_dcp", ".metadata")
+    yield waits("config.json is not there yet")
+    copy(folder, data, "legacy_dcp", "train/rank0.pt")
+    yield waits("config.json is not there yet")
+    copy(folder, data, "legacy_dcp", "config.yaml")
+    yield DONE
+
+
+def olmo_sharded_then_unsharded(root, data):
     """step5 and step5-unsharded are one checkpoint."""
     sharded = Folder(root / "step5")
-    sharded.write("model_and_optim/__0_0.distcp")
-    yield waits("model_and_optim/.metadata is not there yet")
-    sharded.write("model_and_optim/.metadata")
-    sharded.write("train/rank0.pt")
-    sharded.write("config.yaml", "model: {}")
-    yield Seen("queued")
+    copy(sharded, data, "legacy_dcp", "__0_0.distcp", "__0_1.distcp", ".metadata",
+         "train/rank0.pt", "config.yaml")
+    yield DONE
     unsharded = Folder(root / "step5-unsharded")
-    unsharded.write("model.pt")
-    unsharded.write("config.yaml", "model: {}")
-    yield Seen("queued")
+    copy(unsharded, data, "legacy_pt", "model.pt", "config.yaml")
+    yield DONE
 
 
-def olmo_sharded_olmo_core(root, _):
-    folder = Folder(root / "step5")
-    folder.write("__0_0.distcp")
-    yield waits(".metadata is not there yet")
-    folder.write(".metadata")
-    yield waits("config.json is not there yet")
-    folder.write("train/rank0.pt")
-    folder.write("config.yaml", "model: {}")
-    yield Seen("queued")
+def olmo_rank_files(root, data):
+    """Whole, in a form that workers refuse; then it is unsharded."""
+    sharded = Folder(root / "step5")
+    sharded.write("rank0.pt")
+    yield waits("config.yaml is not there yet")
+    unsharded = Folder(root / "step5-unsharded")
+    copy(unsharded, data, "legacy_pt", "model.pt")
+    yield waits("config.yaml is not there yet")
+    copy(sharded, data, "legacy_pt", "config.yaml")
+    yield waits("config.yaml is not there yet")
+    copy(unsharded, data, "legacy_pt", "config.yaml")
+    yield DONE
 
 
-def olmo_core_sync(root, _):
+def olmo_core_sync(root, data):
     folder = Folder(root / "step5-tmp").make()
-    folder.write("train/rank0.pt")
-    folder.write("model_and_optim/__0_0.distcp")
+    copy(folder, data, "olmo_core", "train/rank0.pt", "model_and_optim/__0_0.distcp")
     yield NOTHING
-    folder.write("model_and_optim/.metadata")
+    copy(folder, data, "olmo_core", "model_and_optim/.metadata")
     yield NOTHING
     folder.path.rename(root / "step5")
     folder = Folder(root / "step5")
     yield waits("config.json is not there yet; model_and_optim is whole")
-    folder.write(".metadata.json", '{"version": "2.0"}')
+    copy(folder, data, "olmo_core", ".metadata.json")
     yield waits("config.json is not there yet")
-    folder.write("config.json", "{}")
-    yield Seen("queued")
+    copy(folder, data, "olmo_core", "config.json", "data_paths.txt")
+    yield DONE
 
 
-def olmo_core_async(root, _):
+def olmo_core_async(root, data):
+    """Four ranks fill the checkpoint in place; one leaves a stray."""
     folder = Folder(root / "step5")
-    folder.write("train/rank0.pt")
+    copy(folder, data, "olmo_core_4_ranks", "train/rank0.pt")
     yield waits("model_and_optim/.metadata is not there yet")
-    folder.write("model_and_optim/tmpabcd.distcp")
+    folder.write("model_and_optim/tmpabcd.distcp",
+                 data("olmo_core_4_ranks/model_and_optim/__0_0.distcp"))
     yield waits("model_and_optim/.metadata is not there yet")
     (folder.path / "model_and_optim/tmpabcd.distcp").rename(
         folder.path / "model_and_optim/__0_0.distcp")
+    folder.write("model_and_optim/tmpefgh.distcp")
     yield waits("model_and_optim/.metadata is not there yet")
-    folder.write("model_and_optim/__1_0.distcp")
-    folder.write("model_and_optim/tmpefgh.distcp")  # a stray that stays
+    names = [f"model_and_optim/__{rank}_{file}.distcp" for rank in range(4) for file in range(2)]
+    copy(folder, data, "olmo_core_4_ranks", *names[1:])
     yield waits("model_and_optim/.metadata is not there yet")
-    folder.write("model_and_optim/.metadata")
+    copy(folder, data, "olmo_core_4_ranks", "model_and_optim/.metadata")
     yield waits("config.json is not there yet")
-    folder.write(".metadata.json", '{"ephemeral": false}')
+    copy(folder, data, "olmo_core_4_ranks", ".metadata.json")
     yield waits("config.json is not there yet")
-    folder.write("config.json", "{}")
-    yield Seen("queued")
+    copy(folder, data, "olmo_core_4_ranks", "config.json")
+    yield DONE
 
 
 def olmo_core_async_failed(root, _):
@@ -353,70 +376,94 @@ def olmo_core_async_failed(root, _):
     yield waits(".metadata.json is no proof: a failed save has it too")
 
 
-def olmo_core_without_config(root, _):
+def olmo_core_without_config(root, data):
     folder = Folder(root / "step5")
-    folder.write("model_and_optim/__0_0.distcp")
-    folder.write("model_and_optim/.metadata")
+    copy(folder, data, "olmo_core", "model_and_optim/__0_0.distcp",
+         "model_and_optim/.metadata")
     yield waits("config.json missing, though model_and_optim is whole", is_late=True)
+    copy(folder, data, "olmo_core", "config.json")
+    yield DONE
+
+
+def olmo_core_lost_a_file(root, data):
+    """.metadata names data that is not there: only a worker sees that."""
+    folder = Folder(root / "step5")
+    names = [f"model_and_optim/__{rank}_{file}.distcp" for rank in range(4) for file in range(2)]
+    copy(folder, data, "olmo_core_4_ranks", "model_and_optim/.metadata", "config.json", *names[1:])
+    yield waits("__0_0.distcp", is_late=True)
+    copy(folder, data, "olmo_core_4_ranks", names[0])
+    yield DONE
+
+
+def olmo_core_model_only(root, data):
+    folder = Folder(root / "step5")
+    copy(folder, data, "olmo_core_model_only", "__0_0.distcp")
+    yield waits(".metadata is not there yet")
+    copy(folder, data, "olmo_core_model_only", ".metadata")
+    yield waits("config.json is not there yet")
+    copy(folder, data, "olmo_core_model_only", "config.json")
+    yield DONE
+
+
+def olmo_core_unsharded(root, data):
+    folder = Folder(root / "step5-unsharded")
+    copy(folder, data, "olmo_core_unsharded", "config.json")
+    yield waits("model.safetensors is not there yet")
+    copy(folder, data, "olmo_core_unsharded", "model.safetensors")
+    yield DONE
 
 
 def olmo_core_retention(root, _):
-    """max_checkpoints: .metadata.json goes first, then the folder's content."""
+    """max_checkpoints: .metadata.json goes first, then what is in the folder."""
     folder = Folder(root / "step5")
     folder.write("model_and_optim/__0_0.distcp")
-    folder.write("model_and_optim/.metadata")
     folder.write(".metadata.json", "{}")
     folder.write("config.json", "{}")
     Folder(root / "step9").make()
-    yield Seen("queued")
+    yield waits("model_and_optim/.metadata is not there yet (.metadata.json is no proof")
     folder.delete(".metadata.json")
-    yield Seen("queued")
-    folder.delete("model_and_optim/.metadata")
     yield waits("model_and_optim/.metadata is not there yet")
     shutil.rmtree(folder.path)
     yield Seen("vanished", "deleted")
 
 
-def torchtitan(root, _):
+def torchtitan(root, data):
     """No configuration of its own: the run has a model_config."""
     folder = Folder(root / "step-5")
-    folder.write("__0_0.distcp")
+    copy(folder, data, "torchtitan", "__0_0.distcp")
     yield waits(".metadata is not there yet")
-    folder.write("__1_0.distcp")
+    copy(folder, data, "torchtitan", "__1_0.distcp")
     folder.write(".metadata.tmp")
     yield waits(".metadata is not there yet")
-    (folder.path / ".metadata.tmp").rename(folder.path / ".metadata")
-    yield Seen("queued")
+    (folder.path / ".metadata.tmp").unlink()
+    copy(folder, data, "torchtitan", ".metadata")
+    yield DONE
 
 
-def dcp_hf_writer(root, _):
+def dcp_hf_writer(root, data):
     folder = Folder(root / "step-5")
-    folder.write("shard-00001-model-00001-of-00001.safetensors")
+    copy(folder, data, "hf_dcp", "model-00001-of-00002.safetensors",
+         "model-00002-of-00002.safetensors")
     yield waits("model.safetensors.index.json is not there yet")
-    folder.write("model.safetensors.index.json", "{}")
-    yield Seen("queued")
+    copy(folder, data, "hf_dcp", "model.safetensors.index.json")
+    yield DONE
 
 
-def torch_bin(root, _):
-    folder = Folder(root / "step5")
-    folder.write("config.json", "{}")
-    yield waits("model.safetensors is not there yet")
-    folder.write("pytorch_model-00001-of-00002.bin")
-    yield waits("pytorch_model.bin.index.json is not there yet")
-    folder.write("pytorch_model.bin.index.json", "{}")
-    yield waits("1 of 2 shards are there")
-    folder.write("pytorch_model-00002-of-00002.bin")
-    yield Seen("queued")
-
-
-def odd_names(root, _):
+def odd_names(root, data):
     """An average of three checkpoints is not the checkpoint of its last step."""
     for name in ("step5", "step5+4+3-nooptim-reshard32", "step5-hf"):
-        folder = Folder(root / "stage3" / name)
-        folder.write("config.json", "{}")
-        folder.write("model.pt")
-    yield Seen("queued", stage="stage3")
-    yield Seen("queued", stage="stage3/+4+3-nooptim-reshard32")
+        copy(Folder(root / "stage3" / name), data, "hf", "config.json", "model.safetensors")
+    yield Seen("done", stage="stage3")
+    yield Seen("done", stage="stage3/+4+3-nooptim-reshard32")
+
+
+def conversions(root, data):
+    """The run has include_hf_siblings."""
+    copy(Folder(root / "step5"), data, "legacy_pt", "config.yaml")
+    copy(Folder(root / "step5-hf"), data, "hf", "config.json")
+    yield waits("model.safetensors is not there yet", stage="hf")
+    copy(Folder(root / "step5-hf"), data, "hf", "model.safetensors")
+    yield Seen("done", stage="hf")
 
 
 def nanotron(root, _):
@@ -434,12 +481,22 @@ def gpt_neox(root, _):
     yield Seen("dead", "gpt-neox's (DeepSpeed's) checkpoints are not supported")
 
 
-# Measured by a real worker.
+# What a run needs beside its root, by trainer.
+MODEL_CONFIG = {torchtitan: "torchtitan/config.json", dcp_hf_writer: "hf/config.json"}
+WITH_CONVERSIONS = [conversions]
+SHORT_GRACE = [fails_half_way, olmo_core_without_config]
+# Another model than the others.
+OTHER_WEIGHTS = [torchtitan]
+
+# What is measured in the end, a checkpoint each if it is not said otherwise.
 MEASURED = [save_pretrained, save_pretrained_sharded, hf_trainer, hf_trainer_by_rename,
             hub_download, link_out_of_the_root, lfs_pointer, stages_beside_latest,
-            published_series, fails_half_way, retention]
-# Followed up to the queue.
-LISTED = [olmo_local, olmo_uploaded, olmo_sharded_then_unsharded, olmo_sharded_olmo_core,
-          olmo_core_sync, olmo_core_async, olmo_core_async_failed, olmo_core_without_config,
-          olmo_core_retention, torchtitan, dcp_hf_writer, torch_bin, odd_names, nanotron,
-          gpt_neox]
+            published_series, fails_half_way, odd_names, conversions,
+            torch_bin, torch_bin_sharded]
+FORMS = [olmo_local, olmo_uploaded, olmo_sharded_uploaded, olmo_sharded_then_unsharded,
+         olmo_rank_files, olmo_core_sync, olmo_core_async, olmo_core_without_config,
+         olmo_core_lost_a_file, olmo_core_model_only, olmo_core_unsharded, torchtitan,
+         dcp_hf_writer]
+SEVERAL = {stages_beside_latest: 2, odd_names: 2}
+# What never is.
+NEVER = [retention, olmo_core_async_failed, olmo_core_retention, nanotron, gpt_neox]

@@ -145,6 +145,7 @@ function drawSeries() {
     entry.onclick = () => { hidden.has(name) ? hidden.delete(name) : hidden.add(name); drawSeries(); };
     return entry;
   }));
+  if (series.note) $("legend").append(html("span", { text: series.note }));
 }
 
 async function loadSeries() {
