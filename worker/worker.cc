@@ -100,6 +100,7 @@ absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
 
   MeasureRequest request;
   request.checkpoint = job.checkpoint().path();
+  request.model_config = job.model_config();
   request.probe = job.probe().path();
   request.probe_digest = job.probe().digest();
   request.device = options_.device;
