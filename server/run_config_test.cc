@@ -1,11 +1,10 @@
-#include "server/config.h"
-
 #include <filesystem>
 #include <fstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
+#include "server/config.h"
 
 namespace sinkwatch::server {
 namespace {
