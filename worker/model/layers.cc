@@ -124,8 +124,10 @@ at::Tensor RmsNormWide(const at::Tensor& x, const at::Tensor& weight,
 
 at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, const Rope& rope) {
   const auto floats = x_BHTE.options().dtype(at::kFloat).requires_grad(false);
-  const at::Tensor angle_TF = at::arange(x_BHTE.size(2), floats).unsqueeze(1) *
-                              rope.inverse_F.to(x_BHTE.device()).unsqueeze(0);
+  // On a GPU, without waiting for what is under way there.
+  const at::Tensor inverse_F = rope.inverse_F.to(floats, /*non_blocking=*/true);
+  const at::Tensor angle_TF =
+      at::arange(x_BHTE.size(2), floats).unsqueeze(1) * inverse_F.unsqueeze(0);
   const at::Tensor angle_TE = at::cat({angle_TF, angle_TF}, 1);
   const at::Tensor cosine_TE = angle_TE.cos() * rope.attention_factor;
   const at::Tensor sine_TE = angle_TE.sin() * rope.attention_factor;

@@ -1,5 +1,5 @@
 // OLMo 1, as Hugging Face's OlmoForCausalLM: LayerNorm without weights before
-// each sub-layer, rotary positions, clamped projections, SwiGLU, no biases.
+// each sub-layer, rotary positions, clamped projections, SwiGLU.
 // Checkpoints of its own trainer may have weights in the norms and scaled
 // logits; these are the keys layer_norm_affine and scale_logits.
 // B sequences, T tokens, D width, H query heads, G key/value heads, E head
@@ -33,6 +33,7 @@ struct OlmoConfig {
   int64_t feed_forward = 0;
   Rope rope;
   double clip_qkv = 0;  // 0: not clamped
+  bool attention_bias = false;
   bool tied = false;
   bool affine = false;
   double logit_scale = 1;
@@ -63,8 +64,9 @@ absl::StatusOr<OlmoConfig> ReadConfig(const checkpoint::Config& config) {
   const auto scaled = config.BoolOr("scale_logits", false);
   if (!scaled.ok()) return scaled.status();
   if (*scaled) olmo.logit_scale = 1 / std::sqrt(olmo.shape.width);
-  absl::Status bias = RequireBool(config, "attention_bias", false);
-  if (!bias.ok()) return bias;
+  const auto bias = config.BoolOr("attention_bias", false);
+  if (!bias.ok()) return bias.status();
+  olmo.attention_bias = *bias;
   absl::Status activation = RequireString(config, "hidden_act", "silu");
   if (!activation.ok()) return activation;
   return olmo;
@@ -83,6 +85,12 @@ class Olmo final : public Architecture {
   std::vector<TensorSpec> LayerTensors(int layer) const override {
     std::vector<TensorSpec> specs =
         ProjectionTensors(layer, config_.shape, config_.feed_forward);
+    if (config_.attention_bias) {
+      for (TensorSpec& bias : QkvBiases(layer, config_.shape)) {
+        specs.push_back(std::move(bias));
+      }
+      specs.push_back(OutputBias(layer, config_.shape));
+    }
     if (!config_.affine) return specs;
     for (const std::string norm : {"attn_norm.weight", "ff_norm.weight"}) {
       specs.push_back({norm,

@@ -153,11 +153,6 @@ TEST(RegistryTest, WrongTypeOfAnOptionIsDataLoss) {
   }
 }
 
-TEST(RegistryTest, BiasInOlmoIsUnimplemented) {
-  ExpectRefused(ConfigOf("OlmoForCausalLM"), "attention_bias", true,
-                absl::StatusCode::kUnimplemented);
-}
-
 TEST(RegistryTest, OtherAttentionKindIsUnimplemented) {
   ExpectRefused(ConfigOf("BigramBackcopyForCausalLM"), "attention_kind",
                 "linear", absl::StatusCode::kUnimplemented);

@@ -53,6 +53,8 @@ CASES = {
         num_key_value_heads=4, sliding_window=None, rope_parameters=YARN)),
     "olmo": ("OlmoForCausalLM", small(num_key_value_heads=4, clip_qkv=2.5)),
     "olmo_tied": ("OlmoForCausalLM", small(num_attention_heads=6, tie_word_embeddings=True)),
+    "olmo_bias": ("OlmoForCausalLM", small(
+        num_key_value_heads=1, attention_bias=True, clip_qkv=3.0)),
     "olmo2": ("Olmo2ForCausalLM", small()),
     "olmo2_bias": ("Olmo2ForCausalLM", small(
         num_key_value_heads=4, attention_bias=True, tie_word_embeddings=True,
