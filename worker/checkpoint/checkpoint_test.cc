@@ -256,6 +256,23 @@ TEST(CheckpointTest, RanksOfATrainerAreOneCheckpoint) {
   EXPECT_TRUE((*checkpoint)->CheckUnchanged().ok());
 }
 
+TEST(CheckpointTest, TheSameWeightsInEveryFormOfTorchSaveAreTheSameBits) {
+  auto hf = Checkpoint::Open("tests/data/containers/hf");
+  ASSERT_TRUE(hf.ok()) << hf.status();
+  for (const char* form : {"bin", "bin_sharded"}) {
+    auto other = Checkpoint::Open(absl::StrCat("tests/data/containers/", form));
+    ASSERT_TRUE(other.ok()) << other.status();
+    ASSERT_EQ((*other)->tensors().size(), (*hf)->tensors().size());
+    for (const TensorInfo& info : (*hf)->tensors()) {
+      auto a = (*hf)->ReadTensor(info.name, info.shape);
+      auto b = (*other)->ReadTensor(info.name, info.shape);
+      ASSERT_TRUE(a.ok() && b.ok()) << a.status() << b.status();
+      EXPECT_TRUE(at::equal(*a, *b)) << form << " " << info.name;
+    }
+    EXPECT_EQ((*other)->ContentDigest(), (*hf)->ContentDigest());
+  }
+}
+
 TEST(CheckpointTest, AFileOfLlama2cIsACheckpoint) {
   auto file = Checkpoint::Open("tests/data/containers/stories260K.bin");
   ASSERT_TRUE(file.ok()) << file.status();

@@ -161,6 +161,30 @@ std::string ManyTensors(size_t count) {
   return SafetensorsBytes(header + "}", "");
 }
 
+// Names of the older OLMo trainer: pickles of (("w",), False), (("x",), True),
+// (("x",), False).
+constexpr char kPickledW[] = "gASVCgAAAAAAAACMAXeUhZSJhpQu";
+constexpr char kPickledValueX[] = "gASVCgAAAAAAAACMAXiUhZSIhpQu";
+
+absl::StatusOr<Contents> OpenTwo(const std::string& a, const std::string& b) {
+  TempFolder temp;
+  const std::string header = absl::StrCat("{", Entry(a, "U8", "4", "0,4"), ",",
+                                          Entry(b, "U8", "4", "4,8"), "}");
+  WriteFile(temp / "model.safetensors", SafetensorsBytes(header, Zeros(8)));
+  return OpenSafetensors(temp.path(), "");
+}
+
+TEST(SafetensorsTest, PickledNamesAreDecodedAndPickledValuesLeftOut) {
+  auto contents = OpenTwo(kPickledValueX, kPickledW);
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  ASSERT_EQ(contents->tensors.size(), 1u);
+  EXPECT_EQ(contents->tensors[0].name, "w");
+  EXPECT_EQ(contents->tensors[0].pieces[0].offset,
+            contents->files[0]->size() - 4);
+  ExpectError(OpenTwo(kPickledW, "x").status(), absl::StatusCode::kDataLoss,
+              {"model.safetensors: 1 names are pickles", "1 are not"});
+}
+
 // Wall time is a poor clock for a test, so the bound is loose: the work takes
 // about a tenth of a second, and anything quadratic takes minutes.
 constexpr std::chrono::seconds kLinearTime(20);

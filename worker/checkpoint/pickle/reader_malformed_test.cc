@@ -1,3 +1,8 @@
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -320,24 +325,65 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"DepthOfAMillion",
                 P4(")"s + Repeat("\x85"s, 1000000) + "."s),
                 kUnsupported,
-                {"nested deeper than 64 levels"}},
-        BadCase{"FloodOfValues",
-                P4(std::string(5000000, ']')),
-                kUnsupported,
-                {"EMPTY_LIST: more than 4000000 values"}},
-        BadCase{"FloodOfMarks",
-                P4(std::string(5000000, '(')),
-                kUnsupported,
-                {"MARK: more than 4000000 marks"}},
-        BadCase{"FloodOfGets",
-                P4("N\x94("s + Repeat("h\x00"s, 16000000)),
-                kUnsupported,
-                {"BINGET: more than 16000000 steps"}},
-        BadCase{"FloodOfBytes",
-                std::string((64 << 20) + 1, '\x80'),
-                kUnsupported,
-                {"a pickle of 67108865 bytes"}}),
+                {"nested deeper than 64 levels"}}),
     [](const auto& info) { return info.param.name; });
+
+// A pickle of protocol 4 that repeats `unit` until it has `size` bytes.
+std::string Flood(const std::string& start, const std::string& unit,
+                  size_t size) {
+  std::string bytes = P4(start);
+  bytes.reserve(size);
+  while (bytes.size() + unit.size() <= size) bytes += unit;
+  return bytes;
+}
+
+TEST(Limits, EndAFlood) {
+  struct Case {
+    std::string start, unit, words;
+  };
+  const Case kCases[] = {
+      {"", "]", "EMPTY_LIST: more than 4000000 values"},
+      {"", "(", "MARK: more than 4000000 marks"},
+      {"N\x94(", "h\0"s, "BINGET: more than 16000000 steps"},
+  };
+  Rules rules;
+  rules.globals = kGlobals;
+  for (const Case& flood : kCases) {
+    const std::string bytes = Flood(flood.start, flood.unit, 33 << 20);
+    ExpectError(Parse(bytes, rules).status(), kUnsupported, {flood.words});
+  }
+  ExpectError(Parse(std::string((64 << 20) + 1, '\x80'), rules).status(),
+              kUnsupported, {"a pickle of 67108865 bytes"});
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// Sanitizers reserve more address space than that before main begins.
+void LimitMemoryTo(size_t more_bytes) {
+  size_t num_pages = 0;
+  std::ifstream("/proc/self/statm") >> num_pages;
+  const rlim_t most = num_pages * ::sysconf(_SC_PAGESIZE) + more_bytes;
+  const struct rlimit limit = {most, most};
+  ASSERT_EQ(::setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+// What takes most memory for its bytes: containers of one part, and calls.
+TEST(Limits, BoundTheMemory) {
+  constexpr size_t kMostBytes = size_t{1} << 30;
+  for (const std::string& unit : {"]Na"s, "N\x85"s, "ctorch\nSize\n)R"s}) {
+    EXPECT_EXIT(
+        {
+          LimitMemoryTo(kMostBytes);
+          Rules rules;
+          rules.globals = kGlobals;
+          const absl::Status status =
+              Parse(Flood("", unit, 24 << 20), rules).status();
+          std::_Exit(status.code() == kUnsupported ? 0 : 1);
+        },
+        ::testing::ExitedWithCode(0), "")
+        << unit;
+  }
+}
+#endif
 
 TEST(Limits, AreExact) {
   Rules rules;
