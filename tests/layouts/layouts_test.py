@@ -54,9 +54,8 @@ def run_name(trainer):
 class Play:
     """A trainer at work in a run of its own."""
 
-    def __init__(self, cluster, trainer, data, with_worker):
+    def __init__(self, cluster, trainer, data):
         self.cluster = cluster
-        self.with_worker = with_worker
         self.trainer = trainer
         self.name = run_name(trainer)
         fields = {}
@@ -91,10 +90,7 @@ class Play:
         found = [row for row in lines if row["step"] == self.expected.step
                  and row["stage"] == self.expected.stage]
         line = found[-1] if found else {"state": "absent", "reason": ""}
-        state = self.expected.state
-        if state == "done" and not self.with_worker:
-            state = "queued"
-        return line["state"] == state and self.expected.reason in line["reason"]
+        return line["state"] == self.expected.state and self.expected.reason in line["reason"]
 
     def check(self, case):
         what = f"{self.name}, pause {self.pause}: {self.expected}"
@@ -112,15 +108,14 @@ class Play:
 
 
 class LayoutsTest(unittest.TestCase):
-    def play(self, scripts, with_worker):
+    def play(self, scripts):
         data = trainers.Data(DATA)
         with Cluster(poll=0.02) as cluster:
             clock = Clock(cluster)
-            plays = [Play(cluster, trainer, data, with_worker) for trainer in scripts]
+            plays = [Play(cluster, trainer, data) for trainer in scripts]
             clock.add_run()
             cluster.start_server()
-            if with_worker:
-                cluster.start_worker()
+            cluster.start_worker()
             at_work = plays
             while at_work := [play for play in at_work if play.go_on()]:
                 clock.tick()
@@ -129,13 +124,11 @@ class LayoutsTest(unittest.TestCase):
             done = {play.trainer: play.measured() for play in plays}
             self.assertEqual(
                 {trainer.__name__: len(rows) for trainer, rows in done.items()},
-                {trainer.__name__: self.awaited(trainer, with_worker) for trainer in scripts})
+                {trainer.__name__: self.awaited(trainer) for trainer in scripts})
             self.compare(cluster, done)
 
-    def awaited(self, trainer, with_worker):
-        if trainer in trainers.NEVER or not with_worker:
-            return 0
-        return trainers.SEVERAL.get(trainer, 1)
+    def awaited(self, trainer):
+        return 0 if trainer in trainers.NEVER else trainers.SEVERAL.get(trainer, 1)
 
     def compare(self, cluster, done):
         """The same weights have the same values, in whatever layout they came."""
@@ -150,10 +143,7 @@ class LayoutsTest(unittest.TestCase):
                 harness.assert_same_values(reference, values)
 
     def test_layouts_are_measured_when_whole_and_never_before(self):
-        self.play(trainers.MEASURED + trainers.NEVER, with_worker=True)
-
-    def test_layouts_are_queued_when_whole_and_never_before(self):
-        self.play(trainers.FORMS, with_worker=False)
+        self.play(trainers.MEASURED + trainers.NEVER)
 
 
 class WorkerFindsTest(unittest.TestCase):

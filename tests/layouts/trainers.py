@@ -30,7 +30,6 @@ def waits(reason, **more):
 
 # No line: nothing of that name is a checkpoint.
 NOTHING = Seen("absent")
-# Measured, or where there is no worker: queued.
 DONE = Seen("done")
 
 
@@ -64,7 +63,7 @@ class Data:
 
     def half(self, path):
         data = self(path)
-        return data[: len(data) 2]
+        return data[: len(data) // 2]
 
 
 def save_pretrained(root, data):
@@ -492,11 +491,10 @@ OTHER_WEIGHTS = [torchtitan]
 MEASURED = [save_pretrained, save_pretrained_sharded, hf_trainer, hf_trainer_by_rename,
             hub_download, link_out_of_the_root, lfs_pointer, stages_beside_latest,
             published_series, fails_half_way, odd_names, conversions,
-            torch_bin, torch_bin_sharded]
-FORMS = [olmo_local, olmo_uploaded, olmo_sharded_uploaded, olmo_sharded_then_unsharded,
-         olmo_rank_files, olmo_core_sync, olmo_core_async, olmo_core_without_config,
-         olmo_core_lost_a_file, olmo_core_model_only, olmo_core_unsharded, torchtitan,
-         dcp_hf_writer]
+            torch_bin, torch_bin_sharded, olmo_local, olmo_uploaded, olmo_sharded_uploaded,
+            olmo_sharded_then_unsharded, olmo_rank_files, olmo_core_sync, olmo_core_async,
+            olmo_core_without_config, olmo_core_lost_a_file, olmo_core_model_only,
+            olmo_core_unsharded, torchtitan, dcp_hf_writer]
 SEVERAL = {stages_beside_latest: 2, odd_names: 2}
 # What never is.
 NEVER = [retention, olmo_core_async_failed, olmo_core_retention, nanotron, gpt_neox]
