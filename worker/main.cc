@@ -17,6 +17,7 @@
 #include "spdlog/spdlog.h"
 #include "worker/flags.h"
 #include "worker/measure_command.h"
+#include "worker/probe_command.h"
 #include "worker/run_command.h"
 
 ABSL_FLAG(std::string, device, "auto",
@@ -27,6 +28,13 @@ ABSL_FLAG(int64_t, tokens_per_batch, 8192,
 ABSL_FLAG(int32_t, threads, 0,
           "threads that compute on the CPU; 0 for one per core. Small models "
           "beside other work are faster on 1");
+ABSL_FLAG(std::string, dtype, "",
+          "measure: compute dtype, float32 (default) or bfloat16; probe: dtype "
+          "of token files, auto (default: the smallest that holds every id), "
+          "uint8, uint16, uint32 or uint64");
+ABSL_FLAG(std::string, output, "",
+          "measure: file to write instead of standard output; probe: folder to "
+          "make");
 
 namespace {
 
@@ -41,7 +49,17 @@ constexpr char kUsage[] = R"(measures checkpoints of language models.
   sinkwatch_worker run --server=HOST:PORT [--device=cuda]
       Leases checkpoints from a server, measures them and sends the values,
       until SIGTERM. Exit codes: 0 drained, 2 bad usage, 42 self-test failed.
-      sinkwatch_worker run --server=127.0.0.1:17461)";
+      sinkwatch_worker run --server=127.0.0.1:17461
+
+  sinkwatch_worker probe --from_list=FILE --tokenizer=NAME --vocab_size=N
+      --sequence_length=T --output=DIR [--dtype=auto] [--bos_policy=none]
+      Makes a probe of raw token files (OLMo's .npy) where they lie: a folder
+      of one file, probe.json, that pins paths, counts and digests. Exit codes:
+      0 done, 2 bad usage or a token file that is wrong, 1 other.
+      sinkwatch_worker probe --from_list=v3-small.txt --base=/data/olmo
+          --tokenizer=dolma2-tokenizer --vocab_size=100278 --eos_id=100257
+          --sequence_length=2048 --max_tokens_per_domain=262144
+          --output=probes/v3-small)";
 
 constexpr int kBadUsage = 2;
 
@@ -100,10 +118,12 @@ int main(int argc, char** argv) {
   }
   if (command == "measure") return sinkwatch::worker::RunMeasureCommand();
   if (command == "run") return sinkwatch::worker::RunRunCommand();
-  std::fprintf(stderr,
-               "sinkwatch_worker: %s%s%s; commands are measure and run (see "
-               "--help)\n",
-               command.empty() ? "no command" : "unknown command '",
-               command.c_str(), command.empty() ? "" : "'");
+  if (command == "probe") return sinkwatch::worker::RunProbeCommand();
+  std::fprintf(
+      stderr,
+      "sinkwatch_worker: %s%s%s; commands are measure, run and probe (see "
+      "--help)\n",
+      command.empty() ? "no command" : "unknown command '", command.c_str(),
+      command.empty() ? "" : "'");
   return kBadUsage;
 }

@@ -26,16 +26,12 @@ ABSL_FLAG(std::string, model_config, "",
           "none, as --model_config=llama3/config.json");
 ABSL_FLAG(std::string, probe, "",
           "measure: folder of the probe (probe.json), as --probe=probes/text");
-ABSL_FLAG(std::string, dtype, "float32",
-          "measure: compute dtype, float32 or bfloat16");
 ABSL_FLAG(std::vector<std::string>, metrics, {},
           "measure: names of metrics, as --metrics=sink_attention,probe_loss; "
           "empty for all");
 ABSL_FLAG(
     std::string, format, "",
     "measure: json, csv or table; default table on a terminal, else json");
-ABSL_FLAG(std::string, output, "",
-          "measure: file to write instead of standard output");
 
 namespace sinkwatch::worker {
 namespace {
@@ -65,6 +61,11 @@ int Complain(const absl::Status& status) {
   return ExitCodeOf(status);
 }
 
+std::string Dtype() {
+  const std::string dtype = absl::GetFlag(FLAGS_dtype);
+  return dtype.empty() ? "float32" : dtype;
+}
+
 std::string Format() {
   const std::string format = absl::GetFlag(FLAGS_format);
   if (!format.empty()) return format;
@@ -80,7 +81,7 @@ absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_probe).empty()) {
     return absl::InvalidArgumentError("--probe is missing (see --help)");
   }
-  const std::string dtype = absl::GetFlag(FLAGS_dtype);
+  const std::string dtype = Dtype();
   if (dtype != "float32" && dtype != "bfloat16") {
     return absl::InvalidArgumentError(
         absl::StrCat("--dtype=", dtype, " is none of float32, bfloat16"));
@@ -109,8 +110,7 @@ absl::StatusOr<MeasureRequest> RequestFromFlags() {
   request.model_config = absl::GetFlag(FLAGS_model_config);
   request.probe = absl::GetFlag(FLAGS_probe);
   request.device = *device;
-  request.dtype =
-      absl::GetFlag(FLAGS_dtype) == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  request.dtype = Dtype() == "bfloat16" ? at::kBFloat16 : at::kFloat;
   request.metrics = absl::GetFlag(FLAGS_metrics);
   request.tokens_per_batch = absl::GetFlag(FLAGS_tokens_per_batch);
   return request;

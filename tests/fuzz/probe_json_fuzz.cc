@@ -28,7 +28,9 @@ void ExpectDomain(const DomainManifest& domain, const Manifest& manifest) {
   Expect(probe::IsLabel(domain.label), "a domain has a label");
   Expect(!domain.files.empty(), "a domain has a file");
   for (const probe::TokenFile& file : domain.files) {
-    Expect(checkpoint::IsBareName(file.path), "a token file is a bare name");
+    Expect(
+        checkpoint::IsBareName(file.path) || probe::IsAbsoluteNormal(file.path),
+        "a token file is a bare name or an absolute path");
     Expect(file.tokens >= 1, "a token file has a token");
     ExpectSha256(file.sha256);
   }
@@ -49,16 +51,19 @@ absl::Status FuzzOne(absl::string_view input) {
   const absl::StatusOr<Manifest> manifest =
       probe::ParseManifest("probe.json", std::string(input));
   if (!manifest.ok()) return manifest.status();
-  Expect(manifest->token_bytes == 2 || manifest->token_bytes == 4,
-         "an id has 2 or 4 bytes");
+  const int64_t bytes = manifest->token_bytes;
+  Expect(bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8,
+         "an id has 1, 2, 4 or 8 bytes");
   Expect(manifest->sequence_length >= 2 &&
              manifest->sequence_length <= probe::kMaxSequenceLength,
          "the sequence length is in its range");
   Expect(manifest->vocabulary >= 1, "there is a vocabulary");
-  Expect((manifest->bos_policy == "prepend") == (manifest->bos_id >= 0),
-         "there is a bos_id where one is prepended");
-  Expect(manifest->bos_id < manifest->vocabulary,
-         "bos_id is in the vocabulary");
+  const bool puts_first =
+      manifest->bos_policy == "prepend" || manifest->bos_policy == "eos";
+  Expect(puts_first == (manifest->first_id >= 0),
+         "there is an id where one is put first");
+  Expect(manifest->first_id < manifest->vocabulary,
+         "the first id is in the vocabulary");
   int64_t tokens = 0;
   std::set<std::string> labels;
   for (const DomainManifest& domain : manifest->domains) {

@@ -14,6 +14,7 @@
 #include "worker/checkpoint/strict_json.h"
 #include "worker/probe/manifest.h"
 #include "worker/probe/sha256.h"
+#include "worker/probe/token_file.h"
 
 namespace sinkwatch::probe {
 namespace {
@@ -21,73 +22,31 @@ namespace {
 using checkpoint::Quoted;
 
 constexpr char kManifestFile[] = "probe.json";
-constexpr absl::string_view kNpyMagic("\x93NUMPY", 6);
 
-// Errors of the file system are worth another try, everything else about a
-// probe is for its author to mend.
-absl::Status InvalidUnlessUnavailable(const absl::Status& error) {
-  if (absl::IsUnavailable(error)) return error;
-  return absl::InvalidArgumentError(error.message());
-}
-
-// The bytes of a file of the probe: as many as the manifest says, with the
-// digest it says.
-absl::StatusOr<std::string> ReadChecked(const std::string& path,
-                                        const std::string& real_folder,
-                                        int64_t num_bytes,
+// The bytes of a file of the probe that the manifest tells of: the whole file,
+// or the part before `num_bytes`, with the digest it says.
+absl::StatusOr<std::string> ReadChecked(const checkpoint::File& file,
+                                        int64_t num_bytes, bool is_prefix,
                                         const std::string& sha256) {
-  auto file = checkpoint::File::Open(path, real_folder);
-  if (!file.ok()) return InvalidUnlessUnavailable(file.status());
-  std::string start(std::min<int64_t>(kNpyMagic.size(), (*file)->size()), 0);
-  absl::Status s = (*file)->ReadAt(0, start.size(), start.data());
-  if (!s.ok()) return InvalidUnlessUnavailable(s);
-  if (start == kNpyMagic) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path,
-        ": begins with the header of NumPy's .npy format; a probe has "
-        "raw ids only, as ndarray.tofile writes them"));
-  }
-  if ((*file)->size() != num_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", (*file)->size(),
-                                                   " bytes, ", kManifestFile,
-                                                   " asks for ", num_bytes));
+  const bool fits =
+      is_prefix ? file.size() >= num_bytes : file.size() == num_bytes;
+  if (!fits) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file.path(), ": ", file.size(), " bytes, ", kManifestFile,
+                     " asks for ", is_prefix ? "at least " : "", num_bytes));
   }
   std::string bytes(num_bytes, '\0');
-  s = (*file)->ReadAt(0, num_bytes, bytes.data());
+  absl::Status s = file.ReadAt(0, num_bytes, bytes.data());
   if (!s.ok()) return InvalidUnlessUnavailable(s);
   const std::string found = Sha256Hex(bytes);
   if (found == sha256) return bytes;
-  return absl::InvalidArgumentError(absl::StrCat(
-      path, ": sha256 is ", found, ", ", kManifestFile, " has ", sha256));
-}
-
-// Id i of a file with little-endian ids of `width` bytes.
-int64_t IdAt(const std::string& bytes, int64_t i, int64_t width) {
-  uint32_t id = 0;
-  for (int64_t b = width - 1; b >= 0; --b) {
-    id = id << 8 | static_cast<unsigned char>(bytes[i * width + b]);
-  }
-  return id;
-}
-
-absl::Status AppendIds(const std::string& path, const std::string& bytes,
-                       const Manifest& manifest, std::vector<int64_t>& ids) {
-  const int64_t width = manifest.token_bytes;
-  const int64_t count = static_cast<int64_t>(bytes.size()) / width;
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t id = IdAt(bytes, i, width);
-    if (id >= manifest.vocabulary) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ": token ", i, ": id ", id,
-          " is not below tokenizer.vocab_size ", manifest.vocabulary));
-    }
-    ids.push_back(id);
-  }
-  return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(file.path(), ": sha256 is ",
+                                                 found, ", ", kManifestFile,
+                                                 " has ", sha256));
 }
 
 // `values` cut into [N, T] sequences, each with `first` before it where the
-// manifest asks for a prepended token; the remainder is dropped.
+// manifest asks for such a token; the remainder is dropped.
 template <typename T>
 at::Tensor CutIntoSequences(const std::vector<T>& values,
                             const Manifest& manifest, T first,
@@ -109,8 +68,10 @@ absl::Status ReadRowClasses(const std::string& folder,
                             const Manifest& manifest,
                             const DomainManifest& from, Domain& domain) {
   const std::string path = absl::StrCat(folder, "/", from.row_classes.path);
+  auto file = OpenTokenFile(path, real_folder);
+  if (!file.ok()) return file.status();
   absl::StatusOr<std::string> bytes =
-      ReadChecked(path, real_folder, from.tokens(), from.row_classes.sha256);
+      ReadChecked(**file, from.tokens(), false, from.row_classes.sha256);
   if (!bytes.ok()) return bytes.status();
   std::vector<uint8_t> classes(bytes->begin(), bytes->end());
   for (size_t i = 0; i < classes.size(); ++i) {
@@ -125,6 +86,24 @@ absl::Status ReadRowClasses(const std::string& folder,
   return absl::OkStatus();
 }
 
+// An absolute path is the author's own word and may lead anywhere; its content
+// is what the manifest's sha256 says.
+absl::Status AppendTokenFile(const std::string& folder,
+                             const std::string& real_folder,
+                             const Manifest& manifest, const TokenFile& from,
+                             std::vector<int64_t>& ids) {
+  const bool is_absolute = absl::StartsWith(from.path, "/");
+  auto file = is_absolute ? OpenTokenFile(from.path, "")
+                          : OpenTokenFile(absl::StrCat(folder, "/", from.path),
+                                          real_folder);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<std::string> bytes = ReadChecked(
+      **file, from.tokens * manifest.token_bytes, from.is_prefix, from.sha256);
+  if (!bytes.ok()) return bytes.status();
+  return AppendIds((*file)->path(), *bytes, manifest.token_bytes,
+                   manifest.vocabulary, ids);
+}
+
 absl::StatusOr<Domain> ReadDomain(const std::string& folder,
                                   const std::string& real_folder,
                                   const Manifest& manifest,
@@ -133,15 +112,11 @@ absl::StatusOr<Domain> ReadDomain(const std::string& folder,
   domain.label = from.label;
   std::vector<int64_t> ids;
   for (const TokenFile& file : from.files) {
-    const std::string path = absl::StrCat(folder, "/", file.path);
-    absl::StatusOr<std::string> bytes = ReadChecked(
-        path, real_folder, file.tokens * manifest.token_bytes, file.sha256);
-    if (!bytes.ok()) return bytes.status();
-    absl::Status s = AppendIds(path, *bytes, manifest, ids);
+    absl::Status s = AppendTokenFile(folder, real_folder, manifest, file, ids);
     if (!s.ok()) return s;
   }
   domain.tokens_NT =
-      CutIntoSequences<int64_t>(ids, manifest, manifest.bos_id, at::kLong);
+      CutIntoSequences<int64_t>(ids, manifest, manifest.first_id, at::kLong);
   if (!from.row_classes.path.empty()) {
     absl::Status s =
         ReadRowClasses(folder, real_folder, manifest, from, domain);

@@ -32,7 +32,7 @@ class Corpus {
   // SHA-256 (hex) of probe.json's bytes, which hold every file's sha256.
   const std::string& digest() const { return digest_; }
   int64_t sequence_length() const { return sequence_length_; }
-  // "none", "stored" or "prepend".
+  // "none", "stored", "prepend" or "eos".
   const std::string& bos_policy() const { return bos_policy_; }
   int64_t vocabulary() const { return vocabulary_; }
   const std::vector<Domain>& domains() const { return domains_; }

@@ -46,6 +46,11 @@ std::string Ids32(const std::vector<uint32_t>& ids) {
   return bytes;
 }
 
+// Without the doubled slash that a test's folder may have.
+std::string Normal(const std::string& path) {
+  return std::filesystem::path(path).lexically_normal().string();
+}
+
 Json FileEntry(const std::string& path, int64_t tokens,
                const std::string& bytes) {
   return {{"path", path}, {"tokens", tokens}, {"sha256", Sha256Hex(bytes)}};
@@ -152,6 +157,93 @@ TEST(CorpusTest, PrependPutsTheTokenBeforeEverySequence) {
   // The prepended token is of class 0; the others keep theirs.
   EXPECT_EQ(Flat(a.row_classes_NT),
             (std::vector<int64_t>{0, 0, 1, 0, 0, 1, 0, 1, 0, 0, 1, 0}));
+}
+
+TEST(CorpusTest, EosAsFirstTokenOfEverySequence) {
+  ProbeFiles files;
+  const std::string without = files.Read()->digest();
+  files.json["bos_policy"] = "eos";
+  auto corpus = files.Read();
+  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  EXPECT_EQ(corpus->bos_policy(), "eos");
+  EXPECT_EQ(Flat(corpus->domains()[0].tokens_NT),
+            (std::vector<int64_t>{2, 1, 2, 3, 2, 4, 5, 6, 2, 7, 8, 9}));
+  // Other numbers come of it: another digest, hence another series.
+  EXPECT_NE(corpus->digest(), without);
+}
+
+TEST(CorpusTest, AFileElsewhereIsUsedInPlace) {
+  ProbeFiles files;
+  TempFolder elsewhere, links;
+  std::filesystem::rename(files.temp / "b.npy", elsewhere / "b.npy");
+  files.b()["files"][0]["path"] = Normal(elsewhere / "b.npy");
+  auto corpus = files.Read();
+  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  EXPECT_EQ(Flat(corpus->domains()[1].tokens_NT),
+            (std::vector<int64_t>{1, 1, 1, 499}));
+  // A mount may be a link.
+  std::filesystem::create_directory_symlink(elsewhere.path(), links / "data");
+  files.b()["files"][0]["path"] = Normal(links / "data/b.npy");
+  EXPECT_TRUE(files.Read().ok());
+  files.b()["files"][0]["path"] = Normal(files.temp / "a0.npy");
+  ExpectError(files.Read().status(), kInvalid,
+              {"a0.npy", "10 bytes", "asks for 8"});
+}
+
+TEST(CorpusTest, APrefixIsReadAndTheRestMayChange) {
+  ProbeFiles files;
+  const std::string used = Ids16({5, 6, 7, 8});
+  files.b()["files"][0] = FileEntry("b.npy", 4, used);
+  files.b()["files"][0]["prefix"] = true;
+  // Beyond the prefix, not even an id that is too large matters.
+  for (const std::string& rest : {Ids16({}), Ids16({9}), Ids16({60000})}) {
+    WriteFile(files.temp / "b.npy", used + rest);
+    auto corpus = files.Read();
+    ASSERT_TRUE(corpus.ok()) << corpus.status();
+    EXPECT_EQ(Flat(corpus->domains()[1].tokens_NT),
+              (std::vector<int64_t>{5, 6, 7, 8}));
+  }
+}
+
+TEST(CorpusTest, IdsOfOneAndOfEightBytes) {
+  ProbeFiles files;
+  files.json["domains"].erase(0);
+  files.json["dtype"] = "uint8";
+  files.json["tokenizer"]["vocab_size"] = 256;
+  const std::string narrow("\x00\x7f\x80\xff", 4);
+  WriteFile(files.temp / "b.npy", narrow);
+  files.json["domains"][0]["files"][0] = FileEntry("b.npy", 4, narrow);
+  auto corpus = files.Read();
+  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  EXPECT_EQ(Flat(corpus->domains()[0].tokens_NT),
+            (std::vector<int64_t>{0, 127, 128, 255}));
+  files.json["dtype"] = "uint64";
+  std::string wide;
+  for (char id : narrow) wide += id + std::string(7, '\0');
+  WriteFile(files.temp / "b.npy", wide);
+  files.json["domains"][0]["files"][0] = FileEntry("b.npy", 4, wide);
+  EXPECT_TRUE(at::equal(files.Read()->domains()[0].tokens_NT,
+                        corpus->domains()[0].tokens_NT));
+  // Above what a signed integer holds.
+  wide.back() = '\xff';
+  WriteFile(files.temp / "b.npy", wide);
+  files.json["domains"][0]["files"][0] = FileEntry("b.npy", 4, wide);
+  ExpectError(files.Read().status(), kInvalid, {"token 3", "not below"});
+}
+
+// A probe of two tokens is no pair of halves: 64 ids are needed to say so, and
+// one even id above 1.
+TEST(CorpusTest, FewIdsAreNotJudgedByTheirLooks) {
+  ProbeFiles files;
+  std::vector<uint16_t> ids;
+  for (int i = 0; i < 62; ++i) ids.push_back(i % 2 == 0 ? 7 : 1);
+  files.SetB(Ids16(ids), 62);
+  EXPECT_TRUE(files.Read().ok());
+  for (int i = 0; i < 62; ++i) ids.push_back(i % 2 == 0 ? 7 : 1);
+  files.SetB(Ids16(ids), 124);
+  EXPECT_FALSE(files.Read().ok());
+  files.SetB(Ids16(std::vector<uint16_t>(124, 1)), 124);
+  EXPECT_TRUE(files.Read().ok());
 }
 
 TEST(CorpusTest, WideIdsAreReadLittleEndian) {
@@ -280,8 +372,60 @@ const std::vector<BadProbe>& BadProbes() {
        [](auto& f) { f.b()["files"][0]["path"] = "../b.npy"; },
        {"'domains[1].files[0].path'", "bare file name"}},
       {"AbsolutePath",
-       [](auto& f) { f.b()["files"][0]["path"] = "/etc/passwd"; },
-       {"'domains[1].files[0].path'", "bare file name"}},
+       [](auto& f) { f.b()["files"][0]["path"] = "/etc/../etc/passwd"; },
+       {"'domains[1].files[0].path'", "absolute path without"}},
+      {"AbsolutePathWithASlashTooMany",
+       [](auto& f) { f.b()["files"][0]["path"] = "/etc//passwd"; },
+       {"'domains[1].files[0].path'", "absolute path without"}},
+      {"AbsolutePathOfARowClass",
+       [](auto& f) { f.a()["row_classes"]["path"] = f.temp / "a.u8"; },
+       {"'domains[0].row_classes.path'", "bare file name"}},
+      {"PrefixIsNoBool",
+       [](auto& f) { f.b()["files"][0]["prefix"] = 1; },
+       {"'domains[1].files[0].prefix'", "true or false"}},
+      {"PrefixOfAShortFile",
+       [](auto& f) {
+         f.b()["files"][0]["prefix"] = true;
+         f.b()["files"][0]["tokens"] = 5;
+       },
+       {"b.npy", "8 bytes", "at least 10"}},
+      {"AnotherPrefix",
+       [](auto& f) {
+         f.b()["files"][0]["prefix"] = true;
+         WriteFile(f.temp / "b.npy", Ids16({1, 1, 1, 2, 7}));
+       },
+       {"b.npy", "sha256 is"}},
+      {"EosPolicyWithoutEosId",
+       [](auto& f) {
+         f.json["bos_policy"] = "eos";
+         f.json.erase("eos_id");
+       },
+       {"'eos_id'", "missing"}},
+      {"BosIdWithEosPolicy",
+       [](auto& f) {
+         f.json["bos_policy"] = "eos";
+         f.json["bos_id"] = 1;
+       },
+       {"'bos_id'", "prepend"}},
+      {"DtypeBelowTheVocabulary",
+       [](auto& f) { f.json["tokenizer"]["vocab_size"] = 100278; },
+       {"'dtype'", "uint16 cannot hold", "100278"}},
+      {"HalvesOfWideIds",
+       [](auto& f) {
+         std::vector<uint32_t> ids(100);
+         for (uint32_t i = 0; i < 100; ++i) ids[i] = 3 * i + 65536 * (i % 2);
+         f.SetB(Ids32(ids), 200);
+       },
+       {"b.npy", "uint32 ids that are read as uint16"}},
+      {"PairsOfNarrowIds",
+       [](auto& f) {
+         f.json["dtype"] = "uint32";
+         f.json["domains"].erase(0);
+         const std::string bytes = Ids16({1, 2, 3, 4, 5, 6, 7, 8});
+         WriteFile(f.temp / "b.npy", bytes);
+         f.json["domains"][0]["files"][0] = FileEntry("b.npy", 4, bytes);
+       },
+       {"b.npy", "token 0", "as uint16 it would be 1 and 2"}},
       {"PathOfTheParent",
        [](auto& f) { f.b()["files"][0]["path"] = ".."; },
        {"'domains[1].files[0].path'", "bare file name"}},

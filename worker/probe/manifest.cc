@@ -8,10 +8,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 #include "worker/checkpoint/file.h"
 #include "worker/checkpoint/strict_json.h"
+#include "worker/probe/token_file.h"
 
 namespace sinkwatch::probe {
 namespace {
@@ -21,6 +23,7 @@ using checkpoint::Quoted;
 
 constexpr int64_t kMaxVocabulary = int64_t{1} << 31;
 constexpr size_t kMaxNameBytes = 256;
+constexpr size_t kMaxPathBytes = 4096;
 
 // One object of the manifest, and where it is, e.g. `domains[0].files[1]`. The
 // first broken rule sticks, so that a reader can take all keys and ask once.
@@ -99,6 +102,26 @@ class ObjectReader {
     return name;
   }
 
+  // A bare name, or an absolute path to a file that is used where it lies.
+  std::string TokenPath(const char* key) {
+    std::string path = String(key, kMaxPathBytes);
+    if (status_.ok() && !checkpoint::IsBareName(path) &&
+        !IsAbsoluteNormal(path)) {
+      Fail(key, absl::StrCat(Quoted(path),
+                             " must be a bare file name in the folder, or an "
+                             "absolute path without '.' and '..'"));
+    }
+    return path;
+  }
+
+  bool BoolOr(const char* key, bool fallback) {
+    if (!Has(key)) return fallback;
+    const Json& value = json_.at(key);
+    if (value.is_boolean()) return value.get<bool>();
+    Fail(key, "must be true or false");
+    return fallback;
+  }
+
   std::string Sha256(const char* key) {
     std::string hex = String(key, kMaxNameBytes);
     absl::AsciiStrToLower(&hex);
@@ -140,11 +163,12 @@ std::string Element(absl::string_view array, size_t index) {
 absl::StatusOr<TokenFile> ReadTokenFile(const Json& json,
                                         const std::string& where) {
   ObjectReader object(json, where);
-  object.ExpectOnly({"path", "tokens", "sha256"});
+  object.ExpectOnly({"path", "tokens", "sha256", "prefix"});
   TokenFile file;
-  file.path = object.FileName("path");
+  file.path = object.TokenPath("path");
   file.tokens = object.Int("tokens", 1, kMaxTokens);
   file.sha256 = object.Sha256("sha256");
+  file.is_prefix = object.BoolOr("prefix", false);
   if (!object.status().ok()) return object.status();
   return file;
 }
@@ -210,23 +234,35 @@ void ReadTokenizer(ObjectReader& root, Manifest& manifest) {
 
 void ReadDtype(ObjectReader& root, Manifest& manifest) {
   const std::string dtype = root.String("dtype", kMaxNameBytes);
-  if (dtype == "uint16") manifest.token_bytes = 2;
-  if (dtype == "uint32") manifest.token_bytes = 4;
+  manifest.token_bytes = BytesOfDtype(dtype);
   if (manifest.token_bytes == 0) {
-    root.Fail("dtype", "must be \"uint16\" or \"uint32\"");
+    root.Fail("dtype",
+              "must be \"uint8\", \"uint16\", \"uint32\" or \"uint64\"");
+  } else if (manifest.token_bytes < SmallestIdBytes(manifest.vocabulary)) {
+    root.Fail("dtype", absl::StrCat(dtype,
+                                    " cannot hold every id below "
+                                    "tokenizer.vocab_size ",
+                                    manifest.vocabulary));
   }
 }
 
 void ReadBosPolicy(ObjectReader& root, Manifest& manifest) {
   manifest.bos_policy = root.String("bos_policy", kMaxNameBytes);
-  if (manifest.bos_policy == "prepend") {
-    manifest.bos_id = root.Int("bos_id", 0, manifest.vocabulary - 1);
-    return;
+  const bool prepends = manifest.bos_policy == "prepend";
+  const int64_t last_id = manifest.vocabulary - 1;
+  if (prepends) manifest.first_id = root.Int("bos_id", 0, last_id);
+  // Required with this policy, for people with any other.
+  if (manifest.bos_policy == "eos") {
+    manifest.first_id = root.Int("eos_id", 0, last_id);
+  } else if (root.Has("eos_id")) {
+    root.Int("eos_id", 0, last_id);
   }
-  if (manifest.bos_policy != "none" && manifest.bos_policy != "stored") {
-    root.Fail("bos_policy", "must be \"none\", \"stored\" or \"prepend\"");
+  if (manifest.first_id < 0 && manifest.bos_policy != "none" &&
+      manifest.bos_policy != "stored") {
+    root.Fail("bos_policy",
+              "must be \"none\", \"stored\", \"prepend\" or \"eos\"");
   }
-  if (root.Has("bos_id")) {
+  if (root.Has("bos_id") && !prepends) {
     root.Fail("bos_id", "goes with bos_policy \"prepend\" only");
   }
 }
@@ -264,6 +300,16 @@ int64_t DomainManifest::tokens() const {
   return sum;
 }
 
+bool IsAbsoluteNormal(const std::string& path) {
+  if (path.size() < 2 || path[0] != '/' || path.size() > kMaxPathBytes) {
+    return false;
+  }
+  for (absl::string_view part : absl::StrSplit(path.substr(1), '/')) {
+    if (!checkpoint::IsBareName(part)) return false;
+  }
+  return true;
+}
+
 bool IsLabel(const std::string& label) {
   return !label.empty() && label.size() <= kMaxLabelBytes &&
          std::all_of(label.begin(), label.end(), [](char c) {
@@ -288,7 +334,6 @@ absl::StatusOr<Manifest> ParseManifest(const std::string& path,
   ReadTokenizer(root, manifest);
   ReadDtype(root, manifest);
   manifest.sequence_length = root.Int("sequence_length", 2, kMaxSequenceLength);
-  if (root.Has("eos_id")) root.Int("eos_id", 0, manifest.vocabulary - 1);
   ReadBosPolicy(root, manifest);
   ReadDomains(root, manifest);
   if (!root.status().ok()) return in_file(root.status());

@@ -20,9 +20,12 @@ inline constexpr size_t kMaxClasses = 64;
 inline constexpr size_t kMaxLabelBytes = 64;
 
 struct TokenFile {
-  std::string path;  // bare name
+  // A bare name, of a file beside probe.json; or absolute and normal, of a file
+  // that is used in place.
+  std::string path;
   int64_t tokens = 0;
-  std::string sha256;  // 64 lower-case hex digits
+  std::string sha256;      // of those tokens; 64 lower-case hex digits
+  bool is_prefix = false;  // the file may go on after them
 };
 
 struct RowClasses {
@@ -43,15 +46,17 @@ struct Manifest {
   std::string name;
   std::string version;
   int64_t vocabulary = 0;
-  int64_t token_bytes = 0;  // 2 or 4
+  int64_t token_bytes = 0;  // 1, 2, 4 or 8
   int64_t sequence_length = 0;
   std::string bos_policy;
-  int64_t bos_id = -1;  // with "prepend" only
+  // What is put before each sequence, bos_id with "prepend" and eos_id with
+  // "eos"; -1 with any other policy.
+  int64_t first_id = -1;
   std::vector<DomainManifest> domains;
 
   // How many ids of the files make one sequence.
   int64_t stored_length() const {
-    return bos_policy == "prepend" ? sequence_length - 1 : sequence_length;
+    return first_id >= 0 ? sequence_length - 1 : sequence_length;
   }
 };
 
@@ -59,6 +64,10 @@ struct Manifest {
 // rule.
 absl::StatusOr<Manifest> ParseManifest(const std::string& path,
                                        const std::string& text);
+
+// Whether `path` begins with a slash and has no empty part, "." or "..", no
+// NUL, and at most 4096 bytes.
+bool IsAbsoluteNormal(const std::string& path);
 
 // Whether `label` may name a domain or a class: 1 to kMaxLabelBytes of letters,
 // digits, '_', '-' and '.'. A slash would blur `label/class`.

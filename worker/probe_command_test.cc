@@ -1,0 +1,81 @@
+// Runs the worker's binary as a person would.
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "worker/checkpoint/test_files.h"
+#include "worker/executor/tiny_run.h"
+
+namespace sinkwatch::worker {
+namespace {
+
+using checkpoint::ReadFile;
+using checkpoint::WriteFile;
+
+class ProbeCommandTest : public ::testing::Test {
+ protected:
+  // The exit code; what it wrote to standard error lies in error_.
+  int Run(const std::string& arguments) {
+    const std::string command = "worker/sinkwatch_worker " + arguments + " >" +
+                                run_.file("out") + " 2>" + run_.file("error");
+    const int status = std::system(command.c_str());
+    out_ = ReadFile(run_.file("out"));
+    error_ = ReadFile(run_.file("error"));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  // 20 ids of a vocabulary that the tiny model has, and a list that names them.
+  void WriteTokens() {
+    WriteFile(run_.file("text.npy"), std::string(20, '\3'));
+    WriteFile(run_.file("list.txt"), "text,{TOKENIZER}.npy\n");
+  }
+
+  int Pin(const std::string& more = "") {
+    return Run("probe --from_list=" + run_.file("list.txt") +
+               " --tokenizer=text --vocab_size=8 --sequence_length=5 " +
+               "--output=" + run_.file("pinned") + "/ " + more);
+  }
+
+  executor::TinyRun run_;
+  std::string out_;
+  std::string error_;
+};
+
+TEST_F(ProbeCommandTest, WhatIsPinnedCanBeMeasured) {
+  WriteTokens();
+  ASSERT_EQ(Pin(), 0) << error_;
+  EXPECT_EQ(out_, "");
+  EXPECT_NE(error_.find("pinned 20 tokens (uint8, bos_policy none)"),
+            std::string::npos)
+      << error_;
+  ASSERT_EQ(Run("measure --device=cpu --metrics=probe_loss --checkpoint=" +
+                run_.checkpoint() + " --probe=" + run_.file("pinned")),
+            0)
+      << error_;
+  const auto json = nlohmann::json::parse(out_);
+  EXPECT_EQ(json["probe"]["name"], "pinned");
+  EXPECT_EQ(json["measurements"][0]["domain"], "text");
+}
+
+TEST_F(ProbeCommandTest, BadUsageIsTwo) {
+  EXPECT_EQ(Run("probe"), 2);
+  EXPECT_NE(error_.find("--from_list is missing"), std::string::npos) << error_;
+  EXPECT_EQ(Run("probe --from_list=x --tokenizer=t --output=o"), 2);
+  EXPECT_NE(error_.find("--vocab_size"), std::string::npos) << error_;
+  EXPECT_EQ(Pin(), 2);
+  EXPECT_NE(error_.find("list.txt"), std::string::npos) << error_;
+  WriteTokens();
+  EXPECT_EQ(Pin("--dtype=float32"), 2);
+  EXPECT_NE(error_.find("'float32'"), std::string::npos) << error_;
+  EXPECT_EQ(Pin("--bos_policy=eos"), 2);
+  EXPECT_NE(error_.find("'eos_id'"), std::string::npos) << error_;
+  EXPECT_EQ(Pin(), 0);
+  EXPECT_EQ(Pin(), 2);
+  EXPECT_NE(error_.find("pinned"), std::string::npos) << error_;
+}
+
+}  // namespace
+}  // namespace sinkwatch::worker
