@@ -79,7 +79,7 @@ pickle::Rules MakeRules() {
   pickle::Rules rules;
   rules.globals = kGlobals;
   rules.limits.bytes = kMaxDcpMetadataBytes;
-  rules.limits.values = 16 * 1000 * 1000;
+  rules.limits.values = kMaxDcpValues;
   rules.limits.walk = 64 * 1000 * 1000;
   return rules;
 }

@@ -24,8 +24,9 @@ enum DcpTag {
 };
 
 // 500 ranks that shard 600 parameters, each with two states of an optimizer,
-// are 900,000 chunks.
-inline constexpr size_t kMaxDcpMetadataBytes = 64 << 20;
+// are 900,000 chunks; each takes some 145 bytes of pickle and 27 values.
+inline constexpr size_t kMaxDcpMetadataBytes = 160 << 20;
+inline constexpr size_t kMaxDcpValues = 28 * 1000 * 1000;
 
 // The rules of a .metadata.
 const pickle::Rules& DcpRules();

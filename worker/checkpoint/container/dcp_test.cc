@@ -288,8 +288,8 @@ TEST_F(SpoiledDcpTest, MetadataThatEndsTooEarlyIsIncomplete) {
 }
 
 TEST_F(SpoiledDcpTest, MetadataAboveTheLimitIsNotRead) {
-  fs::resize_file(Path(".metadata"), (64 << 20) + 1);
-  ExpectError(Open().status(), kUnsupported, {Path(".metadata"), "67108865"});
+  fs::resize_file(Path(".metadata"), (160 << 20) + 1);
+  ExpectError(Open().status(), kUnsupported, {Path(".metadata"), "167772161"});
 }
 
 TEST_F(SpoiledDcpTest, AFileThatLinksOutOfTheFolderIsNotRead) {
