@@ -1,4 +1,6 @@
 // sinkwatch_worker: measures checkpoints, alone or for a server.
+#include <sys/resource.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -102,12 +104,22 @@ bool KnowsFlags(int argc, char** argv) {
   return true;
 }
 
+// A checkpoint of hundreds of ranks is thousands of files, all of them open
+// while it is read; systems often allow 1024 until a process asks for more.
+void RaiseFileLimit() {
+  struct rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   // Standard output is for results.
   spdlog::set_default_logger(spdlog::stderr_color_mt("sinkwatch_worker"));
   SetUpHelp();
+  RaiseFileLimit();
   if (!KnowsFlags(argc, argv)) return kBadUsage;
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   const std::string command = rest.size() > 1 ? rest[1] : "";

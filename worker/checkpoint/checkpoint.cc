@@ -60,6 +60,8 @@ constexpr struct {
     {"__0.metadata", "metadata of single ranks"},
     {"rank0.pt", "a ShardedTensor in one pickle per rank"},
     {"model/rank0.pt", "flat FSDP parameters in one pickle per rank"},
+    {"shard-00001-model-00001-of-00001.safetensors",
+     "parts of tensors in one file per rank"},
 };
 
 struct TypeOfDtype {

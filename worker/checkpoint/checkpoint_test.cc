@@ -221,8 +221,9 @@ TEST(CheckpointTest, AFolderThatCannotBeLookedAtIsWorthAnotherTry) {
 }
 
 TEST(CheckpointTest, AnotherContainerIsNamed) {
-  for (const char* other : {"__0.metadata", "model_and_optim/__0.metadata",
-                            "rank0.pt", "model/rank0.pt"}) {
+  for (const char* other :
+       {"__0.metadata", "model_and_optim/__0.metadata", "rank0.pt",
+        "model/rank0.pt", "shard-00001-model-00001-of-00001.safetensors"}) {
     TempFolder temp;
     fs::create_directory(temp / "model_and_optim");
     fs::create_directory(temp / "model");

@@ -227,7 +227,7 @@ TEST(DcpTest, OnlyPiecesWithRowsThatAreAskedForAreLocated) {
     const auto pieces = [&](const std::vector<RowRange>& ranges) {
       const auto located = LocatePieces(*contents, tensor, ranges);
       EXPECT_TRUE(located.ok()) << located.status();
-      return located->pieces.size();
+      return located.ok() ? located->pieces.size() : 99;
     };
     EXPECT_EQ(pieces({{0, 17}}), 1u);
     EXPECT_EQ(pieces({{16, 2}}), 2u);
