@@ -183,6 +183,8 @@ class Execution {
     const model::AttentionShape& attention =
         architecture_.shape().attention[layer];
     folded.attention = AttentionOptionsOf(attention);
+    folded.attention.learned_sinks_H =
+        architecture_.LearnedSinks(layer, weights);
     folded.output_projection_DHE =
         architecture_.OutputProjection(layer, weights);
     LayerRecorder recorder(folded);

@@ -51,16 +51,33 @@ void CheckInput(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
     CheckKinds(q_BHTE, v_BGTE);
   }
   TORCH_CHECK(options.window >= 0, "attention_stats: window ", options.window);
+  const at::Tensor& sinks_H = options.learned_sinks_H;
+  if (!sinks_H.defined()) return;
+  TORCH_CHECK(options.normalisation == Normalisation::kSoftmax,
+              "attention_stats: learned sinks belong to softmax");
+  TORCH_CHECK(sinks_H.dim() == 1 && sinks_H.size(0) == q_BHTE.size(1) &&
+                  sinks_H.is_floating_point() &&
+                  sinks_H.device() == q_BHTE.device(),
+              "attention_stats: ", q_BHTE.size(1), " heads on ",
+              q_BHTE.device(), " have learned sinks ", sinks_H.sizes(), " ",
+              sinks_H.scalar_type(), " on ", sinks_H.device());
+}
+
+std::optional<at::Tensor> Optional(const at::Tensor& x) {
+  return x.defined() ? std::optional<at::Tensor>(x) : std::nullopt;
 }
 
 OperatorResult CallOperator(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
-                            const std::optional<at::Tensor>& v,
+                            const at::Tensor& v_BGTE,
                             const AttentionOptions& options) {
   static const auto op =
       c10::Dispatcher::singleton()
           .findSchemaOrThrow("sinkwatch::attention_stats", "")
           .typed<decltype(AttentionStatsByRowBlocks)>();
-  return op.call(q_BHTE, k_BGTE, v, options.scale, options.window,
+  at::Tensor sinks_H = options.learned_sinks_H;
+  if (sinks_H.defined()) sinks_H = sinks_H.to(at::kFloat).contiguous();
+  return op.call(q_BHTE, k_BGTE, Optional(v_BGTE), Optional(sinks_H),
+                 options.scale, options.window,
                  static_cast<int64_t>(options.normalisation));
 }
 
@@ -73,9 +90,7 @@ AttentionStats ComputeAttentionStats(const at::Tensor& q_BHTE,
   CheckInput(q_BHTE, k_BGTE, v_BGTE, options);
   const at::NoGradGuard no_grad;
   const bool has_value = v_BGTE.defined();
-  auto [rows, columns, output] = CallOperator(
-      q_BHTE, k_BGTE, has_value ? std::make_optional(v_BGTE) : std::nullopt,
-      options);
+  auto [rows, columns, output] = CallOperator(q_BHTE, k_BGTE, v_BGTE, options);
   AttentionStats stats;
   stats.log_sum_exp = rows[kLogSumExp];
   stats.sink_logit = rows[kSinkLogit];
@@ -133,8 +148,9 @@ at::Tensor AttentionAtColumns(const at::Tensor& q_BHTE,
 
 TORCH_LIBRARY(sinkwatch, m) {
   m.def(
-      "attention_stats(Tensor q, Tensor k, Tensor? v, float scale, int window,"
-      " int normalisation) -> (Tensor, Tensor, Tensor)");
+      "attention_stats(Tensor q, Tensor k, Tensor? v, Tensor? learned_sinks,"
+      " float scale, int window, int normalisation) -> (Tensor, Tensor, "
+      "Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {

@@ -17,27 +17,40 @@ enum class Normalisation {
   kRelu,     // A[t,k] = max(s[t,k], 0) / (t + 1): not a distribution
 };
 
+// A learned sink is a logit c_h of each head that stands beside the keys' in
+// every row: A[t,k] = exp(s[t,k]) / (exp(c_h) + sum over visible k of
+// exp(s[t,k])). A row then adds up to less than 1; what is lost went to no key.
+
 struct AttentionOptions {
   double scale = 1.0;
   int64_t window = 0;  // 0: every column up to t
   Normalisation normalisation = Normalisation::kSoftmax;
+  // c_h: [H], any floating type, on the device of q; undefined: no learned
+  // sinks. For softmax only.
+  at::Tensor learned_sinks_H = {};
 };
 
 // What is known of an attention pattern without keeping it. Each tensor is
 // float32 [B,H,T], one number per row, unless said otherwise; where a row does
 // not see what a number is about, it is 0 (logarithms: -infinity).
 struct AttentionStats {
-  at::Tensor log_sum_exp;         // of s[t,k] over the visible k
+  // Of s[t,k] over the visible k, and of c_h where there is one: softmax's
+  // denominator, so A[t,k] = exp(s[t,k] - log_sum_exp) and the lost share of a
+  // row is exp(c_h - log_sum_exp).
+  at::Tensor log_sum_exp;
   at::Tensor sink_logit;          // s[t,0]
   at::Tensor sink_attention;      // A[t,0]
-  at::Tensor rest_log_sum_exp;    // of s[t,k] over the visible k >= 1
+  at::Tensor rest_log_sum_exp;    // of s[t,k] over the visible k >= 1; no c_h
   at::Tensor rest_mean_logit;     // mean of s[t,k] over the visible 1 <= k < t
   at::Tensor previous_attention;  // A[t,t-1]
-  at::Tensor entropy;             // -sum A ln A (nats); softmax only, else 0
-  at::Tensor max_abs_logit;       // max |s[t,k]| over the visible k
-  at::Tensor row_sum;             // sum over visible k of A[t,k]; softmax: 1
-  at::Tensor column_mass;         // [B,H,T], per COLUMN k: sum over rows t >= 1
-  at::Tensor output;              // [B,H,T,E] = A v; undefined without v
+  // -sum A ln A over the visible k (nats); softmax only, else 0. With a learned
+  // sink still of A as it is: neither rescaled nor with the lost share's term.
+  at::Tensor entropy;
+  at::Tensor max_abs_logit;  // max |s[t,k]| over the visible k; no c_h
+  at::Tensor row_sum;        // sum over visible k of A[t,k]; softmax: 1,
+                             // with a learned sink less
+  at::Tensor column_mass;    // [B,H,T], per COLUMN k: sum over rows t >= 1
+  at::Tensor output;         // [B,H,T,E] = A v; undefined without v
 };
 
 // The statistics, and A v where `v` is defined, without a T x T tensor at any

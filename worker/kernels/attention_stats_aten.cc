@@ -66,9 +66,10 @@ at::Tensor MatmulByHead(const at::Tensor& a, const at::Tensor& b) {
       .reshape({a.size(0), a.size(1), a.size(2), b.size(3)});
 }
 
-// Statistics of the logits themselves. `rows` [kNumRowStats,B,H,R].
+// Statistics of the logits themselves. `rows` [kNumRowStats,B,H,R];
+// `learned_sinks_H` may be undefined.
 void FillLogitStats(const at::Tensor& logit_BHRC, const Block& block,
-                    at::Tensor& rows) {
+                    const at::Tensor& learned_sinks_H, at::Tensor& rows) {
   const at::Tensor visible_BHRC =
       logit_BHRC.masked_fill(block.hidden_RC, -kInfinity);
   at::Tensor sink_BHR = at::full_like(rows[kLogSumExp], -kInfinity);
@@ -84,7 +85,11 @@ void FillLogitStats(const at::Tensor& logit_BHRC, const Block& block,
   } else {
     rows[kRestLogSumExp].copy_(at::logsumexp(rest_BHRC, {-1}));
   }
-  rows[kLogSumExp].copy_(at::logaddexp(sink_BHR, rows[kRestLogSumExp]));
+  at::Tensor lse_BHR = at::logaddexp(sink_BHR, rows[kRestLogSumExp]);
+  if (learned_sinks_H.defined()) {
+    lse_BHR = at::logaddexp(lse_BHR, learned_sinks_H.view({-1, 1}));
+  }
+  rows[kLogSumExp].copy_(lse_BHR);
 
   const at::Tensor not_mean_RC = block.hidden_RC | (block.column_C == 0) |
                                  (block.column_C == block.row_R1);
@@ -137,7 +142,7 @@ void AddColumnMass(const at::Tensor& attention_BHRC, const Block& block,
 
 // Some whole sequences; the results are views that are filled.
 struct Sequences {
-  at::Tensor q_BHTE, k_BGTE, v_BGTE;
+  at::Tensor q_BHTE, k_BGTE, v_BGTE, learned_sinks_H;
   at::Tensor rows, columns_BHT, output_BHTE;
 };
 
@@ -148,7 +153,7 @@ void RunBlock(Sequences& sequences, const Block& block, double scale,
                    block.Columns(sequences.k_BGTE).transpose(-2, -1)) *
       scale;
   at::Tensor rows = sequences.rows.narrow(3, block.row_begin, block.num_rows);
-  FillLogitStats(logit_BHRC, block, rows);
+  FillLogitStats(logit_BHRC, block, sequences.learned_sinks_H, rows);
   const at::Tensor attention_BHRC =
       Attention(logit_BHRC, block, normalisation, rows[kLogSumExp]);
   FillAttentionStats(logit_BHRC, attention_BHRC, block, normalisation, rows);
@@ -161,11 +166,11 @@ void RunBlock(Sequences& sequences, const Block& block, double scale,
 
 }  // namespace
 
-OperatorResult AttentionStatsByRowBlocks(const at::Tensor& q_BHTE,
-                                         const at::Tensor& k_BGTE,
-                                         const std::optional<at::Tensor>& v,
-                                         double scale, int64_t window,
-                                         int64_t normalisation) {
+OperatorResult AttentionStatsByRowBlocks(
+    const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+    const std::optional<at::Tensor>& v,
+    const std::optional<at::Tensor>& learned_sinks, double scale,
+    int64_t window, int64_t normalisation) {
   const at::NoTF32Guard no_tf32;
   const int64_t batch = q_BHTE.size(0);
   const int64_t heads = q_BHTE.size(1);
@@ -189,6 +194,7 @@ OperatorResult AttentionStatsByRowBlocks(const at::Tensor& q_BHTE,
     Sequences sequences = {part(q_BHTE),
                            part(k_BGTE),
                            v ? part(*v) : at::Tensor(),
+                           learned_sinks.value_or(at::Tensor()),
                            rows.narrow(1, first, count),
                            part(columns_BHT),
                            v ? part(output) : at::Tensor()};

@@ -69,6 +69,7 @@ struct Call {
   const at::Tensor& q_BHTE;
   const at::Tensor& k_BGTE;
   const at::Tensor& v_BGTE;
+  const float* learned_sinks;  // [H] or null
   float* rows;
   float* columns;
   float* output;
@@ -100,7 +101,9 @@ struct Call {
         kernels.pack(shape, k.Read(b, h / shared), v.Read(b, h / shared),
                      scratch.get());
       }
-      kernels.run(shape, q.Read(b, h), scratch.get(), ResultOf(head));
+      const QueryHead query = {
+          q.Read(b, h), learned_sinks == nullptr ? nullptr : learned_sinks + h};
+      kernels.run(shape, query, scratch.get(), ResultOf(head));
     }
   }
 };
@@ -124,12 +127,11 @@ std::vector<const FusedHead*> SupportedFusedHeads() {
   return supported;
 }
 
-OperatorResult AttentionStatsFused(const FusedHead& kernels,
-                                   const at::Tensor& q_BHTE,
-                                   const at::Tensor& k_BGTE,
-                                   const std::optional<at::Tensor>& v,
-                                   double scale, int64_t window,
-                                   int64_t normalisation) {
+OperatorResult AttentionStatsFused(
+    const FusedHead& kernels, const at::Tensor& q_BHTE,
+    const at::Tensor& k_BGTE, const std::optional<at::Tensor>& v,
+    const std::optional<at::Tensor>& learned_sinks, double scale,
+    int64_t window, int64_t normalisation) {
   const auto options = at::TensorOptions(at::kFloat);
   const int64_t batch = q_BHTE.size(0), heads = q_BHTE.size(1),
                 tokens = q_BHTE.size(2), width = q_BHTE.size(3);
@@ -145,6 +147,7 @@ OperatorResult AttentionStatsFused(const FusedHead& kernels,
       q_BHTE,
       k_BGTE,
       v ? *v : k_BGTE,
+      learned_sinks ? learned_sinks->const_data_ptr<float>() : nullptr,
       rows.mutable_data_ptr<float>(),
       columns.mutable_data_ptr<float>(),
       output.mutable_data_ptr<float>()};
@@ -159,11 +162,12 @@ namespace {
 OperatorResult AttentionStatsCpu(const at::Tensor& q_BHTE,
                                  const at::Tensor& k_BGTE,
                                  const std::optional<at::Tensor>& v,
+                                 const std::optional<at::Tensor>& learned_sinks,
                                  double scale, int64_t window,
                                  int64_t normalisation) {
   static const FusedHead& fastest = *SupportedFusedHeads().front();
-  return AttentionStatsFused(fastest, q_BHTE, k_BGTE, v, scale, window,
-                             normalisation);
+  return AttentionStatsFused(fastest, q_BHTE, k_BGTE, v, learned_sinks, scale,
+                             window, normalisation);
 }
 
 }  // namespace

@@ -17,12 +17,11 @@ std::vector<const FusedHead*> SupportedFusedHeads();
 
 // The operator by given kernels, on the threads of at::parallel_for. A head's
 // numbers depend on nothing but that head: not on the batch, nor the threads.
-OperatorResult AttentionStatsFused(const FusedHead& kernels,
-                                   const at::Tensor& q_BHTE,
-                                   const at::Tensor& k_BGTE,
-                                   const std::optional<at::Tensor>& v,
-                                   double scale, int64_t window,
-                                   int64_t normalisation);
+OperatorResult AttentionStatsFused(
+    const FusedHead& kernels, const at::Tensor& q_BHTE,
+    const at::Tensor& k_BGTE, const std::optional<at::Tensor>& v,
+    const std::optional<at::Tensor>& learned_sinks, double scale,
+    int64_t window, int64_t normalisation);
 
 }  // namespace sinkwatch::kernels
 

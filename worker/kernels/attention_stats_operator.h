@@ -11,11 +11,13 @@
 // who add a device, and tests, need this; callers use attention_stats.h, whose
 // legend and definitions hold here.
 //
-//   attention_stats(Tensor q, Tensor k, Tensor? v, float scale, int window,
-//                   int normalisation) -> (Tensor, Tensor, Tensor)
+//   attention_stats(Tensor q, Tensor k, Tensor? v, Tensor? learned_sinks,
+//                   float scale, int window, int normalisation)
+//                   -> (Tensor, Tensor, Tensor)
 //
 // q [B,H,T,E]; k, v [B,G,T,E] with H a multiple of G, T >= 1 and E >= 1;
-// float32 or bfloat16, all of one dtype and device, any strides. The caller has
+// float32 or bfloat16, all of one dtype and device, any strides; learned_sinks
+// float32 [H], contiguous, on that device, with softmax only. The caller has
 // checked that. Results, all float32 and contiguous:
 //   rows    [kNumRowStats,B,H,T]  in the order of RowStat
 //   columns [B,H,T]               column_mass
@@ -39,11 +41,11 @@ using OperatorResult = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
 // Blocks of rows of ATen operators: every device that has no own
 // implementation. Holds at most about 2^22 logits, or 16 rows, at a time.
-OperatorResult AttentionStatsByRowBlocks(const at::Tensor& q_BHTE,
-                                         const at::Tensor& k_BGTE,
-                                         const std::optional<at::Tensor>& v,
-                                         double scale, int64_t window,
-                                         int64_t normalisation);
+OperatorResult AttentionStatsByRowBlocks(
+    const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+    const std::optional<at::Tensor>& v,
+    const std::optional<at::Tensor>& learned_sinks, double scale,
+    int64_t window, int64_t normalisation);
 
 }  // namespace sinkwatch::kernels
 

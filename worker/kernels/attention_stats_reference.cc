@@ -80,8 +80,19 @@ double* At(at::Tensor& x_BHT, int64_t b, int64_t h, int64_t t) {
   return x_BHT.data_ptr<double>() + (b * x_BHT.size(1) + h) * x_BHT.size(2) + t;
 }
 
+// Softmax's denominator: the visible keys' and, if there is one, the head's
+// learned sink.
+double LogDenominator(const Row& row, int64_t h,
+                      const AttentionOptions& options) {
+  std::vector<double> logits = row.logit;
+  if (options.learned_sinks_H.defined()) {
+    logits.push_back(options.learned_sinks_H[h].item<double>());
+  }
+  return LogSumExp(logits.data(), logits.data() + logits.size());
+}
+
 void WriteRow(const Row& row, int64_t b, int64_t h, int64_t t,
-              Normalisation normalisation, AttentionStats* stats) {
+              const AttentionOptions& options, AttentionStats* stats) {
   const bool sees_sink = row.first_column == 0;
   const double* logits = row.logit.data();
   const double* end = logits + row.logit.size();
@@ -89,7 +100,7 @@ void WriteRow(const Row& row, int64_t b, int64_t h, int64_t t,
     *At(stats->sink_logit, b, h, t) = row.logit[0];
     *At(stats->sink_attention, b, h, t) = row.attention[0];
   }
-  *At(stats->log_sum_exp, b, h, t) = LogSumExp(logits, end);
+  *At(stats->log_sum_exp, b, h, t) = LogDenominator(row, h, options);
   *At(stats->rest_log_sum_exp, b, h, t) =
       LogSumExp(logits + (sees_sink ? 1 : 0), end);
   *At(stats->rest_mean_logit, b, h, t) = RestMeanLogit(row, t);
@@ -106,7 +117,7 @@ void WriteRow(const Row& row, int64_t b, int64_t h, int64_t t,
   }
   *At(stats->row_sum, b, h, t) = row_sum;
   *At(stats->max_abs_logit, b, h, t) = max_abs_logit;
-  if (normalisation == Normalisation::kSoftmax) {
+  if (options.normalisation == Normalisation::kSoftmax) {
     *At(stats->entropy, b, h, t) = entropy;
   }
 }
@@ -139,10 +150,9 @@ AttentionStats ReferenceAttentionStats(const at::Tensor& q_BHTE,
       for (int64_t t = 0; t < q.size(2); ++t) {
         Row row = ComputeRow(q.accessor<double, 4>(), k.accessor<double, 4>(),
                              b, h, t, options);
-        const double* logits = row.logit.data();
-        Normalise(t, options.normalisation,
-                  LogSumExp(logits, logits + row.logit.size()), &row);
-        WriteRow(row, b, h, t, options.normalisation, &stats);
+        Normalise(t, options.normalisation, LogDenominator(row, h, options),
+                  &row);
+        WriteRow(row, b, h, t, options, &stats);
         if (v.defined()) {
           WriteOutput(row, v.accessor<double, 4>(), b, h, t, &stats.output);
         }

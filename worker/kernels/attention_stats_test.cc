@@ -48,7 +48,7 @@ Input RandomInput(const Shape& s, uint64_t seed, double spread = 1.0) {
 AttentionOptions Options(
     int64_t width, int64_t window = 0,
     Normalisation normalisation = Normalisation::kSoftmax) {
-  return {1 / std::sqrt(static_cast<double>(width)), window, normalisation};
+  return {1 / std::sqrt(static_cast<double>(width)), window, normalisation, {}};
 }
 
 // |actual - expected| <= absolute + relative * |expected|, and equal where
@@ -139,18 +139,21 @@ class AttentionStatsTest : public testing::TestWithParam<Implementation> {
  protected:
   AttentionStats Compute(const Input& input,
                          const AttentionOptions& options) const {
-    const bool has_value = input.v_BGTE.defined();
-    const auto v = has_value ? std::make_optional(input.v_BGTE) : std::nullopt;
+    const auto optional = [](const at::Tensor& x) {
+      return x.defined() ? std::make_optional(x) : std::nullopt;
+    };
+    const auto v = optional(input.v_BGTE);
+    const auto sinks = optional(options.learned_sinks_H);
     const int64_t normalisation = static_cast<int64_t>(options.normalisation);
     const FusedHead* kernels = GetParam().kernels;
-    return Unpack(
-        kernels == nullptr
-            ? AttentionStatsByRowBlocks(input.q_BHTE, input.k_BGTE, v,
-                                        options.scale, options.window,
-                                        normalisation)
-            : AttentionStatsFused(*kernels, input.q_BHTE, input.k_BGTE, v,
-                                  options.scale, options.window, normalisation),
-        has_value);
+    return Unpack(kernels == nullptr
+                      ? AttentionStatsByRowBlocks(input.q_BHTE, input.k_BGTE, v,
+                                                  sinks, options.scale,
+                                                  options.window, normalisation)
+                      : AttentionStatsFused(
+                            *kernels, input.q_BHTE, input.k_BGTE, v, sinks,
+                            options.scale, options.window, normalisation),
+                  v.has_value());
   }
 
   void ExpectMatchesReference(const Input& input,
@@ -203,6 +206,66 @@ TEST_P(AttentionStatsTest, MatchesReferenceForEveryShortLength) {
     SCOPED_TRACE(tokens);
     ExpectMatchesReference(RandomInput({1, 2, 1, tokens, 8}, 40 + tokens),
                            Options(8));
+  }
+}
+
+// Below, among and above the logits of the keys.
+at::Tensor LearnedSinks(int64_t heads, uint64_t seed) {
+  at::Tensor sinks_H = Random({heads}, seed) * 4;
+  sinks_H[0] = -40;
+  sinks_H[heads - 1] = 40;
+  return sinks_H;
+}
+
+TEST_P(AttentionStatsTest, MatchesReferenceWithLearnedSinks) {
+  const Shape shapes[] = {
+      {2, 6, 2, 129, 48}, {1, 8, 4, 37, 8}, {1, 4, 4, 1, 8}, {2, 4, 1, 96, 13}};
+  uint64_t seed = 300;
+  for (const Shape& shape : shapes) {
+    for (const int64_t window : {0, 1, 9, 40}) {
+      SCOPED_TRACE(testing::Message() << shape.tokens << "/" << window);
+      AttentionOptions options = Options(shape.width, window);
+      options.learned_sinks_H = LearnedSinks(shape.heads, seed);
+      ExpectMatchesReference(RandomInput(shape, seed++), options);
+    }
+  }
+}
+
+// A sink far below every logit gets nothing: the numbers are those without.
+TEST_P(AttentionStatsTest, ALearnedSinkWithoutMassChangesNothing) {
+  const Input input = RandomInput({2, 4, 2, 45, 16}, 321);
+  AttentionOptions options = Options(16);
+  const AttentionStats without = Compute(input, options);
+  options.learned_sinks_H = at::full({4}, -100.0, at::kFloat);
+  const AttentionStats with = Compute(input, options);
+  EXPECT_TRUE(with.log_sum_exp.equal(without.log_sum_exp));
+  EXPECT_TRUE(with.sink_attention.equal(without.sink_attention));
+  EXPECT_TRUE(with.column_mass.equal(without.column_mass));
+  EXPECT_TRUE(with.output.equal(without.output));
+}
+
+// Uniform logits of 0 and a sink of ln m: A[t,k] = 1/(t+1+m) for every visible
+// k, so t+1 of t+1+m is kept. The reference knows nothing of this.
+TEST_P(AttentionStatsTest, MatchesClosedFormsOfUniformAttentionBesideASink) {
+  const int64_t tokens = 100;
+  const double m = 7;
+  const at::Tensor q = at::zeros({1, 1, tokens, 16});
+  AttentionOptions options = Options(16);
+  options.learned_sinks_H = at::full({1}, std::log(m), at::kFloat);
+  const AttentionStats stats = Compute({q, q, at::ones_like(q)}, options);
+  const auto at = [](const at::Tensor& x_BHT, int64_t t) {
+    return x_BHT[0][0][t].item<double>();
+  };
+  for (int64_t t = 0; t < tokens; ++t) {
+    const double all = t + 1 + m;
+    EXPECT_NEAR(at(stats.log_sum_exp, t), std::log(all), 2e-6) << t;
+    EXPECT_NEAR(at(stats.row_sum, t), (t + 1) / all, 2e-6) << t;
+    EXPECT_NEAR(at(stats.sink_attention, t), 1 / all, 1e-6) << t;
+    EXPECT_NEAR(at(stats.entropy, t), (t + 1) / all * std::log(all), 4e-6) << t;
+    EXPECT_NEAR(stats.output[0][0][t][3].item<double>(), (t + 1) / all, 2e-6);
+    if (t > 0) {
+      EXPECT_NEAR(at(stats.rest_log_sum_exp, t), std::log(t), 2e-6) << t;
+    }
   }
 }
 
@@ -363,10 +426,14 @@ TEST(AttentionStatsOperatorTest, NumbersDoNotDependOnTheThreads) {
 
 TEST(AttentionStatsOperatorTest, MatchesReferenceThroughTheDispatcher) {
   const Input input = RandomInput({2, 8, 4, 60, 8}, 111);
-  ExpectSameStats(ComputeAttentionStats(input.q_BHTE, input.k_BGTE,
-                                        input.v_BGTE, Options(8, 50)),
-                  ReferenceAttentionStats(input.q_BHTE, input.k_BGTE,
-                                          input.v_BGTE, Options(8, 50)));
+  AttentionOptions options = Options(8, 50);
+  for (const at::Tensor& sinks_H : {at::Tensor(), LearnedSinks(8, 112)}) {
+    options.learned_sinks_H = sinks_H;
+    ExpectSameStats(ComputeAttentionStats(input.q_BHTE, input.k_BGTE,
+                                          input.v_BGTE, options),
+                    ReferenceAttentionStats(input.q_BHTE, input.k_BGTE,
+                                            input.v_BGTE, options));
+  }
 }
 
 TEST(AttentionStatsOperatorTest, RefusesShapesThatDoNotFit) {
@@ -387,13 +454,30 @@ TEST(AttentionStatsOperatorTest, RefusesShapesThatDoNotFit) {
   EXPECT_THROW(ComputeAttentionStats(q, q, none, Options(16, -1)), c10::Error);
 }
 
+TEST(AttentionStatsOperatorTest, RefusesLearnedSinksThatDoNotFit) {
+  const at::Tensor q = at::zeros({1, 4, 8, 16});
+  const auto compute = [&](const at::Tensor& sinks_H, Normalisation kind) {
+    AttentionOptions options = Options(16, 0, kind);
+    options.learned_sinks_H = sinks_H;
+    return ComputeAttentionStats(q, q, q, options);
+  };
+  const auto softmax = Normalisation::kSoftmax;
+  EXPECT_THROW(compute(at::zeros({3}), softmax), c10::Error);
+  EXPECT_THROW(compute(at::zeros({4, 1}), softmax), c10::Error);
+  EXPECT_THROW(compute(at::zeros({4}, at::kLong), softmax), c10::Error);
+  EXPECT_THROW(compute(at::zeros({4}), Normalisation::kRelu), c10::Error);
+  EXPECT_NO_THROW(compute(at::zeros({4}, at::kBFloat16), softmax));
+}
+
 TEST(AttentionAtColumnsTest, MatchesTheColumnsOfTheStatistics) {
   const int64_t tokens = 47;
-  for (const auto normalisation :
-       {Normalisation::kSoftmax, Normalisation::kRelu}) {
+  const AttentionOptions kinds[] = {Options(8),
+                                    Options(8, 0, Normalisation::kRelu),
+                                    {0.3, 0, {}, LearnedSinks(4, 122)}};
+  for (AttentionOptions options : kinds) {
     for (const int64_t window : {0, 11}) {
       const Input input = RandomInput({2, 4, 2, tokens, 8}, 121);
-      const AttentionOptions options = Options(8, window, normalisation);
+      options.window = window;
       const AttentionStats stats = ComputeAttentionStats(
           input.q_BHTE, input.k_BGTE, input.v_BGTE, options);
       std::vector<at::Tensor> all;

@@ -24,6 +24,11 @@ struct HeadView {
   int64_t row_stride = 0;
 };
 
+struct QueryHead {
+  HeadView q;
+  const float* learned_sink = nullptr;  // c_h; null: the head has none
+};
+
 // Where the results go, [T] each; the order of `rows` is that of RowStat.
 struct HeadResult {
   float* rows[9] = {};
@@ -38,7 +43,7 @@ struct FusedHead {
   const char* name;
   int64_t (*scratch_floats)(const FusedShape& shape);
   void (*pack)(const FusedShape& shape, HeadView k, HeadView v, float* scratch);
-  void (*run)(const FusedShape& shape, HeadView q, float* scratch,
+  void (*run)(const FusedShape& shape, const QueryHead& head, float* scratch,
               const HeadResult& result);
 };
 

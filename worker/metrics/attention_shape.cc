@@ -36,8 +36,15 @@ at::Tensor LargestLogit(LayerStatistics& s) {
   return s.attention().max_abs_logit.amax(-1);
 }
 
+// The learned sink's own share of the denominator keeps its digits where nearly
+// nothing is lost; 1 - row_sum would not.
 at::Tensor Lost(LayerStatistics& s) {
-  return s.attention().row_sum.neg().add(1);
+  const at::Tensor& sinks_H = s.batch().attention.learned_sinks_H;
+  if (!sinks_H.defined()) return s.attention().row_sum.neg().add(1);
+  return sinks_H.to(at::kFloat)
+      .view({-1, 1})
+      .sub(s.attention().log_sum_exp)
+      .exp();
 }
 
 bool HasNormalisedEntropy(const LayerBatch& batch) {
@@ -95,9 +102,10 @@ std::vector<Metric> AttentionShapeMetrics() {
       RowMean({"lost_mass", "ratio", Scope::kHead,
                "Attention that goes to no key; only where weights need not add "
                "up to 1 (negative if they add up to more).",
-               "mean over t >= 1 of 1 - sum_k A[t,k]",
+               "mean over t >= 1 of 1 - sum_k A[t,k] (learned sink c_h: "
+               "exp(c_h) / (exp(c_h) + sum_k exp(s[t,k])))",
                "gpt-oss model card, arXiv 2508.10925 (learned sinks)"},
-              Lost, IsUnnormalised)};
+              Lost, LosesMass)};
 }
 
 }  // namespace sinkwatch::metrics

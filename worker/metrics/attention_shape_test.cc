@@ -79,11 +79,11 @@ TEST_P(AttentionShapeTest, LogitMaxIsTheLargestVisibleOverAllBatches) {
   ExpectClose(Measure(batches), "d attention_logit_max", largest);
 }
 
-TEST_P(AttentionShapeTest, LostMassIsOnlyForUnnormalisedWeights) {
+TEST_P(AttentionShapeTest, LostMassIsOnlyForReluAndLearnedSinks) {
   const LayerBatch batch = RandomLayer(GetParam());
   const BruteForce x(batch);
   const Values values = Measure({batch});
-  if (!GetParam().relu) {
+  if (!GetParam().relu && !GetParam().learned_sinks) {
     EXPECT_EQ(values.count("d lost_mass"), 0u);
     return;
   }
@@ -101,6 +101,25 @@ TEST_P(AttentionShapeTest, LostMassIsOnlyForUnnormalisedWeights) {
 INSTANTIATE_TEST_SUITE_P(Shapes, AttentionShapeTest,
                          ::testing::ValuesIn(Shapes()),
                          [](const auto& info) { return info.param.name; });
+
+// 1 - row_sum would be 0 or a multiple of 6e-8 here.
+TEST(AttentionShapeMicroTest, LostMassKeepsItsDigitsWhereLittleIsLost) {
+  Shape shape;
+  shape.learned_sinks = true;
+  LayerBatch batch = RandomLayer(shape);
+  batch.attention.learned_sinks_H.fill_(-25);
+  const BruteForce x(batch);
+  const Values values = Measure({batch});
+  for (int64_t h = 0; h < x.H; ++h) {
+    const double lost = x.RowMean(h, 1, EveryRow, [&](auto b, auto i, auto t) {
+      double keys = 0;
+      for (int64_t k = 0; k <= t; ++k) keys += std::exp(x.S(b, i, t, k));
+      return std::exp(-25) / (std::exp(-25) + keys);
+    });
+    ASSERT_LT(lost, 1e-9);
+    EXPECT_NEAR(values.at("d lost_mass").values[h] / lost, 1, 1e-5);
+  }
+}
 
 TEST(AttentionShapeMicroTest, EvenAttentionHasANormalisedEntropyOfOne) {
   LayerBatch batch = RandomLayer(Shape());

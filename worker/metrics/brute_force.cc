@@ -37,7 +37,7 @@ double Norm(const std::vector<double>& x, int64_t row, int64_t width) {
 }  // namespace
 
 std::vector<Shape> Shapes() {
-  std::vector<Shape> shapes(6);
+  std::vector<Shape> shapes(8);
   shapes[1].name = "grouped";
   shapes[1].G = 2;
   shapes[2].name = "windowed";
@@ -53,6 +53,12 @@ std::vector<Shape> Shapes() {
   shapes[5].name = "one_sequence";
   shapes[5].B = 1;
   shapes[5].spread = 4;
+  shapes[6].name = "learned_sinks";
+  shapes[6].learned_sinks = true;
+  shapes[7].name = "learned_sinks_windowed";
+  shapes[7].learned_sinks = true;
+  shapes[7].window = 6;
+  shapes[7].G = 2;
   return shapes;
 }
 
@@ -70,6 +76,9 @@ LayerBatch RandomLayer(const Shape& s, uint64_t seed) {
   batch.attention.window = s.window;
   batch.attention.normalisation =
       s.relu ? kernels::Normalisation::kRelu : kernels::Normalisation::kSoftmax;
+  if (s.learned_sinks) {
+    batch.attention.learned_sinks_H = Random(generator, {s.H}, 3);
+  }
   return batch;
 }
 
@@ -111,6 +120,7 @@ BruteForce::BruteForce(const LayerBatch& batch)
       window_(batch.attention.window),
       relu_(batch.attention.normalisation == kernels::Normalisation::kRelu),
       scale_(batch.attention.scale),
+      learned_sinks_(Doubles(batch.attention.learned_sinks_H)),
       resid_pre_(Doubles(batch.resid_pre_BTD)),
       q_(Doubles(batch.q_BHTE)),
       k_(Doubles(batch.k_BGTE)),
@@ -121,7 +131,7 @@ BruteForce::BruteForce(const LayerBatch& batch)
       attention_(B * H * T * T, 0) {
   for (int64_t row = 0; row < B * H * T; ++row) {
     const int64_t t = row % T, h = row / T % H, b = row / T / H;
-    double sum = 0;
+    double sum = relu_ ? 0 : std::exp(LearnedSink(h));
     for (int64_t k = 0; k < T; ++k) {
       if (!Sees(t, k)) continue;
       const double s = S(b, h, t, k);
@@ -142,6 +152,10 @@ double BruteForce::S(int64_t b, int64_t h, int64_t t, int64_t k) const {
            k_[((b * G + GroupOf(h)) * T + k) * E + e];
   }
   return scale_ * dot;
+}
+
+double BruteForce::LearnedSink(int64_t h) const {
+  return learned_sinks_.empty() ? -HUGE_VAL : learned_sinks_[h];
 }
 
 double BruteForce::NormK(int64_t b, int64_t g, int64_t t) const {

@@ -21,10 +21,11 @@ struct Shape {
   int64_t B = 5, T = 17, H = 4, G = 4, E = 6, D = 24;
   int64_t window = 0;
   bool relu = false;
+  bool learned_sinks = false;
   double spread = 1.5;  // of q, k, v, z and the stream
 };
 
-// Softmax and ReLU, groups, windows, odd and even lengths.
+// Softmax and ReLU, groups, windows, learned sinks, odd and even lengths.
 std::vector<Shape> Shapes();
 
 LayerBatch RandomLayer(const Shape& shape, uint64_t seed = 1);
@@ -48,6 +49,8 @@ class BruteForce {
     return k <= t && (window_ <= 0 || k > t - window_);
   }
   double S(int64_t b, int64_t h, int64_t t, int64_t k) const;
+  // c_h; -infinity: none.
+  double LearnedSink(int64_t h) const;
   double A(int64_t b, int64_t h, int64_t t, int64_t k) const {
     return attention_[((b * H + h) * T + t) * T + k];
   }
@@ -74,7 +77,8 @@ class BruteForce {
   int64_t window_;
   bool relu_;
   double scale_;
-  std::vector<double> resid_pre_, q_, k_, v_, z_, resid_post_, projection_;
+  std::vector<double> learned_sinks_, resid_pre_, q_, k_, v_, z_, resid_post_,
+      projection_;
   std::vector<double> attention_;  // [B,H,T,T]
 };
 

@@ -30,7 +30,9 @@ bool IsSoftmax(const LayerBatch& batch) {
   return batch.attention.normalisation == kernels::Normalisation::kSoftmax;
 }
 
-bool IsUnnormalised(const LayerBatch& batch) { return !IsSoftmax(batch); }
+bool LosesMass(const LayerBatch& batch) {
+  return !IsSoftmax(batch) || batch.attention.learned_sinks_H.defined();
+}
 
 bool EveryRowSeesSink(const LayerBatch& batch) {
   const int64_t window = batch.attention.window;

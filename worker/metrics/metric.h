@@ -57,7 +57,8 @@ struct Metric {
 
 // Conditions that several families share, for Metric::applies.
 bool IsSoftmax(const LayerBatch& batch);
-bool IsUnnormalised(const LayerBatch& batch);
+// Whether rows need not add up to 1: ReLU, learned sinks.
+bool LosesMass(const LayerBatch& batch);
 bool EveryRowSeesSink(const LayerBatch& batch);
 // Whether a row t >= 1 sees a column beside its own.
 bool SeesPrevious(const LayerBatch& batch);

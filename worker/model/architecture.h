@@ -122,6 +122,13 @@ class Architecture {
   // definitions). Undefined where the layer has no attention.
   virtual at::Tensor OutputProjection(int layer,
                                       const TensorMap& weights) const = 0;
+
+  // A layer's learned sinks, [H]: logits that stand beside those of the keys in
+  // the softmax of every row, so that rows of attention add up to less than 1.
+  // Undefined, as in most families, where there are none.
+  virtual at::Tensor LearnedSinks(int layer, const TensorMap& weights) const {
+    return {};
+  }
 };
 
 }  // namespace sinkwatch::model

@@ -35,13 +35,29 @@ at::Tensor ExpandHeads(const at::Tensor& x_BGTE, int64_t heads) {
   return groups == heads ? x_BGTE : x_BGTE.repeat_interleave(heads / groups, 1);
 }
 
+// Softmax in float32, beside a learned sink's logit where there is one.
+at::Tensor Softmax(const at::Tensor& logits_BHRS,
+                   const at::Tensor& learned_sinks_H) {
+  if (!learned_sinks_H.defined())
+    return at::softmax(logits_BHRS, -1, at::kFloat);
+  const at::Tensor sink_BHR1 =
+      learned_sinks_H.to(logits_BHRS.scalar_type())
+          .view({-1, 1, 1})
+          .expand({logits_BHRS.size(0), -1, logits_BHRS.size(2), -1});
+  return at::softmax(at::cat({logits_BHRS, sink_BHR1}, -1), -1, at::kFloat)
+      .slice(-1, 0, -1);
+}
+
+struct HeadTensors {
+  at::Tensor q_BHTE, k_BHTE, v_BHTE, learned_sinks_H;
+};
+
 // Rows [begin, end) of A v, over the columns that they see.
-at::Tensor AttendRows(const at::Tensor& q_BHTE, const at::Tensor& k_BHTE,
-                      const at::Tensor& v_BHTE, const AttentionShape& shape,
+at::Tensor AttendRows(const HeadTensors& heads, const AttentionShape& shape,
                       int64_t begin, int64_t end) {
   const int64_t first =
       shape.window > 0 ? std::max<int64_t>(0, begin - shape.window + 1) : 0;
-  const auto integers = q_BHTE.options().dtype(at::kLong);
+  const auto integers = heads.q_BHTE.options().dtype(at::kLong);
   const at::Tensor row_R1 = at::arange(begin, end, integers).unsqueeze(1);
   const at::Tensor column_1S = at::arange(first, end, integers).unsqueeze(0);
   at::Tensor hidden_RS = column_1S > row_R1;
@@ -49,25 +65,25 @@ at::Tensor AttendRows(const at::Tensor& q_BHTE, const at::Tensor& k_BHTE,
     hidden_RS = hidden_RS.logical_or(column_1S <= row_R1 - shape.window);
   }
   at::Tensor logits_BHRS =
-      at::matmul(q_BHTE.slice(2, begin, end),
-                 k_BHTE.slice(2, first, end).transpose(-1, -2)) *
+      at::matmul(heads.q_BHTE.slice(2, begin, end),
+                 heads.k_BHTE.slice(2, first, end).transpose(-1, -2)) *
       shape.scale;
   logits_BHRS = logits_BHRS.masked_fill(
       hidden_RS, -std::numeric_limits<float>::infinity());
   const at::Tensor weights_BHRS =
       shape.kind == AttentionKind::kRelu
           ? at::relu(logits_BHRS) / (row_R1 + 1)
-          : at::softmax(logits_BHRS, -1, at::kFloat).to(q_BHTE.scalar_type());
-  return at::matmul(weights_BHRS, v_BHTE.slice(2, first, end));
+          : Softmax(logits_BHRS, heads.learned_sinks_H)
+                .to(heads.q_BHTE.scalar_type());
+  return at::matmul(weights_BHRS, heads.v_BHTE.slice(2, first, end));
 }
 
-at::Tensor AttendInRowBlocks(const at::Tensor& q_BHTE, const at::Tensor& k_BHTE,
-                             const at::Tensor& v_BHTE,
+at::Tensor AttendInRowBlocks(const HeadTensors& heads,
                              const AttentionShape& shape) {
-  const int64_t tokens = q_BHTE.size(2);
+  const int64_t tokens = heads.q_BHTE.size(2);
   std::vector<at::Tensor> blocks;
   for (int64_t begin = 0; begin < tokens; begin += kRowsPerBlock) {
-    blocks.push_back(AttendRows(q_BHTE, k_BHTE, v_BHTE, shape, begin,
+    blocks.push_back(AttendRows(heads, shape, begin,
                                 std::min(begin + kRowsPerBlock, tokens)));
   }
   return at::cat(blocks, 2);
@@ -153,15 +169,17 @@ at::Tensor MergeHeads(const at::Tensor& x_BHTE) {
 
 at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                            const at::Tensor& v_BGTE,
-                           const AttentionShape& shape) {
+                           const AttentionShape& shape,
+                           const at::Tensor& learned_sinks_H) {
   const at::Tensor k_BHTE = ExpandHeads(k_BGTE, q_BHTE.size(1));
   const at::Tensor v_BHTE = ExpandHeads(v_BGTE, q_BHTE.size(1));
   const bool sees_all = shape.window == 0 || shape.window >= q_BHTE.size(2);
-  if (shape.kind == AttentionKind::kSoftmax && sees_all) {
+  if (shape.kind == AttentionKind::kSoftmax && sees_all &&
+      !learned_sinks_H.defined()) {
     return at::scaled_dot_product_attention(q_BHTE, k_BHTE, v_BHTE, {}, 0.0,
                                             /*is_causal=*/true, shape.scale);
   }
-  return AttendInRowBlocks(q_BHTE, k_BHTE, v_BHTE, shape);
+  return AttendInRowBlocks({q_BHTE, k_BHTE, v_BHTE, learned_sinks_H}, shape);
 }
 
 at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,

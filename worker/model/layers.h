@@ -56,12 +56,14 @@ at::Tensor Silu(const at::Tensor& x);
 at::Tensor SplitHeads(const at::Tensor& x_BTD, int64_t heads);
 at::Tensor MergeHeads(const at::Tensor& x_BHTE);
 
-// Causal attention A v -> z [B,H,T,E], A by `shape`. Never holds T x T: softmax
-// goes through scaled_dot_product_attention's flash path, ReLU and windows
-// through blocks of rows.
+// Causal attention A v -> z [B,H,T,E], A by `shape`; learned sinks, if defined,
+// are one more logit of softmax in each row of a head, and get no value. Never
+// holds T x T: plain softmax goes through scaled_dot_product_attention's flash
+// path; ReLU, windows and learned sinks go through blocks of rows.
 at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                            const at::Tensor& v_BGTE,
-                           const AttentionShape& shape);
+                           const AttentionShape& shape,
+                           const at::Tensor& learned_sinks_H = {});
 
 // Shows q, k and v (rotated and normed as they are used), then z.
 at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,

@@ -164,6 +164,7 @@ struct AttentionCase {
   int64_t window;
   int64_t heads;
   int64_t groups;
+  bool learned_sinks = false;
 };
 
 class CausalAttentionTest : public ::testing::TestWithParam<AttentionCase> {};
@@ -180,11 +181,19 @@ TEST_P(CausalAttentionTest, IsTheSumOverVisibleKeys) {
   const at::Tensor q_BHTE = tensor(test.heads, 1);
   const at::Tensor k_BGTE = tensor(test.groups, 2);
   const at::Tensor v_BGTE = tensor(test.groups, 3);
-  const at::Tensor z_BHTE = CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape);
+  at::Tensor sinks_H;
+  Matrix plain_sinks;
+  if (test.learned_sinks) {
+    sinks_H = RandomTensor({test.heads}, 4, 2.0);
+    plain_sinks = PlainOf(sinks_H);
+  }
+  const at::Tensor z_BHTE =
+      CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape, sinks_H);
   for (int64_t b = 0; b < 2; ++b) {
     const Matrix expected = PlainAttention(
         PlainOfHeads(q_BHTE.select(0, b)), PlainOfHeads(k_BGTE.select(0, b)),
-        PlainOfHeads(v_BGTE.select(0, b)), test.heads, test.groups, shape);
+        PlainOfHeads(v_BGTE.select(0, b)), test.heads, test.groups, shape,
+        test.learned_sinks ? &plain_sinks : nullptr);
     EXPECT_LT(MaxDifference(PlainOfHeads(z_BHTE.select(0, b)), expected), 2e-5);
   }
 }
@@ -204,6 +213,9 @@ INSTANTIATE_TEST_SUITE_P(
                       // More than one block of rows, the last one short.
                       AttentionCase{kSoftmax, 261, 40, 4, 2},
                       AttentionCase{kSoftmax, 261, 0, 2, 1},
+                      AttentionCase{kSoftmax, 13, 0, 6, 2, true},
+                      AttentionCase{kSoftmax, 1, 0, 2, 1, true},
+                      AttentionCase{kSoftmax, 261, 40, 4, 2, true},
                       AttentionCase{kRelu, 13, 0, 2, 2},
                       AttentionCase{kRelu, 1, 0, 1, 1},
                       AttentionCase{kRelu, 13, 4, 4, 2},
@@ -213,7 +225,8 @@ INSTANTIATE_TEST_SUITE_P(
              std::to_string(info.param.tokens) + "W" +
              std::to_string(info.param.window) + "H" +
              std::to_string(info.param.heads) + "G" +
-             std::to_string(info.param.groups);
+             std::to_string(info.param.groups) +
+             (info.param.learned_sinks ? "Sinks" : "");
     });
 
 TEST(CausalAttentionPropertyTest, GroupsOfOneHeadAreTheSameAsRepeatedKeys) {

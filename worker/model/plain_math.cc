@@ -7,15 +7,16 @@
 namespace sinkwatch::model {
 namespace {
 
-// Weights of row t over all keys, zero for the hidden ones.
+// Weights of row t over all keys, zero for the hidden ones; `sink` is the logit
+// of a learned sink, -infinity without one.
 std::vector<double> PlainRow(const std::vector<double>& logits, int64_t t,
-                             const AttentionShape& shape) {
+                             const AttentionShape& shape, double sink) {
   const int64_t first =
       shape.window > 0 ? std::max<int64_t>(0, t - shape.window + 1) : 0;
   std::vector<double> weights(logits.size(), 0.0);
-  double most = -std::numeric_limits<double>::infinity();
+  double most = sink;
   for (int64_t s = first; s <= t; ++s) most = std::max(most, logits[s]);
-  double total = 0;
+  double total = std::isinf(sink) ? 0 : std::exp(sink - most);
   for (int64_t s = first; s <= t; ++s) {
     const bool relu = shape.kind == AttentionKind::kRelu;
     weights[s] = relu ? PlainRelu(logits[s]) : std::exp(logits[s] - most);
@@ -30,7 +31,7 @@ std::vector<double> PlainRow(const std::vector<double>& logits, int64_t t,
 
 Matrix PlainOf(const at::Tensor& tensor) {
   const at::Tensor wide = tensor.detach().to(at::kDouble).contiguous();
-  Matrix matrix(wide.dim() == 1 ? 1 : wide.size(0), wide.size(-1));
+  Matrix matrix(wide.numel() / wide.size(-1), wide.size(-1));
   std::copy_n(wide.data_ptr<double>(), wide.numel(), matrix.values.begin());
   return matrix;
 }
@@ -146,7 +147,8 @@ Matrix PlainRotary(const Matrix& x, int64_t heads, double theta) {
 
 Matrix PlainAttention(const Matrix& q, const Matrix& k, const Matrix& v,
                       int64_t heads, int64_t groups,
-                      const AttentionShape& shape) {
+                      const AttentionShape& shape,
+                      const Matrix* learned_sinks) {
   const int64_t width = q.columns / heads, tokens = q.rows;
   Matrix z(tokens, q.columns);
   for (int64_t row = 0; row < heads * tokens; ++row) {
@@ -157,7 +159,10 @@ Matrix PlainAttention(const Matrix& q, const Matrix& k, const Matrix& v,
         logits[s] += shape.scale * q(t, h * width + e) * k(s, g * width + e);
       }
     }
-    const std::vector<double> weights = PlainRow(logits, t, shape);
+    const double sink = learned_sinks != nullptr
+                            ? (*learned_sinks)(0, h)
+                            : -std::numeric_limits<double>::infinity();
+    const std::vector<double> weights = PlainRow(logits, t, shape, sink);
     for (int64_t s = 0; s < tokens; ++s) {
       for (int64_t e = 0; e < width; ++e) {
         z(t, h * width + e) += weights[s] * v(s, g * width + e);

@@ -32,7 +32,8 @@ struct Matrix {
 // Weights by the checkpoint's names.
 using PlainWeights = std::map<std::string, Matrix>;
 
-// A tensor of one (a single row) or two dimensions.
+// A tensor of one (a single row) or two dimensions, or of more: the last one
+// makes the columns.
 Matrix PlainOf(const at::Tensor& tensor);
 // [heads, T, E] -> [T, heads * E], heads side by side.
 Matrix PlainOfHeads(const at::Tensor& x_HTE);
@@ -56,10 +57,12 @@ Matrix PlainLayerNorm(const Matrix& x, const Matrix* weight, const Matrix* bias,
                       double epsilon);
 // Rotates each head's pairs (i, i + E/2) by position * theta^(-2i/E).
 Matrix PlainRotary(const Matrix& x, int64_t heads, double theta);
-// q [T, H*E], k and v [T, G*E] -> z [T, H*E].
+// q [T, H*E], k and v [T, G*E] -> z [T, H*E]; learned sinks [1, H]: null if
+// there are none.
 Matrix PlainAttention(const Matrix& q, const Matrix& k, const Matrix& v,
                       int64_t heads, int64_t groups,
-                      const AttentionShape& shape);
+                      const AttentionShape& shape,
+                      const Matrix* learned_sinks = nullptr);
 // Row i is table's row ids[i].
 Matrix PlainLookUp(const Matrix& table, const std::vector<int64_t>& ids);
 
