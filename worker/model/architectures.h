@@ -15,11 +15,15 @@ using ArchitectureFactory =
 
 // One per file of this folder; the registry's table names them.
 ArchitectureFactory MakeBigramBackcopy;
+ArchitectureFactory MakeGpt2;
+ArchitectureFactory MakeGptNeoX;
+ArchitectureFactory MakeGptOss;
 ArchitectureFactory MakeLlama;
 ArchitectureFactory MakeMistral;
 ArchitectureFactory MakeOlmo;
 ArchitectureFactory MakeOlmo2;
 ArchitectureFactory MakeOlmo3;
+ArchitectureFactory MakeOlmoe;
 ArchitectureFactory MakeQwen2;
 ArchitectureFactory MakeQwen3;
 

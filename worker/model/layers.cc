@@ -30,6 +30,11 @@ std::optional<at::Tensor> Optional(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
 }
 
+at::Tensor OverRms(const at::Tensor& x, double epsilon) {
+  const at::Tensor wide = x.to(at::kFloat);
+  return wide * at::rsqrt((wide * wide).mean(-1, /*keepdim=*/true) + epsilon);
+}
+
 at::Tensor ExpandHeads(const at::Tensor& x_BGTE, int64_t heads) {
   const int64_t groups = x_BGTE.size(1);
   return groups == heads ? x_BGTE : x_BGTE.repeat_interleave(heads / groups, 1);
@@ -90,13 +95,6 @@ at::Tensor AttendInRowBlocks(const HeadTensors& heads,
 }
 
 // x / rms(x), in float32.
-at::Tensor OverRms(const at::Tensor& x, double epsilon) {
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor scale =
-      at::rsqrt((wide * wide).mean(-1, /*keepdim=*/true) + epsilon);
-  return wide * scale;
-}
-
 }  // namespace
 
 at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight,

@@ -40,7 +40,7 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                    double epsilon);
 
 // The same with the weight multiplied in float32, before the cast: the order of
-// OLMo 2 and OLMo-core. They differ in the last bit of bfloat16 only.
+// OLMo 2, OLMo-core and gpt-oss. They differ in the last bit of bfloat16 only.
 at::Tensor RmsNormWide(const at::Tensor& x, const at::Tensor& weight,
                        double epsilon);
 

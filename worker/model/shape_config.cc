@@ -21,26 +21,34 @@ absl::Status Contradiction(const checkpoint::Config& config,
   return absl::DataLossError(absl::StrCat(config.path(), ": ", what));
 }
 
-absl::Status ReadHeads(const checkpoint::Config& config, ModelShape& shape) {
-  const auto heads = config.Int("num_attention_heads", 1, kMostHeads);
+// `fallback` where the family has no such key, or the config does not say.
+absl::StatusOr<int64_t> Number(const checkpoint::Config& config,
+                               const char* key, int64_t most,
+                               int64_t fallback) {
+  if (key == nullptr) return fallback;
+  return config.IntOr(key, 1, most, fallback);
+}
+
+absl::Status ReadHeads(const checkpoint::Config& config, const ShapeKeys& keys,
+                       ModelShape& shape) {
+  const auto heads = config.Int(keys.heads, 1, kMostHeads);
   if (!heads.ok()) return heads.status();
-  const auto groups =
-      config.IntOr("num_key_value_heads", 1, kMostHeads, *heads);
+  const auto groups = Number(config, keys.kv_heads, kMostHeads, *heads);
   if (!groups.ok()) return groups.status();
   if (*heads % *groups != 0) {
     return Contradiction(
-        config,
-        absl::StrCat("num_attention_heads ", *heads,
-                     " is no multiple of num_key_value_heads ", *groups));
+        config, absl::StrCat(keys.heads, " ", *heads, " is no multiple of ",
+                             keys.kv_heads, " ", *groups));
   }
-  if (!config.Has("head_dim") && shape.width % *heads != 0) {
+  const bool explicit_width =
+      keys.head_dim != nullptr && config.Has(keys.head_dim);
+  if (!explicit_width && shape.width % *heads != 0) {
     return Contradiction(
-        config,
-        absl::StrCat("hidden_size ", shape.width,
-                     " is no multiple of num_attention_heads ", *heads));
+        config, absl::StrCat(keys.width, " ", shape.width,
+                             " is no multiple of ", keys.heads, " ", *heads));
   }
   const auto head_dim =
-      config.IntOr("head_dim", 1, kMostWidth, shape.width / *heads);
+      Number(config, keys.head_dim, kMostWidth, shape.width / *heads);
   if (!head_dim.ok()) return head_dim.status();
   shape.heads = static_cast<int>(*heads);
   shape.kv_heads = static_cast<int>(*groups);
@@ -66,23 +74,23 @@ absl::Status Unsupported(const checkpoint::Config& config,
 }  // namespace
 
 absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
-                                     const std::string& architecture) {
+                                     const std::string& architecture,
+                                     const ShapeKeys& keys) {
   ModelShape shape;
   shape.architecture = architecture;
-  const auto width = config.Int("hidden_size", 1, kMostWidth);
+  const auto width = config.Int(keys.width, 1, kMostWidth);
   if (!width.ok()) return width.status();
   shape.width = static_cast<int>(*width);
-  const auto layers = config.Int("num_hidden_layers", 1, kMostLayers);
+  const auto layers = config.Int(keys.layers, 1, kMostLayers);
   if (!layers.ok()) return layers.status();
   shape.layers = static_cast<int>(*layers);
   const auto vocabulary = config.Int("vocab_size", 1, kMostVocabulary);
   if (!vocabulary.ok()) return vocabulary.status();
   shape.vocabulary = *vocabulary;
-  const auto positions =
-      config.IntOr("max_position_embeddings", 1, kMostPositions, 0);
+  const auto positions = Number(config, keys.positions, kMostPositions, 0);
   if (!positions.ok()) return positions.status();
   shape.max_positions = *positions;
-  absl::Status heads = ReadHeads(config, shape);
+  absl::Status heads = ReadHeads(config, keys, shape);
   if (!heads.ok()) return heads;
 
   AttentionShape attention;
@@ -93,6 +101,23 @@ absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
 
 absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config) {
   return config.Int("intermediate_size", 1, kMostFeedForward);
+}
+
+absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config,
+                                             const std::string& key,
+                                             int64_t fallback) {
+  return config.IntOr(key, 1, kMostFeedForward, fallback);
+}
+
+absl::Status RequireFullHeads(const checkpoint::Config& config,
+                              const ModelShape& shape) {
+  if (int64_t{shape.heads} * shape.head_dim == shape.width) {
+    return absl::OkStatus();
+  }
+  return absl::UnimplementedError(
+      absl::StrCat(config.path(), ": head_dim ", shape.head_dim, " times ",
+                   shape.heads, " heads other than hidden_size ", shape.width,
+                   " is not implemented for ", shape.architecture));
 }
 
 absl::StatusOr<int64_t> ReadWindow(const checkpoint::Config& config,

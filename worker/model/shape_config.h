@@ -12,18 +12,36 @@
 
 namespace sinkwatch::model {
 
-// The keys that all Hugging Face style configs share: hidden_size,
-// num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim,
-// vocab_size, max_position_embeddings. Bounded, so that no product of them
-// overflows. Every layer gets softmax attention of scale head_dim^-1/2.
+// What a family calls the numbers of its shape; null: it has no such key.
+// vocab_size is called so by all.
+struct ShapeKeys {
+  const char* width = "hidden_size";
+  const char* layers = "num_hidden_layers";
+  const char* heads = "num_attention_heads";
+  const char* kv_heads = "num_key_value_heads";
+  const char* head_dim = "head_dim";
+  const char* positions = "max_position_embeddings";
+};
+
+// Reads these keys, bounded, so that no product of them overflows. Every layer
+// gets softmax attention of scale head_dim^-1/2.
 //
 // DATA_LOSS names a key that is missing or out of range, or heads that do not
 // share out over key/value heads or width.
 absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
-                                     const std::string& architecture);
+                                     const std::string& architecture,
+                                     const ShapeKeys& keys = {});
 
-// intermediate_size, bounded.
+// UNIMPLEMENTED, naming the key, unless the heads together are as wide as the
+// stream: for families whose code takes that for granted.
+absl::Status RequireFullHeads(const checkpoint::Config& config,
+                              const ModelShape& shape);
+
+// intermediate_size, bounded; or `key`, `fallback` where that is absent.
 absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config);
+absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config,
+                                             const std::string& key,
+                                             int64_t fallback);
 
 // sliding_window; `fallback` where the key is absent, 0 where it is null.
 absl::StatusOr<int64_t> ReadWindow(const checkpoint::Config& config,

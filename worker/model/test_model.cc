@@ -36,6 +36,24 @@ std::vector<int64_t> IdsOf(const at::Tensor& tokens_T) {
   return {flat.data_ptr<int64_t>(), flat.data_ptr<int64_t>() + flat.numel()};
 }
 
+const TensorSource& SourceIn(const Weights& weights, const TensorSpec& spec) {
+  for (const TensorSource& source : spec.sources) {
+    if (weights.count(source.name) != 0) return source;
+  }
+  return spec.sources.front();
+}
+
+at::Tensor Arranged(const TensorSource& source, const Weights& weights,
+                    const TensorSpec& spec) {
+  const at::Tensor stored = weights.at(source.name);
+  EXPECT_EQ(stored.sizes().vec(), source.shape) << source.name;
+  const bool transposed = source.arrangement == Arrangement::kTransposed;
+  EXPECT_TRUE(transposed || source.arrangement == Arrangement::kAsStored);
+  const at::Tensor rows =
+      stored.narrow(0, source.first_row, spec.shape.at(transposed ? 1 : 0));
+  return transposed ? rows.t().contiguous() : rows;
+}
+
 // A fixed mix of all logits: what the gradient is taken of.
 double PlainMix(const Matrix& logits, const Matrix& mix) {
   double sum = 0;
@@ -80,7 +98,7 @@ std::unique_ptr<Architecture> CreateFrom(const nlohmann::json& config) {
 Weights RandomWeights(const Architecture& architecture, unsigned seed) {
   Weights weights;
   for (const TensorSpec& spec : AllTensors(architecture)) {
-    at::Tensor tensor = RandomTensor(spec.shape, ++seed, 0.5);
+    at::Tensor tensor = RandomTensor(spec.sources.front().shape, ++seed, 0.5);
     const bool norm = spec.name.find("norm") != std::string::npos &&
                       spec.name.find("bias") == std::string::npos;
     weights[spec.checkpoint_name()] = norm ? tensor * 0.5 + 1 : tensor;
@@ -91,7 +109,7 @@ Weights RandomWeights(const Architecture& architecture, unsigned seed) {
 TensorMap Pick(const std::vector<TensorSpec>& specs, const Weights& weights) {
   TensorMap picked;
   for (const TensorSpec& spec : specs) {
-    picked[spec.name] = weights.at(spec.checkpoint_name());
+    picked[spec.name] = Arranged(SourceIn(weights, spec), weights, spec);
     EXPECT_EQ(picked[spec.name].sizes().vec(), spec.shape) << spec.name;
   }
   return picked;

@@ -27,11 +27,13 @@ at::Tensor RandomTokens(int64_t sequences, int64_t length, int64_t vocabulary,
 // The architecture that the config asks for; the test fails without one.
 std::unique_ptr<Architecture> CreateFrom(const nlohmann::json& config);
 
-// Weights by the checkpoint's names. Norms lie around 1, all else around 0.
+// Weights by the checkpoint's names, in the family's own scheme, as they are
+// stored. Norms lie around 1, all else around 0.
 using Weights = std::map<std::string, at::Tensor>;
 Weights RandomWeights(const Architecture& architecture, unsigned seed);
-// What a part of the model asks for; the test fails if a shape is not the
-// spec's.
+// What a part of the model asks for, from the first source that is there: rows
+// cut and transposed, as its arrangement says. The test fails if a shape is not
+// the spec's.
 TensorMap Pick(const std::vector<TensorSpec>& specs, const Weights& weights);
 PlainWeights PlainOfWeights(const Weights& weights);
 

@@ -39,8 +39,45 @@ def small(**changes):
     return {**SMALL, **changes}
 
 
+OSS_YARN = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "beta_fast": 32.0,
+            "beta_slow": 1.0, "truncate": False, "original_max_position_embeddings": 16}
+
+
+def neox(**changes):
+    return {**dict(vocab_size=VOCABULARY, hidden_size=24, intermediate_size=20,
+                   num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=64,
+                   bos_token_id=None, eos_token_id=None), **changes}
+
+
+def oss(**changes):
+    return small(head_dim=8, num_local_experts=4, num_experts_per_tok=2, swiglu_limit=1.0,
+                 sliding_window=5, rope_parameters=OSS_YARN, **changes)
+
+
+def olmoe(**changes):
+    return small(**{**dict(num_experts=5, num_experts_per_tok=2), **changes})
+
+
 # Folder: (architecture, config), a third entry for what else is special.
 CASES = {
+    "gpt2": ("GPT2LMHeadModel", dict(
+        vocab_size=VOCABULARY, n_embd=24, n_layer=2, n_head=3, n_positions=20,
+        bos_token_id=None, eos_token_id=None)),
+    "gpt2_options": ("GPT2LMHeadModel", dict(
+        vocab_size=VOCABULARY, n_embd=20, n_layer=3, n_head=4, n_positions=17, n_inner=28,
+        activation_function="gelu", scale_attn_weights=False, tie_word_embeddings=False,
+        scale_attn_by_inverse_layer_idx=True, bos_token_id=None, eos_token_id=None)),
+    "gpt_neox": ("GPTNeoXForCausalLM", neox(rope_parameters={
+        "rope_type": "default", "rope_theta": 1000.0, "partial_rotary_factor": 0.25})),
+    "gpt_neox_sequential": ("GPTNeoXForCausalLM", neox(
+        hidden_size=30, num_attention_heads=5, use_parallel_residual=False, attention_bias=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0,
+                         "partial_rotary_factor": 0.7})),
+    "gpt_oss": ("GptOssForCausalLM", oss()),
+    "gpt_oss_bf16": ("GptOssForCausalLM", oss(
+        num_attention_heads=3, num_key_value_heads=1, num_hidden_layers=3, attention_bias=False,
+        layer_types=["full_attention", "sliding_attention", "full_attention"]),
+        {"dtype": torch.bfloat16}),
     "llama": ("LlamaForCausalLM", small()),
     "llama_bias": ("LlamaForCausalLM", small(
         num_key_value_heads=1, head_dim=10, attention_bias=True, mlp_bias=True,
@@ -65,6 +102,10 @@ CASES = {
         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
         rope_parameters={"full_attention": YARN, "sliding_attention": {
             "rope_type": "default", "rope_theta": 500.0}})),
+    "olmoe": ("OlmoeForCausalLM", olmoe(), {"q_norm": 2.0}),
+    "olmoe_options": ("OlmoeForCausalLM", olmoe(
+        num_attention_heads=6, num_key_value_heads=3, norm_topk_prob=True, clip_qkv=2.0,
+        num_experts_per_tok=3, tie_word_embeddings=True), {"q_norm": 3.0}),
     "qwen2": ("Qwen2ForCausalLM", small(
         use_sliding_window=True, sliding_window=7, max_window_layers=1)),
     "qwen2_tied": ("Qwen2ForCausalLM", small(num_key_value_heads=1, tie_word_embeddings=True)),
@@ -84,7 +125,14 @@ class Family:
 
 
 # Anything else than the usual names.
-FAMILIES = {}
+FAMILIES = {
+    # Conv1D: [in, out].
+    "GPT2LMHeadModel": Family(lambda model: model.transformer.h,
+                              lambda layer: layer.attn.c_proj.weight.T),
+    "GPTNeoXForCausalLM": Family(lambda model: model.gpt_neox.layers,
+                                 lambda layer: layer.attention.dense.weight),
+}
+IN_OUT = ["Conv1D", "GptOssExperts"]  # modules whose matrices are [in, out]
 USUAL = Family(lambda model: model.model.layers, lambda layer: layer.self_attn.o_proj.weight)
 
 
@@ -112,23 +160,29 @@ def make_probe():
     return tokens
 
 
-def randomize(model, seed):
-    """Weights under which attention is far from uniform and no norm is 1."""
+def randomize(model, seed, q_norm):
+    """Weights under which attention is far from uniform and no norm is 1.
+
+    `q_norm`: about the weights of the queries' norm, which sets how sharp
+    attention is where there is one.
+    """
     generator = torch.Generator().manual_seed(seed)
     norms = [module for module in model.modules() if "Norm" in type(module).__name__]
     of_norms = {id(parameter) for module in norms for parameter in module.parameters()}
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             drawn = torch.randn(parameter.shape, generator=generator)
+            owner = model.get_submodule(name.rpartition(".")[0])
             if name.endswith("bias") or parameter.dim() == 1 and id(parameter) not in of_norms:
                 parameter.copy_(0.4 * drawn)
             elif id(parameter) in of_norms:
-                parameter.copy_(1.0 + 0.4 * drawn)
-            elif isinstance(model.get_submodule(name.rpartition(".")[0]), torch.nn.Embedding):
+                parameter.copy_((q_norm if "q_norm" in name else 1.0) + 0.4 * drawn)
+            elif isinstance(owner, torch.nn.Embedding):
                 parameter.copy_((0.3 if model.config.tie_word_embeddings else 1.0) * drawn)
                 parameter[BOS] *= 4  # something like a sink
             else:
-                parameter.copy_(1.7 * drawn / parameter.shape[-1] ** 0.5)
+                inputs = parameter.shape[-2 if type(owner).__name__ in IN_OUT else -1]
+                parameter.copy_(1.7 * drawn / inputs ** 0.5)
 
 
 class Watch:
@@ -153,7 +207,8 @@ class Watch:
                                   **kwargs)
         self.layers.append({
             "q": query, "k": key, "v": value, "A": weights, "z": out.transpose(1, 2),
-            "scale": scaling, "visible": attention_mask[0, 0] == 0})
+            "scale": scaling, "visible": attention_mask[0, 0] == 0,
+            "sinks": kwargs.get("s_aux")})
         return out, weights
 
     def saw_layer(self, module, args, kwargs, output):
@@ -177,7 +232,11 @@ class Watch:
     @staticmethod
     def check(found):
         """The logits are those of the model's own weights (a float32 softmax)."""
-        weights = np.exp(found["s"] - reference.log_sum_exp(found["s"])[..., None])
+        logits = found["s"]
+        if found["sinks"] is not None:
+            sinks = np.broadcast_to(found["sinks"][:, None, None], logits[..., :1].shape)
+            logits = np.concatenate([logits, sinks], -1)
+        weights = np.exp(found["s"] - reference.log_sum_exp(logits)[..., None])
         assert np.abs(weights - found["A"]).max() < 1e-6
         # Uniform attention would have 0.15.
         peak = found["A"][:, :, 1:].max(-1).mean()
@@ -213,10 +272,11 @@ def digests_of(model):
 
 def make_case(name, tokens):
     architecture, config, *special = CASES[name]
-    dtype = (special[0] if special else {}).get("dtype", torch.float32)
+    special = special[0] if special else {}
+    dtype = special.get("dtype", torch.float32)
     model_class = getattr(transformers, architecture)
     model = model_class(model_class.config_class(**config))
-    randomize(model, zlib.crc32(name.encode()))
+    randomize(model, zlib.crc32(name.encode()), special.get("q_norm", 1.0))
     model = model.to(dtype)
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -228,7 +288,8 @@ def make_case(name, tokens):
         golden["sha256_float32"] = digests_of(model)
     # Read again, not widened: the rotary frequencies would have been rounded.
     model = model_class.from_pretrained(folder, dtype=torch.float64,
-                                        attn_implementation="eager").eval()
+                                        attn_implementation="eager",
+                                        experts_implementation="eager").eval()
     family = FAMILIES.get(architecture, USUAL)
     golden["logits"], golden["measurements"] = {}, []
     for domain in DOMAINS:

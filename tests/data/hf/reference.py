@@ -40,7 +40,7 @@ def head_metrics(layer):
     """Of one layer {name: [H] or [G]}.
 
     `layer` has q [N,H,T,E], k and v [N,G,T,E], A and s [N,H,T,T], z [N,H,T,E],
-    W [H,D,E], x [N,T,D] (the block's input), visible [T,T].
+    W [H,D,E], x [N,T,D] (the block's input), visible [T,T], sinks [H] or None.
     """
     a, s, z, visible = layer["A"], layer["s"], layer["z"], layer["visible"]
     heads, tokens = a.shape[1:3]
@@ -81,6 +81,8 @@ def head_metrics(layer):
         "prev_token_attention": mean(np.stack([a[:, :, t, t - 1] for t in rest], -1)),
         "attention_logit_max": np.abs(np.where(visible, s, 0)).max((0, 2, 3)),
     }
+    if layer["sinks"] is not None:  # learned: what they take of each row
+        values["lost_mass"] = mean(1 - a.sum(-1)[:, :, 1:])
     for name, source in [("value_norm_ratio_raw", "v"), ("key_norm_ratio", "k")]:
         norms = norm(layer[source])
         values[name] = mean(norms[:, :, :1]) / mean(norms[:, :, 1:])

@@ -1,0 +1,216 @@
+// GPT-2, as Hugging Face's GPT2LMHeadModel: learned positions, LayerNorm before
+// each sub-layer, fused q|k|v, GELU, biases everywhere. B sequences, T tokens,
+// D width, H heads, E head width, F feed-forward width, V vocabulary.
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/embedding.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "worker/model/architecture.h"
+#include "worker/model/architectures.h"
+#include "worker/model/gelu.h"
+#include "worker/model/layers.h"
+#include "worker/model/shape_config.h"
+
+namespace sinkwatch::model {
+namespace {
+
+constexpr ShapeKeys kKeys = {"n_embd", "n_layer", "n_head",
+                             nullptr,  nullptr,   "n_positions"};
+
+struct Gpt2Config {
+  ModelShape shape;
+  int64_t feed_forward = 0;
+  double norm_epsilon = 0;
+  GeluKind activation = GeluKind::kTanh;
+  bool tied = true;
+};
+
+absl::Status ReadScales(const checkpoint::Config& config, ModelShape& shape) {
+  const auto scaled = config.BoolOr("scale_attn_weights", true);
+  if (!scaled.ok()) return scaled.status();
+  const auto by_layer = config.BoolOr("scale_attn_by_inverse_layer_idx", false);
+  if (!by_layer.ok()) return by_layer.status();
+  for (int layer = 0; layer < shape.layers; ++layer) {
+    double& scale = shape.attention[layer].scale;
+    if (!*scaled) scale = 1;
+    if (*by_layer) scale /= layer + 1;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Gpt2Config> ReadConfig(const checkpoint::Config& config) {
+  Gpt2Config gpt2;
+  auto shape = ReadShape(config, "GPT2LMHeadModel", kKeys);
+  if (!shape.ok()) return shape.status();
+  gpt2.shape = *std::move(shape);
+  if (gpt2.shape.max_positions == 0) {
+    return absl::DataLossError(
+        absl::StrCat(config.path(), ": n_positions is missing"));
+  }
+  absl::Status scales = ReadScales(config, gpt2.shape);
+  if (!scales.ok()) return scales;
+  const auto feed_forward =
+      ReadFeedForwardWidth(config, "n_inner", 4 * gpt2.shape.width);
+  if (!feed_forward.ok()) return feed_forward.status();
+  gpt2.feed_forward = *feed_forward;
+  const auto epsilon = config.PositiveOr("layer_norm_epsilon", 1e-5);
+  if (!epsilon.ok()) return epsilon.status();
+  gpt2.norm_epsilon = *epsilon;
+  const auto activation = ReadGelu(config, "activation_function", "gelu_new");
+  if (!activation.ok()) return activation.status();
+  gpt2.activation = *activation;
+  const auto tied = config.BoolOr("tie_word_embeddings", true);
+  if (!tied.ok()) return tied.status();
+  gpt2.tied = *tied;
+  absl::Status cross = RequireBool(config, "add_cross_attention", false);
+  if (!cross.ok()) return cross;
+  return gpt2;
+}
+
+// The language model's files say "transformer.wte.weight", those of the model
+// without its head, as the first releases were, "wte.weight".
+TensorSpec BothPrefixes(const std::string& name, const std::string& stored,
+                        std::vector<int64_t> shape) {
+  TensorSpec spec(name, absl::StrCat("transformer.", stored), shape);
+  spec.sources.push_back({stored, std::move(shape)});
+  return spec;
+}
+
+class Gpt2 final : public Architecture {
+ public:
+  explicit Gpt2(Gpt2Config config) : config_(std::move(config)) {}
+
+  const ModelShape& shape() const override { return config_.shape; }
+
+  std::vector<TensorSpec> EmbeddingTensors() const override {
+    return {BothPrefixes("embed_tokens", "wte.weight", EmbeddingShape()),
+            BothPrefixes("embed_positions", "wpe.weight",
+                         {config_.shape.max_positions, config_.shape.width})};
+  }
+
+  std::vector<TensorSpec> LayerTensors(int layer) const override {
+    const int64_t width = config_.shape.width, wide = config_.feed_forward;
+    std::vector<TensorSpec> specs;
+    const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
+      specs.push_back(BothPrefixes(name, absl::StrCat("h.", layer, ".", name),
+                                   std::move(shape)));
+    };
+    const auto add_norm = [&](const std::string& name) {
+      add(name + ".weight", {width});
+      add(name + ".bias", {width});
+    };
+    // Conv1D, which multiplies from the other side.
+    const auto add_linear = [&](const std::string& name, int64_t out,
+                                int64_t in) {
+      add(name + ".weight", {out, in});
+      for (TensorSource& source : specs.back().sources) {
+        source.shape = {in, out};
+        source.arrangement = Arrangement::kTransposed;
+      }
+      add(name + ".bias", {out});
+    };
+    add_norm("ln_1");
+    add_linear("attn.c_attn", 3 * width, width);
+    add_linear("attn.c_proj", width, width);
+    add_norm("ln_2");
+    add_linear("mlp.c_fc", wide, width);
+    add_linear("mlp.c_proj", width, wide);
+    return specs;
+  }
+
+  std::vector<TensorSpec> HeadTensors() const override {
+    return {BothPrefixes("ln_f.weight", "ln_f.weight", {config_.shape.width}),
+            BothPrefixes("ln_f.bias", "ln_f.bias", {config_.shape.width}),
+            config_.tied
+                ? BothPrefixes("lm_head", "wte.weight", EmbeddingShape())
+                : TensorSpec("lm_head", "lm_head.weight", EmbeddingShape())};
+  }
+
+  at::Tensor Embed(const TensorMap& weights,
+                   const at::Tensor& tokens_BT) const override {
+    return at::embedding(weights.at("embed_tokens"), tokens_BT) +
+           weights.at("embed_positions").slice(0, 0, tokens_BT.size(1));
+  }
+
+  at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
+                   Recorder& recorder) const override {
+    recorder.Record(Point::kResidPre, layer, x_BTD);
+    const at::Tensor attended_BTD = Attention(layer, weights, x_BTD, recorder);
+    recorder.Record(Point::kAttnOut, layer, attended_BTD);
+    const at::Tensor mid_BTD = x_BTD + attended_BTD;
+    recorder.Record(Point::kResidMid, layer, mid_BTD);
+    const at::Tensor mlp_BTD = Mlp(weights, mid_BTD);
+    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
+    const at::Tensor out_BTD = mid_BTD + mlp_BTD;
+    recorder.Record(Point::kResidPost, layer, out_BTD);
+    return out_BTD;
+  }
+
+  at::Tensor Logits(const TensorMap& weights,
+                    const at::Tensor& x_BTD) const override {
+    return Linear(Norm(weights, "ln_f", x_BTD), weights.at("lm_head"));
+  }
+
+  at::Tensor OutputProjection(int, const TensorMap& weights) const override {
+    return weights.at("attn.c_proj.weight");
+  }
+
+ private:
+  std::vector<int64_t> EmbeddingShape() const {
+    return {config_.shape.vocabulary, config_.shape.width};
+  }
+
+  at::Tensor Norm(const TensorMap& weights, const std::string& name,
+                  const at::Tensor& x) const {
+    return LayerNorm(x, weights.at(name + ".weight"),
+                     weights.at(name + ".bias"), config_.norm_epsilon);
+  }
+
+  static at::Tensor Project(const TensorMap& weights, const std::string& name,
+                            const at::Tensor& x) {
+    return Linear(x, weights.at(name + ".weight"), weights.at(name + ".bias"));
+  }
+
+  at::Tensor Attention(int layer, const TensorMap& weights,
+                       const at::Tensor& x_BTD, Recorder& recorder) const {
+    const ModelShape& shape = config_.shape;
+    const std::vector<at::Tensor> qkv_BTD =
+        Project(weights, "attn.c_attn", Norm(weights, "ln_1", x_BTD))
+            .chunk(3, -1);
+    const at::Tensor q_BHTE = SplitHeads(qkv_BTD[0], shape.heads);
+    const at::Tensor k_BHTE = SplitHeads(qkv_BTD[1], shape.heads);
+    const at::Tensor v_BHTE = SplitHeads(qkv_BTD[2], shape.heads);
+    recorder.Record(Point::kQ, layer, q_BHTE);
+    recorder.Record(Point::kK, layer, k_BHTE);
+    recorder.Record(Point::kV, layer, v_BHTE);
+    const at::Tensor z_BHTE =
+        CausalAttention(q_BHTE, k_BHTE, v_BHTE, shape.attention[layer]);
+    recorder.Record(Point::kZ, layer, z_BHTE);
+    return Project(weights, "attn.c_proj", MergeHeads(z_BHTE));
+  }
+
+  at::Tensor Mlp(const TensorMap& weights, const at::Tensor& x_BTD) const {
+    const at::Tensor wide_BTF =
+        Project(weights, "mlp.c_fc", Norm(weights, "ln_2", x_BTD));
+    return Project(weights, "mlp.c_proj", Gelu(wide_BTF, config_.activation));
+  }
+
+  const Gpt2Config config_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Architecture>> MakeGpt2(
+    const checkpoint::Config& config) {
+  auto gpt2 = ReadConfig(config);
+  if (!gpt2.ok()) return gpt2.status();
+  return std::make_unique<Gpt2>(*std::move(gpt2));
+}
+
+}  // namespace sinkwatch::model

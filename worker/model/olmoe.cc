@@ -1,0 +1,266 @@
+// OLMoE, as Hugging Face's OlmoeForCausalLM: RMSNorm before each sub-layer,
+// norms of the whole query and key before rotation, a mixture of SwiGLU experts
+// instead of the MLP. B sequences, T tokens, D width, H query heads, G
+// key/value heads, E head width, F an expert's width, X experts, K chosen, N =
+// B*T, V vocabulary.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/clamp.h"
+#include "ATen/ops/embedding.h"
+#include "ATen/ops/softmax.h"
+#include "ATen/ops/topk.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "worker/model/architecture.h"
+#include "worker/model/architectures.h"
+#include "worker/model/experts.h"
+#include "worker/model/layers.h"
+#include "worker/model/naming.h"
+#include "worker/model/rope.h"
+#include "worker/model/shape_config.h"
+
+namespace sinkwatch::model {
+namespace {
+
+constexpr int64_t kMostExperts = 4096;
+
+struct OlmoeConfig {
+  ModelShape shape;
+  int64_t feed_forward = 0;  // of an expert
+  int64_t experts = 0;
+  int64_t chosen = 0;
+  bool renormalised = false;  // the chosen experts' weights add up to 1
+  double norm_epsilon = 0;
+  double clip_qkv = 0;  // 0: not clamped
+  Rope rope;
+  bool tied = false;
+};
+
+absl::Status ReadExperts(const checkpoint::Config& config, OlmoeConfig& olmoe) {
+  const auto feed_forward = ReadFeedForwardWidth(config);
+  if (!feed_forward.ok()) return feed_forward.status();
+  olmoe.feed_forward = *feed_forward;
+  const auto experts = config.Int("num_experts", 1, kMostExperts);
+  if (!experts.ok()) return experts.status();
+  olmoe.experts = *experts;
+  const auto chosen = config.Int("num_experts_per_tok", 1, *experts);
+  if (!chosen.ok()) return chosen.status();
+  olmoe.chosen = *chosen;
+  const auto renormalised = config.BoolOr("norm_topk_prob", false);
+  if (!renormalised.ok()) return renormalised.status();
+  olmoe.renormalised = *renormalised;
+  return RequireString(config, "hidden_act", "silu");
+}
+
+absl::StatusOr<OlmoeConfig> ReadConfig(const checkpoint::Config& config) {
+  OlmoeConfig olmoe;
+  auto shape = ReadShape(config, "OlmoeForCausalLM");
+  if (!shape.ok()) return shape.status();
+  olmoe.shape = *std::move(shape);
+  absl::Status full = RequireFullHeads(config, olmoe.shape);
+  if (!full.ok()) return full;
+  absl::Status experts = ReadExperts(config, olmoe);
+  if (!experts.ok()) return experts;
+  const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
+  if (!epsilon.ok()) return epsilon.status();
+  olmoe.norm_epsilon = *epsilon;
+  if (config.Has("clip_qkv")) {
+    const auto clip = config.PositiveOr("clip_qkv", 1.0);
+    if (!clip.ok()) return clip.status();
+    olmoe.clip_qkv = *clip;
+  }
+  auto rope = ReadRope(config, olmoe.shape, "full_attention");
+  if (!rope.ok()) return rope.status();
+  olmoe.rope = *std::move(rope);
+  const auto tied = config.BoolOr("tie_word_embeddings", false);
+  if (!tied.ok()) return tied.status();
+  olmoe.tied = *tied;
+  absl::Status bias = RequireBool(config, "attention_bias", false);
+  if (!bias.ok()) return bias;
+  return olmoe;
+}
+
+std::string ExpertName(int64_t index, const char* projection) {
+  return absl::StrCat("mlp.experts.", index, ".", projection);
+}
+
+class Olmoe final : public Architecture {
+ public:
+  explicit Olmoe(OlmoeConfig config) : config_(std::move(config)) {}
+
+  const ModelShape& shape() const override { return config_.shape; }
+
+  std::vector<TensorSpec> EmbeddingTensors() const override {
+    return {EmbeddingTensor(config_.shape)};
+  }
+
+  std::vector<TensorSpec> LayerTensors(int layer) const override {
+    const int64_t width = config_.shape.width;
+    const int64_t key = config_.shape.kv_heads * config_.shape.head_dim;
+    const auto spec = [layer](const std::string& name, const char* native,
+                              std::vector<int64_t> shape) {
+      TensorSpec one = Named(layer, name, std::move(shape));
+      AddOlmoName(layer, native, one);
+      return one;
+    };
+    const auto fused = [&](const char* name, int64_t first, int64_t rows) {
+      TensorSpec part = Named(layer, name, {rows, width});
+      AddOlmoRows(layer, "att_proj.weight", width + 2 * key, first, part);
+      return part;
+    };
+    std::vector<TensorSpec> specs = {
+        spec("input_layernorm", "attn_norm.weight", {width}),
+        fused("self_attn.q_proj", 0, width),
+        fused("self_attn.k_proj", width, key),
+        fused("self_attn.v_proj", width + key, key),
+        spec("self_attn.q_norm", "q_norm.weight", {width}),
+        spec("self_attn.k_norm", "k_norm.weight", {key}),
+        spec("self_attn.o_proj", "attn_out.weight", {width, width}),
+        spec("post_attention_layernorm", "ff_norm.weight", {width}),
+        spec("mlp.gate", "ffn.router.layer.weight", {config_.experts, width})};
+    AddExperts(layer, specs);
+    return specs;
+  }
+
+  std::vector<TensorSpec> HeadTensors() const override {
+    return {FinalNormTensor(config_.shape),
+            OutputTensor(config_.shape, config_.tied)};
+  }
+
+  at::Tensor Embed(const TensorMap& weights,
+                   const at::Tensor& tokens_BT) const override {
+    return at::embedding(weights.at("embed_tokens"), tokens_BT);
+  }
+
+  at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
+                   Recorder& recorder) const override {
+    recorder.Record(Point::kResidPre, layer, x_BTD);
+    const at::Tensor attended_BTD = Attention(layer, weights, x_BTD, recorder);
+    recorder.Record(Point::kAttnOut, layer, attended_BTD);
+    const at::Tensor mid_BTD = x_BTD + attended_BTD;
+    recorder.Record(Point::kResidMid, layer, mid_BTD);
+    const at::Tensor mlp_BTD = Mixture(weights, mid_BTD);
+    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
+    const at::Tensor out_BTD = mid_BTD + mlp_BTD;
+    recorder.Record(Point::kResidPost, layer, out_BTD);
+    return out_BTD;
+  }
+
+  at::Tensor Logits(const TensorMap& weights,
+                    const at::Tensor& x_BTD) const override {
+    return Linear(Norm(weights, "norm", x_BTD), weights.at("lm_head"));
+  }
+
+  at::Tensor OutputProjection(int, const TensorMap& weights) const override {
+    return weights.at("self_attn.o_proj");
+  }
+
+ private:
+  static TensorSpec Named(int layer, const std::string& name,
+                          std::vector<int64_t> shape) {
+    return {name, absl::StrCat("model.layers.", layer, ".", name, ".weight"),
+            std::move(shape)};
+  }
+
+  // The trainer's (MegaBlocks) has all experts of a layer in one matrix, one
+  // below the other, and the last of the three on its side.
+  void AddExperts(int layer, std::vector<TensorSpec>& specs) const {
+    const int64_t width = config_.shape.width, wide = config_.feed_forward;
+    const auto add = [&](int64_t index, const char* projection,
+                         const char* native, std::vector<int64_t> shape,
+                         Arrangement arrangement) {
+      TensorSpec spec =
+          Named(layer, ExpertName(index, projection), std::move(shape));
+      AddOlmoName(layer, absl::StrCat("ffn.experts.mlp.", native), spec);
+      for (size_t i = 1; i < spec.sources.size(); ++i) {
+        spec.sources[i].shape = {config_.experts * wide, width};
+        spec.sources[i].arrangement = arrangement;
+        spec.sources[i].first_row = index * wide;
+      }
+      specs.push_back(std::move(spec));
+    };
+    for (int64_t index = 0; index < config_.experts; ++index) {
+      add(index, "gate_proj", "w1", {wide, width}, Arrangement::kAsStored);
+      add(index, "up_proj", "v1", {wide, width}, Arrangement::kAsStored);
+      add(index, "down_proj", "w2", {width, wide}, Arrangement::kTransposed);
+    }
+  }
+
+  at::Tensor Norm(const TensorMap& weights, const std::string& name,
+                  const at::Tensor& x) const {
+    return RmsNorm(x, weights.at(name), config_.norm_epsilon);
+  }
+
+  // Clamped after the norm of the whole projection, before rotation.
+  at::Tensor Clip(const at::Tensor& x) const {
+    if (config_.clip_qkv == 0) return x;
+    return at::clamp(x, -config_.clip_qkv, config_.clip_qkv);
+  }
+
+  at::Tensor Attention(int layer, const TensorMap& weights,
+                       const at::Tensor& x_BTD, Recorder& recorder) const {
+    const ModelShape& shape = config_.shape;
+    const at::Tensor n_BTD = Norm(weights, "input_layernorm", x_BTD);
+    const auto project = [&](const char* name) {
+      return Linear(n_BTD, weights.at(name));
+    };
+    const at::Tensor q_BTD =
+        Clip(Norm(weights, "self_attn.q_norm", project("self_attn.q_proj")));
+    const at::Tensor k_BTD =
+        Clip(Norm(weights, "self_attn.k_norm", project("self_attn.k_proj")));
+    const at::Tensor q_BHTE =
+        RotaryEmbedding(SplitHeads(q_BTD, shape.heads), config_.rope);
+    const at::Tensor k_BGTE =
+        RotaryEmbedding(SplitHeads(k_BTD, shape.kv_heads), config_.rope);
+    const at::Tensor v_BGTE =
+        SplitHeads(Clip(project("self_attn.v_proj")), shape.kv_heads);
+    recorder.Record(Point::kQ, layer, q_BHTE);
+    recorder.Record(Point::kK, layer, k_BGTE);
+    recorder.Record(Point::kV, layer, v_BGTE);
+    const at::Tensor z_BHTE =
+        CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape.attention[layer]);
+    recorder.Record(Point::kZ, layer, z_BHTE);
+    return Linear(MergeHeads(z_BHTE), weights.at("self_attn.o_proj"));
+  }
+
+  // Softmax over all experts in float32, then the largest.
+  Routing Route(const at::Tensor& logits_NX) const {
+    auto [weight_NK, expert_NK] =
+        at::topk(at::softmax(logits_NX, -1, at::kFloat), config_.chosen, -1);
+    if (config_.renormalised) {
+      weight_NK = weight_NK / weight_NK.sum(-1, /*keepdim=*/true);
+    }
+    return {expert_NK, weight_NK.to(logits_NX.scalar_type())};
+  }
+
+  at::Tensor Mixture(const TensorMap& weights, const at::Tensor& x_BTD) const {
+    const at::Tensor n_ND =
+        Norm(weights, "post_attention_layernorm", x_BTD).flatten(0, 1);
+    const auto expert = [&](int64_t index, const at::Tensor& x_RD) {
+      const auto project = [&](const char* name, const at::Tensor& x) {
+        return Linear(x, weights.at(ExpertName(index, name)));
+      };
+      return project("down_proj", Silu(project("gate_proj", x_RD)) *
+                                      project("up_proj", x_RD));
+    };
+    const Routing routing = Route(Linear(n_ND, weights.at("mlp.gate")));
+    return MixExperts(n_ND, routing, config_.experts, expert).view_as(x_BTD);
+  }
+
+  const OlmoeConfig config_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Architecture>> MakeOlmoe(
+    const checkpoint::Config& config) {
+  auto olmoe = ReadConfig(config);
+  if (!olmoe.ok()) return olmoe.status();
+  return std::make_unique<Olmoe>(*std::move(olmoe));
+}
+
+}  // namespace sinkwatch::model
