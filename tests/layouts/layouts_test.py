@@ -33,7 +33,7 @@ class Clock:
         self.step = 0
 
     def add_run(self):
-        self.root = self.cluster.add_run("zz-clock", quiescence=QUIESCENCE)
+        self.root = self.cluster.add_run("zz-clock", probe=DATA / "probe", quiescence=QUIESCENCE)
 
     def tick(self):
         self.step += 1

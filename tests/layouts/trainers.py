@@ -103,9 +103,8 @@ def hf_trainer(root, data):
     yield waits("model.safetensors is not there yet")
     folder.write("model.safetensors", data("hf/model.safetensors"))
     yield waits("trainer_state.json is not there yet")
-    folder.write("optimizer.pt")
-    folder.write("scheduler.pt")
-    folder.write("rng_state.pth")
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        folder.write(name)
     yield waits("trainer_state.json is not there yet")
     folder.write("trainer_state.json", "{}")
     yield DONE
@@ -179,7 +178,6 @@ def stages_beside_latest(root, data):
     first.write("config.json", data("hf/config.json"))
     (root / "latest").symlink_to("stage1/step5")
     (root / "stage1" / "latest").symlink_to("step5")
-    Folder(root).write("latest.txt", "step5")
     yield waits("model.safetensors is not there yet", stage="stage1")
     first.write("model.safetensors", data("hf/model.safetensors"))
     yield Seen("done", stage="stage1")
