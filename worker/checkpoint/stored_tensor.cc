@@ -1,9 +1,13 @@
 #include "worker/checkpoint/stored_tensor.h"
 
+#include <algorithm>
+
 namespace sinkwatch::checkpoint {
 
 std::vector<int64_t> RowMajorStrides(const std::vector<int64_t>& sizes) {
   std::vector<int64_t> strides(sizes.size(), 1);
+  // Beside a zero, the other dimensions may have a product that overflows.
+  if (std::count(sizes.begin(), sizes.end(), 0) > 0) return strides;
   for (size_t i = sizes.size(); i > 1; --i) {
     strides[i - 2] = strides[i - 1] * sizes[i - 1];
   }

@@ -48,7 +48,8 @@ struct Contents {
   std::vector<StoredTensor> tensors;         // in any order, names unique
 };
 
-// Strides, in elements, of a dense row-major tensor.
+// Strides, in elements, of a dense row-major tensor; of one without elements,
+// ones.
 std::vector<int64_t> RowMajorStrides(const std::vector<int64_t>& sizes);
 
 // The one piece of a dense row-major tensor of this shape.

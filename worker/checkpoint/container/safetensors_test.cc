@@ -185,6 +185,26 @@ TEST(SafetensorsTest, PickledNamesAreDecodedAndPickledValuesLeftOut) {
               {"model.safetensors: 1 names are pickles", "1 are not"});
 }
 
+TEST(SafetensorsTest, StridesBesideAZeroDimensionDoNotOverflow) {
+  TempFolder temp;
+  const std::string large = "140737488355328";  // 2^47
+  WriteFile(
+      temp / "model.safetensors",
+      SafetensorsBytes(
+          absl::StrCat(
+              "{",
+              Entry("x", "F32",
+                    absl::StrCat("0,", large, ",", large, ",", large), "0,0"),
+              "}"),
+          ""));
+  auto contents = OpenSafetensors(temp.path(), "");
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  for (int64_t stride : contents->tensors[0].pieces[0].strides) {
+    EXPECT_GE(stride, 0);
+    EXPECT_LE(stride, 1);
+  }
+}
+
 // Wall time is a poor clock for a test, so the bound is loose: the work takes
 // about a tenth of a second, and anything quadratic takes minutes.
 constexpr std::chrono::seconds kLinearTime(20);

@@ -1,5 +1,6 @@
 #include "worker/checkpoint/container/torch_archive.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -49,6 +50,10 @@ absl::StatusOr<std::vector<int64_t>> Dimensions(const Value& tuple) {
   return dimensions;
 }
 
+bool IsNothing(const Value& value) {
+  return value.Is(Kind::kNone) || (value.Is(Kind::kDict) && value.size() == 0);
+}
+
 // One past the last element that a view reaches, and how many it has; or
 // DATA_LOSS where that overflows.
 struct Extent {
@@ -60,11 +65,14 @@ absl::StatusOr<Extent> ExtentOf(int64_t offset,
                                 const std::vector<int64_t>& strides) {
   Extent extent;
   bool fits = true;
+  bool is_empty = false;
   for (int64_t size : sizes) {
-    fits &= !__builtin_mul_overflow(extent.count, size, &extent.count);
-    // A later zero must not hide it.
-    if (!fits) break;
+    // A zero must not hide what the others make.
+    const int64_t factor = std::max<int64_t>(size, 1);
+    fits = fits && !__builtin_mul_overflow(extent.count, factor, &extent.count);
+    is_empty |= size == 0;
   }
+  if (is_empty) extent.count = 0;
   extent.end = offset;
   for (size_t i = 0; fits && i < sizes.size() && extent.count > 0; ++i) {
     int64_t reach = 0;
@@ -243,6 +251,41 @@ absl::StatusOr<ArchivedTensor> Archive::Rebuild(int tag,
   return absl::DataLossError("not the arguments that rebuild a tensor");
 }
 
+// What of a storage of `in_storage` elements a tensor is: its offset, sizes and
+// strides, where no element lies outside.
+struct View {
+  int64_t first = 0;
+  std::vector<int64_t> sizes;
+  std::vector<int64_t> strides;
+};
+absl::StatusOr<View> ViewOf(int64_t first, const Value& size_values,
+                            const Value& stride_values, int64_t in_storage) {
+  absl::StatusOr<std::vector<int64_t>> sizes = Dimensions(size_values);
+  if (!sizes.ok()) return sizes.status();
+  absl::StatusOr<std::vector<int64_t>> strides = Dimensions(stride_values);
+  if (!strides.ok()) return strides.status();
+  if (sizes->size() != strides->size()) {
+    return absl::DataLossError(
+        absl::StrCat(sizes->size(), " sizes, ", strides->size(), " strides"));
+  }
+  absl::StatusOr<Extent> extent = ExtentOf(first, *sizes, *strides);
+  if (!extent.ok()) return extent.status();
+  if (extent->end > in_storage) {
+    return absl::DataLossError(absl::StrCat(
+        "sizes [", absl::StrJoin(*sizes, ","), "] with strides [",
+        absl::StrJoin(*strides, ","), "] from element ", first,
+        " reach element ", extent->end - 1, " of a storage of ", in_storage));
+  }
+  if (extent->count > in_storage) {
+    return absl::UnimplementedError(absl::StrCat("repeats elements: it has ",
+                                                 extent->count,
+                                                 ", its storage ", in_storage));
+  }
+  // The strides of a tensor without elements mean nothing.
+  if (extent->count == 0) *strides = RowMajorStrides(*sizes);
+  return View{first, *std::move(sizes), *std::move(strides)};
+}
+
 absl::StatusOr<ArchivedTensor> Archive::RebuildView(int tag,
                                                     const Value& args) const {
   const auto arguments = args.items();
@@ -252,19 +295,11 @@ absl::StatusOr<ArchivedTensor> Archive::RebuildView(int tag,
     return absl::DataLossError("not the arguments that rebuild a tensor");
   }
   // Flags such as "conjugate" or "negated" say that the values are others.
-  if (arguments.size() > fewest && arguments.back()->size() > 0) {
+  if (arguments.size() > fewest && !IsNothing(*arguments.back())) {
     return absl::UnimplementedError("a tensor with flags is not read");
   }
   absl::StatusOr<Storage> storage = FindStorage(*arguments[0]);
   if (!storage.ok()) return storage.status();
-  absl::StatusOr<std::vector<int64_t>> sizes = Dimensions(*arguments[2]);
-  if (!sizes.ok()) return sizes.status();
-  absl::StatusOr<std::vector<int64_t>> strides = Dimensions(*arguments[3]);
-  if (!strides.ok()) return strides.status();
-  if (sizes->size() != strides->size()) {
-    return absl::DataLossError(
-        absl::StrCat(sizes->size(), " sizes, ", strides->size(), " strides"));
-  }
   ArchivedTensor tensor;
   tensor.dtype = storage->dtype;
   if (tag == kTensorV3) {
@@ -277,26 +312,12 @@ absl::StatusOr<ArchivedTensor> Archive::RebuildView(int tag,
     return absl::DataLossError("a storage without a dtype");
   }
   const int64_t item = tensor.dtype->bits / 8;
-  const int64_t first = arguments[1]->integer();
-  absl::StatusOr<Extent> extent = ExtentOf(first, *sizes, *strides);
-  if (!extent.ok()) return extent.status();
-  const int64_t in_storage = storage->bytes / item;
-  if (extent->end > in_storage) {
-    return absl::DataLossError(absl::StrCat(
-        "sizes [", absl::StrJoin(*sizes, ","), "] with strides [",
-        absl::StrJoin(*strides, ","), "] from element ", first,
-        " reach element ", extent->end - 1, " of a storage of ", in_storage));
-  }
-  if (extent->count > in_storage) {
-    return absl::UnimplementedError(absl::StrCat("repeats elements: it has ",
-                                                 extent->count,
-                                                 ", its storage ", in_storage));
-  }
-  tensor.sizes = *std::move(sizes);
-  // Those of a tensor without elements mean nothing.
-  tensor.strides =
-      extent->count > 0 ? *std::move(strides) : RowMajorStrides(tensor.sizes);
-  tensor.offset = storage->offset + first * item;
+  absl::StatusOr<View> view = ViewOf(arguments[1]->integer(), *arguments[2],
+                                     *arguments[3], storage->bytes / item);
+  if (!view.ok()) return view.status();
+  tensor.sizes = std::move(view->sizes);
+  tensor.strides = std::move(view->strides);
+  tensor.offset = storage->offset + view->first * item;
   return tensor;
 }
 
