@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -218,11 +220,15 @@ absl::Status Server::Reload(const v1::ServerConfig& config) {
   v1::ServerConfig before = config_, after = config;
   before.clear_runs();
   after.clear_runs();
-  if (!google::protobuf::util::MessageDifferencer::Equals(before, after)) {
+  std::string differences;
+  google::protobuf::util::MessageDifferencer differencer;
+  differencer.ReportDifferencesToString(&differences);
+  if (!differencer.Compare(before, after)) {
     CountBadReload();
-    return absl::InvalidArgumentError(
-        "only runs can be changed while the server runs; restart it for the "
-        "rest");
+    return absl::InvalidArgumentError(absl::StrCat(
+        "only runs can be changed while the server runs; restart it for ",
+        absl::StrReplaceAll(absl::StripSuffix(differences, "\n"),
+                            {{"\n", ", "}})));
   }
   absl::Status status = FollowRuns(config);
   metrics_->ConfigReloaded(status.ok(), absl::Now());
