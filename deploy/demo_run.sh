@@ -196,7 +196,7 @@ slope() {  # RUN FROM TO: growth of the residual norm of <s> after layer 0, per 
     -v n="$(($3 - $2))" 'BEGIN {printf "%.2f", (b - a) * 1000 / n}'
 }
 
-compare() { printf '  %-48s %-28s %s\n' "$@"; }
+compare() { printf '  %-48s %-34s %s\n' "$@"; }
 
 run_paper() {
   say "Four trainings side by side: softmax and ReLU attention, Adam and SGD with three layers"
