@@ -66,6 +66,28 @@ class FaultTest(unittest.TestCase):
             self.assertEqual(row["attempts"], 2)
             assert_whole(self, cluster, root, STEPS[-1:])
 
+    def test_a_checkpoint_rewritten_while_it_is_measured_ends_as_its_new_content(self):
+        with Cluster() as cluster:
+            root = cluster.add_run("toy")
+            copy_checkpoint(TOY / "adam" / f"step{STEPS[-1]}", root / "step3")
+            cluster.start_server()
+            slow = cluster.start_worker(SLOW)
+            await_state(cluster, "toy", 3, "leased")
+            (root / "step3").rename(root / "old")
+            copy_checkpoint(TOY / "adam" / f"step{STEPS[0]}", root / "step3")
+
+            def found():
+                return sorted(row["state"] for row in cluster.ctl_json("checkpoints", "toy"))
+            # What becomes of the old content hangs on who sees the change first:
+            # the server supersedes it, the worker finds its file rewritten, or
+            # nobody does before it is measured.
+            harness.wait_until(
+                lambda: found() in (["done", "superseded"], ["dead", "done"], ["done", "done"]),
+                "both contents")
+            harness.assert_same_values(
+                harness.measure_directly(root / "step3", TOY / "probe"),
+                harness.measurement(cluster, "toy", 3))
+
     def test_a_server_killed_after_any_sync_loses_and_doubles_nothing(self):
         # Right after the n-th fsync has returned: some of these lie between a
         # commit on disk and its ack. Counting goes on until no kill happened.

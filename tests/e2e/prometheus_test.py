@@ -157,6 +157,35 @@ class PrometheusTest(unittest.TestCase):
                 self.assertEqual(status, 200, body[:300])
                 self.assertTrue(json.loads(body), text)
 
+    def test_the_step_dashboard_draws_over_steps_with_the_variables_it_promises(self):
+        dashboard = json.loads(Path("dashboards/steps.json").read_text())
+        names = {variable["name"] for variable in dashboard["templating"]["list"]}
+        self.assertLessEqual({"run", "stage", "domain", "metric", "layer"}, names)
+        drawn = [panel for panel in dashboard["panels"] if panel.get("targets")]
+        # Time series panels would need a time; the parsers of the browser cannot
+        # be used by alerts and public dashboards.
+        self.assertFalse([p["title"] for p in drawn if p["type"] not in ("trend", "table")])
+        self.assertGreaterEqual(sum(panel["type"] == "trend" for panel in drawn), 5)
+        targets = [target for panel in drawn for target in panel["targets"]]
+        targets += [variable["query"]["infinityQuery"]
+                    for variable in dashboard["templating"]["list"]
+                    if variable["type"] == "query"]
+        for target in targets:
+            self.assertEqual((target["datasource"]["type"], target["parser"]),
+                             ("yesoreyeram-infinity-datasource", "backend"), target)
+        asked = " ".join(urls())
+        for name in names:
+            self.assertIn("${" + name, asked)
+
+    def test_a_curve_of_the_step_dashboard_rises_in_x_and_has_numbers(self):
+        url = next(url for url in urls() if "metric=sink_attention&" in url)
+        for name, value in {"run": "run00", "stage": "", "domain": "train", "x": "step"}.items():
+            url = url.replace("${" + name + "}", value)
+        rows = json.loads(self.cluster.http(url)[1])
+        steps = [row["x"] for row in rows]
+        self.assertEqual(steps, [int(STEP[4:])])
+        self.assertTrue(0 < rows[0]["L0"] < 1, rows)
+
     def test_every_panel_has_a_title_and_queries_or_text(self):
         for name in ["fleet.json", "steps.json"]:
             for panel in panels(name):
