@@ -78,6 +78,12 @@ void SetUpHelp() {
   absl::SetFlagsUsageConfig(config);
 }
 
+// Abseil's parser answers these itself; they are no flags of its registry.
+bool IsHelpFlag(absl::string_view name) {
+  return name == "help" || name == "helpshort" || name == "helpfull" ||
+         name == "version";
+}
+
 // Abseil's parser ends the program with 1 for these mistakes; 1 is not "bad
 // usage" here.
 bool KnowsFlags(int argc, char** argv) {
@@ -87,6 +93,7 @@ bool KnowsFlags(int argc, char** argv) {
     if (!absl::StartsWith(word, "--")) continue;
     const std::pair<absl::string_view, absl::string_view> parts =
         absl::StrSplit(word.substr(2), absl::MaxSplits('=', 1));
+    if (IsHelpFlag(parts.first)) continue;
     absl::CommandLineFlag* flag = absl::FindCommandLineFlag(parts.first);
     if (flag == nullptr && absl::StartsWith(parts.first, "no")) {
       flag = absl::FindCommandLineFlag(parts.first.substr(2));

@@ -60,6 +60,15 @@ TEST_F(ProbeCommandTest, WhatIsPinnedCanBeMeasured) {
   EXPECT_EQ(json["measurements"][0]["domain"], "text");
 }
 
+TEST_F(ProbeCommandTest, HelpTellsOfCommandsAndFlags) {
+  Run("--help");
+  EXPECT_NE(out_.find("sinkwatch_worker probe --from_list"), std::string::npos)
+      << out_ << error_;
+  EXPECT_NE(out_.find("--max_tokens_per_domain"), std::string::npos) << out_;
+  EXPECT_EQ(Run("--version"), 0);
+  EXPECT_EQ(out_.rfind("sinkwatch_worker ", 0), 0u) << out_;
+}
+
 TEST_F(ProbeCommandTest, BadUsageIsTwo) {
   EXPECT_EQ(Run("probe"), 2);
   EXPECT_NE(error_.find("--from_list is missing"), std::string::npos) << error_;
