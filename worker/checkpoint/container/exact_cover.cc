@@ -7,6 +7,8 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
+constexpr size_t kMostCorners = 4 * 1000 * 1000;  // of all boxes together
+
 std::string Describe(const Piece& box) {
   return absl::StrCat("the chunk [", absl::StrJoin(box.sizes, ","), "] at [",
                       absl::StrJoin(box.start, ","), "]");
@@ -77,6 +79,11 @@ absl::Status CheckExactCover(const std::vector<int64_t>& shape,
   if (boxes.size() == 1) return absl::OkStatus();
   // Volumes add up. If also each element is in an odd number of boxes, it is in
   // at least one, hence in exactly one.
+  if (boxes.size() > kMostCorners >> shape.size()) {
+    return absl::UnimplementedError(
+        absl::StrCat(boxes.size(), " chunks of rank ", shape.size(),
+                     " are more than are read"));
+  }
   OddCorners corners(shape);
   for (const Piece& box : boxes) corners.Flip(box.start, box.sizes);
   corners.Flip(std::vector<int64_t>(shape.size(), 0), shape);

@@ -59,6 +59,15 @@ TEST(ExactCoverTest, AnOverlapThatAHoleMakesUpForIsFound) {
               absl::StatusCode::kDataLoss, {"overlap"});
 }
 
+TEST(ExactCoverTest, TooManyCornersAreRefused) {
+  std::vector<Piece> boxes;
+  for (int64_t i = 0; i < 20000; ++i) {
+    boxes.push_back(Box({i, 0, 0, 0, 0, 0, 0, 0}, {1, 1, 1, 1, 1, 1, 1, 1}));
+  }
+  ExpectError(CheckExactCover({20000, 1, 1, 1, 1, 1, 1, 1}, boxes),
+              absl::StatusCode::kUnimplemented, {"20000 chunks of rank 8"});
+}
+
 // Random boxes of the right volume, against counting element by element.
 TEST(ExactCoverTest, AgreesWithCounting) {
   std::mt19937 random(7);
