@@ -4,7 +4,7 @@
     bazel build //worker:sinkwatch_worker
     tests/load/measure_large.py --folder=/tmp/large [--peer=PYTHON]
 
-Writes a synthetic OLMo 2 checkpoint of 2 GB in float32 and a probe of 4,096
+Writes a synthetic OLMo 2 checkpoint of 2 GB in float32 and a probe of 1,024
 tokens into the folder (once; delete it by hand), measures it twice so that the
 second time finds the files in the page cache, and compares the peak resident
 memory with
@@ -29,7 +29,7 @@ import sys
 import time
 
 WIDTH, WIDE, LAYERS, HEADS, VOCABULARY = 1024, 4096, 18, 16, 100352
-TOKENS_PER_SEQUENCE, SEQUENCES, TOKENS_PER_BATCH = 256, 16, 1024
+TOKENS_PER_SEQUENCE, SEQUENCES, TOKENS_PER_BATCH = 128, 8, 512
 SPARE = 200e6
 
 CONFIG = {
@@ -173,11 +173,12 @@ def main():
     arguments = parser.parse_args()
     checkpoint = f"{arguments.folder}/step1"
     probe = f"{arguments.folder}/probe"
+    if not os.path.exists(probe):
+        write_probe(probe)
     if not os.path.exists(checkpoint):
         print("writing the checkpoint", file=sys.stderr)
         write_checkpoint(checkpoint + "-tmp")
         os.rename(checkpoint + "-tmp", checkpoint)
-        write_probe(probe)
     command = [arguments.worker, "measure", f"--checkpoint={checkpoint}",
                f"--probe={probe}", "--format=json",
                f"--tokens_per_batch={TOKENS_PER_BATCH}"]
