@@ -23,8 +23,9 @@ namespace {
 using model::AttentionKind;
 using model::Point;
 
-// Elements of the output matrix that are held at a time: 64 MiB of float32.
-constexpr int64_t kHeadElements = int64_t{1} << 24;
+// Elements of the output matrix that are held at a time: 16 MiB of float32, of
+// which there are two, one being read.
+constexpr int64_t kHeadElements = int64_t{1} << 22;
 
 // A few sequences of one domain and the stream that they have become.
 struct Batch {

@@ -14,8 +14,8 @@
 namespace sinkwatch::executor {
 namespace {
 
-// Logits in memory at a time: 64 MiB of float32.
-constexpr int64_t kLogitsPerBlock = int64_t{1} << 24;
+// Logits in memory at a time: 16 MiB of float32.
+constexpr int64_t kLogitsPerBlock = int64_t{1} << 22;
 
 }  // namespace
 
