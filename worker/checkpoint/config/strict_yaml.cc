@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -226,8 +227,9 @@ absl::Status ParseEvents(absl::string_view text, TreeBuilder& builder) {
     }
   } catch (const YAML::Exception& error) {
     if (!builder.status().ok()) return builder.status();
-    const std::string message =
-        absl::StrCat("line ", error.mark.line + 1, ": ", error.msg);
+    // yaml-cpp quotes the text as it is.
+    const std::string message = absl::StrCat("line ", error.mark.line + 1, ": ",
+                                             absl::CHexEscape(error.msg));
     const bool at_end = error.mark.pos >= static_cast<int>(text.size());
     return at_end ? absl::OutOfRangeError(message)
                   : absl::InvalidArgumentError(message);

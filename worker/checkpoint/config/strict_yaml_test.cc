@@ -150,6 +150,10 @@ TEST(StrictYamlTest, LimitsHold) {
   ExpectError(ErrorOf("a: 12\n", limits), kLimit, {"more than 5 bytes"});
 }
 
+TEST(StrictYamlTest, WhatIsQuotedCannotWriteIntoALog) {
+  ExpectError(ErrorOf("a: \"\\\x1b\"\n"), kInvalid, {"line 1", "\\x1b"});
+}
+
 // 256 KiB each: no stack, memory or time without bound.
 TEST(StrictYamlTest, HostileTextsEndSoon) {
   constexpr int kBytes = (1 << 18) - 64;
