@@ -323,7 +323,10 @@ class Reader {
     const Value* fields = FieldsOf(&info, kStorageInfo);
     if (fields == nullptr) return Corrupt("no _StorageInfo");
     const Value* transforms = fields->Find("transform_descriptors");
-    if (!IsNoneOrMissing(transforms) && transforms->size() > 0) {
+    const bool is_empty_list = transforms != nullptr &&
+                               transforms->Is(Kind::kList) &&
+                               transforms->size() == 0;
+    if (!IsNoneOrMissing(transforms) && !is_empty_list) {
       return absl::UnimplementedError(
           "transform_descriptors (compressed items) are not implemented");
     }
