@@ -1,4 +1,5 @@
-// A config.json, up to the names and shapes of the weights that it asks for.
+// A config.json of any trainer, up to the names and shapes of the weights that
+// it asks for.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -8,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/model_config.h"
 #include "worker/model/architecture.h"
 #include "worker/model/registry.h"
 
@@ -64,7 +65,7 @@ void ExpectModelShape(const ModelShape& shape) {
 
 absl::Status FuzzOne(absl::string_view input) {
   const auto config =
-      checkpoint::Config::Parse("config.json", std::string(input));
+      checkpoint::ParseModelConfig("config.json", std::string(input));
   if (!config.ok()) return config.status();
   const absl::StatusOr<std::unique_ptr<Architecture>> architecture =
       model::CreateArchitecture(*config);

@@ -23,7 +23,6 @@ DEFAULT_MAX_LEN = 16384
 # Lines of libFuzzer's log.
 EXECUTIONS = r"(?:#|number_of_executed_units: )(\d+)"
 EDGES = r" cov: (\d+)"
-FEATURES = r" ft: (\d+)"
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,89 +32,99 @@ def user_seconds(pid):
     return int(fields[11]) / CLOCK_TICKS
 
 
-class Campaign:
-    """One target, from start to its row of the table."""
+class Target:
+    """One fuzzer, which is run in slices until it has had its time."""
 
     def __init__(self, name, options):
         self.name = name
-        self.seconds = options.minutes * 60
+        self.options = options
         self.folder = Path(options.out) / name
         for part in ("corpus", "findings"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         self.before = set(self.findings())
         self.log_path = self.folder / "log"
-        self.usage = None
-        self.status = None
-        self.popen = self.start(Path(options.bin) / "tests/fuzz" / f"{name}_fuzzer")
+        self.executions = 0
+        self.user_seconds = 0.0
+        self.edges = 0
+        self.broke_off = False
+        self.popen = None
 
     def findings(self):
         return sorted((self.folder / "findings").iterdir())
 
-    def start(self, binary):
-        command = [str(binary), *LIMITS, f"-max_len={DEFAULT_MAX_LEN}", "-use_value_profile=1",
-                   "-print_final_stats=1", f"-artifact_prefix={self.folder}/findings/"]
-        dictionary = HERE / "dictionaries" / f"{self.name}.dict"
-        if dictionary.exists():
-            command.append(f"-dict={dictionary}")
-        command += [str(self.folder / "corpus"), str(HERE / "corpus" / self.name)]
-        with open(self.log_path, "wb") as log:
-            return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    def found(self):
+        return [path for path in self.findings() if path not in self.before]
 
-    def poll(self):
-        """Whether it is still running; asks it to end once its time is up."""
+    def start(self):
+        binary = Path(self.options.bin) / "tests/fuzz" / f"{self.name}_fuzzer"
+        command = [str(binary), *LIMITS, f"-max_len={DEFAULT_MAX_LEN}", "-use_value_profile=1",
+                   "-print_final_stats=1", f"-artifact_prefix={self.folder}/findings/",
+                   str(self.folder / "corpus"), str(HERE / "corpus" / self.name)]
+        with open(self.log_path, "wb") as log:
+            self.popen = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+    def running(self):
+        """Whether the slice goes on; asks it to end once its time is up."""
         pid, status, usage = os.wait4(self.popen.pid, os.WNOHANG)
         if pid == 0:
-            if user_seconds(self.popen.pid) >= self.seconds:
+            if user_seconds(self.popen.pid) >= 60 * self.options.slice:
                 self.popen.send_signal(signal.SIGUSR1)  # ends after this input
             return True
-        self.popen.returncode = self.status = status
-        self.usage = usage
+        self.popen.returncode = os.waitstatus_to_exitcode(status)
+        self.user_seconds += usage.ru_utime
+        self.executions += self.last_number(EXECUTIONS)
+        self.edges = self.last_number(EDGES)
+        self.broke_off = self.popen.returncode != 0
+        self.popen = None
         return False
+
+    def stop(self):
+        self.popen.send_signal(signal.SIGUSR1)
+        while self.running():
+            time.sleep(0.1)
 
     def last_number(self, pattern):
         found = re.findall(pattern, self.log_path.read_text(errors="replace"))
         return int(found[-1]) if found else 0
 
-    def progress(self):
-        minutes = user_seconds(self.popen.pid) / 60
-        return (f"{self.name}: {minutes:.1f} CPU minutes, "
-                f"{self.last_number(EXECUTIONS)} executions, "
-                f"{self.last_number(EDGES)} edges")
-
     def failed(self):
-        return self.status != 0 or bool(set(self.findings()) - self.before)
+        return self.broke_off or bool(self.found())
+
+    def done(self):
+        return self.failed() or self.user_seconds >= 60 * self.options.minutes
+
+    def progress(self):
+        return (f"{self.name}: {self.user_seconds / 60:.1f} CPU minutes, {self.executions:,} "
+                f"executions, {self.edges} edges{', FAILED' if self.failed() else ''}")
 
     def row(self):
-        executions = self.last_number(EXECUTIONS)
-        found = len(set(self.findings()) - self.before)
-        return (self.name, f"{executions:,}", f"{self.usage.ru_utime / 60:.1f}",
-                f"{self.last_number(EDGES)}", f"{self.last_number(FEATURES)}",
-                f"{found}" if found or not self.failed() else "ended early")
+        findings = str(len(self.found())) if self.found() or not self.broke_off else "broke off"
+        return (self.name, f"{self.executions:,}", f"{self.user_seconds / 60:.1f}",
+                str(self.edges), findings)
 
 
-def run(options):
-    waiting = list(options.targets)
-    running, done = [], []
-    told = time.monotonic()
-    while waiting or running:
-        while waiting and len(running) < options.jobs:
-            running.append(Campaign(waiting.pop(0), options))
-        time.sleep(0.5)
-        for campaign in list(running):
-            if not campaign.poll():
-                running.remove(campaign)
-                done.append(campaign)
-                print(f"{campaign.name}: done, log in {campaign.log_path}", flush=True)
-        if time.monotonic() - told >= options.progress_seconds:
-            told = time.monotonic()
-            for campaign in running:
-                print(campaign.progress(), flush=True)
-    return done
+def run(targets, jobs):
+    """A slice of each in turn, `jobs` at a time, until each is done."""
+    waiting, running = list(targets), []
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(waiting.pop(0))
+                running[-1].start()
+            time.sleep(0.5)
+            for target in [target for target in running if not target.running()]:
+                running.remove(target)
+                print(target.progress(), flush=True)
+                if not target.done():
+                    waiting.append(target)
+    except KeyboardInterrupt:  # the table is of what was done
+        for target in running:
+            target.stop()
 
 
-def print_table(done):
-    rows = [("target", "executions", "CPU minutes", "edges", "features", "findings")]
-    rows += [campaign.row() for campaign in done]
+def print_table(targets):
+    rows = [("target", "executions", "CPU minutes", "edges", "findings")]
+    rows += [target.row() for target in targets]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
@@ -129,20 +138,23 @@ def parse_arguments():
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", default=os.path.join(cache, "fuzz"))
-    parser.add_argument("--progress_seconds", type=float, default=60)
+    parser.add_argument("--slice", type=float, default=1)
     parser.add_argument("targets", nargs="+")
     return parser.parse_args()
 
 
 def main():
-    done = run(parse_arguments())
-    print_table(done)
-    for campaign in done:
-        for finding in set(campaign.findings()) - campaign.before:
+    options = parse_arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    targets = [Target(name, options) for name in options.targets]
+    run(targets, options.jobs)
+    print_table(targets)
+    for target in targets:
+        for finding in target.found():
             print(f"finding: {finding}")
-        if campaign.failed():
-            print(f"{campaign.name}: see {campaign.log_path}")
-    return 1 if any(campaign.failed() for campaign in done) else 0
+        if target.failed():
+            print(f"{target.name}: see {target.log_path}")
+    return 1 if any(target.failed() for target in targets) else 0
 
 
 if __name__ == "__main__":

@@ -33,50 +33,41 @@ Wide NumberOf(const std::vector<int64_t>& sizes) {
   return number;
 }
 
-void ExpectInside(const Piece& piece, const StoredTensor& tensor,
-                  const Contents& contents) {
+void ExpectInTensor(const Piece& piece, const StoredTensor& tensor) {
   const size_t rank = tensor.shape.size();
-  Expect(piece.file < contents.files.size(), "a piece has a file");
-  Expect(piece.start.size() == rank && piece.sizes.size() == rank &&
-             piece.strides.size() == rank,
+  Expect(piece.start.size() == rank && piece.sizes.size() == rank,
          "a piece has the rank of its tensor");
-  Wide last = 0;
   for (size_t i = 0; i < rank; ++i) {
-    Expect(piece.start[i] >= 0 && piece.sizes[i] >= 0 && piece.strides[i] >= 0,
-           "start, sizes and strides are not negative");
-    Expect(Wide{piece.start[i]} + piece.sizes[i] <= tensor.shape[i],
+    Expect(piece.start[i] >= 0 && piece.sizes[i] >= 0 &&
+               Wide{piece.start[i]} + piece.sizes[i] <= tensor.shape[i],
            "a piece is inside its tensor");
-    last += Wide{std::max<int64_t>(piece.sizes[i] - 1, 0)} * piece.strides[i];
   }
+}
+
+void ExpectInFile(const Piece& piece, const StoredTensor& tensor,
+                  const Contents& contents) {
+  Expect(piece.file < contents.files.size(), "a piece has a file");
+  Expect(piece.strides.size() == tensor.shape.size(), "a piece has strides");
   if (NumberOf(piece.sizes) == 0) return;
+  Wide last = 0;
+  for (size_t i = 0; i < piece.sizes.size(); ++i) {
+    Expect(piece.strides[i] >= 0, "no stride is negative");
+    last += Wide{piece.sizes[i] - 1} * piece.strides[i];
+  }
   const Wide end = piece.offset * Wide{8} + (last + 1) * tensor.dtype->bits;
   Expect(
       piece.offset >= 0 && end <= Wide{8} * contents.files[piece.file]->size(),
       "a piece is inside its file");
 }
 
+// A piece without elements overlaps nothing.
 bool Overlap(const Piece& a, const Piece& b) {
+  if (NumberOf(a.sizes) == 0 || NumberOf(b.sizes) == 0) return false;
   for (size_t i = 0; i < a.start.size(); ++i) {
     if (a.start[i] >= b.start[i] + b.sizes[i]) return false;
     if (b.start[i] >= a.start[i] + a.sizes[i]) return false;
   }
   return true;
-}
-
-void ExpectCover(const StoredTensor& tensor, const Contents& contents) {
-  Wide number = 0;
-  Expect(!tensor.pieces.empty(), "a tensor has a piece");
-  for (size_t i = 0; i < tensor.pieces.size(); ++i) {
-    ExpectInside(tensor.pieces[i], tensor, contents);
-    number += NumberOf(tensor.pieces[i].sizes);
-    if (NumberOf(tensor.pieces[i].sizes) == 0) continue;
-    for (size_t j = 0; j < i; ++j) {
-      Expect(NumberOf(tensor.pieces[j].sizes) == 0 ||
-                 !Overlap(tensor.pieces[i], tensor.pieces[j]),
-             "no element is in two pieces");
-    }
-  }
-  Expect(number == NumberOf(tensor.shape), "each element is in a piece");
 }
 
 // Reading is refused only for strides that leave much unused.
@@ -106,6 +97,20 @@ void ExpectReads(const StoredTensor& tensor, const Contents& contents) {
 
 }  // namespace
 
+void ExpectCover(const StoredTensor& tensor) {
+  Wide number = 0;
+  Expect(!tensor.pieces.empty(), "a tensor has a piece");
+  for (size_t i = 0; i < tensor.pieces.size(); ++i) {
+    ExpectInTensor(tensor.pieces[i], tensor);
+    number += NumberOf(tensor.pieces[i].sizes);
+    for (size_t j = 0; j < i; ++j) {
+      Expect(!Overlap(tensor.pieces[i], tensor.pieces[j]),
+             "no element is in two pieces");
+    }
+  }
+  Expect(number == NumberOf(tensor.shape), "each element is in a piece");
+}
+
 void ExpectContents(const Contents& contents) {
   std::set<std::string> names;
   Expect(contents.tensors.size() <= checkpoint::kMaxTensors,
@@ -113,7 +118,10 @@ void ExpectContents(const Contents& contents) {
   for (const StoredTensor& tensor : contents.tensors) {
     Expect(names.insert(tensor.name).second, "a name is there once");
     Expect(tensor.dtype != nullptr, "a tensor has a dtype");
-    ExpectCover(tensor, contents);
+    ExpectCover(tensor);
+    for (const Piece& piece : tensor.pieces) {
+      ExpectInFile(piece, tensor, contents);
+    }
     ExpectReads(tensor, contents);
   }
 }

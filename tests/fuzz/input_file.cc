@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <string>
 #include <utility>
 
 #include "tests/fuzz/fuzz.h"
@@ -34,15 +36,22 @@ class Folder {
 
 }  // namespace
 
-std::unique_ptr<checkpoint::File> OpenInput(absl::string_view input,
-                                            const std::string& name) {
+std::string WriteInput(absl::string_view input, const std::string& name,
+                       int64_t size) {
   static const Folder folder;
   const std::string path = folder.path() + "/" + name;
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  const ssize_t written = ::write(fd, input.data(), input.size());
-  Expect(::close(fd) == 0 && written == static_cast<ssize_t>(input.size()),
+  const auto own_size = static_cast<int64_t>(input.size());
+  Expect(::write(fd, input.data(), input.size()) == own_size &&
+             ::ftruncate(fd, std::max(own_size, size)) == 0 && ::close(fd) == 0,
          "the input is written to a file");
-  auto file = checkpoint::File::Open(path);
+  return folder.path();
+}
+
+std::unique_ptr<checkpoint::File> OpenInput(absl::string_view input,
+                                            int64_t size) {
+  const std::string folder = WriteInput(input, "input", size);
+  auto file = checkpoint::File::Open(folder + "/input");
   Expect(file.ok(), "the input is opened");
   return *std::move(file);
 }

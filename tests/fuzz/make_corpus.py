@@ -2,367 +2,56 @@
 """Writes the part of the corpus that has a recipe: tests/fuzz/make_corpus.py.
 
 A file's name begins with the outcome that the replay test asks for (see
-replay_main.cc). Inputs of fuzzers (found-...) and real files that were copied
-in are left alone.
+replay_main.cc). Inputs of fuzzers (found-...) are left alone.
 """
 
-import json
 import os
-import pickle
-import struct
+import sys
+import zipfile
 from pathlib import Path
 
-CORPUS = Path(__file__).parent / "corpus"
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+os.chdir(ROOT)  # where tests/hostile expects to be
+sys.path.insert(0, str(ROOT / "tests/hostile"))
+
+import corpus_of_bytes  # noqa: E402
+import corpus_of_text  # noqa: E402
 
 
 def write(target, name, data):
-    folder = CORPUS / target
+    folder = HERE / "corpus" / target
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
 
 
-# --- safetensors -------------------------------------------------------------
-def entry(name, dtype="F32", shape="1", offsets="0,4"):
-    return f'"{name}":{{"dtype":"{dtype}","shape":[{shape}],"data_offsets":[{offsets}]}}'
-
-
-def header(*entries):
-    return "{" + ",".join(entries) + "}"
-
-
-REFERENCE = header(entry("test", "I32", "2,2", "0,16"))
-
-HEADERS = {  # outcome and name: data bytes, JSON
-    "good-reference": (16, REFERENCE),
-    "good-no-tensors": (0, "{}"),
-    "good-padded": (16, "  " + REFERENCE + " \n "),
-    "good-scalar-and-empty": (4, header(entry("a", shape="", offsets="0,4"),
-                                        entry("b", shape="2,0", offsets="4,4"))),
-    "good-empty-in-the-middle": (8, header(entry("b", offsets="4,8"), entry("a"),
-                                           entry("c", shape="0", offsets="4,4"))),
-    "good-metadata": (4, '{"__metadata__":{"format":"pt"},' + entry("x") + "}"),
-    "good-extra-fields": (4, '{"x":{"dtype":"F32","z":[{"a":[1.5,null,true]}],"shape":[1],'
-                             '"data_offsets":[0,4]}}'),
-    "good-small-dtypes": (5, header(entry("a", "F4", "4", "0,2"),
-                                    entry("b", "F6_E2M3", "4", "2,5"))),
-    "good-escaped-name": (4, header(entry("\\u0061\\\"\\n\\ud83d\\ude00"))),
-    "good-every-dtype": (0, header(*(
-        entry(f"t{i}", dtype, "0", "0,0") for i, dtype in enumerate(
-            "BOOL U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ F4 F6_E2M3 F6_E3M2 "
-            "I16 U16 F16 BF16 I32 U32 F32 F64 I64 U64 C64".split())))),
-    "corrupt-not-utf8": (0, b"{\"\xc3\x28\":{}}"),
-    "corrupt-only-a-brace": (0, "{"),
-    "corrupt-white-space": (0, "    "),
-    "corrupt-an-array": (0, "[]"),
-    "corrupt-byte-order-mark": (0, b"\xef\xbb\xbf{}"),
-    "corrupt-nul": (0, b"{}\0\0"),
-    "corrupt-text-after": (0, "{} {}"),
-    "corrupt-comment": (0, "{/**/}"),
-    "corrupt-number-above-double": (4, '{"x":{"z":1e999}}'),
-    "corrupt-entry-is-a-number": (4, '{"x":1}'),
-    "corrupt-no-shape": (4, '{"x":{"dtype":"F32","data_offsets":[0,4]}}'),
-    "corrupt-no-offsets": (4, '{"x":{"dtype":"F32","shape":[1]}}'),
-    "corrupt-no-dtype": (4, '{"x":{"shape":[1],"data_offsets":[0,4]}}'),
-    "corrupt-fraction": (4, header(entry("x", shape="1.0"))),
-    "corrupt-exponent": (4000, header(entry("x", shape="1e3", offsets="0,4000"))),
-    "corrupt-negative": (4, header(entry("x", shape="-1"))),
-    "corrupt-above-64-bits": (4, header(entry("x", shape="18446744073709551616"))),
-    "corrupt-one-offset": (4, header(entry("x", offsets="0"))),
-    "corrupt-three-offsets": (4, header(entry("x", offsets="0,4,8"))),
-    "corrupt-metadata-number": (0, '{"__metadata__":{"step":1000}}'),
-    "corrupt-tensor-twice": (4, header(entry("x"), entry("x"))),
-    "corrupt-tensor-twice-escaped": (4, header(entry("x"), entry("\\u0078"))),
-    "corrupt-field-twice": (4, '{"x":{"dtype":"F32","shape":[1],"shape":[1],'
-                               '"data_offsets":[0,4]}}'),
-    "corrupt-overflow": (16, header(entry("x", "I32", "2,18446744073709551614", "0,16"))),
-    "corrupt-overflow-signed": (16, header(entry("x", "I32", "2,9223372036854775807", "0,16"))),
-    "corrupt-overflow-to-zero": (0, header(entry("x", shape="4294967296,1073741824",
-                                                 offsets="0,0"))),
-    "corrupt-overflow-to-four": (16, header(entry("x", shape="4194305,4194305,211106198978564",
-                                                  offsets="0,16"))),
-    "corrupt-too-few-bytes": (16, header(entry("x", shape="5", offsets="0,16"))),
-    "corrupt-half-byte": (1, header(entry("x", "F4", "3", "0,1"))),
-    "corrupt-end-before-begin": (4, header(entry("x", offsets="4,0"))),
-    "corrupt-offsets-above-the-format": (4, header(entry(
-        "x", offsets="18446744073709551611,18446744073709551615"))),
-    "corrupt-hole-first": (8, header(entry("x", offsets="4,8"))),
-    "corrupt-hole-between": (12, header(entry("a"), entry("b", offsets="8,12"))),
-    "corrupt-overlap": (6, header(entry("a"), entry("b", offsets="2,6"))),
-    "corrupt-ten-in-one-place": (16, header(*(
-        entry(f"t{i}", "F32", "4", "0,16") for i in range(10)))),
-    "corrupt-trailing-bytes": (20, REFERENCE),
-    "incomplete-out-of-the-file": (4, header(entry("x", shape="1000000", offsets="0,4000000"))),
-    "unsupported-dtype": (4, header(entry("x", "F31"))),
-    "unsupported-rank": (4, header(entry("x", shape="1,1,1,1,1,1,1,1,1"))),
-    "unsupported-long-name": (4, header(entry("n" * 513))),
-    "unsupported-deep": (4, '{"x":{"z":' + "[" * 20 + "1" + "]" * 20 + "}}"),
-    "unsupported-many-fields": (4, '{"x":{' + ",".join(f'"k{i}":0' for i in range(70)) + "}}"),
-}
-
-FILES = {
-    "incomplete-empty": b"",
-    "incomplete-seven-bytes": bytes(7),
-    "incomplete-zeros": bytes(100),
-    "incomplete-nothing-after-the-length": struct.pack("<Q", 60),
-    "incomplete-length-lies": struct.pack("<Q", 1000) + REFERENCE.encode() + bytes(16),
-    "incomplete-lfs-pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:"
-                              + b"4d" * 32 + b"\nsize 12345\n",
-    "corrupt-length-above-the-format": struct.pack("<Q", 100000001) + b"{}",
-    "corrupt-length-overflows": struct.pack("<Q", 2**64 - 1) + b"{}",
-    "unsupported-length-above-ours": struct.pack("<Q", (16 << 20) + 1) + b"{}",
-}
-
-
-def safetensors(text, data_bytes):
-    text = text if isinstance(text, bytes) else text.encode()
-    return struct.pack("<Q", len(text)) + text + bytes(data_bytes)
-
-
-def write_safetensors():
-    for name, (data_bytes, text) in HEADERS.items():
-        text = text if isinstance(text, bytes) else text.encode()
-        write("safetensors_header", name, b"%d\n" % data_bytes + text)
-    for name, data in FILES.items():
-        write("safetensors_file", name, data)
-    for name in ("good-reference", "good-padded", "good-scalar-and-empty", "corrupt-overlap",
-                 "corrupt-trailing-bytes", "corrupt-tensor-twice", "corrupt-not-utf8"):
-        write("safetensors_file", name, safetensors(HEADERS[name][1], HEADERS[name][0]))
-    whole = safetensors(REFERENCE, 16)
-    write("safetensors_file", "incomplete-data", whole[:-2])
-    write("safetensors_file", "incomplete-header", whole[:40])
-
-
-# --- JSON --------------------------------------------------------------------
-JSONS = {
-    "good-empty": "{}",
-    "good-all-kinds": '{"a":[1,-2,3.5e-2,"x\\u00e9\\n",null,true,false],"b":{"c":{}}}',
-    "good-spaces": ' \t\r\n{ "a" : [ 1 , 2 ] } \n',
-    "good-utf8": '{"é":"\U0001f600"}',
-    "good-numbers": '{"a":18446744073709551615,"b":-9223372036854775808,"c":1e308,"d":0.1}',
-    "incomplete-nothing": "",
-    "incomplete-spaces": " \n",
-    "incomplete-string": '{"a":"b',
-    "incomplete-literal": '{"a":tru',
-    "incomplete-number": '{"a":-',
-    "incomplete-escape": '{"a":"\\u12',
-    "incomplete-utf8": b'{"a":"\xc3',
-    "invalid-array": "[]",
-    "invalid-byte-order-mark": b"\xef\xbb\xbf{}",
-    "invalid-nul": b"{}\0",
-    "invalid-two": "{}{}",
-    "invalid-twice": '{"a":{"b":1,"b":2}}',
-    "invalid-twice-escaped": '{"ab":1,"a\\u0062":2}',
-    "invalid-comma": '{"a":1,}',
-    "invalid-nan": '{"a":NaN}',
-    "invalid-lone-surrogate": '{"a":"\\ud83d"}',
-    "invalid-overlong": b'{"a":"\xc0\xaf"}',
-    "invalid-double-overflow": '{"a":1e999}',
-    "unsupported-deep": '{"a":' + "[" * 30 + "]" * 30 + "}",
-    "unsupported-unclosed-deep": '{"a":' * 60,
-    "unsupported-values": '{"a":[' + ",".join("0" * 60) + "]}",
-}
-
-LLAMA = {
-    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64,
-    "vocab_size": 512, "num_hidden_layers": 5, "head_dim": 8, "num_key_value_heads": 4,
-    "rms_norm_eps": 1e-05, "hidden_act": "silu", "tie_word_embeddings": True,
-    "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
-}
-
-
-def config(**changes):
-    return json.dumps({**LLAMA, **changes})
-
-
-CONFIGS = {
-    "good-llama": config(),
-    "good-older-keys": config(rope_parameters=None, rope_theta=5e5, rope_scaling=None),
-    "good-by-model-type": config(architectures=None),
-    "corrupt-fraction": config(hidden_size=64.0),
-    "corrupt-negative": config(head_dim=-1),
-    "corrupt-huge": config(vocab_size=2**64 - 1),
-    "corrupt-string": config(num_hidden_layers="5"),
-    "corrupt-eps": config(rms_norm_eps=0),
-    "corrupt-rope-is-a-list": config(rope_parameters=[1]),
-    "corrupt-architectures": config(architectures=[7]),
-    "corrupt-twice": '{"hidden_size":1,"hidden_size":2}',
-    "corrupt-deep": '{"a":' * 200 + "1" + "}" * 200,
-    "corrupt-array": "[]",
-    "incomplete-half": config()[:100],
-    "incomplete-empty": "",
-    "unsupported-model-type": config(architectures=None, model_type="mamba"),
-    "unsupported-nameless": "{}",
-}
-
-
-MODEL = {**LLAMA, "num_attention_heads": 8, "intermediate_size": 172,
-         "max_position_embeddings": 512}
-
-
-def model(**changes):
-    return json.dumps({**MODEL, **changes})
-
-
-ARCHITECTURES = {  # what a config asks of the registry
-    "good-llama": model(),
-    "good-older-keys": model(rope_parameters=None, rope_theta=5e5, rope_scaling=None),
-    "good-olmo": model(architectures=["OlmoForCausalLM"], model_type="olmo", clip_qkv=None),
-    "corrupt-heads": model(num_key_value_heads=3),
-    "corrupt-width": model(hidden_size=65, head_dim=None),
-    "corrupt-layers": model(num_hidden_layers=2**31),
-    "corrupt-no-layers": model(num_hidden_layers=0),
-    "corrupt-no-width": model(hidden_size=None),
-    "corrupt-rope-is-a-list": model(rope_parameters=[1]),
-    "corrupt-theta": model(rope_parameters={"rope_theta": -1, "rope_type": "default"}),
-    "unsupported-architecture": model(architectures=["MambaForCausalLM"]),
-    "unsupported-activation": model(hidden_act="si\nlu" * 2000),
-    "unsupported-rope": model(rope_parameters={"rope_type": "longrope", "factor": 8}),
-    "unsupported-rope-name": model(rope_parameters={"rope_type": "\u001b[31m" * 2000}),
-    "unsupported-partial": model(rope_parameters={"partial_rotary_factor": 0.5}),
-}
-
-
-def index(**weight_map):
-    return json.dumps({"metadata": {"total_size": 1}, "weight_map": weight_map})
-
-
-INDEXES = {
-    "good-two-shards": index(a="m-1.safetensors", b="m-2.safetensors", c="m-1.safetensors"),
-    "good-without-metadata": '{"weight_map":{"a":"m.safetensors"}}',
-    "incomplete-half": index(a="m-1.safetensors")[:50],
-    "incomplete-empty": "",
-    "corrupt-no-map": "{}",
-    "corrupt-empty-map": index(),
-    "corrupt-map-is-an-array": '{"weight_map":[]}',
-    "corrupt-parent": index(a="../other/model.safetensors"),
-    "corrupt-absolute": index(a="/etc/model.safetensors"),
-    "corrupt-folder": index(a="sub/model.safetensors"),
-    "corrupt-dots": index(a=".."),
-    "corrupt-nul": '{"weight_map":{"a":"m\\u0000.safetensors"}}',
-    "corrupt-suffix": index(a="model.bin"),
-    "corrupt-number": '{"weight_map":{"a":1}}',
-    "corrupt-twice": '{"weight_map":{"a":"m.safetensors","a":"n.safetensors"}}',
-    "unsupported-shards": index(**{f"t{i}": f"{i}.safetensors" for i in range(513)}),
-    "unsupported-deep": '{"metadata":' + '{"a":' * 20 + "1" + "}" * 21,
-}
-
-PROBE = {
-    "name": "toy", "version": "1", "tokenizer": {"name": "t", "vocab_size": 500},
-    "dtype": "uint16", "sequence_length": 4, "eos_id": 2, "bos_policy": "none",
-    "domains": [{"label": "a", "files": [{"path": "a.npy", "tokens": 8, "sha256": "0f" * 32}]}],
-}
-
-
-def probe(**changes):
-    return json.dumps({**PROBE, **changes})
-
-
-def domain(**changes):
-    return probe(domains=[{**PROBE["domains"][0], **changes}])
-
-
-def token_file(**changes):
-    return domain(files=[{**PROBE["domains"][0]["files"][0], **changes}])
-
-
-CLASSES = {"path": "a.u8", "sha256": "A0" * 32, "names": ["other", "trigger"]}
-PROBES = {
-    "good-small": probe(),
-    "good-classes": domain(row_classes=CLASSES),
-    "good-prepend": probe(bos_policy="prepend", bos_id=1, dtype="uint32"),
-    "invalid-half": probe()[:40],
-    "invalid-unknown-key": probe(more=1),
-    "invalid-dtype": probe(dtype="uint8"),
-    "invalid-sequence-length": probe(sequence_length=2**40),
-    "invalid-bos-without-policy": probe(bos_id=1),
-    "invalid-bos-above-vocabulary": probe(bos_policy="prepend", bos_id=500),
-    "invalid-no-domains": probe(domains=[]),
-    "invalid-label-twice": probe(domains=PROBE["domains"] * 2),
-    "invalid-label": domain(label="a/b"),
-    "invalid-class-twice": domain(row_classes={**CLASSES, "names": ["x", "x"]}),
-    "invalid-path": token_file(path="../a.npy"),
-    "invalid-tokens": token_file(tokens=2**63),
-    "invalid-tokens-negative": token_file(tokens=-8),
-    "invalid-few-tokens": token_file(tokens=3),
-    "invalid-sha256": token_file(sha256="xyz"),
-    "invalid-many-tokens": domain(files=PROBE["domains"][0]["files"] * 2 + [
-        {"path": "b", "tokens": 1 << 26, "sha256": "0f" * 32}]),
-}
-
-
-# --- pickles -----------------------------------------------------------------
-def text(value):
-    data = value.encode()
-    return b"X" + struct.pack("<I", len(data)) + data
-
-
-PICKLE = b"\x80\x02"
-CANARY = "touch sinkwatch-canary"
-SIZE = b"ctorch\nSize\n"
-PICKLES = {
-    "good-protocol-5": pickle.dumps({"a": [1, -2, 2.5, None, True], "b": ("x", b"y")}, 5),
-    "good-protocol-4": pickle.dumps({"a": [1, 300, 70000, 2**40, -2**63], 7: "\u00e9"}, 4),
-    "good-protocol-3": pickle.dumps([{"k" * 300: (1, 2, 3, 4)}, [], {}, ()], 3),
-    "good-protocol-2": pickle.dumps({"a": (1,), "b": (1, 2)}, 2),
-    "good-size": PICKLE + SIZE + b"K\x02K\x03\x86\x85R.",
-    "good-ordered-dict": PICKLE + b"ccollections\nOrderedDict\n)R(" + text("a") + b"K\x01u}b.",
-    "good-new-and-build": PICKLE + b"cm\nNew\n)\x81}" + text("a") + b"Nsb.",
-    "good-call-and-build": PICKLE + b"cm\nBoth\nK\x01\x85RNb.",
-    "good-stack-global": b"\x80\x04\x8c\x05torch\x94\x8c\x07float32\x94\x93\x94.",
-    "good-persistent-id": PICKLE + b"(" + text("storage") + b"K\x01tQ.",
-    "good-shared": PICKLE + b"]q\x00h\x00h\x00\x86\x86.",
-    "good-pop": PICKLE + b"NN0(K\x01K\x021.",
-    "good-long-forms": PICKLE + b"\x8a\x00\x8a\x01\xff\x8b\x02\x00\x00\x00\x00\x80\x87.",
-    "incomplete-empty": b"",
-    "incomplete-no-stop": PICKLE + b"N",
-    "incomplete-half": pickle.dumps({"a": [1] * 100}, 4)[:40],
-    "incomplete-text": PICKLE + b"X\xff\x00\x00\x00abc",
-    "incomplete-frame": b"\x80\x04\x95\xff\x00\x00\x00\x00\x00\x00\x00N.",
-    "corrupt-no-proto": pickle.dumps({}, 0),
-    "corrupt-empty-stack": PICKLE + b"R.",
-    "corrupt-no-mark": PICKLE + b"t.",
-    "corrupt-two-left": PICKLE + b"NN.",
-    "corrupt-mark-left": PICKLE + b"N(.",
-    "corrupt-trailing": PICKLE + b"N.N",
-    "corrupt-memo": PICKLE + b"h\x07.",
-    "corrupt-key-twice": PICKLE + b"}(" + text("a") + b"N" + text("a") + b"Nu.",
-    "corrupt-odd-dict": PICKLE + b"}(" + text("a") + b"u.",
-    "corrupt-not-utf8": PICKLE + b"X\x02\x00\x00\x00\xc3\x28.",
-    "corrupt-contains-itself": PICKLE + b"]q\x00h\x00a.",
-    "corrupt-contains-itself-deeply": PICKLE + b"}q\x00" + text("a") + b"]h\x00as.",
-    "unsupported-os-system": PICKLE + b"cos\nsystem\n" + text(CANARY) + b"\x85R.",
-    "unsupported-posix-stack-global": pickle.dumps(os.system, 4)[:-1] + text(CANARY) + b"\x85R.",
-    "unsupported-eval": PICKLE + b"c__builtin__\neval\n" + text("1") + b"\x85R.",
-    "unsupported-getattr": PICKLE + b"c__builtin__\ngetattr\n" + SIZE + text("x") + b"\x86R.",
-    "unsupported-inst": PICKLE + b"(" + text(CANARY) + b"ios\nsystem\n.",
-    "unsupported-obj": PICKLE + b"(cos\nsystem\n" + text(CANARY) + b"o.",
-    "unsupported-ext": PICKLE + b"\x82\x01.",
-    "unsupported-newobj-ex": b"\x80\x04" + SIZE + b")}\x92.",
-    "unsupported-call-of-a-name": PICKLE + b"ctorch\nfloat32\n)R.",
-    "unsupported-call-of-a-string": PICKLE + text("os.system") + b")R.",
-    "unsupported-build-of-a-name": PICKLE + SIZE + b"}b.",
-    "unsupported-build-of-a-dict": PICKLE + b"}}b.",
-    "unsupported-protocol-0-opcodes": PICKLE + b"I1\n.",
-    "unsupported-protocol-6": b"\x80\x06N.",
-    "unsupported-deep": PICKLE + b"]" * 60 + b"a" * 59 + b".",
-    "unsupported-billion-laughs": PICKLE + b"(]q\x00" + b"".join(
-        b"]q%c(%se" % (i, b"h%c" % (i - 1) * 9) for i in range(1, 7)) + b"t.",
-    "unsupported-memo-index": PICKLE + b"Nr\xff\xff\xff\x7f.",
-    "unsupported-big-integer": PICKLE + b"\x8a\x10" + b"\x01" * 16 + b".",
-    "unsupported-huge-text": PICKLE + b"X\xff\xff\xff\xff.",
-    "unsupported-set": b"\x80\x04\x8f.",
-    "unsupported-append-to-a-tuple": PICKLE + b")Na.",
-}
+def copies():
+    """Archives and metadata that torch itself wrote, from the tests' data."""
+    torch = ROOT / "worker/checkpoint/testdata/torch"
+    for path in sorted(torch.glob("read/*/pytorch_model.bin")):
+        write("torch_archive", f"good-{path.parent.name}", path.read_bytes())
+        write("zip_directory", f"good-torch-{path.parent.name}", path.read_bytes())
+    for path in sorted(torch.glob("refused/*/pytorch_model.bin")):
+        name = path.parent.name
+        if name == "no_zip":
+            continue  # a bare pickle, which the target would wrap
+        write("torch_archive", f"unsupported-{name}", path.read_bytes())
+    with zipfile.ZipFile(torch / "read/state_dict/pytorch_model.bin") as archive:
+        names = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        write("pickle", "unsupported-state-dict", archive.read(names[0]))
+    data = ROOT / "tests/data/containers"
+    write("config_yaml", "good-legacy", (data / "legacy_pt/config.yaml").read_bytes())
+    write("architecture", "good-olmo-core", (data / "olmo_core/config.json").read_bytes())
+    for layout in ("olmo_core_model_only", "torchtitan"):
+        write("dcp_metadata", f"good-{layout}", (data / layout / ".metadata").read_bytes())
 
 
 def main():
-    write_safetensors()
-    for target, inputs in (("strict_json", JSONS), ("config_json", CONFIGS),
-                           ("architecture", ARCHITECTURES),
-                           ("shard_index", INDEXES), ("probe_json", PROBES),
-                           ("pickle", PICKLES)):
-        for name, data in inputs.items():
-            write(target, name, data)
+    for targets in (corpus_of_text.TARGETS, corpus_of_bytes.TARGETS):
+        for target, inputs in targets.items():
+            for name, data in inputs.items():
+                write(target, name, data)
+    copies()
 
 
 if __name__ == "__main__":

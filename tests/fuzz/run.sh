@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Builds the fuzzers and runs them, one after another or side by side:
 #   tests/fuzz/run.sh [--minutes=N] [--jobs=N] [--out=DIR] [target...]
-#     --minutes  minutes of user CPU time for each target (default 10)
+#     --minutes  minutes of user CPU time for each target (default 10), which it
+#                gets in slices of one minute, in turn with the others
 #     --jobs     targets at a time (default 1)
 #     --out      where the corpora grow and findings land
 #                (default ${SINKWATCH_CACHE:-~/.cache/sinkwatch}/fuzz)
-# Ends with a table of targets; exit code 1 where there was a finding.
+# Ends with a table of targets, also when interrupted; exit code 1 where there
+# was a finding.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-case " $* " in *" --help "*|*" -h "*) sed -n '2,8s/^# \{0,1\}//p' tests/fuzz/run.sh; exit 0 ;; esac
+case " $* " in *" --help "*|*" -h "*) sed -n '2,9s/^# \{0,1\}//p' tests/fuzz/run.sh; exit 0 ;; esac
 deploy/setup.sh --fuzz
 
 wanted=()

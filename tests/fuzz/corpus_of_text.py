@@ -1,0 +1,344 @@
+"""Recipes of inputs that are text: safetensors headers, JSON, YAML."""
+
+import json
+import struct
+
+# --- safetensors -------------------------------------------------------------
+def entry(name, dtype="F32", shape="1", offsets="0,4"):
+    return f'"{name}":{{"dtype":"{dtype}","shape":[{shape}],"data_offsets":[{offsets}]}}'
+
+
+def header(*entries):
+    return "{" + ",".join(entries) + "}"
+
+
+REFERENCE = header(entry("test", "I32", "2,2", "0,16"))
+
+HEADERS = {  # outcome and name: data bytes, JSON
+    "good-reference": (16, REFERENCE),
+    "good-no-tensors": (0, "{}"),
+    "good-padded": (16, "  " + REFERENCE + " \n "),
+    "good-scalar-and-empty": (4, header(entry("a", shape="", offsets="0,4"),
+                                        entry("b", shape="2,0", offsets="4,4"))),
+    "good-empty-in-the-middle": (8, header(entry("b", offsets="4,8"), entry("a"),
+                                           entry("c", shape="0", offsets="4,4"))),
+    "good-metadata": (4, '{"__metadata__":{"format":"pt"},' + entry("x") + "}"),
+    "good-extra-fields": (4, '{"x":{"dtype":"F32","z":[{"a":[1.5,null,true]}],"shape":[1],'
+                             '"data_offsets":[0,4]}}'),
+    "good-small-dtypes": (5, header(entry("a", "F4", "4", "0,2"),
+                                    entry("b", "F6_E2M3", "4", "2,5"))),
+    "good-escaped-name": (4, header(entry("\\u0061\\\"\\n\\ud83d\\ude00"))),
+    "good-every-dtype": (0, header(*(
+        entry(f"t{i}", dtype, "0", "0,0") for i, dtype in enumerate(
+            "BOOL U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ F4 F6_E2M3 F6_E3M2 "
+            "I16 U16 F16 BF16 I32 U32 F32 F64 I64 U64 C64".split())))),
+    "corrupt-not-utf8": (0, b"{\"\xc3\x28\":{}}"),
+    "corrupt-only-a-brace": (0, "{"),
+    "corrupt-white-space": (0, "    "),
+    "corrupt-an-array": (0, "[]"),
+    "corrupt-byte-order-mark": (0, b"\xef\xbb\xbf{}"),
+    "corrupt-nul": (0, b"{}\0\0"),
+    "corrupt-text-after": (0, "{} {}"),
+    "corrupt-comment": (0, "{/**/}"),
+    "corrupt-number-above-double": (4, '{"x":{"z":1e999}}'),
+    "corrupt-entry-is-a-number": (4, '{"x":1}'),
+    "corrupt-no-shape": (4, '{"x":{"dtype":"F32","data_offsets":[0,4]}}'),
+    "corrupt-no-offsets": (4, '{"x":{"dtype":"F32","shape":[1]}}'),
+    "corrupt-no-dtype": (4, '{"x":{"shape":[1],"data_offsets":[0,4]}}'),
+    "corrupt-fraction": (4, header(entry("x", shape="1.0"))),
+    "corrupt-exponent": (4000, header(entry("x", shape="1e3", offsets="0,4000"))),
+    "corrupt-negative": (4, header(entry("x", shape="-1"))),
+    "corrupt-above-64-bits": (4, header(entry("x", shape="18446744073709551616"))),
+    "corrupt-one-offset": (4, header(entry("x", offsets="0"))),
+    "corrupt-three-offsets": (4, header(entry("x", offsets="0,4,8"))),
+    "corrupt-metadata-number": (0, '{"__metadata__":{"step":1000}}'),
+    "corrupt-tensor-twice": (4, header(entry("x"), entry("x"))),
+    "corrupt-tensor-twice-escaped": (4, header(entry("x"), entry("\\u0078"))),
+    "corrupt-field-twice": (4, '{"x":{"dtype":"F32","shape":[1],"shape":[1],'
+                               '"data_offsets":[0,4]}}'),
+    "corrupt-overflow": (16, header(entry("x", "I32", "2,18446744073709551614", "0,16"))),
+    "corrupt-overflow-signed": (16, header(entry("x", "I32", "2,9223372036854775807", "0,16"))),
+    "corrupt-overflow-to-zero": (0, header(entry("x", shape="4294967296,1073741824",
+                                                 offsets="0,0"))),
+    "corrupt-overflow-to-four": (16, header(entry("x", shape="4194305,4194305,211106198978564",
+                                                  offsets="0,16"))),
+    "corrupt-too-few-bytes": (16, header(entry("x", shape="5", offsets="0,16"))),
+    "corrupt-half-byte": (1, header(entry("x", "F4", "3", "0,1"))),
+    "corrupt-end-before-begin": (4, header(entry("x", offsets="4,0"))),
+    "corrupt-offsets-above-the-format": (4, header(entry(
+        "x", offsets="18446744073709551611,18446744073709551615"))),
+    "corrupt-hole-first": (8, header(entry("x", offsets="4,8"))),
+    "corrupt-hole-between": (12, header(entry("a"), entry("b", offsets="8,12"))),
+    "corrupt-overlap": (6, header(entry("a"), entry("b", offsets="2,6"))),
+    "corrupt-ten-in-one-place": (16, header(*(
+        entry(f"t{i}", "F32", "4", "0,16") for i in range(10)))),
+    "corrupt-trailing-bytes": (20, REFERENCE),
+    "incomplete-out-of-the-file": (4, header(entry("x", shape="1000000", offsets="0,4000000"))),
+    "unsupported-dtype": (4, header(entry("x", "F31"))),
+    "unsupported-rank": (4, header(entry("x", shape="1,1,1,1,1,1,1,1,1"))),
+    "unsupported-long-name": (4, header(entry("n" * 513))),
+    "unsupported-deep": (4, '{"x":{"z":' + "[" * 20 + "1" + "]" * 20 + "}}"),
+    "unsupported-many-fields": (4, '{"x":{' + ",".join(f'"k{i}":0' for i in range(70)) + "}}"),
+}
+
+FILES = {
+    "incomplete-empty": b"",
+    "incomplete-seven-bytes": bytes(7),
+    "incomplete-zeros": bytes(100),
+    "incomplete-nothing-after-the-length": struct.pack("<Q", 60),
+    "incomplete-length-lies": struct.pack("<Q", 1000) + REFERENCE.encode() + bytes(16),
+    "incomplete-lfs-pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:"
+                              + b"4d" * 32 + b"\nsize 12345\n",
+    "corrupt-length-above-the-format": struct.pack("<Q", 100000001) + b"{}",
+    "corrupt-length-overflows": struct.pack("<Q", 2**64 - 1) + b"{}",
+    "unsupported-length-above-ours": struct.pack("<Q", (16 << 20) + 1) + b"{}",
+}
+
+
+def safetensors(text, data_bytes):
+    text = text if isinstance(text, bytes) else text.encode()
+    return struct.pack("<Q", len(text)) + text + bytes(data_bytes)
+
+
+def safetensors_headers():
+    for name, (data_bytes, header_text) in HEADERS.items():
+        header_text = header_text if isinstance(header_text, bytes) else header_text.encode()
+        yield name, b"%d\n" % data_bytes + header_text
+
+
+def safetensors_files():
+    yield from FILES.items()
+    for name in ("good-reference", "good-padded", "good-scalar-and-empty", "corrupt-overlap",
+                 "corrupt-trailing-bytes", "corrupt-tensor-twice", "corrupt-not-utf8"):
+        yield name, safetensors(HEADERS[name][1], HEADERS[name][0])
+    whole = safetensors(REFERENCE, 16)
+    yield "incomplete-data", whole[:-2]
+    yield "incomplete-header", whole[:40]
+
+
+# --- JSON --------------------------------------------------------------------
+JSONS = {
+    "good-empty": "{}",
+    "good-all-kinds": '{"a":[1,-2,3.5e-2,"x\\u00e9\\n",null,true,false],"b":{"c":{}}}',
+    "good-spaces": ' \t\r\n{ "a" : [ 1 , 2 ] } \n',
+    "good-utf8": '{"é":"\U0001f600"}',
+    "good-numbers": '{"a":18446744073709551615,"b":-9223372036854775808,"c":1e308,"d":0.1}',
+    "incomplete-nothing": "",
+    "incomplete-spaces": " \n",
+    "incomplete-string": '{"a":"b',
+    "incomplete-literal": '{"a":tru',
+    "incomplete-number": '{"a":-',
+    "incomplete-escape": '{"a":"\\u12',
+    "incomplete-utf8": b'{"a":"\xc3',
+    "invalid-array": "[]",
+    "invalid-byte-order-mark": b"\xef\xbb\xbf{}",
+    "invalid-nul": b"{}\0",
+    "invalid-two": "{}{}",
+    "invalid-twice": '{"a":{"b":1,"b":2}}',
+    "invalid-twice-escaped": '{"ab":1,"a\\u0062":2}',
+    "invalid-comma": '{"a":1,}',
+    "invalid-nan": '{"a":NaN}',
+    "invalid-lone-surrogate": '{"a":"\\ud83d"}',
+    "invalid-overlong": b'{"a":"\xc0\xaf"}',
+    "invalid-double-overflow": '{"a":1e999}',
+    "unsupported-deep": '{"a":' + "[" * 30 + "]" * 30 + "}",
+    "unsupported-unclosed-deep": '{"a":' * 60,
+    "unsupported-values": '{"a":[' + ",".join("0" * 60) + "]}",
+}
+
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64,
+    "vocab_size": 512, "num_hidden_layers": 5, "head_dim": 8, "num_key_value_heads": 4,
+    "rms_norm_eps": 1e-05, "hidden_act": "silu", "tie_word_embeddings": True,
+    "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
+}
+
+
+def config(**changes):
+    return json.dumps({**LLAMA, **changes})
+
+
+CONFIGS = {
+    "good-llama": config(),
+    "good-older-keys": config(rope_parameters=None, rope_theta=5e5, rope_scaling=None),
+    "good-by-model-type": config(architectures=None),
+    "corrupt-fraction": config(hidden_size=64.0),
+    "corrupt-negative": config(head_dim=-1),
+    "corrupt-huge": config(vocab_size=2**64 - 1),
+    "corrupt-string": config(num_hidden_layers="5"),
+    "corrupt-eps": config(rms_norm_eps=0),
+    "corrupt-rope-is-a-list": config(rope_parameters=[1]),
+    "corrupt-architectures": config(architectures=[7]),
+    "corrupt-twice": '{"hidden_size":1,"hidden_size":2}',
+    "corrupt-deep": '{"a":' * 200 + "1" + "}" * 200,
+    "corrupt-array": "[]",
+    "incomplete-half": config()[:100],
+    "incomplete-empty": "",
+    "unsupported-model-type": config(architectures=None, model_type="mamba"),
+    "unsupported-nameless": "{}",
+}
+
+
+MODEL = {**LLAMA, "num_attention_heads": 8, "intermediate_size": 172,
+         "max_position_embeddings": 512}
+
+
+def model(**changes):
+    return json.dumps({**MODEL, **changes})
+
+
+ARCHITECTURES = {  # what a config asks of the registry
+    "good-llama": model(),
+    "good-older-keys": model(rope_parameters=None, rope_theta=5e5, rope_scaling=None),
+    "good-olmo": model(architectures=["OlmoForCausalLM"], model_type="olmo", clip_qkv=None),
+    "corrupt-heads": model(num_key_value_heads=3),
+    "corrupt-width": model(hidden_size=65, head_dim=None),
+    "corrupt-layers": model(num_hidden_layers=2**31),
+    "corrupt-no-layers": model(num_hidden_layers=0),
+    "corrupt-no-width": model(hidden_size=None),
+    "corrupt-rope-is-a-list": model(rope_parameters=[1]),
+    "corrupt-theta": model(rope_parameters={"rope_theta": -1, "rope_type": "default"}),
+    "unsupported-architecture": model(architectures=["MambaForCausalLM"]),
+    "unsupported-activation": model(hidden_act="si\nlu" * 2000),
+    "unsupported-rope": model(rope_parameters={"rope_type": "longrope", "factor": 8}),
+    "unsupported-rope-name": model(rope_parameters={"rope_type": "\u001b[31m" * 2000}),
+    "unsupported-partial": model(rope_parameters={"partial_rotary_factor": 0.5}),
+}
+
+
+def index(**weight_map):
+    return json.dumps({"metadata": {"total_size": 1}, "weight_map": weight_map})
+
+
+INDEXES = {
+    "good-two-shards": index(a="m-1.safetensors", b="m-2.safetensors", c="m-1.safetensors"),
+    "good-without-metadata": '{"weight_map":{"a":"m.safetensors"}}',
+    "incomplete-half": index(a="m-1.safetensors")[:50],
+    "incomplete-empty": "",
+    "corrupt-no-map": "{}",
+    "corrupt-empty-map": index(),
+    "corrupt-map-is-an-array": '{"weight_map":[]}',
+    "corrupt-parent": index(a="../other/model.safetensors"),
+    "corrupt-absolute": index(a="/etc/model.safetensors"),
+    "corrupt-folder": index(a="sub/model.safetensors"),
+    "corrupt-dots": index(a=".."),
+    "corrupt-nul": '{"weight_map":{"a":"m\\u0000.safetensors"}}',
+    "corrupt-suffix": index(a="model.bin"),
+    "corrupt-number": '{"weight_map":{"a":1}}',
+    "corrupt-twice": '{"weight_map":{"a":"m.safetensors","a":"n.safetensors"}}',
+    "unsupported-shards": index(**{f"t{i}": f"{i}.safetensors" for i in range(513)}),
+    "unsupported-deep": '{"metadata":' + '{"a":' * 20 + "1" + "}" * 21,
+}
+
+PROBE = {
+    "name": "toy", "version": "1", "tokenizer": {"name": "t", "vocab_size": 500},
+    "dtype": "uint16", "sequence_length": 4, "eos_id": 2, "bos_policy": "none",
+    "domains": [{"label": "a", "files": [{"path": "a.npy", "tokens": 8, "sha256": "0f" * 32}]}],
+}
+
+
+def probe(**changes):
+    return json.dumps({**PROBE, **changes})
+
+
+def domain(**changes):
+    return probe(domains=[{**PROBE["domains"][0], **changes}])
+
+
+def token_file(**changes):
+    return domain(files=[{**PROBE["domains"][0]["files"][0], **changes}])
+
+
+CLASSES = {"path": "a.u8", "sha256": "A0" * 32, "names": ["other", "trigger"]}
+PROBES = {
+    "good-small": probe(),
+    "good-classes": domain(row_classes=CLASSES),
+    "good-prepend": probe(bos_policy="prepend", bos_id=1, dtype="uint32"),
+    "invalid-half": probe()[:40],
+    "invalid-unknown-key": probe(more=1),
+    "invalid-dtype": probe(dtype="uint8"),
+    "invalid-sequence-length": probe(sequence_length=2**40),
+    "invalid-bos-without-policy": probe(bos_id=1),
+    "invalid-bos-above-vocabulary": probe(bos_policy="prepend", bos_id=500),
+    "invalid-no-domains": probe(domains=[]),
+    "invalid-label-twice": probe(domains=PROBE["domains"] * 2),
+    "invalid-label": domain(label="a/b"),
+    "invalid-class-twice": domain(row_classes={**CLASSES, "names": ["x", "x"]}),
+    "invalid-path": token_file(path="../a.npy"),
+    "invalid-tokens": token_file(tokens=2**63),
+    "invalid-tokens-negative": token_file(tokens=-8),
+    "invalid-few-tokens": token_file(tokens=3),
+    "invalid-sha256": token_file(sha256="xyz"),
+    "invalid-many-tokens": domain(files=PROBE["domains"][0]["files"] * 2 + [
+        {"path": "b", "tokens": 1 << 26, "sha256": "0f" * 32}]),
+}
+
+
+# --- config.yaml -------------------------------------------------------------
+OLMO = """run_name: tiny
+model:
+  d_model: 64
+  n_heads: 4
+  n_layers: 2
+  mlp_ratio: 8
+  activation_type: swiglu
+  block_type: sequential
+  rope: true
+  flash_attention: true
+  layer_norm_type: default
+  layer_norm_with_affine: false
+  attention_layer_norm_with_affine: false
+  include_bias: false
+  bias_for_layer_norm: false
+  max_sequence_length: 128
+  vocab_size: 500
+  embedding_size: 512
+  weight_tying: false
+  init_device: meta
+optimizer:
+  name: adamw
+  learning_rate: 1.0e-05
+seed: 7
+"""
+
+YAMLS = {
+    "good-olmo": OLMO,
+    "good-flow": "{model: {d_model: 64, n_heads: 4, n_layers: 2, activation_type: swiglu, "
+                 "rope: true, include_bias: false, layer_norm_type: default, vocab_size: 512, "
+                 "layer_norm_with_affine: false, weight_tying: false}, seed: 1}\n",
+    "good-quoted": OLMO.replace("swiglu", "'swiglu'").replace("default", '"default"'),
+    "corrupt-alias-bomb": "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi")),
+    "corrupt-anchor": OLMO.replace("model:", "model: &m"),
+    "corrupt-alias": OLMO + "again: *m\n",
+    "corrupt-merge-key": OLMO + "<<: {a: 1}\n",
+    "corrupt-tag": OLMO + "run: !!python/object/apply:os.system ['touch sinkwatch-canary']\n",
+    "corrupt-twice": OLMO + "seed: 8\n",
+    "corrupt-second-document": OLMO + "---\na: 1\n",
+    "corrupt-nul": OLMO + "a: \0\n",
+    "corrupt-list": "- a\n- b\n",
+    "corrupt-key-is-a-list": OLMO + "[a, b]: 1\n",
+    "corrupt-tab": OLMO + "\ta: 1\n",
+    "corrupt-no-width": OLMO.replace("d_model: 64", "d_model: 0"),
+    "corrupt-huge-width": OLMO.replace("d_model: 64", "d_model: 99999999999999999999"),
+    "incomplete-empty": "",
+    "incomplete-before-the-model": "run_name: tiny\n",
+    "incomplete-in-the-model": OLMO[:OLMO.index("  rope")],
+    "incomplete-in-a-quote": OLMO + 'a: "b',
+    "unsupported-deep": "a: " + "[" * 40 + "]" * 40 + "\n",
+    "unsupported-alibi": OLMO.replace("  rope: true", "  rope: false\n  alibi: true"),
+    "found-not-utf8": OLMO.encode().replace(b"swiglu", b"\xc3\x28"),
+    "corrupt-unknown-escape": OLMO + 'a: "\\\x1b"\n',
+}
+
+
+TARGETS = {
+    "safetensors_header": dict(safetensors_headers()),
+    "safetensors_file": dict(safetensors_files()),
+    "strict_json": JSONS,
+    "config_json": CONFIGS,
+    "architecture": ARCHITECTURES,
+    "shard_index": INDEXES,
+    "probe_json": PROBES,
+    "config_yaml": YAMLS,
+}
