@@ -63,7 +63,7 @@ class GoldenTest : public ::testing::TestWithParam<std::string> {
 
   model::TensorMap Load(const std::vector<model::TensorSpec>& specs) {
     executor::WeightLoader loader(*checkpoint_, at::kCPU, at::kFloat);
-    loader.Prefetch({specs});
+    loader.Prefetch({specs, "", {}});
     auto loaded = loader.Take();
     if (!loaded.ok()) ADD_FAILURE() << loaded.status();
     return loaded.ok() ? *std::move(loaded) : model::TensorMap();
