@@ -122,9 +122,10 @@ class LayoutsTest(unittest.TestCase):
                 for play in at_work:
                     play.check(self)
             done = {play.trainer: play.measured() for play in plays}
-            self.assertEqual(
-                {trainer.__name__: len(rows) for trainer, rows in done.items()},
-                {trainer.__name__: self.awaited(trainer) for trainer in scripts})
+            for trainer, rows in done.items():
+                most = self.awaited(trainer) + (trainer in trainers.MAYBE_TWICE)
+                self.assertIn(len(rows), range(self.awaited(trainer), most + 1),
+                              f"{trainer.__name__}: {rows}")
             self.compare(cluster, done)
 
     def awaited(self, trainer):

@@ -494,5 +494,10 @@ MEASURED = [save_pretrained, save_pretrained_sharded, hf_trainer, hf_trainer_by_
             olmo_core_without_config, olmo_core_lost_a_file, olmo_core_model_only,
             olmo_core_unsharded, torchtitan, dcp_hf_writer]
 SEVERAL = {stages_beside_latest: 2, odd_names: 2}
+# Those that a worker finds incomplete, because their listing looks whole. When
+# their back-off is over they are queued again; a file that becomes whole between
+# that look and the lease is measured under the fingerprint of the look, and once
+# more under its own. Both are measurements of the whole file.
+MAYBE_TWICE = [save_pretrained, lfs_pointer, olmo_core_lost_a_file]
 # What never is.
 NEVER = [retention, olmo_core_async_failed, olmo_core_retention, nanotron, gpt_neox]
