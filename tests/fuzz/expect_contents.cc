@@ -21,7 +21,7 @@ using checkpoint::StoredTensor;
 // Wide enough for the product of any two sizes or strides.
 using Wide = __int128;
 
-constexpr int64_t kMostBytesRead = 1 << 16;
+constexpr int64_t kMostBytesRead = 1 << 12;
 
 Wide NumberOf(const std::vector<int64_t>& sizes) {
   Wide number = 1;
