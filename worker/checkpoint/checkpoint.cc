@@ -29,10 +29,6 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
-// Names that ReadModelConfig knows.
-constexpr const char* kConfigFiles[] = {"config.json", "config.yaml",
-                                        "params.json"};
-
 // A container, known by a file that it has. The first whose marker is there
 // counts.
 struct Container {
@@ -137,11 +133,8 @@ const Container* FindContainer(const std::string& folder) {
 // The folder in which the files of `folder` really lie: that of its config once
 // links are followed, as a download cache links each file to another place.
 absl::StatusOr<std::string> RealFolderOfFiles(const std::string& folder) {
-  for (const char* name : kConfigFiles) {
-    const std::string path = absl::StrCat(folder, "/", name);
-    if (Exists(path)) return RealFolderOf(path);
-  }
-  return RealPathOfFolder(folder);
+  const std::string config = FindModelConfig(folder);
+  return config.empty() ? RealPathOfFolder(folder) : RealFolderOf(config);
 }
 
 absl::Status NoWeightsError(const std::string& folder) {

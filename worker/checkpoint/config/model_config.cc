@@ -101,6 +101,14 @@ absl::StatusOr<Config> TranslateYaml(const std::string& path,
 
 }  // namespace
 
+std::string FindModelConfig(const std::string& folder) {
+  for (const char* name : kNames) {
+    std::string path = absl::StrCat(folder, "/", name);
+    if (Exists(path)) return path;
+  }
+  return "";
+}
+
 absl::StatusOr<Config> ParseModelConfig(const std::string& path,
                                         const std::string& text) {
   if (IsYaml(path)) return TranslateYaml(path, text);
@@ -117,16 +125,15 @@ absl::StatusOr<Config> ReadModelConfig(const std::string& folder,
     if (!text.ok()) return text.status();
     return ParseModelConfig(path, *text);
   }
-  for (const char* name : kNames) {
-    const std::string found = absl::StrCat(folder, "/", name);
-    if (!Exists(found)) continue;
-    absl::StatusOr<std::string> text =
-        ReadWholeFile(found, kMaxConfigBytes, real_folder);
-    if (!text.ok()) return text.status();
-    return ParseModelConfig(found, *text);
+  const std::string found = FindModelConfig(folder);
+  if (found.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(folder, ": incomplete: config.json missing"));
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat(folder, ": incomplete: config.json missing"));
+  absl::StatusOr<std::string> text =
+      ReadWholeFile(found, kMaxConfigBytes, real_folder);
+  if (!text.ok()) return text.status();
+  return ParseModelConfig(found, *text);
 }
 
 }  // namespace sinkwatch::checkpoint

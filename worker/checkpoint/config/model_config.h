@@ -8,6 +8,10 @@
 
 namespace sinkwatch::checkpoint {
 
+// The path of the file in `folder` that ReadModelConfig reads, links not
+// followed; empty if there is none.
+std::string FindModelConfig(const std::string& folder);
+
 // The config of the checkpoint in `folder`, whichever trainer wrote it, in the
 // one form that architectures read: Hugging Face's keys.
 //
