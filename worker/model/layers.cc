@@ -30,6 +30,7 @@ std::optional<at::Tensor> Optional(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
 }
 
+// x / rms(x), in float32.
 at::Tensor OverRms(const at::Tensor& x, double epsilon) {
   const at::Tensor wide = x.to(at::kFloat);
   return wide * at::rsqrt((wide * wide).mean(-1, /*keepdim=*/true) + epsilon);
@@ -94,7 +95,6 @@ at::Tensor AttendInRowBlocks(const HeadTensors& heads,
   return at::cat(blocks, 2);
 }
 
-// x / rms(x), in float32.
 }  // namespace
 
 at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight,
@@ -111,9 +111,10 @@ at::Tensor Project(const TensorMap& weights, const std::string& name,
 
 at::Tensor SwiGlu(const TensorMap& weights, const std::string& prefix,
                   const at::Tensor& x) {
-  return Project(weights, prefix + "down_proj",
-                 Silu(Project(weights, prefix + "gate_proj", x)) *
-                     Project(weights, prefix + "up_proj", x));
+  // In place: these are the widest activations of a block.
+  at::Tensor hidden = Project(weights, prefix + "gate_proj", x);
+  at::silu_(hidden).mul_(Project(weights, prefix + "up_proj", x));
+  return Project(weights, prefix + "down_proj", hidden);
 }
 
 at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
