@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "worker/model/layers.h"
 #include "worker/model/naming.h"
-#include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
 namespace {
@@ -156,23 +155,14 @@ void LlamaLike::AddMetaNames(int layer, std::vector<TensorSpec>& specs) const {
 absl::StatusOr<LlamaFamily> ReadLlamaFamily(const checkpoint::Config& config,
                                             const std::string& architecture) {
   LlamaFamily family;
-  auto shape = ReadShape(config, architecture);
-  if (!shape.ok()) return shape.status();
-  family.shape = *std::move(shape);
-  const auto feed_forward = ReadFeedForwardWidth(config);
-  if (!feed_forward.ok()) return feed_forward.status();
-  family.feed_forward = *feed_forward;
+  absl::Status shape = ReadSwiGluShape(config, architecture, family);
+  if (!shape.ok()) return shape;
   const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-6);
   if (!epsilon.ok()) return epsilon.status();
   family.norm_epsilon = *epsilon;
   auto rope = ReadRope(config, family.shape, "full_attention");
   if (!rope.ok()) return rope.status();
   family.rope = *std::move(rope);
-  const auto tied = config.BoolOr("tie_word_embeddings", false);
-  if (!tied.ok()) return tied.status();
-  family.tied = *tied;
-  absl::Status activation = RequireString(config, "hidden_act", "silu");
-  if (!activation.ok()) return activation;
   return family;
 }
 

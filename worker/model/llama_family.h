@@ -1,7 +1,6 @@
 #ifndef SINKWATCH_WORKER_MODEL_LLAMA_FAMILY_H_
 #define SINKWATCH_WORKER_MODEL_LLAMA_FAMILY_H_
 
-#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -9,14 +8,13 @@
 #include "worker/checkpoint/config.h"
 #include "worker/model/architecture.h"
 #include "worker/model/rope.h"
+#include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
 
 // Llama's block and those that differ from it by an option. llama.cc,
 // mistral.cc, qwen2.cc and qwen3.cc each read their config into one of these.
-struct LlamaFamily {
-  ModelShape shape;  // with the layers' windows
-  int64_t feed_forward = 0;
+struct LlamaFamily : SwiGluShape {
   double norm_epsilon = 0;
   Rope rope;
   bool qkv_bias = false;
@@ -25,12 +23,10 @@ struct LlamaFamily {
   // Queries and keys go through an RMSNorm over the width of a head, after the
   // heads are split and before they are rotated (Qwen3).
   bool head_norms = false;
-  bool tied = false;
 };
 
-// The keys that all of them have: those of ReadShape, intermediate_size,
-// rms_norm_eps, rope, hidden_act ("silu" only), tie_word_embeddings. Options
-// and windows are left for the caller.
+// The keys that all of them have: those of ReadSwiGluShape, rms_norm_eps, rope.
+// Options and windows are left for the caller.
 absl::StatusOr<LlamaFamily> ReadLlamaFamily(const checkpoint::Config& config,
                                             const std::string& architecture);
 

@@ -28,36 +28,24 @@ namespace {
 // Not a key of the config: the same in every OLMo 1.
 constexpr double kNormEpsilon = 1e-5;
 
-struct OlmoConfig {
-  ModelShape shape;
-  int64_t feed_forward = 0;
+struct OlmoConfig : SwiGluShape {
   Rope rope;
   double clip_qkv = 0;  // 0: not clamped
   bool attention_bias = false;
-  bool tied = false;
   bool affine = false;
   double logit_scale = 1;
 };
 
 absl::StatusOr<OlmoConfig> ReadConfig(const checkpoint::Config& config) {
   OlmoConfig olmo;
-  auto shape = ReadShape(config, "OlmoForCausalLM");
-  if (!shape.ok()) return shape.status();
-  olmo.shape = *std::move(shape);
-  const auto feed_forward = ReadFeedForwardWidth(config);
-  if (!feed_forward.ok()) return feed_forward.status();
-  olmo.feed_forward = *feed_forward;
+  absl::Status shape = ReadSwiGluShape(config, "OlmoForCausalLM", olmo);
+  if (!shape.ok()) return shape;
   auto rope = ReadRope(config, olmo.shape, "full_attention");
   if (!rope.ok()) return rope.status();
   olmo.rope = *std::move(rope);
-  if (config.Has("clip_qkv")) {
-    const auto clip = config.PositiveOr("clip_qkv", 1.0);
-    if (!clip.ok()) return clip.status();
-    olmo.clip_qkv = *clip;
-  }
-  const auto tied = config.BoolOr("tie_word_embeddings", false);
-  if (!tied.ok()) return tied.status();
-  olmo.tied = *tied;
+  const auto clip = ReadClipQkv(config);
+  if (!clip.ok()) return clip.status();
+  olmo.clip_qkv = *clip;
   const auto affine = config.BoolOr("layer_norm_affine", false);
   if (!affine.ok()) return affine.status();
   olmo.affine = *affine;
@@ -67,8 +55,6 @@ absl::StatusOr<OlmoConfig> ReadConfig(const checkpoint::Config& config) {
   const auto bias = config.BoolOr("attention_bias", false);
   if (!bias.ok()) return bias.status();
   olmo.attention_bias = *bias;
-  absl::Status activation = RequireString(config, "hidden_act", "silu");
-  if (!activation.ok()) return activation;
   return olmo;
 }
 

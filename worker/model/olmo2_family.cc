@@ -8,7 +8,6 @@
 #include "ATen/ops/embedding.h"
 #include "worker/model/layers.h"
 #include "worker/model/naming.h"
-#include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
 namespace {
@@ -124,23 +123,14 @@ std::vector<TensorSpec> Olmo2Like::LayerTensors(int layer) const {
 absl::StatusOr<Olmo2Family> ReadOlmo2Family(const checkpoint::Config& config,
                                             const std::string& architecture) {
   Olmo2Family family;
-  auto shape = ReadShape(config, architecture);
-  if (!shape.ok()) return shape.status();
-  family.shape = *std::move(shape);
-  const auto feed_forward = ReadFeedForwardWidth(config);
-  if (!feed_forward.ok()) return feed_forward.status();
-  family.feed_forward = *feed_forward;
+  absl::Status shape = ReadSwiGluShape(config, architecture, family);
+  if (!shape.ok()) return shape;
   const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
   if (!epsilon.ok()) return epsilon.status();
   family.norm_epsilon = *epsilon;
   const auto bias = config.BoolOr("attention_bias", false);
   if (!bias.ok()) return bias.status();
   family.attention_bias = *bias;
-  const auto tied = config.BoolOr("tie_word_embeddings", false);
-  if (!tied.ok()) return tied.status();
-  family.tied = *tied;
-  absl::Status activation = RequireString(config, "hidden_act", "silu");
-  if (!activation.ok()) return activation;
   return family;
 }
 

@@ -1,7 +1,6 @@
 #ifndef SINKWATCH_WORKER_MODEL_OLMO2_FAMILY_H_
 #define SINKWATCH_WORKER_MODEL_OLMO2_FAMILY_H_
 
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,17 +9,15 @@
 #include "worker/checkpoint/config.h"
 #include "worker/model/architecture.h"
 #include "worker/model/rope.h"
+#include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
 
 // The block that OLMo 2 and 3 share; olmo2.cc and olmo3.cc read their configs
 // into one of these.
-struct Olmo2Family {
-  ModelShape shape;  // with the layers' windows
-  int64_t feed_forward = 0;
+struct Olmo2Family : SwiGluShape {
   double norm_epsilon = 0;
   bool attention_bias = false;
-  bool tied = false;
   std::vector<Rope> ropes;  // one per layer
 };
 

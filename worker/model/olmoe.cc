@@ -28,22 +28,16 @@ namespace {
 
 constexpr int64_t kMostExperts = 4096;
 
-struct OlmoeConfig {
-  ModelShape shape;
-  int64_t feed_forward = 0;  // of an expert
+struct OlmoeConfig : SwiGluShape {  // of an expert
   int64_t experts = 0;
   int64_t chosen = 0;
   bool renormalised = false;  // the chosen experts' weights add up to 1
   double norm_epsilon = 0;
   double clip_qkv = 0;  // 0: not clamped
   Rope rope;
-  bool tied = false;
 };
 
 absl::Status ReadExperts(const checkpoint::Config& config, OlmoeConfig& olmoe) {
-  const auto feed_forward = ReadFeedForwardWidth(config);
-  if (!feed_forward.ok()) return feed_forward.status();
-  olmoe.feed_forward = *feed_forward;
   const auto experts = config.Int("num_experts", 1, kMostExperts);
   if (!experts.ok()) return experts.status();
   olmoe.experts = *experts;
@@ -53,14 +47,13 @@ absl::Status ReadExperts(const checkpoint::Config& config, OlmoeConfig& olmoe) {
   const auto renormalised = config.BoolOr("norm_topk_prob", false);
   if (!renormalised.ok()) return renormalised.status();
   olmoe.renormalised = *renormalised;
-  return RequireString(config, "hidden_act", "silu");
+  return absl::OkStatus();
 }
 
 absl::StatusOr<OlmoeConfig> ReadConfig(const checkpoint::Config& config) {
   OlmoeConfig olmoe;
-  auto shape = ReadShape(config, "OlmoeForCausalLM");
-  if (!shape.ok()) return shape.status();
-  olmoe.shape = *std::move(shape);
+  absl::Status shape = ReadSwiGluShape(config, "OlmoeForCausalLM", olmoe);
+  if (!shape.ok()) return shape;
   absl::Status full = RequireFullHeads(config, olmoe.shape);
   if (!full.ok()) return full;
   absl::Status experts = ReadExperts(config, olmoe);
@@ -68,17 +61,12 @@ absl::StatusOr<OlmoeConfig> ReadConfig(const checkpoint::Config& config) {
   const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
   if (!epsilon.ok()) return epsilon.status();
   olmoe.norm_epsilon = *epsilon;
-  if (config.Has("clip_qkv")) {
-    const auto clip = config.PositiveOr("clip_qkv", 1.0);
-    if (!clip.ok()) return clip.status();
-    olmoe.clip_qkv = *clip;
-  }
+  const auto clip = ReadClipQkv(config);
+  if (!clip.ok()) return clip.status();
+  olmoe.clip_qkv = *clip;
   auto rope = ReadRope(config, olmoe.shape, "full_attention");
   if (!rope.ok()) return rope.status();
   olmoe.rope = *std::move(rope);
-  const auto tied = config.BoolOr("tie_word_embeddings", false);
-  if (!tied.ok()) return tied.status();
-  olmoe.tied = *tied;
   absl::Status bias = RequireBool(config, "attention_bias", false);
   if (!bias.ok()) return bias;
   return olmoe;

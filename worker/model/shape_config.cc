@@ -99,6 +99,26 @@ absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
   return shape;
 }
 
+absl::Status ReadSwiGluShape(const checkpoint::Config& config,
+                             const std::string& architecture,
+                             SwiGluShape& read) {
+  auto shape = ReadShape(config, architecture);
+  if (!shape.ok()) return shape.status();
+  read.shape = *std::move(shape);
+  const auto feed_forward = ReadFeedForwardWidth(config);
+  if (!feed_forward.ok()) return feed_forward.status();
+  read.feed_forward = *feed_forward;
+  const auto tied = config.BoolOr("tie_word_embeddings", false);
+  if (!tied.ok()) return tied.status();
+  read.tied = *tied;
+  return RequireString(config, "hidden_act", "silu");
+}
+
+absl::StatusOr<double> ReadClipQkv(const checkpoint::Config& config) {
+  if (!config.Has("clip_qkv")) return 0.0;
+  return config.PositiveOr("clip_qkv", 1.0);
+}
+
 absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config) {
   return config.Int("intermediate_size", 1, kMostFeedForward);
 }

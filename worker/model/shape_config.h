@@ -32,6 +32,22 @@ absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
                                      const std::string& architecture,
                                      const ShapeKeys& keys = {});
 
+// What every family with one SwiGLU a layer, or one an expert, has.
+struct SwiGluShape {
+  ModelShape shape;
+  int64_t feed_forward = 0;
+  bool tied = false;  // the output matrix is the embedding
+};
+
+// The keys of ReadShape, intermediate_size, tie_word_embeddings, and
+// hidden_act, of which UNIMPLEMENTED refuses any but "silu".
+absl::Status ReadSwiGluShape(const checkpoint::Config& config,
+                             const std::string& architecture,
+                             SwiGluShape& read);
+
+// clip_qkv, what OLMo's projections are clamped to; 0 where they are not.
+absl::StatusOr<double> ReadClipQkv(const checkpoint::Config& config);
+
 // UNIMPLEMENTED, naming the key, unless the heads together are as wide as the
 // stream: for families whose code takes that for granted.
 absl::Status RequireFullHeads(const checkpoint::Config& config,
