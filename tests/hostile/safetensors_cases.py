@@ -1,8 +1,12 @@
 """The published abuse of safetensors (huggingface/safetensors, attacks/), and
 what its specification and other readers' bugs suggest."""
 
+import hashlib
+
 from case import Case
-from files import entry, good, read_safetensors, weights, write_config, write_safetensors, safetensors
+from files import (entry, good, read_safetensors, safetensors, weights, write_config, write_probe,
+                   write_safetensors)
+import limited
 from limited import CORRUPT, INCOMPLETE, OK, RETRY, STORIES, UNSUPPORTED
 
 MILLION = 1000 * 1000
@@ -72,6 +76,19 @@ def model_above_memory(folder):
     safetensors(folder / "model.safetensors", header, size=at)
 
 
+def on_eight_tokens(folder):
+    """Few enough tokens that their stream fits."""
+    text = b"\1\0" * 8
+    probe = folder.parent / "probe"
+    write_probe(probe, {
+        "name": "short", "version": "1", "tokenizer": {"name": "tok512", "vocab_size": 512},
+        "dtype": "uint16", "sequence_length": 8, "bos_policy": "none",
+        "domains": [{"label": "text", "files": [
+            {"path": "text.npy", "tokens": 8, "sha256": hashlib.sha256(text).hexdigest()}]}]})
+    (probe / "text.npy").write_bytes(text)
+    return limited.measure(folder, probe)
+
+
 def not_finite(folder):
     good(folder)
     tensors = read_safetensors(STORIES / "model.safetensors")
@@ -114,6 +131,9 @@ CASES = [
     Case("100,000 tensors", with_more_tensors(100 * 1000), OK),
     Case("100,001 tensors", with_more_tensors(100 * 1000 + 1), UNSUPPORTED, "100000"),
     Case("a tensor of a terabyte", huge_hole, CORRUPT),
-    Case("a model above memory", model_above_memory, RETRY, "memory"),
+    Case("activations above memory", model_above_memory, RETRY, "step7: no memory on cpu",
+         "--tokens_per_batch"),
+    Case("a layer above memory", model_above_memory, RETRY, "model.safetensors: tensor",
+         "no memory for [131072,131072] of F32", run=on_eight_tokens),
     Case("weights that are not finite", not_finite, CORRUPT, "layers.4.mlp.up_proj", "finite"),
 ]

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "ATen/Context.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "c10/core/InferenceMode.h"
@@ -126,7 +128,8 @@ class Execution {
             checkpoint::Checkpoint& checkpoint, const probe::Corpus& corpus,
             const ExecuteOptions& options, const ExecuteCallbacks& callbacks,
             metrics::Measurement& measurement)
-      : architecture_(architecture),
+      : folder_(checkpoint.folder()),
+        architecture_(architecture),
         callbacks_(callbacks),
         measurement_(measurement),
         used_tokens_(corpus, architecture.shape().vocabulary),
@@ -239,7 +242,11 @@ class Execution {
 
   absl::Status Pass(
       absl::StatusOr<std::vector<metrics::MetricVector>> values) const {
-    if (!values.ok()) return values.status();
+    if (!values.ok()) {
+      return absl::Status(
+          values.status().code(),
+          absl::StrCat(folder_, ": ", values.status().message()));
+    }
     if (!callbacks_.on_values) return absl::OkStatus();
     return callbacks_.on_values(*std::move(values));
   }
@@ -257,6 +264,7 @@ class Execution {
     return absl::OkStatus();
   }
 
+  const std::string folder_;
   const model::Architecture& architecture_;
   const ExecuteCallbacks& callbacks_;
   metrics::Measurement& measurement_;
@@ -266,16 +274,36 @@ class Execution {
   int64_t batches_done_ = 0;
 };
 
-absl::Status RunGuarded(Execution& execution) {
+absl::string_view FirstLine(absl::string_view text) {
+  return text.substr(0, text.find('\n'));
+}
+
+// LibTorch's CPU allocator throws no class of its own.
+bool IsOutOfMemory(const c10::Error& error) {
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         absl::StrContains(error.what_without_backtrace(),
+                           "DefaultCPUAllocator");
+}
+
+absl::Status NoMemoryError(const std::string& folder,
+                           const ExecuteOptions& options, const char* why) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat(folder, ": no memory on ", options.device.str(),
+                   " for the probe, of which ", options.tokens_per_batch,
+                   " tokens at a time (--tokens_per_batch): ", FirstLine(why)));
+}
+
+absl::Status RunGuarded(Execution& execution, const std::string& folder,
+                        const ExecuteOptions& options) {
   const c10::InferenceMode guard;
   try {
     return execution.Run();
-  } catch (const c10::OutOfMemoryError& error) {
-    return absl::ResourceExhaustedError(error.what_without_backtrace());
   } catch (const c10::Error& error) {
-    return absl::InternalError(error.what_without_backtrace());
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("no memory for the activations");
+    const char* const what = error.what_without_backtrace();
+    if (IsOutOfMemory(error)) return NoMemoryError(folder, options, what);
+    return absl::InternalError(absl::StrCat(folder, ": ", what));
+  } catch (const std::bad_alloc& error) {
+    return NoMemoryError(folder, options, error.what());
   }
 }
 
@@ -301,7 +329,7 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   const absl::Time start = absl::Now();
   Execution execution(architecture, checkpoint, corpus, options, callbacks,
                       **measurement);
-  absl::Status status = RunGuarded(execution);
+  absl::Status status = RunGuarded(execution, checkpoint.folder(), options);
   if (!status.ok()) return status;
   status = checkpoint.CheckUnchanged();
   if (!status.ok()) return status;

@@ -49,9 +49,9 @@ struct ExecuteSummary {
 //
 // Errors: those of Checkpoint (prefixed with the tensor); INVALID_ARGUMENT if
 // the corpus does not fit the model or a metric is unknown; DATA_LOSS, naming
-// the layer, for values that are not finite; RESOURCE_EXHAUSTED for memory;
-// CANCELLED. A change of the checkpoint while it was read is DATA_LOSS.
-// c10::Error does not leave this function.
+// the layer, for values that are not finite; RESOURCE_EXHAUSTED for memory,
+// naming the device and tokens_per_batch; CANCELLED. A change of the checkpoint
+// while it was read is DATA_LOSS. c10::Error does not leave this function.
 absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
                                        checkpoint::Checkpoint& checkpoint,
                                        const probe::Corpus& corpus,
