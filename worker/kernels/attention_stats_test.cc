@@ -2,104 +2,24 @@
 // against closed forms that need no reference.
 #include "worker/kernels/attention_stats.h"
 
-#include <sys/resource.h>
-
 #include <cmath>
 #include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
 
-#include "ATen/CPUGeneratorImpl.h"
-#include "ATen/Parallel.h"
 #include "ATen/TensorOperators.h"
-#include "ATen/ops/cat.h"
 #include "ATen/ops/full.h"
 #include "ATen/ops/ones.h"
-#include "ATen/ops/randn.h"
 #include "ATen/ops/zeros.h"
 #include "gtest/gtest.h"
 #include "worker/kernels/attention_stats_cpu.h"
+#include "worker/kernels/attention_stats_inputs.h"
 #include "worker/kernels/attention_stats_operator.h"
 #include "worker/kernels/attention_stats_reference.h"
 
 namespace sinkwatch::kernels {
 namespace {
-
-struct Shape {
-  int64_t sequences, heads, kv_heads, tokens, width;
-};
-
-struct Input {
-  at::Tensor q_BHTE, k_BGTE, v_BGTE;
-};
-
-at::Tensor Random(at::IntArrayRef sizes, uint64_t seed) {
-  return at::randn(sizes, at::make_generator<at::CPUGeneratorImpl>(seed),
-                   at::kFloat);
-}
-
-Input RandomInput(const Shape& s, uint64_t seed, double spread = 1.0) {
-  return {Random({s.sequences, s.heads, s.tokens, s.width}, seed) * spread,
-          Random({s.sequences, s.kv_heads, s.tokens, s.width}, seed + 1000),
-          Random({s.sequences, s.kv_heads, s.tokens, s.width}, seed + 2000)};
-}
-
-AttentionOptions Options(
-    int64_t width, int64_t window = 0,
-    Normalisation normalisation = Normalisation::kSoftmax) {
-  return {1 / std::sqrt(static_cast<double>(width)), window, normalisation, {}};
-}
-
-// |actual - expected| <= absolute + relative * |expected|, and equal where
-// infinite; a NaN fails.
-void ExpectClose(const std::string& name, const at::Tensor& actual,
-                 const at::Tensor& expected, double absolute, double relative) {
-  ASSERT_EQ(actual.sizes(), expected.sizes()) << name;
-  ASSERT_EQ(actual.scalar_type(), at::kFloat) << name;
-  const at::Tensor a = actual.to(at::kDouble).contiguous();
-  const at::Tensor e = expected.contiguous();
-  const double* got = a.data_ptr<double>();
-  const double* want = e.data_ptr<double>();
-  for (int64_t i = 0; i < a.numel(); ++i) {
-    const bool good =
-        got[i] == want[i] ||
-        std::fabs(got[i] - want[i]) <= absolute + relative * std::fabs(want[i]);
-    ASSERT_TRUE(good) << name << "[" << i << "] of " << a.sizes() << ": "
-                      << got[i] << ", expected " << want[i];
-  }
-}
-
-// A dot product is a float32 sum of E <= 128 terms; rounding makes a random
-// walk of 2^-24 sqrt(E), 7e-7 of the partial sums, which are about as large as
-// the largest logit. Attention, its exponential, is off by as much relatively;
-// what sums up over rows or columns averages it out. The constants 2e-6 and
-// 1e-5 are float32's rounding of sums of up to some hundred terms.
-void ExpectSameStats(const AttentionStats& actual,
-                     const AttentionStats& expected, double max_logit = 10) {
-  const double logit = 8e-7 * std::max(max_logit, 4.0);
-  ExpectClose("log_sum_exp", actual.log_sum_exp, expected.log_sum_exp, logit,
-              0);
-  ExpectClose("sink_logit", actual.sink_logit, expected.sink_logit, logit, 0);
-  ExpectClose("sink_attention", actual.sink_attention, expected.sink_attention,
-              1e-6, 2 * logit);
-  ExpectClose("rest_log_sum_exp", actual.rest_log_sum_exp,
-              expected.rest_log_sum_exp, logit, 0);
-  ExpectClose("rest_mean_logit", actual.rest_mean_logit,
-              expected.rest_mean_logit, logit, 0);
-  ExpectClose("previous_attention", actual.previous_attention,
-              expected.previous_attention, 1e-6, 2 * logit);
-  ExpectClose("entropy", actual.entropy, expected.entropy, 3 * logit, 2e-6);
-  ExpectClose("max_abs_logit", actual.max_abs_logit, expected.max_abs_logit,
-              logit, 0);
-  ExpectClose("row_sum", actual.row_sum, expected.row_sum, 2e-6, 2 * logit);
-  ExpectClose("column_mass", actual.column_mass, expected.column_mass, 2e-6,
-              1e-5 + 2 * logit);
-  ASSERT_EQ(actual.output.defined(), expected.output.defined());
-  if (expected.output.defined()) {
-    ExpectClose("output", actual.output, expected.output, 4 * logit, 2 * logit);
-  }
-}
 
 AttentionStats Unpack(OperatorResult result, bool has_value) {
   auto& [rows, columns, output] = result;
@@ -207,14 +127,6 @@ TEST_P(AttentionStatsTest, MatchesReferenceForEveryShortLength) {
     ExpectMatchesReference(RandomInput({1, 2, 1, tokens, 8}, 40 + tokens),
                            Options(8));
   }
-}
-
-// Below, among and above the logits of the keys.
-at::Tensor LearnedSinks(int64_t heads, uint64_t seed) {
-  at::Tensor sinks_H = Random({heads}, seed) * 4;
-  sinks_H[0] = -40;
-  sinks_H[heads - 1] = 40;
-  return sinks_H;
 }
 
 TEST_P(AttentionStatsTest, MatchesReferenceWithLearnedSinks) {
@@ -393,129 +305,6 @@ TEST_P(AttentionStatsTest, ANonFiniteInputShowsInItsOwnHeadOnly) {
       EXPECT_TRUE(stats.output[0][0].isfinite().all().item<bool>()) << token;
     }
   }
-}
-
-// A sequence's numbers are those it has alone, to the bit.
-TEST(AttentionStatsOperatorTest, NumbersDoNotDependOnTheRestOfTheBatch) {
-  const Input input = RandomInput({5, 4, 2, 83, 24}, 101);
-  const AttentionStats whole = ComputeAttentionStats(input.q_BHTE, input.k_BGTE,
-                                                     input.v_BGTE, Options(24));
-  for (int64_t b = 0; b < 5; ++b) {
-    const auto one = [&](const at::Tensor& x) { return x.narrow(0, b, 1); };
-    const AttentionStats alone = ComputeAttentionStats(
-        one(input.q_BHTE), one(input.k_BGTE), one(input.v_BGTE), Options(24));
-    EXPECT_TRUE(alone.output.equal(one(whole.output)));
-    EXPECT_TRUE(alone.entropy.equal(one(whole.entropy)));
-    EXPECT_TRUE(alone.column_mass.equal(one(whole.column_mass)));
-    EXPECT_TRUE(alone.log_sum_exp.equal(one(whole.log_sum_exp)));
-  }
-}
-
-TEST(AttentionStatsOperatorTest, NumbersDoNotDependOnTheThreads) {
-  const Input input = RandomInput({3, 4, 2, 70, 24}, 102);
-  const auto compute = [&](int threads) {
-    at::set_num_threads(threads);
-    return ComputeAttentionStats(input.q_BHTE, input.k_BGTE, input.v_BGTE,
-                                 Options(24));
-  };
-  const AttentionStats one = compute(1), three = compute(3);
-  EXPECT_TRUE(one.output.equal(three.output));
-  EXPECT_TRUE(one.column_mass.equal(three.column_mass));
-  EXPECT_TRUE(one.entropy.equal(three.entropy));
-}
-
-TEST(AttentionStatsOperatorTest, MatchesReferenceThroughTheDispatcher) {
-  const Input input = RandomInput({2, 8, 4, 60, 8}, 111);
-  AttentionOptions options = Options(8, 50);
-  for (const at::Tensor& sinks_H : {at::Tensor(), LearnedSinks(8, 112)}) {
-    options.learned_sinks_H = sinks_H;
-    ExpectSameStats(ComputeAttentionStats(input.q_BHTE, input.k_BGTE,
-                                          input.v_BGTE, options),
-                    ReferenceAttentionStats(input.q_BHTE, input.k_BGTE,
-                                            input.v_BGTE, options));
-  }
-}
-
-TEST(AttentionStatsOperatorTest, RefusesShapesThatDoNotFit) {
-  const at::Tensor q = at::zeros({1, 4, 8, 16});
-  const auto compute = [&](const at::Tensor& k, const at::Tensor& v) {
-    return ComputeAttentionStats(q, k, v, Options(16));
-  };
-  const at::Tensor none;
-  EXPECT_THROW(compute(at::zeros({1, 3, 8, 16}), none), c10::Error);
-  EXPECT_THROW(compute(at::zeros({1, 4, 9, 16}), none), c10::Error);
-  EXPECT_THROW(compute(at::zeros({1, 4, 8, 15}), none), c10::Error);
-  EXPECT_THROW(compute(at::zeros({4, 8, 16}), none), c10::Error);
-  EXPECT_THROW(compute(q.to(at::kBFloat16), none), c10::Error);
-  EXPECT_THROW(compute(q, at::zeros({1, 4, 7, 16})), c10::Error);
-  EXPECT_THROW(ComputeAttentionStats(q.to(at::kDouble), q.to(at::kDouble), none,
-                                     Options(16)),
-               c10::Error);
-  EXPECT_THROW(ComputeAttentionStats(q, q, none, Options(16, -1)), c10::Error);
-}
-
-TEST(AttentionStatsOperatorTest, RefusesLearnedSinksThatDoNotFit) {
-  const at::Tensor q = at::zeros({1, 4, 8, 16});
-  const auto compute = [&](const at::Tensor& sinks_H, Normalisation kind) {
-    AttentionOptions options = Options(16, 0, kind);
-    options.learned_sinks_H = sinks_H;
-    return ComputeAttentionStats(q, q, q, options);
-  };
-  const auto softmax = Normalisation::kSoftmax;
-  EXPECT_THROW(compute(at::zeros({3}), softmax), c10::Error);
-  EXPECT_THROW(compute(at::zeros({4, 1}), softmax), c10::Error);
-  EXPECT_THROW(compute(at::zeros({4}, at::kLong), softmax), c10::Error);
-  EXPECT_THROW(compute(at::zeros({4}), Normalisation::kRelu), c10::Error);
-  EXPECT_NO_THROW(compute(at::zeros({4}, at::kBFloat16), softmax));
-}
-
-TEST(AttentionAtColumnsTest, MatchesTheColumnsOfTheStatistics) {
-  const int64_t tokens = 47;
-  const AttentionOptions kinds[] = {Options(8),
-                                    Options(8, 0, Normalisation::kRelu),
-                                    {0.3, 0, {}, LearnedSinks(4, 122)}};
-  for (AttentionOptions options : kinds) {
-    for (const int64_t window : {0, 11}) {
-      const Input input = RandomInput({2, 4, 2, tokens, 8}, 121);
-      options.window = window;
-      const AttentionStats stats = ComputeAttentionStats(
-          input.q_BHTE, input.k_BGTE, input.v_BGTE, options);
-      std::vector<at::Tensor> all;
-      for (int64_t c = 0; c < tokens; ++c) {
-        all.push_back(at::full({2, 4, 1}, c, at::kLong));
-      }
-      all.push_back(at::full({2, 4, 1}, -1, at::kLong));
-      const at::Tensor columns_BHC = at::cat(all, -1);
-      const at::Tensor attention_BHTC = AttentionAtColumns(
-          input.q_BHTE, input.k_BGTE, stats, columns_BHC, options);
-      ExpectClose("column 0", attention_BHTC.select(-1, 0),
-                  stats.sink_attention.to(at::kDouble), 2e-6, 0);
-      ExpectClose("rows", attention_BHTC.sum(-1), stats.row_sum.to(at::kDouble),
-                  4e-6, 0);
-      ExpectClose(
-          "columns",
-          attention_BHTC.narrow(2, 1, tokens - 1).sum(2).narrow(-1, 0, tokens),
-          stats.column_mass.to(at::kDouble), 2e-5, 0);
-      EXPECT_EQ(attention_BHTC.select(-1, tokens).abs().max().item<float>(), 0);
-    }
-  }
-}
-
-int64_t PeakResidentBytes() {
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * int64_t{1024};
-}
-
-// The pattern of 16384 tokens would be 1 GiB in float32.
-TEST(AttentionStatsMemoryTest, NeverFormsAPatternOfTokensTimesTokens) {
-  const Input input = RandomInput({1, 1, 1, 16384, 8}, 131);
-  const int64_t before = PeakResidentBytes();
-  const AttentionStats stats = ComputeAttentionStats(input.q_BHTE, input.k_BGTE,
-                                                     input.v_BGTE, Options(8));
-  EXPECT_TRUE(stats.output.isfinite().all().item<bool>());
-  EXPECT_NEAR(stats.column_mass.sum().item<double>(), 16383, 0.05);
-  EXPECT_LT(PeakResidentBytes() - before, int64_t{32} << 20);
 }
 
 }  // namespace
