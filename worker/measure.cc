@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "c10/util/Exception.h"
 #include "worker/checkpoint/checkpoint.h"
+#include "worker/compute_dtype.h"
 #include "worker/executor/executor.h"
 #include "worker/metrics/measurement.h"
 #include "worker/model/registry.h"
@@ -27,7 +28,7 @@ MeasureFacts FactsOf(const MeasureRequest& request,
   facts.probe_digest = corpus.digest();
   facts.sequence_length = corpus.sequence_length();
   facts.bos_policy = corpus.bos_policy();
-  facts.dtype = request.dtype == at::kBFloat16 ? "bfloat16" : "float32";
+  facts.dtype = ComputeDtypeName(request.dtype);
   facts.device = request.device.str();
   for (const metrics::Descriptor& metric : metrics::AllDescriptors()) {
     // The loss is measured in any case: the values are judged by it.

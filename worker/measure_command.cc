@@ -12,6 +12,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "worker/compute_dtype.h"
 #include "worker/device.h"
 #include "worker/flags.h"
 #include "worker/measure.h"
@@ -81,11 +82,6 @@ absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_probe).empty()) {
     return absl::InvalidArgumentError("--probe is missing (see --help)");
   }
-  const std::string dtype = Dtype();
-  if (dtype != "float32" && dtype != "bfloat16") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--dtype=", dtype, " is none of float32, bfloat16"));
-  }
   const std::string format = Format();
   if (format != "json" && format != "csv" && format != "table") {
     return absl::InvalidArgumentError(
@@ -105,12 +101,17 @@ absl::StatusOr<MeasureRequest> RequestFromFlags() {
     // A device that is not there is a usage error here, not "incomplete".
     return absl::InvalidArgumentError(device.status().message());
   }
+  const auto dtype = ParseComputeDtype(Dtype());
+  if (!dtype.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--dtype=", Dtype(), ": ", dtype.status().message()));
+  }
   MeasureRequest request;
   request.checkpoint = absl::GetFlag(FLAGS_checkpoint);
   request.model_config = absl::GetFlag(FLAGS_model_config);
   request.probe = absl::GetFlag(FLAGS_probe);
   request.device = *device;
-  request.dtype = Dtype() == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  request.dtype = *dtype;
   request.metrics = absl::GetFlag(FLAGS_metrics);
   request.tokens_per_batch = absl::GetFlag(FLAGS_tokens_per_batch);
   return request;

@@ -4,10 +4,10 @@
 namespace sinkwatch::worker {
 
 // `sinkwatch_worker run`: works for a server until SIGTERM or SIGINT, by the
-// flags --server, --device, --name, --tokens_per_batch, --exit_when_idle,
-// --skip_self_test, which must have been parsed. Returns the exit code: 0 when
-// drained, 2 bad usage, 42 when this worker should not be started again as it
-// is (the self-test failed).
+// flags --server, --device, --name, --tokens_per_batch, --threads,
+// --exit_when_idle, --skip_self_test, which must have been parsed. Returns the
+// exit code: 0 when drained, 2 bad usage, 42 when this worker should not be
+// started again as it is (the self-test failed).
 int RunRunCommand();
 
 }  // namespace sinkwatch::worker

@@ -11,6 +11,7 @@
 #include "google/protobuf/util/time_util.h"
 #include "proto/rpc/status.h"
 #include "spdlog/spdlog.h"
+#include "worker/compute_dtype.h"
 #include "worker/lease_keeper.h"
 #include "worker/measure.h"
 #include "worker/measurement_proto.h"
@@ -40,7 +41,7 @@ absl::Duration FromProto(const google::protobuf::Duration& duration) {
 Worker::Worker(v1::WorkerService::StubInterface& stub, WorkerOptions options)
     : stub_(stub), options_(std::move(options)), last_work_(absl::Now()) {}
 
-absl::Status Worker::Run() {
+void Worker::Run() {
   while (!draining_) {
     const std::unique_ptr<v1::Lease> lease = NextLease();
     if (lease != nullptr) {
@@ -52,7 +53,6 @@ absl::Status Worker::Run() {
       break;
     }
   }
-  return absl::OkStatus();
 }
 
 std::unique_ptr<v1::Lease> Worker::NextLease() {
@@ -93,20 +93,27 @@ void Worker::RunJob(const v1::Lease& lease) {
   Report(lease, status);
 }
 
-absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
-  const v1::Job& job = lease.job();
-  LeaseKeeper keeper(stub_, lease);
-  ResultSender sender(stub_, job.id(), lease.token());
-
+absl::StatusOr<MeasureRequest> Worker::RequestOf(const v1::Job& job) const {
+  const auto dtype = ParseComputeDtype(job.dtype());
+  if (!dtype.ok()) return dtype.status();
   MeasureRequest request;
   request.checkpoint = job.checkpoint().path();
   request.model_config = job.model_config();
   request.probe = job.probe().path();
   request.probe_digest = job.probe().digest();
   request.device = options_.device;
-  request.dtype = job.dtype() == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  request.dtype = *dtype;
   request.metrics = {job.metrics().begin(), job.metrics().end()};
   request.tokens_per_batch = options_.tokens_per_batch;
+  return request;
+}
+
+absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
+  const v1::Job& job = lease.job();
+  const auto request = RequestOf(job);
+  if (!request.ok()) return request.status();
+  LeaseKeeper keeper(stub_, lease);
+  ResultSender sender(stub_, job.id(), lease.token());
 
   MeasureCallbacks callbacks;
   callbacks.on_start = [&](const MeasureFacts& facts) {
@@ -120,7 +127,7 @@ absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
   callbacks.on_progress = [&](double share) { keeper.Report(share); };
   callbacks.cancelled = [&] { return keeper.lost() || draining_.load(); };
 
-  const absl::StatusOr<MeasureSummary> summary = Measure(request, callbacks);
+  const absl::StatusOr<MeasureSummary> summary = Measure(*request, callbacks);
   if (keeper.lost()) {
     return absl::AbortedError("the lease was lost while measuring");
   }

@@ -9,8 +9,10 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "proto/sinkwatch/v1/worker_service.grpc.pb.h"
+#include "worker/measure.h"
 
 namespace sinkwatch::worker {
 
@@ -36,8 +38,8 @@ class Worker {
   // `stub` must outlive the worker.
   Worker(v1::WorkerService::StubInterface& stub, WorkerOptions options);
 
-  // Works until Drain or idleness. OK in both cases.
-  absl::Status Run();
+  // Works until Drain or idleness.
+  void Run();
 
   // Lets Run return soon: a job that is being computed is handed back with its
   // attempt, one whose values are on their way is finished first. May be called
@@ -49,6 +51,8 @@ class Worker {
   // before it returns without.
   std::unique_ptr<v1::Lease> NextLease();
   void RunJob(const v1::Lease& lease);
+  // INVALID_ARGUMENT for a dtype that we do not compute in.
+  absl::StatusOr<MeasureRequest> RequestOf(const v1::Job& job) const;
   absl::Status MeasureAndSend(const v1::Lease& lease);
   void Report(const v1::Lease& lease, const absl::Status& status);
   void Fail(const v1::Lease& lease, const absl::Status& status);

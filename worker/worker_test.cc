@@ -30,12 +30,13 @@ class WorkerTest : public ::testing::Test {
     job.mutable_checkpoint()->set_step(7);
     job.mutable_checkpoint()->set_path(run_.checkpoint());
     job.mutable_probe()->set_path(run_.probe());
+    job.set_dtype("float32");
     return lease;
   }
 
   // Runs the worker until `done` holds of what the server was told.
   void RunUntil(const std::function<bool(const ScriptedServer::Told&)>& done) {
-    std::thread thread([this] { EXPECT_TRUE(worker_->Run().ok()); });
+    std::thread thread([this] { worker_->Run(); });
     EXPECT_TRUE(server_.WaitFor(done));
     worker_->Drain();
     thread.join();
@@ -127,6 +128,16 @@ TEST_F(WorkerTest, ChangedProbeIsReportedAsUnsupported) {
   EXPECT_NE(told.failed[0].reason().find("0123"), std::string::npos);
 }
 
+TEST_F(WorkerTest, UnknownDtypeIsReportedAsUnsupported) {
+  v1::Lease lease = LeaseOfRun();
+  lease.mutable_job()->set_dtype("float8");
+  const auto told = AfterJob(lease);
+  ASSERT_EQ(told.failed.size(), 1u);
+  EXPECT_EQ(told.failed[0].outcome(), v1::OUTCOME_UNSUPPORTED);
+  EXPECT_NE(told.failed[0].reason().find("\"float8\""), std::string::npos);
+  EXPECT_TRUE(told.streams.empty());
+}
+
 TEST_F(WorkerTest, LeaseLostWhileSendingIsDroppedWithoutAWord) {
   server_.NextStreams({StreamEnd::kAbort});
   const auto told = AfterJob(LeaseOfRun());
@@ -138,7 +149,7 @@ TEST_F(WorkerTest, LeaseLostWhileSendingIsDroppedWithoutAWord) {
 TEST_F(WorkerTest, DrainWhileMeasuringHandsTheLeaseBack) {
   server_.OnLease([this] { worker_->Drain(); });
   server_.Offer(LeaseOfRun());
-  EXPECT_TRUE(worker_->Run().ok());
+  worker_->Run();
   const auto told = server_.told();
   ASSERT_EQ(told.released.size(), 1u);
   EXPECT_EQ(told.released[0].job_id(), 7);
@@ -149,7 +160,7 @@ TEST_F(WorkerTest, DrainWhileMeasuringHandsTheLeaseBack) {
 TEST_F(WorkerTest, DrainWhileSendingFinishesTheJob) {
   server_.OnTrailer([this] { worker_->Drain(); });
   server_.Offer(LeaseOfRun());
-  EXPECT_TRUE(worker_->Run().ok());
+  worker_->Run();
   const auto told = server_.told();
   EXPECT_EQ(told.streams.size(), 1u);
   EXPECT_TRUE(told.released.empty());
@@ -158,7 +169,7 @@ TEST_F(WorkerTest, DrainWhileSendingFinishesTheJob) {
 
 TEST_F(WorkerTest, ServerAwayIsWaitedFor) {
   server_.Stop();
-  std::thread thread([this] { EXPECT_TRUE(worker_->Run().ok()); });
+  std::thread thread([this] { worker_->Run(); });
   server_.Offer(LeaseOfRun());
   server_.Start();
   EXPECT_TRUE(server_.WaitFor(
@@ -171,7 +182,7 @@ TEST_F(WorkerTest, EndsWhenItHasBeenIdleForSoLong) {
   WorkerOptions options;
   options.exit_when_idle = absl::Milliseconds(1);
   Worker worker(*stub_, options);
-  EXPECT_TRUE(worker.Run().ok());
+  worker.Run();
   EXPECT_GE(server_.told().asked.size(), 1u);
 }
 
