@@ -202,6 +202,14 @@ ARCHITECTURES = {  # what a config asks of the registry
     "unsupported-activation": model(hidden_act="si\nlu" * 2000),
     "unsupported-rope": model(rope_parameters={"rope_type": "longrope", "factor": 8}),
     "unsupported-rope-name": model(rope_parameters={"rope_type": "\u001b[31m" * 2000}),
+    "unsupported-rope-by-layer": model(
+        architectures=["Olmo3ForCausalLM"],
+        rope_parameters={"rope_type": "\u001b[31m" * 2000}),
+    "unsupported-layer-types": model(
+        architectures=["Qwen3ForCausalLM"], layer_types=["\u001b[31m\u00e9" * 1000] * 5),
+    "unsupported-attention-kind": model(
+        architectures=["BigramBackcopyForCausalLM"], num_key_value_heads=8,
+        attention_kind="\u001b[31m\n" * 1000),
     "unsupported-partial": model(rope_parameters={"partial_rotary_factor": 0.5}),
 }
 

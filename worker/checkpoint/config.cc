@@ -168,4 +168,13 @@ absl::StatusOr<Config> Config::Section(const std::string& key) const {
   return RuleError(path_, key, "must be an object or null");
 }
 
+absl::Status Config::Unsupported(const std::string& what) const {
+  return absl::UnimplementedError(
+      absl::StrCat(path_, ": ", what, " is not implemented"));
+}
+
+absl::Status Config::Contradiction(const std::string& what) const {
+  return absl::DataLossError(absl::StrCat(path_, ": ", what));
+}
+
 }  // namespace sinkwatch::checkpoint

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nlohmann/json.hpp"
 
@@ -52,6 +53,12 @@ class Config {
   // The object under `key` as a config of its own, whose errors name `key` too;
   // an empty one where the key is absent or null.
   absl::StatusOr<Config> Section(const std::string& key) const;
+
+  // Errors of the file's content, with its path: UNIMPLEMENTED, "`what` is not
+  // implemented", and DATA_LOSS, `what`. Quote (strict_json.h) what comes from
+  // the file.
+  absl::Status Unsupported(const std::string& what) const;
+  absl::Status Contradiction(const std::string& what) const;
 
  private:
   Config(std::string path, nlohmann::json json);

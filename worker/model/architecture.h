@@ -41,6 +41,9 @@ struct ModelShape {
   int64_t max_positions = 0;
   // One per layer.
   std::vector<AttentionShape> attention;
+
+  // Of the embedding, and of the output matrix.
+  std::vector<int64_t> EmbeddingShape() const { return {vocabulary, width}; }
 };
 
 // How a stored tensor becomes the one that the forward pass wants.

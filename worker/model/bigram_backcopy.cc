@@ -13,6 +13,7 @@
 #include "ATen/ops/relu.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "worker/checkpoint/strict_json.h"
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
 #include "worker/model/layers.h"
@@ -38,13 +39,13 @@ absl::StatusOr<std::vector<bool>> ReadSwitches(const checkpoint::Config& config,
   if (!config.Has(key)) return switches;
   const nlohmann::json& list = config.json().at(key);
   if (!list.is_array() || list.size() != switches.size()) {
-    return absl::DataLossError(absl::StrCat(
-        config.path(), ": ", key, " must be a list of ", layers, " booleans"));
+    return config.Contradiction(
+        absl::StrCat(key, " must be a list of ", layers, " booleans"));
   }
   for (int layer = 0; layer < layers; ++layer) {
     if (!list[layer].is_boolean()) {
-      return absl::DataLossError(absl::StrCat(config.path(), ": ", key, "[",
-                                              layer, "] is no boolean"));
+      return config.Contradiction(
+          absl::StrCat(key, "[", layer, "] is no boolean"));
     }
     switches[layer] = list[layer].get<bool>();
   }
@@ -56,9 +57,9 @@ absl::Status ReadAttention(const checkpoint::Config& config,
   const auto kind = config.StringOr("attention_kind", "softmax");
   if (!kind.ok()) return kind.status();
   if (*kind != "softmax" && *kind != "relu") {
-    return absl::UnimplementedError(
-        absl::StrCat(config.path(), ": attention_kind \"", *kind,
-                     "\" is not implemented; known: softmax, relu"));
+    return config.Unsupported(absl::StrCat("attention_kind ",
+                                           checkpoint::Quoted(*kind),
+                                           " (softmax and relu are)"));
   }
   const auto present = ReadSwitches(config, "layer_attention", shape.layers);
   if (!present.ok()) return present.status();
@@ -77,14 +78,11 @@ absl::StatusOr<BigramBackcopyConfig> ReadConfig(
   if (!shape.ok()) return shape.status();
   toy.shape = *std::move(shape);
   if (toy.shape.max_positions == 0) {
-    return absl::DataLossError(
-        absl::StrCat(config.path(), ": max_position_embeddings is missing"));
+    return config.Contradiction("max_position_embeddings is missing");
   }
   if (toy.shape.kv_heads != toy.shape.heads) {
-    return absl::UnimplementedError(
-        absl::StrCat(config.path(),
-                     ": num_key_value_heads other than num_attention_heads "
-                     "is not implemented for this architecture"));
+    return config.Unsupported(
+        "num_key_value_heads other than num_attention_heads");
   }
   absl::Status attention = ReadAttention(config, toy.shape);
   if (!attention.ok()) return attention;
@@ -108,7 +106,8 @@ class BigramBackcopy final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {{"embed_tokens", "model.embed_tokens.weight", EmbeddingShape()},
+    return {{"embed_tokens", "model.embed_tokens.weight",
+             config_.shape.EmbeddingShape()},
             {"embed_positions",
              "model.embed_positions.weight",
              {config_.shape.max_positions, config_.shape.width}}};
@@ -142,7 +141,7 @@ class BigramBackcopy final : public Architecture {
   std::vector<TensorSpec> HeadTensors() const override {
     return {{"norm.weight", "model.norm.weight", {config_.shape.width}},
             {"norm.bias", "model.norm.bias", {config_.shape.width}},
-            {"lm_head", "lm_head.weight", EmbeddingShape()}};
+            {"lm_head", "lm_head.weight", config_.shape.EmbeddingShape()}};
   }
 
   at::Tensor Embed(const TensorMap& weights,
@@ -183,37 +182,26 @@ class BigramBackcopy final : public Architecture {
   }
 
  private:
-  std::vector<int64_t> EmbeddingShape() const {
-    return {config_.shape.vocabulary, config_.shape.width};
-  }
-
   bool HasAttention(int layer) const {
     return config_.shape.attention[layer].kind != AttentionKind::kNone;
   }
 
   at::Tensor Norm(const at::Tensor& x, const TensorMap& weights,
                   const std::string& name) const {
-    return LayerNorm(x, weights.at(name + ".weight"),
-                     weights.at(name + ".bias"), config_.norm_epsilon);
+    return LayerNorm(weights, name, x, config_.norm_epsilon);
   }
 
   at::Tensor Attention(int layer, const TensorMap& weights,
                        const at::Tensor& x_BTD, Recorder& recorder) const {
     const int heads = config_.shape.heads;
     const at::Tensor n_BTD = Norm(x_BTD, weights, "attention_norm");
-    const at::Tensor q_BHTE =
-        SplitHeads(Linear(n_BTD, weights.at("attention.q_proj.weight")), heads);
-    const at::Tensor k_BHTE =
-        SplitHeads(Linear(n_BTD, weights.at("attention.k_proj.weight")), heads);
-    const at::Tensor v_BHTE =
-        SplitHeads(Linear(n_BTD, weights.at("attention.v_proj.weight")), heads);
-    recorder.Record(Point::kQ, layer, q_BHTE);
-    recorder.Record(Point::kK, layer, k_BHTE);
-    recorder.Record(Point::kV, layer, v_BHTE);
-    const at::Tensor z_BHTE =
-        CausalAttention(q_BHTE, k_BHTE, v_BHTE, config_.shape.attention[layer]);
-    recorder.Record(Point::kZ, layer, z_BHTE);
-    return Linear(MergeHeads(z_BHTE), weights.at("attention.o_proj.weight"));
+    const auto project = [&](const char* name) {
+      return SplitHeads(Project(weights, name, n_BTD), heads);
+    };
+    const at::Tensor z_BHTE = RecordedAttention(
+        layer, project("attention.q_proj"), project("attention.k_proj"),
+        project("attention.v_proj"), config_.shape.attention[layer], recorder);
+    return Project(weights, "attention.o_proj", MergeHeads(z_BHTE));
   }
 
   at::Tensor Mlp(const TensorMap& weights, const at::Tensor& x_BTD) const {

@@ -50,8 +50,7 @@ absl::StatusOr<Gpt2Config> ReadConfig(const checkpoint::Config& config) {
   if (!shape.ok()) return shape.status();
   gpt2.shape = *std::move(shape);
   if (gpt2.shape.max_positions == 0) {
-    return absl::DataLossError(
-        absl::StrCat(config.path(), ": n_positions is missing"));
+    return config.Contradiction("n_positions is missing");
   }
   absl::Status scales = ReadScales(config, gpt2.shape);
   if (!scales.ok()) return scales;
@@ -89,7 +88,8 @@ class Gpt2 final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {BothPrefixes("embed_tokens", "wte.weight", EmbeddingShape()),
+    return {BothPrefixes("embed_tokens", "wte.weight",
+                         config_.shape.EmbeddingShape()),
             BothPrefixes("embed_positions", "wpe.weight",
                          {config_.shape.max_positions, config_.shape.width})};
   }
@@ -127,9 +127,10 @@ class Gpt2 final : public Architecture {
   std::vector<TensorSpec> HeadTensors() const override {
     return {BothPrefixes("ln_f.weight", "ln_f.weight", {config_.shape.width}),
             BothPrefixes("ln_f.bias", "ln_f.bias", {config_.shape.width}),
-            config_.tied
-                ? BothPrefixes("lm_head", "wte.weight", EmbeddingShape())
-                : TensorSpec("lm_head", "lm_head.weight", EmbeddingShape())};
+            config_.tied ? BothPrefixes("lm_head", "wte.weight",
+                                        config_.shape.EmbeddingShape())
+                         : TensorSpec("lm_head", "lm_head.weight",
+                                      config_.shape.EmbeddingShape())};
   }
 
   at::Tensor Embed(const TensorMap& weights,
@@ -162,19 +163,9 @@ class Gpt2 final : public Architecture {
   }
 
  private:
-  std::vector<int64_t> EmbeddingShape() const {
-    return {config_.shape.vocabulary, config_.shape.width};
-  }
-
   at::Tensor Norm(const TensorMap& weights, const std::string& name,
                   const at::Tensor& x) const {
-    return LayerNorm(x, weights.at(name + ".weight"),
-                     weights.at(name + ".bias"), config_.norm_epsilon);
-  }
-
-  static at::Tensor Project(const TensorMap& weights, const std::string& name,
-                            const at::Tensor& x) {
-    return Linear(x, weights.at(name + ".weight"), weights.at(name + ".bias"));
+    return LayerNorm(weights, name, x, config_.norm_epsilon);
   }
 
   at::Tensor Attention(int layer, const TensorMap& weights,
@@ -183,15 +174,10 @@ class Gpt2 final : public Architecture {
     const std::vector<at::Tensor> qkv_BTD =
         Project(weights, "attn.c_attn", Norm(weights, "ln_1", x_BTD))
             .chunk(3, -1);
-    const at::Tensor q_BHTE = SplitHeads(qkv_BTD[0], shape.heads);
-    const at::Tensor k_BHTE = SplitHeads(qkv_BTD[1], shape.heads);
-    const at::Tensor v_BHTE = SplitHeads(qkv_BTD[2], shape.heads);
-    recorder.Record(Point::kQ, layer, q_BHTE);
-    recorder.Record(Point::kK, layer, k_BHTE);
-    recorder.Record(Point::kV, layer, v_BHTE);
-    const at::Tensor z_BHTE =
-        CausalAttention(q_BHTE, k_BHTE, v_BHTE, shape.attention[layer]);
-    recorder.Record(Point::kZ, layer, z_BHTE);
+    const at::Tensor z_BHTE = RecordedAttention(
+        layer, SplitHeads(qkv_BTD[0], shape.heads),
+        SplitHeads(qkv_BTD[1], shape.heads),
+        SplitHeads(qkv_BTD[2], shape.heads), shape.attention[layer], recorder);
     return Project(weights, "attn.c_proj", MergeHeads(z_BHTE));
   }
 

@@ -79,7 +79,8 @@ class GptNeoX final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {{"embed_tokens", "gpt_neox.embed_in.weight", EmbeddingShape()}};
+    return {{"embed_tokens", "gpt_neox.embed_in.weight",
+             config_.shape.EmbeddingShape()}};
   }
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
@@ -113,7 +114,7 @@ class GptNeoX final : public Architecture {
             {"norm.bias", norm + ".bias", {width}},
             {"lm_head",
              config_.tied ? "gpt_neox.embed_in.weight" : "embed_out.weight",
-             EmbeddingShape()}};
+             config_.shape.EmbeddingShape()}};
   }
 
   at::Tensor Embed(const TensorMap& weights,
@@ -150,42 +151,25 @@ class GptNeoX final : public Architecture {
   }
 
  private:
-  std::vector<int64_t> EmbeddingShape() const {
-    return {config_.shape.vocabulary, config_.shape.width};
-  }
-
   at::Tensor Norm(const TensorMap& weights, const std::string& name,
                   const at::Tensor& x) const {
-    return LayerNorm(x, weights.at(name + ".weight"),
-                     weights.at(name + ".bias"), config_.norm_epsilon);
-  }
-
-  static at::Tensor Project(const TensorMap& weights, const std::string& name,
-                            const at::Tensor& x, bool bias = true) {
-    return Linear(x, weights.at(name + ".weight"),
-                  bias ? weights.at(name + ".bias") : at::Tensor());
+    return LayerNorm(weights, name, x, config_.norm_epsilon);
   }
 
   at::Tensor Attention(int layer, const TensorMap& weights,
                        const at::Tensor& x_BTD, Recorder& recorder) const {
     const ModelShape& shape = config_.shape;
-    const bool bias = config_.attention_bias;
     // The rows lie head by head: q of a head, its k, its v.
     const std::vector<at::Tensor> qkv_BHTE =
         SplitHeads(Project(weights, "attention.query_key_value",
-                           Norm(weights, "input_layernorm", x_BTD), bias),
+                           Norm(weights, "input_layernorm", x_BTD)),
                    shape.heads)
             .chunk(3, -1);
-    const at::Tensor q_BHTE = RotaryEmbedding(qkv_BHTE[0], config_.rope);
-    const at::Tensor k_BHTE = RotaryEmbedding(qkv_BHTE[1], config_.rope);
-    const at::Tensor& v_BHTE = qkv_BHTE[2];
-    recorder.Record(Point::kQ, layer, q_BHTE);
-    recorder.Record(Point::kK, layer, k_BHTE);
-    recorder.Record(Point::kV, layer, v_BHTE);
     const at::Tensor z_BHTE =
-        CausalAttention(q_BHTE, k_BHTE, v_BHTE, shape.attention[layer]);
-    recorder.Record(Point::kZ, layer, z_BHTE);
-    return Project(weights, "attention.dense", MergeHeads(z_BHTE), bias);
+        RecordedAttention(layer, RotaryEmbedding(qkv_BHTE[0], config_.rope),
+                          RotaryEmbedding(qkv_BHTE[1], config_.rope),
+                          qkv_BHTE[2], shape.attention[layer], recorder);
+    return Project(weights, "attention.dense", MergeHeads(z_BHTE));
   }
 
   at::Tensor Mlp(const TensorMap& weights, const at::Tensor& x_BTD) const {

@@ -67,8 +67,7 @@ absl::StatusOr<Rope> ReadYarn(const checkpoint::Config& config,
                               const ModelShape& shape) {
   // Hugging Face's class would fill in a scaling of its own.
   if (!config.Has("rope_parameters") && !config.Has("rope_scaling")) {
-    return absl::DataLossError(
-        absl::StrCat(config.path(), ": rope_parameters is missing"));
+    return config.Contradiction("rope_parameters is missing");
   }
   RopeFamily family;
   family.theta = 150000.0;
@@ -109,7 +108,8 @@ class GptOss final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {{"embed_tokens", "model.embed_tokens.weight", EmbeddingShape()}};
+    return {{"embed_tokens", "model.embed_tokens.weight",
+             config_.shape.EmbeddingShape()}};
   }
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
@@ -148,7 +148,7 @@ class GptOss final : public Architecture {
     return {{"norm", "model.norm.weight", {config_.shape.width}},
             {"lm_head",
              config_.tied ? "model.embed_tokens.weight" : "lm_head.weight",
-             EmbeddingShape()}};
+             config_.shape.EmbeddingShape()}};
   }
 
   at::Tensor Embed(const TensorMap& weights,
@@ -184,20 +184,9 @@ class GptOss final : public Architecture {
   }
 
  private:
-  std::vector<int64_t> EmbeddingShape() const {
-    return {config_.shape.vocabulary, config_.shape.width};
-  }
-
   at::Tensor Norm(const TensorMap& weights, const std::string& name,
                   const at::Tensor& x) const {
     return RmsNormWide(x, weights.at(name), config_.norm_epsilon);
-  }
-
-  at::Tensor Project(const TensorMap& weights, const std::string& name,
-                     const at::Tensor& x) const {
-    return Linear(
-        x, weights.at(name + ".weight"),
-        config_.attention_bias ? weights.at(name + ".bias") : at::Tensor());
   }
 
   at::Tensor Attention(int layer, const TensorMap& weights,
@@ -207,18 +196,13 @@ class GptOss final : public Architecture {
     const auto heads = [&](const char* name, int64_t count) {
       return SplitHeads(Project(weights, name, n_BTD), count);
     };
-    const at::Tensor q_BHTE =
-        RotaryEmbedding(heads("self_attn.q_proj", shape.heads), config_.rope);
-    const at::Tensor k_BGTE = RotaryEmbedding(
-        heads("self_attn.k_proj", shape.kv_heads), config_.rope);
-    const at::Tensor v_BGTE = heads("self_attn.v_proj", shape.kv_heads);
-    recorder.Record(Point::kQ, layer, q_BHTE);
-    recorder.Record(Point::kK, layer, k_BGTE);
-    recorder.Record(Point::kV, layer, v_BGTE);
-    const at::Tensor z_BHTE =
-        CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape.attention[layer],
-                        LearnedSinks(layer, weights));
-    recorder.Record(Point::kZ, layer, z_BHTE);
+    const at::Tensor z_BHTE = RecordedAttention(
+        layer,
+        RotaryEmbedding(heads("self_attn.q_proj", shape.heads), config_.rope),
+        RotaryEmbedding(heads("self_attn.k_proj", shape.kv_heads),
+                        config_.rope),
+        heads("self_attn.v_proj", shape.kv_heads), shape.attention[layer],
+        recorder, LearnedSinks(layer, weights));
     return Project(weights, "self_attn.o_proj", MergeHeads(z_BHTE));
   }
 

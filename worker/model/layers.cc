@@ -127,6 +127,12 @@ at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
       .to(x.scalar_type());
 }
 
+at::Tensor LayerNorm(const TensorMap& weights, const std::string& name,
+                     const at::Tensor& x, double epsilon) {
+  return LayerNorm(x, weights.at(name + ".weight"), weights.at(name + ".bias"),
+                   epsilon);
+}
+
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                    double epsilon) {
   return weight * OverRms(x, epsilon).to(x.scalar_type());
@@ -183,11 +189,13 @@ at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
 
 at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
                              const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
-                             const AttentionShape& shape, Recorder& recorder) {
+                             const AttentionShape& shape, Recorder& recorder,
+                             const at::Tensor& learned_sinks_H) {
   recorder.Record(Point::kQ, layer, q_BHTE);
   recorder.Record(Point::kK, layer, k_BGTE);
   recorder.Record(Point::kV, layer, v_BGTE);
-  const at::Tensor z_BHTE = CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape);
+  const at::Tensor z_BHTE =
+      CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape, learned_sinks_H);
   recorder.Record(Point::kZ, layer, z_BHTE);
   return z_BHTE;
 }

@@ -34,6 +34,10 @@ at::Tensor SwiGlu(const TensorMap& weights, const std::string& prefix,
 at::Tensor LayerNorm(const at::Tensor& x, const at::Tensor& weight,
                      const at::Tensor& bias, double epsilon);
 
+// The same with `name`.weight and `name`.bias.
+at::Tensor LayerNorm(const TensorMap& weights, const std::string& name,
+                     const at::Tensor& x, double epsilon);
+
 // x / rms(x) over the last dimension in float32, cast back, then times weight
 // (the order of Llama's implementation in Hugging Face transformers).
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
@@ -65,10 +69,11 @@ at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                            const AttentionShape& shape,
                            const at::Tensor& learned_sinks_H = {});
 
-// Shows q, k and v (rotated and normed as they are used), then z.
+// The same; shows q, k and v (rotated and normed as they are used), then z.
 at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
                              const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
-                             const AttentionShape& shape, Recorder& recorder);
+                             const AttentionShape& shape, Recorder& recorder,
+                             const at::Tensor& learned_sinks_H = {});
 
 }  // namespace sinkwatch::model
 

@@ -47,7 +47,7 @@ void AddRotaryPairs(const std::string& name, int64_t heads, TensorSpec& spec) {
 
 TensorSpec EmbeddingTensor(const ModelShape& shape) {
   TensorSpec spec("embed_tokens", "model.embed_tokens.weight",
-                  {shape.vocabulary, shape.width});
+                  shape.EmbeddingShape());
   AddOlmoTop("wte.weight", spec);
   AddName("embeddings.weight", spec);
   AddName("tok_embeddings.weight", spec);
@@ -60,7 +60,7 @@ TensorSpec OutputTensor(const ModelShape& shape, bool tied) {
     spec.name = "lm_head";
     return spec;
   }
-  TensorSpec spec("lm_head", "lm_head.weight", {shape.vocabulary, shape.width});
+  TensorSpec spec("lm_head", "lm_head.weight", shape.EmbeddingShape());
   AddOlmoTop("ff_out.weight", spec);
   AddName("lm_head.w_out.weight", spec);
   AddName("w_out.weight", spec);  // OLMo-core, older

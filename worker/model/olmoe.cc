@@ -206,12 +206,8 @@ class Olmoe final : public Architecture {
         RotaryEmbedding(SplitHeads(k_BTD, shape.kv_heads), config_.rope);
     const at::Tensor v_BGTE =
         SplitHeads(Clip(project("self_attn.v_proj")), shape.kv_heads);
-    recorder.Record(Point::kQ, layer, q_BHTE);
-    recorder.Record(Point::kK, layer, k_BGTE);
-    recorder.Record(Point::kV, layer, v_BGTE);
-    const at::Tensor z_BHTE =
-        CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape.attention[layer]);
-    recorder.Record(Point::kZ, layer, z_BHTE);
+    const at::Tensor z_BHTE = RecordedAttention(
+        layer, q_BHTE, k_BGTE, v_BGTE, shape.attention[layer], recorder);
     return Linear(MergeHeads(z_BHTE), weights.at("self_attn.o_proj"));
   }
 

@@ -20,15 +20,6 @@ using Json = nlohmann::json;
 constexpr double kTwoPi = 6.283185307179586;
 constexpr int64_t kMostPositions = int64_t{1} << 24;
 
-absl::Status Unsupported(const Config& config, const std::string& what) {
-  return absl::UnimplementedError(
-      absl::StrCat(config.path(), ": ", what, " is not implemented"));
-}
-
-absl::Status Contradiction(const Config& config, const std::string& what) {
-  return absl::DataLossError(absl::StrCat(config.path(), ": ", what));
-}
-
 std::vector<double> PlainFrequencies(int64_t width, double theta) {
   std::vector<double> inverse(width / 2);
   for (size_t i = 0; i < inverse.size(); ++i) {
@@ -73,16 +64,15 @@ absl::StatusOr<Config> OfLayerType(const Config& parameters,
     if (*type == "default" || !family.scales_full_layers_only) {
       return parameters;
     }
-    return Unsupported(parameters,
-                       absl::StrCat("rope type \"", *type,
-                                    "\" that is not given by layer type"));
+    return parameters.Unsupported(absl::StrCat(
+        "rope type ", Quoted(*type), " that is not given by layer type"));
   }
   const int empty =
       CountOf(json, [](const Json& value) { return value.is_null(); });
   if (objects + empty == static_cast<int>(json.size())) {
     return parameters.Section(layer_type);
   }
-  return Unsupported(parameters, "a mix of layer types and values");
+  return parameters.Unsupported("a mix of layer types and values");
 }
 
 // Today's name of a key of an older generation.
@@ -98,10 +88,10 @@ absl::Status CheckAgrees(const Config& scaling, const Config& parameters) {
   for (const auto& [key, value] : scaling.json().items()) {
     const auto found = parameters.json().find(TodaysName(key));
     if (found != parameters.json().end() && *found == value) continue;
-    return Unsupported(
-        scaling, absl::StrCat(Quoted(absl::StrCat(key, " ", value.dump())),
-                              " beside a rope_parameters "
-                              "that does not say so"));
+    return scaling.Unsupported(
+        absl::StrCat(Quoted(absl::StrCat(key, " ", value.dump())),
+                     " beside a rope_parameters "
+                     "that does not say so"));
   }
   return absl::OkStatus();
 }
@@ -144,23 +134,23 @@ absl::StatusOr<int64_t> ReadWidth(const Config& config, const Config& section,
   const auto factor = section.PositiveOr("partial_rotary_factor", *outside);
   if (!factor.ok()) return factor.status();
   if (!family.partial_factor.has_value() && *factor != 1.0) {
-    return Unsupported(section,
-                       absl::StrCat("partial_rotary_factor ", *factor,
-                                    " in a family that turns whole heads"));
+    return section.Unsupported(
+        absl::StrCat("partial_rotary_factor ", *factor,
+                     " in a family that turns whole heads"));
   }
   const auto width = static_cast<int64_t>(static_cast<double>(head_dim) *
                                           std::min(*factor, 2.0));
   if (width >= 2 && width <= head_dim && width % 2 == 0) return width;
-  return Contradiction(
-      config, absl::StrCat("head_dim ", head_dim, ": ", width,
-                           " elements of a head cannot have rotary positions, "
-                           "it takes an even number"));
+  return config.Contradiction(
+      absl::StrCat("head_dim ", head_dim, ": ", width,
+                   " elements of a head cannot have rotary positions, "
+                   "it takes an even number"));
 }
 
 absl::StatusOr<double> RequiredPositive(const Config& section,
                                         const std::string& key) {
   if (section.Has(key)) return section.PositiveOr(key, 1.0);
-  return Contradiction(section, absl::StrCat("key '", key, "' is missing"));
+  return section.Contradiction(absl::StrCat("key '", key, "' is missing"));
 }
 
 // Positions that the model saw before its scaling. A key beside the section
@@ -171,7 +161,7 @@ absl::StatusOr<double> ReadOriginalPositions(const Config& config,
   const std::string key = "original_max_position_embeddings";
   const bool outside = config.Has(key), inside = section.Has(key);
   if (!outside && !inside && shape.max_positions == 0) {
-    return Contradiction(section, absl::StrCat("key '", key, "' is missing"));
+    return section.Contradiction(absl::StrCat("key '", key, "' is missing"));
   }
   const auto positions =
       (outside ? config : section)
@@ -199,9 +189,9 @@ absl::StatusOr<Rope> ReadLlama3(const Config& section, double original,
   const auto high = RequiredPositive(section, "high_freq_factor");
   if (!high.ok()) return high.status();
   if (*high <= *low) {
-    return Contradiction(section,
-                         "high_freq_factor must be above "
-                         "low_freq_factor");
+    return section.Contradiction(
+        "high_freq_factor must be above "
+        "low_freq_factor");
   }
   for (double& frequency : inverse) {
     const double turns = original * frequency / kTwoPi;
@@ -220,7 +210,7 @@ struct Yarn {
 absl::StatusOr<Yarn> ReadYarn(const Config& section, const ModelShape& shape,
                               double theta, double original) {
   for (const char* key : {"mscale", "mscale_all_dim"}) {
-    if (section.Has(key)) return Unsupported(section, key);
+    if (section.Has(key)) return section.Unsupported(key);
   }
   Yarn yarn;
   yarn.theta = theta;
@@ -246,8 +236,8 @@ absl::StatusOr<Yarn> ReadYarn(const Config& section, const ModelShape& shape,
   if (!truncate.ok()) return truncate.status();
   yarn.truncate = *truncate;
   if (yarn.beta_fast < yarn.beta_slow || theta <= 1) {
-    return Contradiction(
-        section, "yarn needs beta_fast >= beta_slow and rope_theta > 1");
+    return section.Contradiction(
+        "yarn needs beta_fast >= beta_slow and rope_theta > 1");
   }
   return yarn;
 }
@@ -299,7 +289,7 @@ absl::StatusOr<Rope> ReadRope(const Config& config, const ModelShape& shape,
   const std::vector<double> inverse = PlainFrequencies(*width, *theta);
   if (*type == "linear") return ReadLinear(*section, inverse);
   if (*type != "llama3" && *type != "yarn") {
-    return Unsupported(*section, absl::StrCat("rope type ", Quoted(*type)));
+    return section->Unsupported(absl::StrCat("rope type ", Quoted(*type)));
   }
   const auto original = ReadOriginalPositions(config, *section, shape);
   if (!original.ok()) return original.status();

@@ -16,11 +16,6 @@ constexpr int64_t kMostFeedForward = int64_t{1} << 20;
 constexpr int64_t kMostVocabulary = int64_t{1} << 22;
 constexpr int64_t kMostPositions = int64_t{1} << 24;
 
-absl::Status Contradiction(const checkpoint::Config& config,
-                           const std::string& what) {
-  return absl::DataLossError(absl::StrCat(config.path(), ": ", what));
-}
-
 // `fallback` where the family has no such key, or the config does not say.
 absl::StatusOr<int64_t> Number(const checkpoint::Config& config,
                                const char* key, int64_t most,
@@ -36,16 +31,16 @@ absl::Status ReadHeads(const checkpoint::Config& config, const ShapeKeys& keys,
   const auto groups = Number(config, keys.kv_heads, kMostHeads, *heads);
   if (!groups.ok()) return groups.status();
   if (*heads % *groups != 0) {
-    return Contradiction(
-        config, absl::StrCat(keys.heads, " ", *heads, " is no multiple of ",
-                             keys.kv_heads, " ", *groups));
+    return config.Contradiction(absl::StrCat(keys.heads, " ", *heads,
+                                             " is no multiple of ",
+                                             keys.kv_heads, " ", *groups));
   }
   const bool explicit_width =
       keys.head_dim != nullptr && config.Has(keys.head_dim);
   if (!explicit_width && shape.width % *heads != 0) {
-    return Contradiction(
-        config, absl::StrCat(keys.width, " ", shape.width,
-                             " is no multiple of ", keys.heads, " ", *heads));
+    return config.Contradiction(absl::StrCat(keys.width, " ", shape.width,
+                                             " is no multiple of ", keys.heads,
+                                             " ", *heads));
   }
   const auto head_dim =
       Number(config, keys.head_dim, kMostWidth, shape.width / *heads);
@@ -61,14 +56,8 @@ absl::StatusOr<bool> Slides(const checkpoint::Config& config, int layer) {
   const nlohmann::json& type = config.json().at("layer_types").at(layer);
   if (type == "sliding_attention") return true;
   if (type == "full_attention") return false;
-  return absl::UnimplementedError(absl::StrCat(
-      config.path(), ": layer_types ", type.dump(), " is not implemented"));
-}
-
-absl::Status Unsupported(const checkpoint::Config& config,
-                         const std::string& key, const std::string& value) {
-  return absl::UnimplementedError(absl::StrCat(config.path(), ": ", key, " ",
-                                               value, " is not implemented"));
+  return config.Unsupported(
+      absl::StrCat("layer_types ", checkpoint::Quoted(type.dump())));
 }
 
 }  // namespace
@@ -134,10 +123,9 @@ absl::Status RequireFullHeads(const checkpoint::Config& config,
   if (int64_t{shape.heads} * shape.head_dim == shape.width) {
     return absl::OkStatus();
   }
-  return absl::UnimplementedError(
-      absl::StrCat(config.path(), ": head_dim ", shape.head_dim, " times ",
-                   shape.heads, " heads other than hidden_size ", shape.width,
-                   " is not implemented for ", shape.architecture));
+  return config.Unsupported(
+      absl::StrCat("head_dim ", shape.head_dim, " times ", shape.heads,
+                   " heads other than hidden_size ", shape.width));
 }
 
 absl::StatusOr<int64_t> ReadWindow(const checkpoint::Config& config,
@@ -154,9 +142,9 @@ absl::Status ReadLayerTypes(const checkpoint::Config& config, int64_t window,
   if (listed) {
     const nlohmann::json& types = config.json().at("layer_types");
     if (!types.is_array() || types.size() != shape.attention.size()) {
-      return Contradiction(config, "layer_types must be a list of " +
-                                       std::to_string(shape.layers) +
-                                       " names, one per layer");
+      return config.Contradiction("layer_types must be a list of " +
+                                  std::to_string(shape.layers) +
+                                  " names, one per layer");
     }
   }
   for (int layer = 0; layer < shape.layers; ++layer) {
@@ -164,9 +152,9 @@ absl::Status ReadLayerTypes(const checkpoint::Config& config, int64_t window,
         listed ? Slides(config, layer) : absl::StatusOr<bool>(slides(layer));
     if (!sliding.ok()) return sliding.status();
     if (*sliding && window == 0) {
-      return Contradiction(config, absl::StrCat("layer ", layer,
-                                                " slides and sliding_window "
-                                                "is not set"));
+      return config.Contradiction(absl::StrCat("layer ", layer,
+                                               " slides and sliding_window "
+                                               "is not set"));
     }
     shape.attention[layer].window = *sliding ? window : 0;
   }
@@ -192,7 +180,7 @@ absl::Status RequireBool(const checkpoint::Config& config,
   const auto found = config.BoolOr(key, value);
   if (!found.ok()) return found.status();
   if (*found == value) return absl::OkStatus();
-  return Unsupported(config, key, *found ? "true" : "false");
+  return config.Unsupported(absl::StrCat(key, *found ? " true" : " false"));
 }
 
 absl::Status RequireString(const checkpoint::Config& config,
@@ -200,7 +188,7 @@ absl::Status RequireString(const checkpoint::Config& config,
   const auto found = config.StringOr(key, value);
   if (!found.ok()) return found.status();
   if (*found == value) return absl::OkStatus();
-  return Unsupported(config, key, checkpoint::Quoted(*found));
+  return config.Unsupported(absl::StrCat(key, " ", checkpoint::Quoted(*found)));
 }
 
 }  // namespace sinkwatch::model
