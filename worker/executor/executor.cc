@@ -103,7 +103,6 @@ metrics::MeasurementOptions MeasurementOptionsOf(
     const ExecuteOptions& options) {
   metrics::MeasurementOptions measurement;
   measurement.metrics = options.metrics;
-  measurement.layers = shape.layers;
   for (const probe::Domain& domain : corpus.domains()) {
     measurement.domains.push_back({domain.label, domain.class_names});
   }

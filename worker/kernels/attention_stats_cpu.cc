@@ -14,6 +14,8 @@
 namespace sinkwatch::kernels {
 namespace {
 
+static_assert(HeadResult::kRows == kNumRowStats);
+
 struct Free {
   void operator()(float* p) const { std::free(p); }
 };

@@ -31,7 +31,8 @@ struct QueryHead {
 
 // Where the results go, [T] each; the order of `rows` is that of RowStat.
 struct HeadResult {
-  float* rows[9] = {};
+  static constexpr int kRows = 9;
+  float* rows[kRows] = {};
   float* column_mass = nullptr;
   float* output_TE = nullptr;  // null without values
 };

@@ -96,7 +96,6 @@ Values Measure(const std::vector<LayerBatch>& batches,
                const std::vector<std::string>& classes) {
   MeasurementOptions options;
   options.domains = {{"d", classes}};
-  options.layers = 1;
   auto measurement = Measurement::Create(options);
   EXPECT_TRUE(measurement.ok()) << measurement.status();
   for (const LayerBatch& batch : batches) (*measurement)->FoldLayer(batch);

@@ -22,10 +22,9 @@ struct MeasurementOptions {
   // Names; empty means all. probe_loss is always computed.
   std::vector<std::string> metrics;
   std::vector<Domain> domains;
-  int layers = 0;
 };
 
-// The metrics of design version 1, folded batch by batch: each metric declares
+// The metrics of spec version 1, folded batch by batch: each metric declares
 // what it needs and keeps per-sequence sums in double, so neither memory nor
 // result depends on how a domain is cut into batches (beyond rounding of
 // doubles). Metrics that need the same statistic share one computation.

@@ -13,13 +13,12 @@
 namespace sinkwatch::metrics::test {
 namespace {
 
-std::unique_ptr<Measurement> Make(const std::vector<Domain>& domains,
-                                  const std::vector<std::string>& metrics = {},
-                                  int layers = 1) {
+std::unique_ptr<Measurement> Make(
+    const std::vector<Domain>& domains,
+    const std::vector<std::string>& metrics = {}) {
   MeasurementOptions options;
   options.domains = domains;
   options.metrics = metrics;
-  options.layers = layers;
   auto measurement = Measurement::Create(options);
   EXPECT_TRUE(measurement.ok()) << measurement.status();
   return *std::move(measurement);

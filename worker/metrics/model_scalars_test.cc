@@ -13,7 +13,6 @@ namespace {
 MeasurementOptions Options(const std::vector<std::string>& classes = {}) {
   MeasurementOptions options;
   options.domains = {{"d", classes}};
-  options.layers = 2;
   return options;
 }
 

@@ -29,7 +29,6 @@ class Trainer {
 
   // One step of the optimizer; the loss before it (nats a token).
   double Step();
-  int64_t steps_done() const { return steps_done_; }
 
   // Mean next-token cross-entropy on given sequences (nats a token).
   double Loss(const at::Tensor& tokens_NT) const;
