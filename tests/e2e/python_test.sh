@@ -1,3 +1,3 @@
 #!/bin/sh
-# Runs a Python test of this folder: python_test.sh tests/e2e/NAME.py
+# Runs a Python test: python_test.sh tests/FOLDER/NAME.py
 exec /usr/bin/python3 "$1"

@@ -14,6 +14,9 @@ namespace sinkwatch::checkpoint {
 
 // The most tensors that are read of one checkpoint, whatever the container.
 inline constexpr size_t kMaxTensors = 100 * 1000;
+// And of one tensor.
+inline constexpr size_t kMaxRank = 8;
+inline constexpr size_t kMaxNameBytes = 512;
 
 // A box of a tensor's elements that lie in one file. Element (i, j, ...) of the
 // box is at byte offset + (i * strides[0] + j * strides[1] + ...) * item size.

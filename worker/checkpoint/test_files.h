@@ -49,15 +49,18 @@ inline std::string ReadFile(const std::string& path) {
   return bytes.str();
 }
 
+inline std::string LittleEndian(uint64_t value, int num_bytes) {
+  std::string bytes;
+  for (int i = 0; i < num_bytes; ++i) {
+    bytes += static_cast<char>(value >> (8 * i) & 0xff);
+  }
+  return bytes;
+}
+
 // The bytes of a safetensors file with this header.
 inline std::string SafetensorsBytes(const std::string& header,
                                     const std::string& data) {
-  std::string bytes(8, '\0');
-  for (int i = 0; i < 8; ++i) {
-    bytes[i] = static_cast<char>(
-        static_cast<uint64_t>(header.size()) >> (8 * i) & 0xff);
-  }
-  return bytes + header + data;
+  return LittleEndian(header.size(), 8) + header + data;
 }
 
 // Fails the test unless `status` has `code` and its message holds each of

@@ -78,8 +78,13 @@ TEST_F(WeightLoaderTest, OtherShapeIsDataLossByName) {
 }
 
 TEST_F(WeightLoaderTest, MayBeDroppedWhileItReads) {
+  {
+    WeightLoader dropped(*checkpoint_, at::kCPU, at::kFloat);
+    dropped.Prefetch({llama_->LayerTensors(0), "", {}});
+  }
   WeightLoader loader(*checkpoint_, at::kCPU, at::kFloat);
   loader.Prefetch({llama_->LayerTensors(0), "", {}});
+  EXPECT_TRUE(loader.Take().ok());
 }
 
 }  // namespace

@@ -13,16 +13,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "worker/checkpoint/test_files.h"
 
 namespace sinkwatch::checkpoint::dcp_bytes {
-
-inline std::string LittleEndian(uint64_t value, int num_bytes) {
-  std::string bytes;
-  for (int i = 0; i < num_bytes; ++i) {
-    bytes += static_cast<char>(value >> (8 * i) & 0xff);
-  }
-  return bytes;
-}
 
 inline std::string None() { return "N"; }
 inline std::string Int(int64_t value) {  // LONG1 of eight bytes

@@ -21,8 +21,6 @@ namespace {
 using pickle::Kind;
 using pickle::Value;
 
-constexpr size_t kMaxRank = 8;
-constexpr size_t kMaxNameBytes = 512;
 constexpr int64_t kMaxSize = (int64_t{1} << 48) - 1;
 constexpr char kModelPrefix[] = "model.";
 

@@ -355,11 +355,12 @@ TEST_F(ArchiveTest, AnotherDtypeIsCorrupt) {
 }
 
 TEST_F(ArchiveTest, ASliceThatIsNoArchiveIsRefused) {
-  EXPECT_FALSE(Read(Tensor({66, 32}), 1, kLength - 1).ok());
-  EXPECT_FALSE(Read(Tensor({66, 32}), 0, kLength - 1).ok());
-  EXPECT_FALSE(Read(Tensor({66, 32}), 0, kLength + 1).ok());
+  const std::string tensor = Tensor({66, 32});
+  ExpectError(Read(tensor, 1, kLength - 1), kCorrupt, {"zip"});
+  ExpectError(Read(tensor, 0, kLength - 1), kIncomplete, {"zip"});
+  ExpectError(Read(tensor, 0, kLength + 1), kCorrupt, {"zip"});
   // Two archives in one slice: the directory at its end is the second's.
-  EXPECT_FALSE(Read(Tensor({66, 32}), 0, 2 * kLength).ok());
+  ExpectError(Read(tensor, 0, 2 * kLength), kCorrupt, {"zip"});
 }
 
 }  // namespace

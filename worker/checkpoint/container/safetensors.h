@@ -22,8 +22,6 @@ namespace sinkwatch::checkpoint {
 // The format allows a header of 100,000,000 bytes and sets no other limit. We
 // read less, so that a hostile header costs bounded memory and time:
 inline constexpr uint64_t kMaxHeaderBytes = 16 << 20;
-inline constexpr size_t kMaxRank = 8;
-inline constexpr size_t kMaxNameBytes = 512;
 inline constexpr size_t kMaxKeysPerEntry = 64;  // dtype, shape, offsets, extras
 inline constexpr size_t kMaxHeaderDepth = 16;
 

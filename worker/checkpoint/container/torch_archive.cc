@@ -20,8 +20,6 @@ using pickle::Kind;
 using pickle::Value;
 
 constexpr absl::string_view kPickleEnd = "/data.pkl";
-constexpr size_t kMaxTorchRank = 8;
-constexpr size_t kMaxTorchNameBytes = 512;
 
 absl::Status Prefixed(absl::string_view prefix, const absl::Status& error) {
   return absl::Status(error.code(),
@@ -35,7 +33,7 @@ absl::StatusOr<std::vector<int64_t>> Dimensions(const Value& tuple) {
     return absl::DataLossError(absl::StrCat(
         "sizes and strides must be tuples, one is ", tuple.Describe()));
   }
-  if (tuple.size() > kMaxTorchRank) {
+  if (tuple.size() > kMaxRank) {
     return absl::UnimplementedError(absl::StrCat("rank ", tuple.size()));
   }
   for (const Value* item : tuple.items()) {
@@ -392,10 +390,10 @@ class Collector {
       return absl::UnimplementedError(
           absl::StrCat("a dict of tensors has the key ", key.Describe()));
     }
-    if (name.size() <= kMaxTorchNameBytes) return name;
+    if (name.size() <= kMaxNameBytes) return name;
     return absl::UnimplementedError(
         absl::StrCat("tensor ", Quoted(name), ": name of ", name.size(),
-                     " bytes, above ", kMaxTorchNameBytes));
+                     " bytes, above ", kMaxNameBytes));
   }
 
   absl::Status Add(const std::string& name, const Value& value) {

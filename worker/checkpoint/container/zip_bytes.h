@@ -10,15 +10,9 @@
 #include <utility>
 #include <vector>
 
-namespace sinkwatch::checkpoint {
+#include "worker/checkpoint/test_files.h"
 
-inline std::string LittleEndian(uint64_t value, int num_bytes) {
-  std::string bytes;
-  for (int i = 0; i < num_bytes; ++i) {
-    bytes += static_cast<char>(value >> (8 * i) & 0xff);
-  }
-  return bytes;
-}
+namespace sinkwatch::checkpoint {
 
 // An archive of stored members, and where its records are, so that a test can
 // make one of them lie.

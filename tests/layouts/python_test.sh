@@ -1,3 +1,0 @@
-#!/bin/sh
-# Runs a Python test of this folder: python_test.sh tests/e2e/NAME.py
-exec /usr/bin/python3 "$1"
