@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/analytics/emergence.h"
 #include "server/analytics/head_aggregation.h"
+#include "server/analytics/series_pages.h"
 
 namespace sinkwatch::analytics {
 namespace {
@@ -62,28 +63,15 @@ v1::QuerySeriesResponse Aggregate(const v1::QuerySeriesResponse& each,
   return response;
 }
 
-// All pages of a series, by column.
-struct WholeSeries {
-  v1::MetricDescriptor metric;
-  std::map<std::string, v1::SeriesKey> keys;  // by label
-  std::vector<std::string> order;             // labels as they came
-  std::map<std::string, std::vector<SeriesPoint>> points;
-};
-
-void AddPage(const v1::QuerySeriesResponse& page, WholeSeries& whole) {
-  whole.metric = page.metric();
-  for (const v1::SeriesKey& key : page.columns()) {
-    if (whole.keys.emplace(key.label(), key).second) {
-      whole.order.push_back(key.label());
-    }
+// The values of a column that are there, by step.
+std::vector<SeriesPoint> PointsOf(const v1::QuerySeriesResponse& series,
+                                  int column) {
+  std::vector<SeriesPoint> points;
+  for (const v1::SeriesRow& row : series.rows()) {
+    const float value = row.values(column);
+    if (!std::isnan(value)) points.push_back({row.step(), value});
   }
-  for (const v1::SeriesRow& row : page.rows()) {
-    for (int i = 0; i < row.values_size(); ++i) {
-      if (std::isnan(row.values(i))) continue;
-      whole.points[page.columns(i).label()].push_back(
-          {row.step(), row.values(i)});
-    }
-  }
+  return points;
 }
 
 }  // namespace
@@ -100,15 +88,13 @@ absl::StatusOr<v1::GetEmergenceResponse> GetEmergence(
   if (!std::isfinite(request.threshold())) {
     return absl::InvalidArgumentError("threshold must be a finite number");
   }
-  v1::QuerySeriesRequest series;
-  *series.mutable_selector() = request.selector();
-  WholeSeries whole;
-  do {
-    const auto page = QuerySeries(store, series);
-    if (!page.ok()) return page.status();
-    AddPage(*page, whole);
-    series.set_page_token(page->next_page_token());
-  } while (!series.page_token().empty());
+  v1::QuerySeriesRequest first;
+  *first.mutable_selector() = request.selector();
+  const auto whole =
+      JoinPages(first, [&store](const v1::QuerySeriesRequest& page) {
+        return QuerySeries(store, page);
+      });
+  if (!whole.ok()) return whole.status();
 
   EmergenceRule rule;
   rule.threshold = request.threshold();
@@ -116,11 +102,11 @@ absl::StatusOr<v1::GetEmergenceResponse> GetEmergence(
   rule.consecutive =
       request.consecutive() > 0 ? request.consecutive() : kDefaultConsecutive;
   v1::GetEmergenceResponse response;
-  *response.mutable_metric() = whole.metric;
-  for (const std::string& label : whole.order) {
+  *response.mutable_metric() = whole->metric();
+  for (int column = 0; column < whole->columns_size(); ++column) {
     v1::Emergence& emergence = *response.add_emergences();
-    emergence = FindEmergence(whole.points[label], rule);
-    *emergence.mutable_key() = whole.keys[label];
+    emergence = FindEmergence(PointsOf(*whole, column), rule);
+    *emergence.mutable_key() = whole->columns(column);
   }
   return response;
 }

@@ -1,8 +1,10 @@
 #include "server/analytics/query.h"
 
+#include <cmath>
 #include <limits>
 
 #include "gtest/gtest.h"
+#include "server/analytics/series_pages.h"
 #include "server/store/test_store.h"
 
 namespace sinkwatch::analytics {
@@ -52,6 +54,36 @@ TEST_F(QueryTest, FindsTheEmergenceOfEachHead) {
   EXPECT_EQ(found->emergences(0).key().label(), "L0H0");
   EXPECT_EQ(found->emergences(0).by_step(), 3);  // 0, 10, 20, 30
   EXPECT_EQ(found->emergences(1).by_step(), 2);  // 1, 11, 21
+}
+
+// The steps have 2 layers of 3 heads; the last one has 1 layer of 4.
+TEST_F(QueryTest, JoinsPagesOfAStoreThatHaveDifferentColumns) {
+  ASSERT_TRUE(store_->Observe({store::Seen(5)}).ok());
+  const auto job =
+      store_->Lease(store::JobOfStep(*store_, 5), "w", {}, 5).value();
+  store::Shape wider;
+  wider.layers = 1;
+  wider.heads = 4;
+  ASSERT_TRUE(store_
+                  ->Commit({{job.job.id(), job.token,
+                             store::MeasurementOf(job.job, 50, wider)}})[0]
+                  .ok());
+  v1::QuerySeriesRequest request;
+  *request.mutable_selector() = selector_;
+  request.set_page_size(1);
+  const auto whole =
+      JoinPages(request, [this](const v1::QuerySeriesRequest& page) {
+        return QuerySeries(*store_, page);
+      });
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  ASSERT_EQ(whole->rows_size(), 6);
+  ASSERT_EQ(whole->columns_size(), 7);
+  EXPECT_EQ(whole->columns(3).label(), "L0H3");
+  EXPECT_EQ(whole->columns(4).label(), "L1H0");
+  EXPECT_TRUE(std::isnan(whole->rows(4).values(3)));
+  EXPECT_EQ(whole->rows(4).values(4), 40 + 10);
+  EXPECT_EQ(whole->rows(5).values(3), 50 + 3);
+  EXPECT_TRUE(std::isnan(whole->rows(5).values(4)));
 }
 
 TEST_F(QueryTest, RefusesAThresholdThatIsNoNumber) {

@@ -7,11 +7,13 @@
 #include "absl/strings/str_join.h"
 #include "proto/rpc/channel.h"
 #include "proto/rpc/status.h"
+#include "server/analytics/series_pages.h"
 
 namespace sinkwatch::ctl {
 namespace {
 
 constexpr int kPage = 500;
+
 }  // namespace
 
 Client::Client(std::string address, absl::Duration timeout)
@@ -53,17 +55,25 @@ absl::StatusOr<Answer> Client::Call(
   return answer;
 }
 
-absl::StatusOr<v1::ListRunsResponse> Client::Runs() {
-  v1::ListRunsRequest request;
+template <typename Request, typename Answer, typename Items>
+absl::StatusOr<Answer> Client::AllPages(
+    grpc::Status (v1::QueryService::Stub::*method)(grpc::ClientContext*,
+                                                   const Request&, Answer*),
+    Request request, Items* (Answer::*items)()) {
   request.set_page_size(kPage);
-  v1::ListRunsResponse all;
+  Answer all;
   do {
-    auto page = Call(query_.get(), &v1::QueryService::Stub::ListRuns, request);
+    absl::StatusOr<Answer> page = Call(query_.get(), method, request);
     if (!page.ok()) return page.status();
-    all.mutable_runs()->MergeFrom(page->runs());
+    (all.*items)()->MergeFrom(*((*page).*items)());
     request.set_page_token(page->next_page_token());
   } while (!request.page_token().empty());
   return all;
+}
+
+absl::StatusOr<v1::ListRunsResponse> Client::Runs() {
+  return AllPages(&v1::QueryService::Stub::ListRuns, v1::ListRunsRequest(),
+                  &v1::ListRunsResponse::mutable_runs);
 }
 
 absl::StatusOr<v1::RunStatus> Client::FindRun(const std::string& name) {
@@ -81,33 +91,17 @@ absl::StatusOr<v1::RunStatus> Client::FindRun(const std::string& name) {
 }
 
 absl::StatusOr<v1::ListCheckpointsResponse> Client::Checkpoints(
-    v1::ListCheckpointsRequest request) {
-  request.set_page_size(kPage);
-  v1::ListCheckpointsResponse all;
-  do {
-    auto page =
-        Call(query_.get(), &v1::QueryService::Stub::ListCheckpoints, request);
-    if (!page.ok()) return page.status();
-    all.mutable_checkpoints()->MergeFrom(page->checkpoints());
-    request.set_page_token(page->next_page_token());
-  } while (!request.page_token().empty());
-  return all;
+    const v1::ListCheckpointsRequest& request) {
+  return AllPages(&v1::QueryService::Stub::ListCheckpoints, request,
+                  &v1::ListCheckpointsResponse::mutable_checkpoints);
 }
 
 absl::StatusOr<v1::ListMetricsResponse> Client::Metrics(
     const std::string& run) {
   v1::ListMetricsRequest request;
   request.set_run(run);
-  request.set_page_size(kPage);
-  v1::ListMetricsResponse all;
-  do {
-    auto page =
-        Call(query_.get(), &v1::QueryService::Stub::ListMetrics, request);
-    if (!page.ok()) return page.status();
-    all.mutable_metrics()->MergeFrom(page->metrics());
-    request.set_page_token(page->next_page_token());
-  } while (!request.page_token().empty());
-  return all;
+  return AllPages(&v1::QueryService::Stub::ListMetrics, request,
+                  &v1::ListMetricsResponse::mutable_metrics);
 }
 
 absl::StatusOr<v1::Measurement> Client::GetMeasurement(
@@ -118,19 +112,10 @@ absl::StatusOr<v1::Measurement> Client::GetMeasurement(
 absl::StatusOr<v1::QuerySeriesResponse> Client::Series(
     v1::QuerySeriesRequest request) {
   request.set_page_size(kPage);
-  v1::QuerySeriesResponse all;
-  do {
-    auto page =
-        Call(query_.get(), &v1::QueryService::Stub::QuerySeries, request);
-    if (!page.ok()) return page.status();
-    if (all.columns_size() == 0) {
-      *all.mutable_columns() = page->columns();
-      *all.mutable_metric() = page->metric();
-    }
-    all.mutable_rows()->MergeFrom(page->rows());
-    request.set_page_token(page->next_page_token());
-  } while (!request.page_token().empty());
-  return all;
+  return analytics::JoinPages(
+      std::move(request), [this](const v1::QuerySeriesRequest& page) {
+        return Call(query_.get(), &v1::QueryService::Stub::QuerySeries, page);
+      });
 }
 
 absl::StatusOr<v1::QueryMatrixResponse> Client::Matrix(

@@ -29,7 +29,7 @@ class Client {
   // NOT_FOUND naming the runs that exist.
   absl::StatusOr<v1::RunStatus> FindRun(const std::string& name);
   absl::StatusOr<v1::ListCheckpointsResponse> Checkpoints(
-      v1::ListCheckpointsRequest request);
+      const v1::ListCheckpointsRequest& request);
   absl::StatusOr<v1::ListMetricsResponse> Metrics(const std::string& run);
   absl::StatusOr<v1::Measurement> GetMeasurement(
       const v1::GetMeasurementRequest& request);
@@ -56,6 +56,12 @@ class Client {
                                                            const Request&,
                                                            Answer*),
                               const Request& request);
+  // The `items` of all pages.
+  template <typename Request, typename Answer, typename Items>
+  absl::StatusOr<Answer> AllPages(
+      grpc::Status (v1::QueryService::Stub::*method)(grpc::ClientContext*,
+                                                     const Request&, Answer*),
+      Request request, Items* (Answer::*items)());
   absl::Status ToStatus(const grpc::Status& status) const;
 
   const std::string address_;

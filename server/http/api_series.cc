@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/analytics/query.h"
+#include "server/analytics/series_pages.h"
 #include "server/http/api.h"
 
 namespace sinkwatch::http {
@@ -88,33 +89,27 @@ absl::StatusOr<v1::SeriesSelector> Api::SelectSeries(Params& params) const {
 absl::StatusOr<v1::QuerySeriesResponse> Api::WholeSeries(
     const v1::SeriesSelector& selector, int64_t max_columns,
     int64_t max_rows) const {
-  v1::QuerySeriesRequest request;
-  *request.mutable_selector() = selector;
-  request.set_page_size(kPageRows);
-  v1::QuerySeriesResponse all;
-  do {
-    auto page = analytics::QuerySeries(*store_, request);
-    if (!page.ok()) return page.status();
-    if (all.columns_size() == 0) {
-      *all.mutable_columns() = page->columns();
-      *all.mutable_metric() = page->metric();
+  v1::QuerySeriesRequest first;
+  *first.mutable_selector() = selector;
+  first.set_page_size(kPageRows);
+  const auto check_size = [&](int64_t columns, int64_t rows) {
+    absl::Status status =
+        CheckSize(columns, max_columns, "columns", "max_columns", kMaxColumns);
+    if (status.ok()) {
+      status = CheckSize(rows, max_rows, "rows", "max_rows", kMaxRows);
     }
-    if (page->columns_size() != all.columns_size() && page->rows_size() > 0) {
-      return absl::InternalError("a page of the series has other columns");
+    if (status.ok()) {
+      status =
+          CheckSize(rows * columns, kMaxCells, "cells", "max_cells", kMaxCells);
     }
-    all.mutable_rows()->MergeFrom(page->rows());
-    const int64_t columns = all.columns_size();
-    for (const absl::Status& status :
-         {CheckSize(columns, max_columns, "columns", "max_columns",
-                    kMaxColumns),
-          CheckSize(all.rows_size(), max_rows, "rows", "max_rows", kMaxRows),
-          CheckSize(all.rows_size() * columns, kMaxCells, "cells", "max_cells",
-                    kMaxCells)}) {
-      if (!status.ok()) return status;
-    }
-    request.set_page_token(page->next_page_token());
-  } while (!request.page_token().empty());
-  return all;
+    return status;
+  };
+  return analytics::JoinPages(
+      std::move(first),
+      [this](const v1::QuerySeriesRequest& page) {
+        return analytics::QuerySeries(*store_, page);
+      },
+      check_size);
 }
 
 absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
