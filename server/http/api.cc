@@ -15,7 +15,7 @@ namespace sinkwatch::http {
 namespace {
 
 constexpr int kPage = 500;
-constexpr int kMaxPage = 5000;
+constexpr int kMaxLimit = 5000;
 
 std::vector<std::string> ListOf(const Repeated<std::string>& items) {
   return {items.begin(), items.end()};
@@ -231,17 +231,25 @@ absl::StatusOr<Api::Answer> Api::Checkpoints(Params& params) const {
     if (!state.ok()) return state.status();
     request.add_states(*state);
   }
-  request.set_page_size(params.Int("limit", kPage, 1, kMaxPage));
+  const int64_t limit = params.Int("limit", kPage, 1, kMaxLimit);
   request.set_page_token(params.Text("page_token", ""));
   if (!params.status().ok()) return params.status();
   if (auto run = FindRun(request.run()); !run.ok()) return run.status();
-  auto list = store_->ListCheckpoints(request);
-  if (!list.ok()) return list.status();
+  // The store's pages are smaller than the limit may be.
+  Repeated<v1::CheckpointStatus> all;
+  do {
+    request.set_page_size(
+        std::min<int64_t>(limit - all.size(), store::kLargestPage));
+    auto page = store_->ListCheckpoints(request);
+    if (!page.ok()) return page.status();
+    all.MergeFrom(page->checkpoints());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty() && all.size() < limit);
 
   Answer answer;
-  answer.table = CheckpointsTable(list->checkpoints());
+  answer.table = CheckpointsTable(all);
   answer.extras.emplace_back("next_page_token",
-                             JsonString(list->next_page_token()));
+                             JsonString(request.page_token()));
   return answer;
 }
 

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "server/exporter/store_fixture.h"
+#include "server/http/api.h"
 #include "server/http/http_client.h"
 
 namespace sinkwatch::http {
@@ -341,6 +342,45 @@ TEST_F(SiteTest, ApiIsCompressedWhereAsked) {
   EXPECT_EQ(zipped.headers.at("vary"), "Accept-Encoding");
   const Fetched refused = Get(kSeries, {"Accept-Encoding: gzip;q=0"});
   EXPECT_EQ(refused.headers.count("content-encoding"), 0u);
+}
+
+// A store of 1200 checkpoints, which are more than one of its pages.
+TEST(ApiTest, ALimitAboveAPageOfTheStoreIsKept) {
+  const auto store = exporter::MakeStore();
+  ASSERT_NE(store, nullptr);
+  v1::RunConfig run;
+  run.set_name("long");
+  ASSERT_TRUE(store->PutRun(run).ok());
+  std::vector<store::Observation> seen(1200);
+  for (size_t i = 0; i < seen.size(); ++i) {
+    seen[i].checkpoint =
+        exporter::MakeCheckpoint("long", static_cast<int64_t>(i));
+    seen[i].probe = exporter::MakeProbe();
+  }
+  ASSERT_TRUE(store->Observe(seen).ok());
+  const Api api(store.get(), "1", nullptr);
+  const auto ask = [&](const std::string& more) {
+    Request request;
+    request.path = "/api/v1/checkpoints";
+    request.query = "run=long" + more;
+    const Response response = api.Handle(request);
+    EXPECT_EQ(response.status, 200) << response.body;
+    return json::parse(response.body, nullptr, /*allow_exceptions=*/false);
+  };
+  for (int limit : {999, 1000, 1001, 1199}) {
+    const json page = ask(absl::StrCat("&limit=", limit));
+    EXPECT_EQ(page["rows"].size(), static_cast<size_t>(limit));
+    const std::string token = page["next_page_token"];
+    ASSERT_NE(token, "") << limit;
+    const json rest = ask(absl::StrCat("&limit=5000&page_token=", token));
+    EXPECT_EQ(rest["rows"].size(), static_cast<size_t>(1200 - limit));
+    EXPECT_EQ(rest["rows"][0][1], limit);  // the step
+  }
+  for (int limit : {1200, 5000}) {
+    const json all = ask(absl::StrCat("&limit=", limit));
+    EXPECT_EQ(all["rows"].size(), 1200u);
+    EXPECT_EQ(all["next_page_token"], "");
+  }
 }
 
 }  // namespace

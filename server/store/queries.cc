@@ -24,7 +24,6 @@ namespace {
 using google::protobuf::util::TimeUtil;
 
 constexpr int32_t kDefaultPage = 100;
-constexpr int32_t kLargestPage = 1000;
 constexpr int32_t kDefaultSteps = 2000;
 constexpr int32_t kMostSteps = 20000;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();

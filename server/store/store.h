@@ -49,13 +49,17 @@ struct JobRecord {
 // is the whole truth about its own.
 enum class RunOrigin { kAdded = 1, kConfigured = 2 };
 
+// Version of the metric definitions that jobs are made for. A worker of another
+// version gets no lease. The worker's is in worker/metrics/metric_vector.h.
+inline constexpr int32_t kSpecVersion = 1;
+
 // What discovery saw of a checkpoint. `state` is WAITING, QUEUED, SKIPPED,
 // VANISHED, or DEAD for one of a kind that is not supported, with that outcome.
 struct Observation {
   v1::Checkpoint checkpoint;
   std::string model_config;  // as Job has it
   v1::Probe probe;
-  int32_t spec_version = 1;
+  int32_t spec_version = kSpecVersion;
   std::string dtype = "float32";
   std::vector<std::string> metrics;
   v1::JobState state = v1::JOB_STATE_WAITING;
@@ -75,6 +79,15 @@ struct FailDecision {
 };
 
 enum class CommitResult { kCommitted, kAlreadyCommitted };
+
+// Whether a result of Store::Commit is the refusal of that one request (lease
+// lost, no such job, wrong shape), which leaves the others alone. Any other
+// error is the whole transaction's.
+bool IsRefusal(const absl::Status& status);
+
+// Rows that a page of ListRuns, ListCheckpoints and ListMetrics has at most;
+// who asks for more gets these, and a token for the rest.
+inline constexpr int32_t kLargestPage = 1000;
 
 struct PageOptions {
   int32_t size = 100;
