@@ -97,10 +97,9 @@ absl::Status Server::StartStore() {
   exporter_ = std::make_unique<exporter::Exporter>(store_.get(), metrics_.get(),
                                                    exported);
   store::CommitQueueOptions commits;
-  commits.on_commit = [this](absl::Duration time, int measurements,
-                             int64_t values, bool failed) {
-    if (failed) return metrics_->CommitFailed();
-    metrics_->CommitDone(time, measurements, values);
+  commits.on_commit = [this](const store::CommitReport& report) {
+    if (!report.status.ok()) return metrics_->CommitFailed();
+    metrics_->CommitDone(report.time, report.measurements, report.values);
     metrics_->SetStoreRevision(store_->revision());
     exporter_->NotifyCommit();
   };

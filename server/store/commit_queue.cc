@@ -5,6 +5,31 @@
 #include "absl/status/status.h"
 
 namespace sinkwatch::store {
+namespace {
+
+int64_t ValuesIn(const v1::Measurement& measurement) {
+  int64_t values = 0;
+  for (const v1::MetricVector& vector : measurement.vectors()) {
+    values += vector.values_size();
+  }
+  return values;
+}
+
+CommitReport Report(const std::vector<Store::CommitRequest>& requests,
+                    const std::vector<absl::StatusOr<CommitResult>>& results) {
+  CommitReport report;
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (results[i].ok() && *results[i] == CommitResult::kCommitted) {
+      ++report.measurements;
+      report.values += ValuesIn(requests[i].measurement);
+    } else if (!results[i].ok() && !IsRefusal(results[i].status())) {
+      report.status = results[i].status();
+    }
+  }
+  return report;
+}
+
+}  // namespace
 
 CommitQueue::CommitQueue(Store* store, CommitQueueOptions options)
     : store_(store),
@@ -57,22 +82,13 @@ void CommitQueue::Loop() {
 
 void CommitQueue::CommitAll(std::vector<Entry> entries) {
   std::vector<Store::CommitRequest> requests;
-  int64_t values = 0;
-  for (Entry& entry : entries) {
-    for (const v1::MetricVector& vector : entry.request.measurement.vectors()) {
-      values += vector.values_size();
-    }
-    requests.push_back(std::move(entry.request));
-  }
+  for (Entry& entry : entries) requests.push_back(std::move(entry.request));
   const absl::Time start = absl::Now();
   auto results = store_->Commit(requests);
   if (options_.on_commit) {
-    bool failed = true;
-    for (const auto& result : results) {
-      failed = failed && !result.ok() && !absl::IsAborted(result.status());
-    }
-    options_.on_commit(absl::Now() - start, static_cast<int>(requests.size()),
-                       values, failed);
+    CommitReport report = Report(requests, results);
+    report.time = absl::Now() - start;
+    options_.on_commit(report);
   }
   for (size_t i = 0; i < entries.size(); ++i) {
     entries[i].done(std::move(results[i]));

@@ -9,18 +9,29 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/store/store.h"
 
 namespace sinkwatch::store {
 
+// What became of one transaction.
+struct CommitReport {
+  absl::Duration time;
+  // Written by it: what was refused, or was committed before, does not count.
+  int measurements = 0;
+  int64_t values = 0;
+  // OK, or why the transaction failed as a whole. A refusal of one request, or
+  // of all, is no failure.
+  absl::Status status;
+};
+
 struct CommitQueueOptions {
   // Measurements that wait at most, by the size of their messages.
   size_t max_bytes = size_t{256} << 20;
-  // Told after each transaction: how long it took, measurements and values in
-  // it, and whether it failed as a whole.
-  std::function<void(absl::Duration, int, int64_t, bool)> on_commit;
+  // Told after each transaction, before the callbacks of its requests.
+  std::function<void(const CommitReport&)> on_commit;
 };
 
 // Group commit: whatever was submitted while the last transaction was being

@@ -1,7 +1,10 @@
 #include "server/store/commit_queue.h"
 
 #include <atomic>
+#include <filesystem>
 #include <future>
+#include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "server/store/test_store.h"
@@ -38,8 +41,8 @@ TEST(CommitQueue, GroupsWhatWaitsAndRefusesWhatIsBeyondTheBound) {
   std::vector<int> groups;
   CommitQueueOptions options;
   options.max_bytes = 2 * ready[1].measurement.ByteSizeLong() + 1;
-  options.on_commit = [&](absl::Duration, int size, int64_t, bool) {
-    groups.push_back(size);
+  options.on_commit = [&](const CommitReport& report) {
+    groups.push_back(report.measurements);
   };
   CommitQueue queue(&*store, options);
   std::promise<void> entered, release;
@@ -63,6 +66,64 @@ TEST(CommitQueue, GroupsWhatWaitsAndRefusesWhatIsBeyondTheBound) {
   queue.Stop();
   EXPECT_EQ(committed, 2);
   EXPECT_EQ(groups, (std::vector<int>{1, 2}));
+}
+
+// What a queue reports of `requests`, one transaction or several; times aside.
+CommitReport ReportOf(TestStore& store,
+                      const std::vector<Store::CommitRequest>& requests) {
+  CommitReport sum;
+  CommitQueueOptions options;
+  options.on_commit = [&](const CommitReport& report) {
+    sum.measurements += report.measurements;
+    sum.values += report.values;
+    sum.status.Update(report.status);
+  };
+  CommitQueue queue(&*store, options);
+  for (const Store::CommitRequest& request : requests) {
+    queue.Submit(request, [](absl::StatusOr<CommitResult>) {});
+  }
+  queue.Stop();
+  return sum;
+}
+
+TEST(CommitQueue, ReportsOnlyWhatWasWritten) {
+  TestStore store;
+  const Store::CommitRequest good = Ready(store, 1);
+  Store::CommitRequest late = Ready(store, 2);
+  late.token -= 1;
+  const CommitReport report = ReportOf(store, {good, good, late});
+  EXPECT_EQ(report.measurements, 1);
+  EXPECT_EQ(report.values, 6);  // 2 layers of 3 heads
+  EXPECT_TRUE(report.status.ok()) << report.status;
+}
+
+TEST(CommitQueue, ARefusalIsNoFailedTransaction) {
+  TestStore store;
+  Store::CommitRequest unknown = Ready(store, 1);
+  unknown.job_id = 1000;
+  CommitReport report = ReportOf(store, {unknown});
+  EXPECT_TRUE(report.status.ok()) << report.status;
+  EXPECT_EQ(report.measurements, 0);
+  Store::CommitRequest misshapen = Ready(store, 2);
+  misshapen.measurement.mutable_vectors(0)->add_values(1);
+  report = ReportOf(store, {misshapen});
+  EXPECT_TRUE(report.status.ok()) << report.status;
+  EXPECT_EQ(report.values, 0);
+}
+
+TEST(CommitQueue, ReportsATransactionThatFailed) {
+  const std::string path = testing::TempDir() + "/commit_queue_full.db";
+  std::filesystem::remove(path);
+  TestStore store(path, /*max_pages=*/60);
+  Store::CommitRequest large = Ready(store, 1);
+  Shape shape;
+  shape.heads = 500;
+  shape.metrics = 40;
+  v1::Job job = store->GetJob(large.job_id)->job;
+  large.measurement = MeasurementOf(job, 1, shape);
+  const CommitReport report = ReportOf(store, {large});
+  EXPECT_EQ(report.status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(report.measurements, 0);
 }
 
 TEST(CommitQueue, RefusesAfterStop) {

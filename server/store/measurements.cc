@@ -185,12 +185,6 @@ absl::StatusOr<CommitResult> CommitOne(sqlite3* connection,
   return CommitResult::kCommitted;
 }
 
-// A refusal of one request leaves the transaction of the others alone.
-bool IsRefusal(const absl::Status& status) {
-  return absl::IsAborted(status) || absl::IsNotFound(status) ||
-         absl::IsInvalidArgument(status);
-}
-
 absl::Status ReadVectors(sqlite3* connection, int64_t id,
                          v1::Measurement& measurement) {
   Statement select(connection,
@@ -218,6 +212,11 @@ absl::Status ReadVectors(sqlite3* connection, int64_t id,
 }
 
 }  // namespace
+
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsAborted(status) || absl::IsNotFound(status) ||
+         absl::IsInvalidArgument(status);
+}
 
 std::string SeriesOf(const v1::MeasurementHeader& header) {
   return absl::StrCat(header.probe().digest(), "|", header.spec_version(), "|",
