@@ -124,7 +124,7 @@ TEST_F(ExporterTest, ServiceCountersAreFreshInEveryScrape) {
   for (const char* line :
        {"sinkwatch_build_info{revision=\"abc\",version=\"1.2.3\"} 1\n",
         "sinkwatch_lease_expirations_total 1\n",
-        "sinkwatch_task_attempts_total{outcome=\"expired\"} 1\n",
+        "sinkwatch_job_attempts_total{outcome=\"expired\"} 1\n",
         "sinkwatch_values_committed_total 1000\n",
         "sinkwatch_commit_duration_seconds_bucket{le=\"0.0025\"} 1\n",
         "grpc_server_handled_total{grpc_code=\"NotFound\",grpc_method="

@@ -104,7 +104,7 @@ ServiceMetrics::ServiceMetrics(const Build& build) {
 
 void ServiceMetrics::BuildJobs() {
   Registry& r = registry_;
-  auto& attempts = Counters(r, "sinkwatch_task_attempts_total",
+  auto& attempts = Counters(r, "sinkwatch_job_attempts_total",
                             "Attempts at a job, by how they ended.");
   for (AttemptOutcome outcome :
        {AttemptOutcome::kOk, AttemptOutcome::kTransient,
@@ -118,25 +118,34 @@ void ServiceMetrics::BuildJobs() {
   expired_ = &Counters(r, "sinkwatch_lease_expirations_total",
                        "Leases that ran out without a word of their worker.")
                   .Add({});
-  fenced_ = &Counters(r, "sinkwatch_results_fenced_total",
-                      "Results and renewals turned away for an old token.")
-                 .Add({});
-  rejected_ = &Counters(r, "sinkwatch_results_mismatch_total",
-                        "Results whose chunks did not agree with the trailer.")
-                   .Add({});
-  auto& workers = Gauges(r, "sinkwatch_workers",
-                         "Workers heard of within the last lease time.");
+  fenced_ =
+      &Counters(r, "sinkwatch_results_fenced_total",
+                "Results, renewals, failures and releases turned away: the "
+                "worker had lost its lease.")
+           .Add({});
+  rejected_ =
+      &Counters(r, "sinkwatch_results_mismatch_total",
+                "Results turned away as malformed: a part that breaks a rule, "
+                "a trailer that does not agree, a stream that ended "
+                "before it.")
+           .Add({});
+  auto& workers =
+      Gauges(r, "sinkwatch_workers",
+             "Workers now: busy (jobs leased), idle (asked for a job in the "
+             "last ten seconds and got none).");
   busy_workers_ = &workers.Add({{"state", "busy"}});
   idle_workers_ = &workers.Add({{"state", "idle"}});
 }
 
 void ServiceMetrics::BuildStore() {
   Registry& r = registry_;
-  commit_seconds_ = &Histograms(r, "sinkwatch_commit_duration_seconds",
-                                "Time of a store transaction, fsync included.")
-                         .Add({}, kSeconds);
+  commit_seconds_ =
+      &Histograms(r, "sinkwatch_commit_duration_seconds",
+                  "Time of a store transaction that was committed, fsync "
+                  "included.")
+           .Add({}, kSeconds);
   commit_errors_ = &Counters(r, "sinkwatch_commit_errors_total",
-                             "Store transactions that failed.")
+                             "Store transactions that failed as a whole.")
                         .Add({});
   measurements_ = &Counters(r, "sinkwatch_measurements_committed_total",
                             "Measurements written to the store.")

@@ -55,16 +55,20 @@ class ServiceMetrics {
   // outcome kExpired).
   void LeaseExpired();
   void AttemptEnded(AttemptOutcome outcome);
-  // A result or renewal that came with an old token and was turned away.
+  // A result, renewal, failure or release that was turned away because its
+  // worker had lost the lease.
   void ResultFenced();
-  // A result whose chunks did not agree with its trailer.
+  // A result that was malformed: a part that breaks a rule, a trailer that does
+  // not agree with what came, or a stream that ended before it.
   void ResultRejected();
-  // Workers seen within the last lease time.
+  // Jobs leased now, and workers that asked for one lately and got none.
   void SetWorkers(int busy, int idle);
 
   // --- store ---------------------------------------------------------------
-  // One transaction with `measurements` in it, `values` numbers in all.
+  // One transaction that wrote `measurements`, `values` numbers in all; both
+  // are 0 where every request was refused or committed before.
   void CommitDone(absl::Duration time, int measurements, int64_t values);
+  // A transaction that failed as a whole.
   void CommitFailed();
 
   // --- discovery and configuration -----------------------------------------
