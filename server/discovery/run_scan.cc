@@ -12,8 +12,6 @@
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr int kSpecVersion = 1;
-
 StepKey KeyOf(const v1::Checkpoint& checkpoint) {
   return {checkpoint.stage(), checkpoint.step()};
 }
@@ -333,7 +331,6 @@ store::Observation RunScan::NewObservation(
   observation.checkpoint = checkpoint;
   observation.model_config = run_.model_config();
   observation.probe = probe_;
-  observation.spec_version = kSpecVersion;
   observation.dtype = run_.dtype();
   observation.metrics = {run_.metrics().begin(), run_.metrics().end()};
   return observation;

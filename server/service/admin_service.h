@@ -42,8 +42,6 @@ class AdminServiceImpl final : public v1::AdminService::Service {
                          v1::ServerConfig* response) override;
 
  private:
-  grpc::Status Answer(const char* method, const absl::Status& status);
-
   const Parts parts_;
 };
 

@@ -1,6 +1,7 @@
 // The services over a real loopback connection and a real store on disk.
 #include <atomic>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -93,6 +94,7 @@ class ServiceTest : public ::testing::Test {
     grpc::ClientContext context;
     v1::AcquireLeaseRequest request;
     request.set_worker(name);
+    request.set_spec_version(store::kSpecVersion);
     v1::AcquireLeaseResponse response;
     EXPECT_TRUE(worker_->AcquireLease(&context, request, &response).ok());
     return response.lease();
@@ -138,6 +140,26 @@ class ServiceTest : public ::testing::Test {
     while (stream->Read(&ack)) sent.last = ack;
     sent.status = stream->Finish();
     return sent;
+  }
+
+  // The counter `name` with all of `labels`; -1 if there is none.
+  double Counted(const std::string& name,
+                 const std::map<std::string, std::string>& labels = {}) {
+    for (const auto& family : metrics_.Collect()) {
+      if (family.name != name) continue;
+      for (const auto& metric : family.metric) {
+        std::map<std::string, std::string> left = labels;
+        for (const auto& label : metric.label) {
+          const auto it = left.find(label.name);
+          if (it != left.end() && it->second == label.value) left.erase(it);
+        }
+        if (!left.empty()) continue;
+        return family.type == prometheus::MetricType::Histogram
+                   ? metric.histogram.sample_sum
+                   : metric.counter.value;
+      }
+    }
+    return -1;
   }
 
   v1::JobState StateOf(int64_t job) { return store_->GetJob(job)->state; }
@@ -212,6 +234,42 @@ TEST_F(ServiceTest, ARenewalOfALostLeaseIsAborted) {
   grpc::ClientContext bad;
   EXPECT_EQ(worker_->RenewLease(&bad, request, &response).error_code(),
             grpc::StatusCode::ABORTED);
+  EXPECT_EQ(Counted("sinkwatch_results_fenced_total"), 1);
+}
+
+TEST_F(ServiceTest, ARenewalThatCrossesItsOwnCommitIsNotCountedAsFenced) {
+  Queue(5);
+  const v1::Lease lease = Acquire();
+  ASSERT_TRUE(Send(Chunks(lease)).last.committed());
+  v1::RenewLeaseRequest request;
+  request.set_job_id(lease.job().id());
+  request.set_token(lease.token());
+  v1::RenewLeaseResponse response;
+  grpc::ClientContext context;
+  EXPECT_EQ(worker_->RenewLease(&context, request, &response).error_code(),
+            grpc::StatusCode::ABORTED);
+  EXPECT_EQ(Counted("sinkwatch_results_fenced_total"), 0);
+}
+
+TEST_F(ServiceTest, AWorkerOfOtherMetricDefinitionsGetsNoLease) {
+  Queue(5);
+  for (int version : {0, store::kSpecVersion + 1}) {
+    v1::AcquireLeaseRequest request;
+    request.set_worker("w1");
+    request.set_spec_version(version);
+    v1::AcquireLeaseResponse response;
+    grpc::ClientContext context;
+    const grpc::Status status =
+        worker_->AcquireLease(&context, request, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+    for (int number : {version, static_cast<int>(store::kSpecVersion)}) {
+      EXPECT_NE(status.error_message().find(std::to_string(number)),
+                std::string::npos)
+          << status.error_message();
+    }
+    EXPECT_FALSE(response.has_lease());
+  }
+  EXPECT_EQ(Acquire().job().checkpoint().step(), 5);
 }
 
 TEST_F(ServiceTest, AStreamThatEndsEarlyStoresNothing) {
@@ -282,6 +340,33 @@ TEST_F(ServiceTest, AWatcherHearsOfACommit) {
   EXPECT_EQ(event.values(), 1);
   context.TryCancel();
   stream->Finish();
+  server_->Shutdown();
+  server_->Wait();  // until the call is over here too
+  EXPECT_EQ(Counted("grpc_server_handled_total",
+                    {{"grpc_method", "WatchMeasurements"}}),
+            1);
+}
+
+TEST_F(ServiceTest, EveryCallIsCountedWithItsServiceAndTime) {
+  grpc::ClientContext context;
+  v1::RemoveRunRequest request;
+  request.set_name("zzz");
+  v1::RemoveRunResponse response;
+  EXPECT_FALSE(admin_->RemoveRun(&context, request, &response).ok());
+  Acquire();
+  EXPECT_EQ(Counted("grpc_server_handled_total",
+                    {{"grpc_service", "sinkwatch.v1.AdminService"},
+                     {"grpc_method", "RemoveRun"},
+                     {"grpc_code", "NotFound"}}),
+            1);
+  EXPECT_GT(
+      Counted("grpc_server_handling_seconds", {{"grpc_method", "RemoveRun"}}),
+      0);
+  EXPECT_EQ(Counted("grpc_server_handled_total",
+                    {{"grpc_service", "sinkwatch.v1.WorkerService"},
+                     {"grpc_method", "AcquireLease"},
+                     {"grpc_code", "OK"}}),
+            1);
 }
 
 TEST_F(ServiceTest, RunsAreAddedRemovedAndListedPageByPage) {

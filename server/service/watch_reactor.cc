@@ -9,8 +9,9 @@ constexpr size_t kMostWaiting = 1000;
 
 }  // namespace
 
-WatchReactor::WatchReactor(MeasurementFeed* feed, std::string run)
-    : feed_(feed), run_(std::move(run)) {
+WatchReactor::WatchReactor(MeasurementFeed* feed, std::string run,
+                           RpcTimer timer)
+    : feed_(feed), run_(std::move(run)), timer_(timer) {
   StartSendInitialMetadata();
   ticket_ =
       feed_->Add([this](const v1::MeasurementEvent& event) { OnEvent(event); });
@@ -55,6 +56,7 @@ void WatchReactor::FinishOnce(const grpc::Status& status) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (std::exchange(finished_, true)) return;
   }
+  timer_.End(status);
   Finish(status);
 }
 

@@ -9,6 +9,7 @@
 #include "grpcpp/support/server_callback.h"
 #include "proto/sinkwatch/v1/query_service.pb.h"
 #include "server/service/measurement_feed.h"
+#include "server/service/rpc_timer.h"
 
 namespace sinkwatch::service {
 
@@ -19,7 +20,7 @@ class WatchReactor final
     : public grpc::ServerWriteReactor<v1::MeasurementEvent> {
  public:
   // Only events of `run`, all if it is empty. `feed` must outlive the call.
-  WatchReactor(MeasurementFeed* feed, std::string run);
+  WatchReactor(MeasurementFeed* feed, std::string run, RpcTimer timer);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -31,6 +32,7 @@ class WatchReactor final
 
   MeasurementFeed* const feed_;
   const std::string run_;
+  const RpcTimer timer_;
   int64_t ticket_ = 0;
 
   std::mutex mutex_;

@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
-#include "proto/rpc/status.h"
 #include "server/service/measurement_reactor.h"
+#include "server/service/rpc_timer.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::service {
@@ -18,7 +18,6 @@ using google::protobuf::util::TimeUtil;
 
 constexpr int64_t kRetryAfterMilliseconds = 500;
 constexpr absl::Duration kForgetIdle = absl::Seconds(10);
-constexpr char kService[] = "/sinkwatch.v1.WorkerService/";
 
 v1::Lease LeaseOf(const store::JobRecord& record, absl::Duration ttl) {
   v1::Lease lease;
@@ -62,13 +61,19 @@ exporter::AttemptOutcome AttemptOutcomeOf(v1::Outcome outcome) {
 grpc::Status WorkerServiceImpl::AcquireLease(
     grpc::ServerContext*, const v1::AcquireLeaseRequest* request,
     v1::AcquireLeaseResponse* response) {
-  const absl::Time start = absl::Now();
+  const RpcTimer timer(parts_.metrics, "WorkerService/AcquireLease");
   *response->mutable_retry_after() =
       TimeUtil::MillisecondsToDuration(kRetryAfterMilliseconds);
-  if (draining_) return Answer("AcquireLease", start, absl::OkStatus());
+  if (draining_) return timer.End(absl::OkStatus());
+  if (request->spec_version() != store::kSpecVersion) {
+    return timer.End(absl::FailedPreconditionError(absl::StrCat(
+        "worker \"", request->worker(), "\" has version ",
+        request->spec_version(), " of the metric definitions and the server ",
+        store::kSpecVersion, ": run a worker of the server's release")));
+  }
   const auto leased = parts_.scheduler->Acquire(request->worker());
-  if (!leased.ok()) return Answer("AcquireLease", start, leased.status());
-  NoteWorker(request->worker(), leased->has_value(), start);
+  if (!leased.ok()) return timer.End(leased.status());
+  NoteWorker(request->worker(), leased->has_value(), absl::Now());
   if (leased->has_value()) {
     const store::JobRecord& record = **leased;
     *response->mutable_lease() = LeaseOf(record, parts_.limits.ttl);
@@ -78,7 +83,7 @@ grpc::Status WorkerServiceImpl::AcquireLease(
                  record.job.checkpoint().step(), record.job.attempt(),
                  request->worker());
   }
-  return Answer("AcquireLease", start, absl::OkStatus());
+  return timer.End(absl::OkStatus());
 }
 
 void WorkerServiceImpl::NoteWorker(const std::string& worker, bool has_job,
@@ -103,7 +108,7 @@ int WorkerServiceImpl::IdleWorkers(absl::Time now) {
 grpc::Status WorkerServiceImpl::RenewLease(grpc::ServerContext*,
                                            const v1::RenewLeaseRequest* request,
                                            v1::RenewLeaseResponse* response) {
-  const absl::Time start = absl::Now();
+  const RpcTimer timer(parts_.metrics, "WorkerService/RenewLease");
   const auto until =
       parts_.store->Renew(request->job_id(), request->token(),
                           request->progress(), request->ticks(), parts_.limits);
@@ -111,20 +116,23 @@ grpc::Status WorkerServiceImpl::RenewLease(grpc::ServerContext*,
     *response->mutable_expires() =
         TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(*until));
   }
-  return Answer("RenewLease", start, until.status());
+  if (IsFenced(until.status(), request->job_id(), request->token())) {
+    parts_.metrics->ResultFenced();
+  }
+  return timer.End(until.status());
 }
 
 grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
 WorkerServiceImpl::StreamMeasurement(grpc::CallbackServerContext*) {
-  const absl::Time start = absl::Now();
+  const RpcTimer timer(parts_.metrics, "WorkerService/StreamMeasurement");
   return new MeasurementReactor(
       [this](store::Store::CommitRequest request,
              MeasurementReactor::Committed done) {
         Commit(std::move(request), std::move(done));
       },
-      [this, start](const absl::Status& status) {
+      [this, timer](const absl::Status& status) {
         if (absl::IsInvalidArgument(status)) parts_.metrics->ResultRejected();
-        Answer("StreamMeasurement", start, status);
+        timer.End(status);
       });
 }
 
@@ -153,37 +161,42 @@ void WorkerServiceImpl::Commit(
 grpc::Status WorkerServiceImpl::FailJob(grpc::ServerContext*,
                                         const v1::FailJobRequest* request,
                                         v1::FailJobResponse* response) {
-  const absl::Time start = absl::Now();
+  const RpcTimer timer(parts_.metrics, "WorkerService/FailJob");
   const auto state =
       parts_.scheduler->Fail(request->job_id(), request->token(),
                              request->outcome(), request->reason());
-  if (!state.ok()) return Answer("FailJob", start, state.status());
+  if (IsFenced(state.status(), request->job_id(), request->token())) {
+    parts_.metrics->ResultFenced();
+  }
+  if (!state.ok()) return timer.End(state.status());
   response->set_state(*state);
   parts_.metrics->AttemptEnded(AttemptOutcomeOf(request->outcome()));
   spdlog::warn("job failed job={} outcome={} state={} reason=\"{}\"",
                request->job_id(), v1::Outcome_Name(request->outcome()),
                v1::JobState_Name(*state), request->reason());
-  return Answer("FailJob", start, absl::OkStatus());
+  return timer.End(absl::OkStatus());
 }
 
 grpc::Status WorkerServiceImpl::ReleaseLease(
     grpc::ServerContext*, const v1::ReleaseLeaseRequest* request,
     v1::ReleaseLeaseResponse*) {
-  const absl::Time start = absl::Now();
+  const RpcTimer timer(parts_.metrics, "WorkerService/ReleaseLease");
   const absl::Status status =
       parts_.store->Release(request->job_id(), request->token());
   if (status.ok()) {
     parts_.metrics->AttemptEnded(exporter::AttemptOutcome::kReleased);
   }
-  return Answer("ReleaseLease", start, status);
+  if (IsFenced(status, request->job_id(), request->token())) {
+    parts_.metrics->ResultFenced();
+  }
+  return timer.End(status);
 }
 
-grpc::Status WorkerServiceImpl::Answer(const char* method, absl::Time start,
-                                       const absl::Status& status) {
-  parts_.metrics->RpcHandled(absl::StrCat(kService, method),
-                             static_cast<int>(status.code()),
-                             absl::Now() - start);
-  return rpc::ToGrpc(status);
+bool WorkerServiceImpl::IsFenced(const absl::Status& status, int64_t job_id,
+                                 int64_t token) {
+  if (!absl::IsAborted(status)) return false;
+  const auto job = parts_.store->GetJob(job_id);
+  return !job.ok() || job->state != v1::JOB_STATE_DONE || job->token != token;
 }
 
 }  // namespace sinkwatch::service

@@ -63,9 +63,9 @@ class WorkerServiceImpl final
   void Commit(store::Store::CommitRequest request,
               std::function<void(absl::StatusOr<store::CommitResult>)> done);
   void NoteWorker(const std::string& worker, bool has_job, absl::Time now);
-  // Counts the call and turns its status into gRPC's.
-  grpc::Status Answer(const char* method, absl::Time start,
-                      const absl::Status& status);
+  // Whether ABORTED answers a worker that lost its lease, and not a call that
+  // crossed the commit of its own result.
+  bool IsFenced(const absl::Status& status, int64_t job_id, int64_t token);
 
   const Parts parts_;
   std::atomic<bool> draining_{false};
