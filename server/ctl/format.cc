@@ -12,6 +12,7 @@ namespace {
 using http::Cell;
 using http::Table;
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 std::string Plain(std::string text) {
   for (char& c : text) {
@@ -66,7 +67,14 @@ json Numbers(const google::protobuf::RepeatedField<float>& values) {
   return list;
 }
 
-json VectorJson(const v1::MetricVector& vector) {
+// Why, or null.
+json Implausible(const v1::Measurement& m) {
+  if (!m.implausible()) return nullptr;
+  if (!m.implausible_reason().empty()) return m.implausible_reason();
+  return "marked by its worker; this store did not keep the reason yet";
+}
+
+ordered_json VectorJson(const v1::MetricVector& vector) {
   return {{"domain", vector.domain()},
           {"metric", vector.metric()},
           {"layer", vector.has_layer() ? json(vector.layer()) : json()},
@@ -160,7 +168,7 @@ std::string MetricParagraphs(const Table& metrics) {
 
 std::string MeasurementJson(const v1::Measurement& m) {
   const v1::MeasurementHeader& header = m.header();
-  json out;
+  ordered_json out;
   out["spec_version"] = header.spec_version();
   out["checkpoint"] = {{"path", header.checkpoint().path()},
                        {"run", header.checkpoint().run()},
@@ -170,7 +178,8 @@ std::string MeasurementJson(const v1::Measurement& m) {
                        {"content_digest", m.content_digest()}};
   out["probe"] = {{"name", header.probe().name()},
                   {"digest", header.probe().digest()},
-                  {"sequence_length", header.sequence_length()}};
+                  {"sequence_length", header.sequence_length()},
+                  {"bos_policy", header.bos_policy()}};
   out["model"] = {{"layers", header.model().layers()},
                   {"heads", header.model().heads()},
                   {"kv_heads", header.model().kv_heads()},
@@ -178,24 +187,24 @@ std::string MeasurementJson(const v1::Measurement& m) {
                   {"width", header.model().width()},
                   {"vocabulary", header.model().vocabulary()}};
   out["dtype"] = header.dtype();
-  out["implausible"] = m.implausible();
-  out["measurements"] = json::array();
+  out["device"] = header.device();
+  out["implausible"] = Implausible(m);
+  out["measurements"] = ordered_json::array();
   for (const v1::MetricVector& vector : m.vectors()) {
     out["measurements"].push_back(VectorJson(vector));
   }
-  return out.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+  return out.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 Table MeasurementTable(const v1::Measurement& m) {
-  Table table{{"domain", "metric", "layer", "head", "value", "stderr", "count"},
-              {}};
+  Table table{
+      {"domain", "metric", "layer", "index", "value", "stderr", "count"}, {}};
   for (const v1::MetricVector& v : m.vectors()) {
     for (int i = 0; i < v.values_size(); ++i) {
       const bool has_error = i < v.standard_errors_size();
       table.rows.push_back({v.domain(), v.metric(),
                             v.has_layer() ? Cell(int64_t{v.layer()}) : Cell(),
-                            v.values_size() > 1 ? Cell(int64_t{i}) : Cell(),
-                            v.values(i),
+                            int64_t{i}, v.values(i),
                             has_error ? Cell(v.standard_errors(i)) : Cell(),
                             int64_t{v.count()}});
     }

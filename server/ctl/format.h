@@ -35,9 +35,11 @@ http::Table Pick(const http::Table& table,
 // Each metric as a paragraph: name, unit, scope, meaning, formula, source.
 std::string MetricParagraphs(const http::Table& metrics);
 
-// A measurement as `sinkwatch_worker measure` writes it.
+// A measurement with the names that `sinkwatch_worker measure` writes, in its
+// order, and checkpoint.stage besides, which only a server knows.
 std::string MeasurementJson(const v1::Measurement& measurement);
-// domain, metric, layer, head, value, stderr, count: a row per value.
+// domain, metric, layer, index, value, stderr, count: a row per value, with the
+// names of the worker's CSV. The index is a head's, or 0.
 http::Table MeasurementTable(const v1::Measurement& measurement);
 
 }  // namespace sinkwatch::ctl

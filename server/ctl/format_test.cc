@@ -77,6 +77,35 @@ TEST(MeasurementJson, HasTheFormOfTheWorkersOwn) {
   EXPECT_EQ(json["measurements"][1]["layer"], nullptr);
 }
 
+TEST(MeasurementJson, SaysWhyAMeasurementIsImplausible) {
+  v1::Measurement m;
+  m.mutable_header()->set_bos_policy("stored");
+  m.mutable_header()->set_device("cuda:0");
+  const auto plausible = nlohmann::json::parse(MeasurementJson(m));
+  EXPECT_EQ(plausible["implausible"], nullptr);
+  EXPECT_EQ(plausible["probe"]["bos_policy"], "stored");
+  EXPECT_EQ(plausible["device"], "cuda:0");
+  m.set_implausible(true);
+  m.set_implausible_reason("probe loss 99");
+  const auto marked = nlohmann::json::parse(MeasurementJson(m));
+  EXPECT_EQ(marked["implausible"], "probe loss 99");
+  m.clear_implausible_reason();
+  EXPECT_TRUE(
+      nlohmann::json::parse(MeasurementJson(m))["implausible"].is_string());
+}
+
+TEST(MeasurementTable, HasTheColumnsOfTheWorkersOwn) {
+  v1::Measurement m;
+  v1::MetricVector& vector = *m.add_vectors();
+  vector.set_metric("probe_loss");
+  vector.add_values(2.5f);
+  vector.add_standard_errors(0.5f);
+  vector.set_count(95);
+  EXPECT_EQ(Formatted(MeasurementTable(m), Format::kCsv),
+            "domain,metric,layer,index,value,stderr,count\r\n"
+            ",probe_loss,,0,2.5,0.5,95\r\n");
+}
+
 Table Line(int points) {
   Table table{{"x", "L0", "L1"}, {}};
   for (int i = 0; i < points; ++i) {

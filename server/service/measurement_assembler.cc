@@ -14,6 +14,7 @@ constexpr int kMostHeads = 1024;
 constexpr int64_t kMostVectors = 2000000;
 constexpr int64_t kMostValues = int64_t{1} << 27;
 constexpr size_t kLongestLabel = 200;
+constexpr size_t kLongestReason = 1000;
 constexpr int kNoLayer = -2;  // model scope; -1 is the embedding output
 
 absl::Status Wrong(const std::string& what) {
@@ -152,8 +153,12 @@ absl::Status MeasurementAssembler::End(const v1::MeasurementTrailer& trailer) {
                               trailer.values(), " values; there came ", chunks_,
                               ", ", vectors, ", ", values_));
   }
+  if (trailer.implausible().size() > kLongestReason) {
+    return Wrong("the reason of an implausible one is above 1000 bytes");
+  }
   request_.measurement.set_content_digest(trailer.content_digest());
   request_.measurement.set_implausible(!trailer.implausible().empty());
+  request_.measurement.set_implausible_reason(trailer.implausible());
   complete_ = true;
   return absl::OkStatus();
 }

@@ -88,7 +88,9 @@ TEST(MeasurementAssemblerTest, KeepsTheMarkOfAnImplausibleLoss) {
   v1::MeasurementChunk end = End(0, 0, 0);
   end.mutable_end()->set_implausible("the loss is too high");
   ASSERT_TRUE(assembler.Add(end).ok());
-  EXPECT_TRUE(assembler.TakeRequest().measurement.implausible());
+  const v1::Measurement measurement = assembler.TakeRequest().measurement;
+  EXPECT_TRUE(measurement.implausible());
+  EXPECT_EQ(measurement.implausible_reason(), "the loss is too high");
 }
 
 // A stream that begins well and then goes wrong, and what is said of it.
@@ -103,6 +105,12 @@ v1::MeasurementChunk Changed(const std::string& metric, int layer, int values,
   v1::MetricVector vector = Vector(metric, layer, values);
   f(vector);
   return Layer(vector);
+}
+
+v1::MeasurementChunk LongReason() {
+  v1::MeasurementChunk end = End(1, 1, 4);
+  end.mutable_end()->set_implausible(std::string(1001, 'x'));
+  return end;
 }
 
 std::vector<Refusal> Refusals() {
@@ -138,6 +146,7 @@ std::vector<Refusal> Refusals() {
        "standard errors"},
       {"SameVectorAgain", Layer(Vector("head_metric", 1, 4)), "came twice"},
       {"WrongCounts", End(2, 1, 4), "the trailer counts 2 chunks"},
+      {"LongReason", LongReason(), "above 1000 bytes"},
   };
 }
 
@@ -157,15 +166,20 @@ INSTANTIATE_TEST_SUITE_P(Parts, RefusalTest, ::testing::ValuesIn(Refusals()),
                          [](const auto& info) { return info.param.name; });
 
 TEST(MeasurementAssemblerTest, BeginMustComeFirstAndDescribeAModel) {
-  EXPECT_FALSE(
-      MeasurementAssembler().Add(Layer(Vector("head_metric", 0, 4))).ok());
-  EXPECT_FALSE(MeasurementAssembler().Add(End(0, 0, 0)).ok());
+  const auto refuses = [](const v1::MeasurementChunk& chunk,
+                          const std::string& word) {
+    const absl::Status status = MeasurementAssembler().Add(chunk);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(word));
+  };
+  refuses(Layer(Vector("head_metric", 0, 4)), "a layer came before begin");
+  refuses(End(0, 0, 0), "end came before begin");
   v1::MeasurementChunk huge = Begin();
   huge.mutable_begin()->mutable_header()->mutable_model()->set_heads(1 << 20);
-  EXPECT_FALSE(MeasurementAssembler().Add(huge).ok());
+  refuses(huge, "must lie in 1..1024");
   v1::MeasurementChunk nameless = Begin();
   nameless.mutable_begin()->mutable_header()->mutable_metrics(0)->clear_name();
-  EXPECT_FALSE(MeasurementAssembler().Add(nameless).ok());
+  refuses(nameless, "has no name or no scope");
 }
 
 }  // namespace

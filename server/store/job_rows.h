@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/store/statement.h"
 #include "server/store/store.h"
@@ -13,6 +14,12 @@ namespace sinkwatch::store {
 
 // The columns of table job that ReadJob reads, in its order.
 extern const char kJobColumns[];
+
+// NOT_FOUND if there is no such job.
+absl::StatusOr<JobRecord> FindJob(sqlite3* connection, int64_t id);
+
+// ABORTED unless `token` is the job's current lease.
+absl::Status CheckLeased(const JobRecord& job, int64_t token);
 
 // The job in the statement's current row, whose columns begin with kJobColumns.
 JobRecord ReadJob(Statement& row);

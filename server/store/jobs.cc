@@ -19,24 +19,14 @@ const char kJobColumns[] =
 
 namespace {
 
-absl::StatusOr<JobRecord> FindJob(sqlite3* connection, int64_t id) {
-  Statement select(connection, absl::StrCat("SELECT ", kJobColumns,
-                                            " FROM job WHERE id = ?"));
-  select.Bind(id);
-  if (select.Step()) return ReadJob(select);
-  if (!select.status().ok()) return select.status();
-  return absl::NotFoundError(absl::StrCat("there is no job ", id));
-}
-
 // The job, if `token` is its current lease.
 absl::StatusOr<JobRecord> FindLeased(sqlite3* connection, int64_t id,
                                      int64_t token) {
   auto job = FindJob(connection, id);
   if (!job.ok()) return job.status();
-  if (job->state == v1::JOB_STATE_LEASED && job->token == token) return job;
-  return absl::AbortedError(absl::StrCat(
-      "the lease of job ", id, " with token ", token, " is lost: the job is ",
-      v1::JobState_Name(job->state), " with token ", job->token));
+  absl::Status status = CheckLeased(*job, token);
+  if (!status.ok()) return status;
+  return job;
 }
 
 bool IsLeasable(const JobRecord& job, absl::Time now) {
@@ -59,7 +49,57 @@ const char kNotRewritten[] =
     "= job.probe_digest AND later.fingerprint <> job.fingerprint AND later.id "
     "> job.id AND later.state <> 8)";
 
+// Ends a job whose attempts are used up, saying how the last one ended.
+absl::Status EndUsedUp(sqlite3* connection, const JobRecord& job,
+                       int max_attempts, absl::Time now) {
+  const std::string last =
+      job.state == v1::JOB_STATE_LEASED
+          ? absl::StrCat("the lease of ", job.worker, " ran out")
+          : job.reason;
+  return EndJob(connection, job.job.id(), v1::JOB_STATE_DEAD,
+                v1::OUTCOME_TRANSIENT,
+                absl::StrCat(max_attempts, " attempts used up; last: ", last),
+                absl::InfinitePast(), now);
+}
+
+absl::StatusOr<JobRecord> GiveLease(sqlite3* connection, int64_t id,
+                                    const std::string& worker, absl::Time now,
+                                    absl::Duration ttl) {
+  Statement update(
+      connection,
+      absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_LEASED,
+                   ", attempt = attempt + 1, token = token + 1, worker = ?, "
+                   "progress = 0, ticks = 0, ticked = ?, lease_until = ?, "
+                   "updated = ? WHERE id = ? RETURNING ",
+                   kJobColumns));
+  update.Bind(worker).Bind(now).Bind(now + ttl).Bind(now).Bind(id);
+  JobRecord leased;
+  if (update.Step()) leased = ReadJob(update);
+  absl::Status status = update.Run();
+  if (!status.ok()) return status;
+  return leased;
+}
+
 }  // namespace
+
+absl::StatusOr<JobRecord> FindJob(sqlite3* connection, int64_t id) {
+  Statement select(connection, absl::StrCat("SELECT ", kJobColumns,
+                                            " FROM job WHERE id = ?"));
+  select.Bind(id);
+  if (select.Step()) return ReadJob(select);
+  if (!select.status().ok()) return select.status();
+  return absl::NotFoundError(absl::StrCat("there is no job ", id));
+}
+
+absl::Status CheckLeased(const JobRecord& job, int64_t token) {
+  if (job.state == v1::JOB_STATE_LEASED && job.token == token) {
+    return absl::OkStatus();
+  }
+  return absl::AbortedError(
+      absl::StrCat("the lease of job ", job.job.id(), " with token ", token,
+                   " is lost: the job is ", v1::JobState_Name(job.state),
+                   " with token ", job.token));
+}
 
 std::string StateList(const std::vector<v1::JobState>& states) {
   const std::vector<int> numbers(states.begin(), states.end());
@@ -163,9 +203,8 @@ absl::StatusOr<std::vector<v1::RunConfig>> Store::Runs() {
   std::vector<v1::RunConfig> runs;
   while (select.Step()) {
     v1::RunConfig run;
-    if (!run.ParseFromString(select.Blob())) {
-      return absl::DataLossError("store: a stored run cannot be read");
-    }
+    absl::Status status = ReadMessage(select, "run", run);
+    if (!status.ok()) return status;
     runs.push_back(std::move(run));
   }
   if (!select.status().ok()) return select.status();
@@ -220,25 +259,12 @@ absl::StatusOr<JobRecord> Store::Lease(int64_t job_id,
     }
     if (job->job.attempt() >= max_attempts) {
       used_up = true;
-      const std::string last =
-          job->state == v1::JOB_STATE_LEASED
-              ? absl::StrCat("the lease of ", job->worker, " ran out")
-              : job->reason;
-      return EndJob(
-          connection, job_id, v1::JOB_STATE_DEAD, v1::OUTCOME_TRANSIENT,
-          absl::StrCat(max_attempts, " attempts used up; last: ", last),
-          absl::InfinitePast(), now);
+      return EndUsedUp(connection, *job, max_attempts, now);
     }
-    Statement update(
-        connection,
-        absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_LEASED,
-                     ", attempt = attempt + 1, token = token + 1, worker = ?, "
-                     "progress = 0, ticks = 0, ticked = ?, lease_until = ?, "
-                     "updated = ? WHERE id = ? RETURNING ",
-                     kJobColumns));
-    update.Bind(worker).Bind(now).Bind(now + limits.ttl).Bind(now).Bind(job_id);
-    if (update.Step()) leased = ReadJob(update);
-    return update.Run();
+    auto lease = GiveLease(connection, job_id, worker, now, limits.ttl);
+    if (!lease.ok()) return lease.status();
+    leased = *std::move(lease);
+    return absl::OkStatus();
   });
   if (!status.ok()) return status;
   if (used_up) {

@@ -95,6 +95,21 @@ TEST_F(MeasurementTest, ShowsAContentThatCameBackAndWasMeasuredLast) {
   EXPECT_EQ(series->rows(0).values(0), 100);
 }
 
+TEST_F(MeasurementTest, KeepsWhyItIsImplausible) {
+  const JobRecord job = Lease(1);
+  v1::Measurement sent = MeasurementOf(job.job, 0);
+  sent.set_implausible(true);
+  sent.set_implausible_reason("probe loss 99");
+  ASSERT_TRUE(Commit(job, sent).ok());
+  v1::GetMeasurementRequest request;
+  request.set_run("toy");
+  request.set_step(1);
+  const auto found = store_->GetMeasurement(request);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_TRUE(found->implausible());
+  EXPECT_EQ(found->implausible_reason(), "probe loss 99");
+}
+
 TEST_F(MeasurementTest, LeavesImplausibleStepsOutUnlessAskedFor) {
   Measure(1, 0);
   Measure(2, 0, true);

@@ -128,8 +128,8 @@ absl::StatusOr<int64_t> InsertMeasurement(sqlite3* connection,
   Statement insert(connection,
                    "INSERT INTO measurement (job_id, run, stage, step, tokens, "
                    "fingerprint, probe_digest, series, header, content_digest, "
-                   "committed, implausible, is_current) VALUES (?, ?, ?, ?, ?, "
-                   "?, ?, ?, ?, ?, ?, ?, 1)");
+                   "committed, implausible, implausible_reason, is_current) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)");
   const v1::Checkpoint& checkpoint = job.job.checkpoint();
   status = insert.Bind(job.job.id())
                .Bind(checkpoint.run())
@@ -143,6 +143,7 @@ absl::StatusOr<int64_t> InsertMeasurement(sqlite3* connection,
                .Bind(measurement.content_digest())
                .Bind(now)
                .Bind(int64_t{measurement.implausible()})
+               .Bind(measurement.implausible_reason())
                .Run();
   if (!status.ok()) return status;
   const int64_t id = sqlite3_last_insert_rowid(connection);
@@ -154,25 +155,13 @@ absl::StatusOr<int64_t> InsertMeasurement(sqlite3* connection,
 absl::StatusOr<CommitResult> CommitOne(sqlite3* connection,
                                        const Store::CommitRequest& request,
                                        absl::Time now) {
-  Statement select(connection, absl::StrCat("SELECT ", kJobColumns,
-                                            " FROM job WHERE id = ?"));
-  select.Bind(request.job_id);
-  if (!select.Step()) {
-    if (!select.status().ok()) return select.status();
-    return absl::NotFoundError(
-        absl::StrCat("there is no job ", request.job_id));
-  }
-  const JobRecord job = ReadJob(select);
-  if (job.state == v1::JOB_STATE_DONE) return CommitResult::kAlreadyCommitted;
-  if (job.state != v1::JOB_STATE_LEASED || job.token != request.token) {
-    return absl::AbortedError(
-        absl::StrCat("the lease of job ", request.job_id, " with token ",
-                     request.token, " is lost: the job is ",
-                     v1::JobState_Name(job.state), " with token ", job.token));
-  }
-  absl::Status status = CheckShapes(request.measurement);
+  const auto job = FindJob(connection, request.job_id);
+  if (!job.ok()) return job.status();
+  if (job->state == v1::JOB_STATE_DONE) return CommitResult::kAlreadyCommitted;
+  absl::Status status = CheckLeased(*job, request.token);
+  if (status.ok()) status = CheckShapes(request.measurement);
   if (!status.ok()) return status;
-  const auto id = InsertMeasurement(connection, job, request.measurement, now);
+  const auto id = InsertMeasurement(connection, *job, request.measurement, now);
   if (!id.ok()) return id.status();
   status = InsertValues(connection, *id, request.measurement);
   if (!status.ok()) return status;
@@ -232,18 +221,20 @@ absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
                    "ORDER BY place");
   select.Bind(run).Bind(series);
   while (select.Step()) {
-    if (!header.add_metrics()->ParseFromString(select.Blob())) {
-      return absl::DataLossError("store: a stored descriptor cannot be read");
-    }
+    absl::Status status =
+        ReadMessage(select, "descriptor", *header.add_metrics());
+    if (!status.ok()) return status;
   }
   return select.status();
 }
 
 absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
                                                 int64_t id) {
-  Statement select(connection,
-                   "SELECT run, series, header, content_digest, committed, "
-                   "implausible FROM measurement WHERE id = ?");
+  Statement select(
+      connection,
+      "SELECT run, series, header, content_digest, committed, "
+      "implausible, implausible_reason FROM measurement WHERE id = "
+      "?");
   select.Bind(id);
   if (!select.Step()) {
     if (!select.status().ok()) return select.status();
@@ -252,14 +243,15 @@ absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
   const std::string run = select.Text();
   const std::string series = select.Text();
   v1::Measurement measurement;
-  if (!measurement.mutable_header()->ParseFromString(select.Blob())) {
-    return absl::DataLossError("store: a stored header cannot be read");
-  }
+  absl::Status status =
+      ReadMessage(select, "header", *measurement.mutable_header());
+  if (!status.ok()) return status;
   measurement.set_content_digest(select.Text());
   *measurement.mutable_committed() =
       TimeUtil::MicrosecondsToTimestamp(select.Int());
   measurement.set_implausible(select.Int() != 0);
-  absl::Status status =
+  measurement.set_implausible_reason(select.Text());
+  status =
       ReadDescriptors(connection, run, series, *measurement.mutable_header());
   if (status.ok()) status = ReadVectors(connection, id, measurement);
   if (!status.ok()) return status;

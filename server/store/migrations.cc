@@ -75,11 +75,16 @@ constexpr char kVersion2[] = R"sql(
 ALTER TABLE job ADD COLUMN model_config TEXT NOT NULL DEFAULT '';
 )sql";
 
+// Why a measurement is implausible, in its worker's words.
+constexpr char kVersion3[] = R"sql(
+ALTER TABLE measurement ADD COLUMN implausible_reason TEXT NOT NULL DEFAULT '';
+)sql";
+
 }  // namespace
 
 const std::vector<std::string>& Migrations() {
   static const auto* const kMigrations =
-      new std::vector<std::string>{kVersion1, kVersion2};
+      new std::vector<std::string>{kVersion1, kVersion2, kVersion3};
   return *kMigrations;
 }
 

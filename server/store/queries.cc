@@ -65,9 +65,8 @@ absl::Status DescribeLatest(sqlite3* connection, v1::RunStatus& run) {
   const int64_t id = latest.Int();
   run.set_latest_step(latest.Int());
   v1::MeasurementHeader header;
-  if (!header.ParseFromString(latest.Blob())) {
-    return absl::DataLossError("store: a stored header cannot be read");
-  }
+  absl::Status status = ReadMessage(latest, "header", header);
+  if (!status.ok()) return status;
   *run.mutable_model() = header.model();
   *run.mutable_probe() = header.probe();
   Statement domains(connection,
@@ -89,6 +88,61 @@ absl::Status ListStages(sqlite3* connection, v1::RunStatus& run) {
   stages.Bind(run.name());
   while (stages.Step()) run.add_stages(stages.Text());
   return stages.status();
+}
+
+// --- checkpoints ------------------------------------------------------------
+
+// The last row of a page; its token is "step:id:stage".
+struct CheckpointPlace {
+  int64_t step = INT64_MIN;
+  int64_t id = 0;
+  std::string stage;
+
+  static absl::StatusOr<CheckpointPlace> Parse(const std::string& token) {
+    CheckpointPlace place;
+    if (token.empty()) return place;
+    const std::vector<std::string> parts =
+        absl::StrSplit(token, absl::MaxSplits(':', 2));
+    if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &place.step) ||
+        !absl::SimpleAtoi(parts[1], &place.id)) {
+      return WrongToken(token);
+    }
+    place.stage = parts[2];
+    return place;
+  }
+
+  static std::string TokenOf(const v1::CheckpointStatus& last) {
+    return absl::StrCat(last.checkpoint().step(), ":", last.job_id(), ":",
+                        last.checkpoint().stage());
+  }
+};
+
+std::string CheckpointsSql(const v1::ListCheckpointsRequest& request) {
+  std::string sql =
+      absl::StrCat("SELECT ", kJobColumns,
+                   " FROM job WHERE run = ? AND (stage, step, id) > (?, ?, ?)");
+  if (request.has_stage()) absl::StrAppend(&sql, " AND stage = ?");
+  if (!request.states().empty()) {
+    absl::StrAppend(&sql, " AND state IN (",
+                    absl::StrJoin(request.states(), ","), ")");
+  }
+  absl::StrAppend(&sql, " ORDER BY stage, step, id LIMIT ?");
+  return sql;
+}
+
+v1::CheckpointStatus StatusOf(const JobRecord& job) {
+  v1::CheckpointStatus status;
+  *status.mutable_checkpoint() = job.job.checkpoint();
+  status.set_state(job.state);
+  status.set_job_id(job.job.id());
+  status.set_attempts(job.job.attempt());
+  status.set_outcome(job.outcome);
+  status.set_reason(job.reason);
+  status.set_worker(job.worker);
+  status.set_progress(job.progress);
+  *status.mutable_updated() = Stamp(job.updated);
+  *status.mutable_not_before() = Stamp(job.not_before);
+  return status;
 }
 
 // --- series -----------------------------------------------------------------
@@ -117,8 +171,9 @@ absl::StatusOr<v1::MetricDescriptor> FindDescriptor(sqlite3* connection,
   select.Bind(run).Bind(series).Bind(name);
   if (select.Step()) {
     v1::MetricDescriptor metric;
-    if (metric.ParseFromString(select.Blob())) return metric;
-    return absl::DataLossError("store: a stored descriptor cannot be read");
+    absl::Status status = ReadMessage(select, "descriptor", metric);
+    if (!status.ok()) return status;
+    return metric;
   }
   if (!select.status().ok()) return select.status();
   return absl::NotFoundError(
@@ -206,6 +261,24 @@ class SeriesTable {
   std::vector<Row> rows_;
 };
 
+constexpr char kSeriesSql[] =
+    "SELECT m.step, m.tokens, v.data FROM measurement AS m JOIN metric_values "
+    "AS v ON v.measurement_id = m.id AND v.metric = ? AND v.domain = ? WHERE "
+    "m.run = ? AND m.stage = ? AND m.series = ? AND m.is_current = 1 AND "
+    "m.step > ? AND (m.implausible = 0 OR ?) ORDER BY m.step LIMIT ?";
+
+void BindSeries(Statement& select, const v1::SeriesSelector& selector,
+                const std::string& series, int64_t after, int64_t limit) {
+  select.Bind(selector.metric())
+      .Bind(selector.domain())
+      .Bind(selector.run())
+      .Bind(selector.stage())
+      .Bind(series)
+      .Bind(after)
+      .Bind(int64_t{selector.include_implausible()})
+      .Bind(limit);
+}
+
 }  // namespace
 
 absl::StatusOr<v1::ListRunsResponse> Store::ListRuns(const PageOptions& page) {
@@ -225,12 +298,11 @@ absl::StatusOr<v1::ListRunsResponse> Store::ListRuns(const PageOptions& page) {
     v1::RunStatus& run = *response.add_runs();
     run.set_name(select.Text());
     v1::RunConfig config;
-    if (!config.ParseFromString(select.Blob())) {
-      return absl::DataLossError("store: a stored run cannot be read");
-    }
+    absl::Status status = ReadMessage(select, "run", config);
+    if (!status.ok()) return status;
     run.set_root(config.root());
     run.mutable_probe()->set_path(config.probe());
-    absl::Status status = CountStates(connection, run);
+    status = CountStates(connection, run);
     if (status.ok()) status = DescribeLatest(connection, run);
     if (status.ok()) status = ListStages(connection, run);
     if (!status.ok()) return status;
@@ -244,53 +316,24 @@ absl::StatusOr<v1::ListCheckpointsResponse> Store::ListCheckpoints(
   std::lock_guard<std::mutex> lock(database_->mutex);
   const int32_t size =
       PageSize(request.page_size(), kDefaultPage, kLargestPage);
-  // A token is "step:id:stage" of the last row.
-  int64_t last_step = INT64_MIN, last_id = 0;
-  std::string last_stage;
-  if (!request.page_token().empty()) {
-    const std::vector<std::string> parts =
-        absl::StrSplit(request.page_token(), absl::MaxSplits(':', 2));
-    if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &last_step) ||
-        !absl::SimpleAtoi(parts[1], &last_id)) {
-      return WrongToken(request.page_token());
-    }
-    last_stage = parts[2];
-  }
-  std::string sql =
-      absl::StrCat("SELECT ", kJobColumns,
-                   " FROM job WHERE run = ? AND (stage, step, id) > (?, ?, ?)");
-  if (request.has_stage()) absl::StrAppend(&sql, " AND stage = ?");
-  if (!request.states().empty()) {
-    absl::StrAppend(&sql, " AND state IN (",
-                    absl::StrJoin(request.states(), ","), ")");
-  }
-  absl::StrAppend(&sql, " ORDER BY stage, step, id LIMIT ?");
-  Statement select(database_->connection, sql);
-  select.Bind(request.run()).Bind(last_stage).Bind(last_step).Bind(last_id);
+  const auto after = CheckpointPlace::Parse(request.page_token());
+  if (!after.ok()) return after.status();
+  Statement select(database_->connection, CheckpointsSql(request));
+  select.Bind(request.run())
+      .Bind(after->stage)
+      .Bind(after->step)
+      .Bind(after->id);
   if (request.has_stage()) select.Bind(request.stage());
   select.Bind(int64_t{size} + 1);
 
   v1::ListCheckpointsResponse response;
   while (select.Step()) {
     if (response.checkpoints_size() == size) {
-      const v1::CheckpointStatus& last = response.checkpoints(size - 1);
-      response.set_next_page_token(absl::StrCat(last.checkpoint().step(), ":",
-                                                last.job_id(), ":",
-                                                last.checkpoint().stage()));
+      response.set_next_page_token(
+          CheckpointPlace::TokenOf(response.checkpoints(size - 1)));
       break;
     }
-    const JobRecord job = ReadJob(select);
-    v1::CheckpointStatus& status = *response.add_checkpoints();
-    *status.mutable_checkpoint() = job.job.checkpoint();
-    status.set_state(job.state);
-    status.set_job_id(job.job.id());
-    status.set_attempts(job.job.attempt());
-    status.set_outcome(job.outcome);
-    status.set_reason(job.reason);
-    status.set_worker(job.worker);
-    status.set_progress(job.progress);
-    *status.mutable_updated() = Stamp(job.updated);
-    *status.mutable_not_before() = Stamp(job.not_before);
+    *response.add_checkpoints() = StatusOf(ReadJob(select));
   }
   if (!select.status().ok()) return select.status();
   return response;
@@ -318,9 +361,9 @@ absl::StatusOr<v1::ListMetricsResponse> Store::ListMetrics(
       response.set_next_page_token(absl::StrCat(skipped + size));
       break;
     }
-    if (!response.add_metrics()->ParseFromString(select.Blob())) {
-      return absl::DataLossError("store: a stored descriptor cannot be read");
-    }
+    absl::Status status =
+        ReadMessage(select, "descriptor", *response.add_metrics());
+    if (!status.ok()) return status;
   }
   if (!select.status().ok()) return select.status();
   return response;
@@ -343,21 +386,8 @@ absl::StatusOr<v1::QuerySeriesResponse> Store::QuerySeries(
   if (!metric.ok()) return metric.status();
 
   const size_t size = PageSize(request.page_size(), kDefaultSteps, kMostSteps);
-  Statement select(
-      connection,
-      "SELECT m.step, m.tokens, v.data FROM measurement AS m JOIN "
-      "metric_values AS v ON v.measurement_id = m.id AND v.metric = ? AND "
-      "v.domain = ? WHERE m.run = ? AND m.stage = ? AND m.series = ? AND "
-      "m.is_current = 1 AND m.step > ? AND (m.implausible = 0 OR ?) ORDER BY "
-      "m.step LIMIT ?");
-  select.Bind(selector.metric())
-      .Bind(selector.domain())
-      .Bind(selector.run())
-      .Bind(selector.stage())
-      .Bind(*series)
-      .Bind(after)
-      .Bind(int64_t{selector.include_implausible()})
-      .Bind(static_cast<int64_t>(size) + 1);
+  Statement select(connection, kSeriesSql);
+  BindSeries(select, selector, *series, after, static_cast<int64_t>(size) + 1);
   SeriesTable table(selector);
   v1::QuerySeriesResponse response;
   while (select.Step()) {

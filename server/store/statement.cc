@@ -114,4 +114,11 @@ void Statement::Check(int code) {
   status_ = SqliteError(database_, sql_.substr(0, 60));
 }
 
+absl::Status ReadMessage(Statement& row, const char* what,
+                         google::protobuf::MessageLite& message) {
+  if (message.ParseFromString(row.Blob())) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("store: a stored ", what, " cannot be read"));
+}
+
 }  // namespace sinkwatch::store

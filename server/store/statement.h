@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "google/protobuf/message_lite.h"
 #include "sqlite3.h"
 
 namespace sinkwatch::store {
@@ -62,6 +63,11 @@ class Statement {
   int column_ = 0;
   absl::Status status_;
 };
+
+// Reads the next column of the row as a message. DATA_LOSS, naming `what`, if
+// it is none.
+absl::Status ReadMessage(Statement& row, const char* what,
+                         google::protobuf::MessageLite& message);
 
 }  // namespace sinkwatch::store
 
