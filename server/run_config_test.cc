@@ -41,7 +41,9 @@ TEST(RunFlagTest, ReadsEveryField) {
   EXPECT_EQ(run->dtype(), "bfloat16");
   EXPECT_EQ(run->manifest(), "/m.csv");
   EXPECT_EQ(run->model_config(), "/c.json");
-  EXPECT_FALSE(ParseRunFlag("toy=/runs/toy,prob=/p").ok());
+  const absl::Status misspelt = ParseRunFlag("toy=/runs/toy,prob=/p").status();
+  EXPECT_EQ(misspelt.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(absl::StrContains(misspelt.message(), "prob")) << misspelt;
 }
 
 TEST(RunErrorsTest, TakesARunWithAManifestAndAModelConfig) {

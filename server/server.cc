@@ -54,8 +54,11 @@ void SetServing(grpc::Server& server, bool serving) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const v1::ServerConfig& config) {
   std::unique_ptr<Server> server(new Server(config));
-  absl::Status status = server->StartStore();
+  absl::Status status = server->OpenStore();
   if (status.ok()) {
+    server->MakeExporter();
+    server->StartCommits();
+    server->MakeScheduler();
     server->StartDiscovery();
     status = server->FollowRuns(config);
   }
@@ -78,7 +81,7 @@ Server::Server(v1::ServerConfig config)
 
 Server::~Server() { Drain(absl::ZeroDuration()); }
 
-absl::Status Server::StartStore() {
+absl::Status Server::OpenStore() {
   std::error_code error;
   std::filesystem::create_directories(config_.data_dir(), error);
   if (error) {
@@ -90,12 +93,18 @@ absl::Status Server::StartStore() {
   auto store = store::Store::Open(std::move(options));
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
+  return absl::OkStatus();
+}
 
+void Server::MakeExporter() {
   exporter::ExporterOptions exported;
   exported.detail = config_.prometheus().detail();
   exported.max_series = config_.prometheus().max_series();
   exporter_ = std::make_unique<exporter::Exporter>(store_.get(), metrics_.get(),
                                                    exported);
+}
+
+void Server::StartCommits() {
   store::CommitQueueOptions commits;
   commits.on_commit = [this](const store::CommitReport& report) {
     if (!report.status.ok()) return metrics_->CommitFailed();
@@ -104,7 +113,9 @@ absl::Status Server::StartStore() {
     exporter_->NotifyCommit();
   };
   commits_ = std::make_unique<store::CommitQueue>(store_.get(), commits);
+}
 
+void Server::MakeScheduler() {
   scheduler::SchedulerOptions scheduling;
   scheduling.lease = LeaseLimitsOf(config_);
   scheduling.retry = RetryLimitsOf(config_);
@@ -115,7 +126,6 @@ absl::Status Server::StartStore() {
     metrics_->LeaseExpired();
   };
   scheduler_ = std::make_unique<scheduler::Scheduler>(store_.get(), scheduling);
-  return absl::OkStatus();
 }
 
 void Server::StartDiscovery() {
@@ -212,6 +222,7 @@ absl::Status Server::StartHttp() {
       [this](const http::Request& request) { return site_->Handle(request); });
   if (!http.ok()) return http.status();
   http_ = *std::move(http);
+  http_port_ = http_->port();
   return absl::OkStatus();
 }
 
@@ -247,7 +258,7 @@ int64_t Server::LeasedJobs() {
 }
 
 void Server::Drain(absl::Duration timeout) {
-  if (std::exchange(stopped_, true)) return;
+  if (stopped_.exchange(true)) return;
   ready_ = false;
   const absl::Time deadline = absl::Now() + timeout;
   if (grpc_ != nullptr) {

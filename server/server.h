@@ -36,7 +36,7 @@ inline constexpr char kVersion[] = "0.1.0";
 // is open and both ports answer; a store that cannot be opened or a port that
 // is taken refuses to start.
 //
-// Thread-safe after Start.
+// Thread-safe after Start, but for the destructor.
 class Server {
  public:
   // `config` has its defaults and is free of errors.
@@ -46,7 +46,7 @@ class Server {
   ~Server();
 
   int grpc_port() const { return grpc_port_; }
-  int http_port() const { return http_->port(); }
+  int http_port() const { return http_port_; }
 
   // Follows the runs of another configuration. Addresses, data folder, leases
   // and series cap are those of the start; INVALID_ARGUMENT says which of them
@@ -56,13 +56,18 @@ class Server {
   void CountBadReload();
 
   // Gives out no more leases and is not ready any more, waits up to `timeout`
-  // for leased jobs to be committed, then stops. Idempotent.
+  // for leased jobs to be committed, then stops. Only the first call does it:
+  // one that comes later, or meanwhile, returns at once.
   void Drain(absl::Duration timeout);
 
  private:
   explicit Server(v1::ServerConfig config);
 
-  absl::Status StartStore();
+  absl::Status OpenStore();
+  // What works on the store: exporter, commit queue, scheduler.
+  void MakeExporter();
+  void StartCommits();
+  void MakeScheduler();
   void StartDiscovery();
   absl::Status StartGrpc();
   absl::Status StartHttp();
@@ -75,8 +80,9 @@ class Server {
 
   const v1::ServerConfig config_;
   std::atomic<bool> ready_{false};
-  bool stopped_ = false;
+  std::atomic<bool> stopped_{false};
   int grpc_port_ = 0;
+  int http_port_ = 0;
 
   std::unique_ptr<exporter::ServiceMetrics> metrics_;
   std::unique_ptr<store::Store> store_;

@@ -90,8 +90,10 @@ TEST_F(ServerTest, EveryServiceAndTheServerAreHealthyUntilTheyDrain) {
   }
   EXPECT_EQ(Health("sinkwatch.v1.NoService"),
             absl::StrCat("code ", grpc::StatusCode::NOT_FOUND));
+  const int http_port = server_->http_port();
   server_->Drain(absl::ZeroDuration());
   EXPECT_EQ(Health(""), absl::StrCat("code ", grpc::StatusCode::UNAVAILABLE));
+  EXPECT_EQ(server_->http_port(), http_port);
 }
 
 TEST_F(ServerTest, ReflectionListsTheServices) {
@@ -154,7 +156,10 @@ TEST_F(ServerTest, WhatCannotBeServedRefusesToStart) {
             absl::StatusCode::kUnavailable);
   second.set_grpc_address("127.0.0.1:0");
   second.set_http_address(absl::StrCat("127.0.0.1:", server_->http_port()));
-  EXPECT_FALSE(Server::Start(second).ok());
+  const absl::Status taken = Server::Start(second).status();
+  EXPECT_EQ(taken.code(), absl::StatusCode::kUnavailable) << taken;
+  EXPECT_TRUE(absl::StrContains(taken.message(), second.http_address()))
+      << taken;
   second.set_http_address("127.0.0.1:0");
   second.set_data_dir("/dev/null/data");
   const absl::Status status = Server::Start(second).status();

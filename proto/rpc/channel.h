@@ -9,8 +9,8 @@
 
 namespace sinkwatch::rpc {
 
-// Largest message that either side takes. A layer of a 7B model is under 100 kB
-// of values; a whole measurement of one is some megabytes.
+// Largest message that either side takes; README.md has the size of a
+// measurement.
 inline constexpr int kMaxMessageBytes = 64 << 20;
 
 // A plaintext channel to "host:port" that notices a dead peer: it pings every

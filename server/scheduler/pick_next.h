@@ -21,11 +21,10 @@ struct History {
 // is no job. Pure: the same jobs and history give the same answer.
 //
 //  1. Runs take turns: the one with the fewest leases so far, then by name.
-//  2. Within a run, every second lease is its newest step, so that a live run
-//  is
-//     followed before retention deletes it; the others are the step nearest to
-//     the middle of what waits, on ln(1 + step), so that a backlog's curve
-//     takes shape early.
+//  2. Within a run, every second lease is its newest step: a live run is then
+//     followed before retention deletes it. The others are the step nearest to
+//     the middle of what waits, on ln(1 + step): a backlog's curve then takes
+//     shape early.
 std::optional<size_t> PickNext(const std::vector<store::JobRecord>& jobs,
                                const History& history);
 

@@ -112,6 +112,8 @@ class Store {
   ~Store();
 
   // --- runs --------------------------------------------------------------
+  // Follows the run from now on, in place of the one of its name. Takes any
+  // configuration: checking it is the caller's.
   absl::Status PutRun(const v1::RunConfig& run,
                       RunOrigin origin = RunOrigin::kAdded);
   // Keeps the run's measurements; its open jobs end as SKIPPED.
@@ -141,10 +143,16 @@ class Store {
   // FAILED_PRECONDITION.
   absl::StatusOr<JobRecord> Lease(int64_t job_id, const std::string& worker,
                                   const LeaseLimits& limits, int max_attempts);
+  // Extends a lease by `limits.ttl` from now on and returns its new end.
+  // `ticks` is any number that changes as the worker gets on: it has no unit
+  // and is only compared with that of the renewal before. ABORTED if `token` is
+  // not the job's current lease, or if ticks have been the same for longer than
+  // `limits.stall`; the lease then runs out by itself. `progress` (0..1) is
+  // only shown.
   absl::StatusOr<absl::Time> Renew(int64_t job_id, int64_t token,
                                    double progress, int64_t ticks,
                                    const LeaseLimits& limits);
-  // OK if `token` is the job's current lease and it is not done.
+  // ABORTED if `token` is not the job's current lease.
   absl::Status CheckLease(int64_t job_id, int64_t token);
   // Ends the lease with `decision`, keeping outcome and reason.
   absl::Status Fail(int64_t job_id, int64_t token, v1::Outcome outcome,
@@ -153,12 +161,11 @@ class Store {
   absl::Status Release(int64_t job_id, int64_t token);
   // Jobs of a run that are DEAD, or that their worker found incomplete (and, if
   // asked, VANISHED ones) to QUEUED with fresh attempts; `steps` empty means
-  // all. A job whose content was rewritten stays. Returns
-  // how many.
+  // all. A job whose content was rewritten stays. Returns how many.
   absl::StatusOr<int64_t> Requeue(const std::string& run,
                                   const std::vector<int64_t>& steps,
                                   bool include_vanished);
-  // ABORTED-proof snapshot of one job.
+  // The job as it is now, whoever holds its lease.
   absl::StatusOr<JobRecord> GetJob(int64_t job_id);
 
   // --- measurements ------------------------------------------------------

@@ -37,7 +37,10 @@ TEST(ValueBlob, TellsEveryFlippedByte) {
 TEST(ValueBlob, TellsEveryTruncation) {
   const std::string packed = Pack(Example());
   for (size_t size = 0; size < packed.size(); ++size) {
-    EXPECT_FALSE(Unpack(packed.substr(0, size)).ok()) << size;
+    const absl::Status status = Unpack(packed.substr(0, size)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << size;
+    EXPECT_NE(status.message().find("a stored value blob"), std::string::npos)
+        << status;
   }
 }
 
