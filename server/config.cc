@@ -15,6 +15,7 @@
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 #include "server/discovery/manifest.h"
+#include "server/names.h"
 
 namespace sinkwatch::server {
 namespace {
@@ -22,7 +23,6 @@ namespace {
 constexpr char kGrpcAddress[] = "127.0.0.1:17461";
 constexpr char kHttpAddress[] = "127.0.0.1:17460";
 constexpr char kDataDir[] = "./sinkwatch-data";
-constexpr size_t kLongestRunName = 64;
 
 // The first complaint of the text parser, with its place.
 class FirstError final : public google::protobuf::io::ErrorCollector {
@@ -62,17 +62,6 @@ void ApplyLeaseDefaults(v1::LeaseConfig& lease) {
           [&](double v) { lease.set_max_backoff_seconds(v); });
   Default(lease.stall_seconds(), 600.0,
           [&](double v) { lease.set_stall_seconds(v); });
-}
-
-bool IsRunName(const std::string& name) {
-  if (name.empty() || name.size() > kLongestRunName) return false;
-  for (size_t i = 0; i < name.size(); ++i) {
-    const char c = name[i];
-    const bool inside = c == '.' || c == '_' || c == '-';
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    if (!plain && !(inside && i > 0)) return false;
-  }
-  return true;
 }
 
 bool IsAddress(const std::string& address) {

@@ -6,9 +6,7 @@
 #include <numeric>
 
 namespace sinkwatch::analytics {
-namespace {
 
-// Of a sorted list that is not empty.
 double Quantile(const std::vector<float>& sorted, double q) {
   const double place = q * static_cast<double>(sorted.size() - 1);
   const size_t low = static_cast<size_t>(std::floor(place));
@@ -16,8 +14,6 @@ double Quantile(const std::vector<float>& sorted, double q) {
   const double share = place - static_cast<double>(low);
   return sorted[low] + share * (sorted[high] - sorted[low]);
 }
-
-}  // namespace
 
 double AggregateHeads(std::vector<float> values, v1::Aggregation aggregation) {
   values.erase(std::remove_if(values.begin(), values.end(),
@@ -37,23 +33,6 @@ double AggregateHeads(std::vector<float> values, v1::Aggregation aggregation) {
     default:
       return std::accumulate(values.begin(), values.end(), 0.0) /
              static_cast<double>(values.size());
-  }
-}
-
-std::string AggregationName(v1::Aggregation aggregation) {
-  switch (aggregation) {
-    case v1::AGGREGATION_MEAN:
-      return "mean";
-    case v1::AGGREGATION_MEDIAN:
-      return "median";
-    case v1::AGGREGATION_P90:
-      return "p90";
-    case v1::AGGREGATION_MAX:
-      return "max";
-    case v1::AGGREGATION_MIN:
-      return "min";
-    default:
-      return "each";
   }
 }
 

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "google/protobuf/util/time_util.h"
 #include "server/ctl/admin_commands.h"
@@ -17,6 +16,7 @@
 #include "server/ctl/format.h"
 #include "server/http/params.h"
 #include "server/http/tables.h"
+#include "server/names.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -86,14 +86,11 @@ absl::Status Metrics(const Context& c) {
   return absl::OkStatus();
 }
 
-// The only choice, or the one that --`flag` names.
+// What --`flag` names, or the only choice.
 absl::StatusOr<std::string> Choose(const Context& c, const std::string& flag,
                                    const http::Repeated<std::string>& choices) {
   if (c.args.Has(flag)) return c.args.Get(flag, "");
-  if (choices.size() == 1) return choices[0];
-  if (choices.empty()) return std::string();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--", flag, " is needed: this run has ", absl::StrJoin(choices, ", ")));
+  return http::OnlyOf(choices, absl::StrCat("--", flag));
 }
 
 // --run, --metric, --stage and --domain, completed from what the run has.
@@ -305,12 +302,12 @@ void PrintEvent(const Context& c, const v1::MeasurementEvent& event) {
       {"time", "run", "stage", "step", "state", "values", "implausible"},
       {{google::protobuf::util::TimeUtil::ToString(event.time()),
         checkpoint.run(), checkpoint.stage(), int64_t{checkpoint.step()},
-        http::StateName(event.state()), int64_t{event.values()},
+        server::StateName(event.state()), int64_t{event.values()},
         event.implausible()}}};
   if (c.format == Format::kTable) {
     c.out << std::get<std::string>(table.rows[0][0]) << "  " << checkpoint.run()
           << " step " << checkpoint.step() << "  "
-          << http::StateName(event.state()) << "  " << event.values()
+          << server::StateName(event.state()) << "  " << event.values()
           << " values" << (event.implausible() ? "  IMPLAUSIBLE" : "") << "\n";
   } else {
     c.out << FormattedRow(table, c.format);

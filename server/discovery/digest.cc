@@ -1,34 +1,15 @@
 #include "server/discovery/digest.h"
 
-#include <fstream>
-
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 #include "openssl/sha.h"
+#include "server/discovery/small_file.h"
 
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr size_t kMostBytes = 1 << 20;
-
-absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " cannot be opened"));
-  }
-  std::string text(kMostBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad()) {
-    return absl::UnavailableError(absl::StrCat(path, " cannot be read"));
-  }
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > kMostBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " is larger than 1 MiB"));
-  }
-  return text;
-}
+constexpr size_t kMostMebibytes = 1;
 
 }  // namespace
 
@@ -42,7 +23,7 @@ std::string Sha256Hex(const std::string& text) {
 
 absl::StatusOr<v1::Probe> ReadProbe(const std::string& folder) {
   const std::string path = folder + "/probe.json";
-  const auto text = ReadSmallFile(path);
+  const auto text = ReadSmallFile(path, kMostMebibytes);
   if (!text.ok()) return text.status();
   const nlohmann::json json =
       nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);

@@ -1,7 +1,6 @@
 #include "server/discovery/manifest.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <utility>
 
@@ -11,12 +10,13 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "server/discovery/small_file.h"
 #include "server/discovery/step_name.h"
 
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr size_t kMostBytes = 16 << 20;
+constexpr size_t kMostMebibytes = 16;
 constexpr size_t kLongestStage = 64;
 constexpr size_t kLongestPath = 1024;
 
@@ -217,21 +217,9 @@ absl::StatusOr<Manifest> ParseManifest(const std::string& name,
 }
 
 absl::StatusOr<Manifest> ReadManifest(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " cannot be opened"));
-  }
-  std::string text(kMostBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad()) {
-    return absl::UnavailableError(absl::StrCat(path, " cannot be read"));
-  }
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > kMostBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " is larger than 16 MiB"));
-  }
-  return ParseManifest(path, text);
+  const auto text = ReadSmallFile(path, kMostMebibytes);
+  if (!text.ok()) return text.status();
+  return ParseManifest(path, *text);
 }
 
 }  // namespace sinkwatch::discovery

@@ -5,14 +5,15 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "google/protobuf/util/time_util.h"
+#include "server/analytics/head_aggregation.h"
 #include "server/exporter/text_format.h"
+#include "server/names.h"
 
 namespace sinkwatch::exporter {
 namespace {
@@ -71,19 +72,6 @@ std::string HelpOf(const v1::MetricDescriptor& metric,
   return help;
 }
 
-std::string StateName(v1::JobState state) {
-  const std::string& name = v1::JobState_Name(state);
-  return absl::AsciiStrToLower(absl::StripPrefix(name, "JOB_STATE_"));
-}
-
-// Linear interpolation between order statistics.
-double Quantile(const std::vector<float>& sorted, double q) {
-  const double position = q * static_cast<double>(sorted.size() - 1);
-  const size_t below = static_cast<size_t>(position);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
-}
-
 // Max-min fair: nobody gets less than an equal share unless it wants less.
 std::map<std::string, int64_t> ShareOut(
     const std::map<std::string, int64_t>& wanted, int64_t capacity) {
@@ -104,7 +92,7 @@ class Plane {
   Plane(const NowInput& input, const NowOptions& options)
       : input_(input), options_(options) {
     for (const std::string& run : input.runs) {
-      if (IsRunName(run)) {
+      if (server::IsRunName(run)) {
         groups_[run];
       } else {
         ++page_.dropped["invalid_name"];
@@ -156,7 +144,8 @@ class Plane {
       for (const auto& [state, count] : states) {
         std::string labels;
         AppendLabel("run", run, &labels);
-        AppendLabel("state", StateName(static_cast<v1::JobState>(state)),
+        AppendLabel("state",
+                    server::StateName(static_cast<v1::JobState>(state)),
                     &labels);
         AddLine(labels, static_cast<double>(count), &group);
       }
@@ -303,7 +292,8 @@ class Plane {
          {std::pair<const char*, double>{"0.5", .5}, {"0.9", .9}, {"1", 1}}) {
       std::string with_quantile = labels;
       AppendLabel("quantile", text, &with_quantile);
-      AddLine(with_quantile, static_cast<float>(Quantile(values, q)), &group);
+      AddLine(with_quantile, static_cast<float>(analytics::Quantile(values, q)),
+              &group);
     }
     Put(run, std::move(group));
   }

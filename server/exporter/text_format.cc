@@ -183,16 +183,6 @@ bool IsMetricName(std::string_view name) {
   return true;
 }
 
-bool IsRunName(std::string_view name) {
-  if (name.empty() || name.size() > 64 || !IsLowerOrDigit(name[0])) {
-    return false;
-  }
-  for (char c : name) {
-    if (!IsLowerOrDigit(c) && c != '.' && c != '_' && c != '-') return false;
-  }
-  return true;
-}
-
 bool IsLabelValue(std::string_view value) {
   if (value.empty() || value.size() > 128) return false;
   while (!value.empty()) {

@@ -38,8 +38,6 @@ int64_t CountSeries(const std::vector<prometheus::MetricFamily>& families);
 
 // [a-z][a-z0-9_]*, at most 64 characters: what a worker may call a metric.
 bool IsMetricName(std::string_view name);
-// [a-z0-9][a-z0-9._-]{0,63}: what a run may be called.
-bool IsRunName(std::string_view name);
 // Valid UTF-8 without control characters, 1 to 128 bytes.
 bool IsLabelValue(std::string_view value);
 

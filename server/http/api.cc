@@ -17,12 +17,8 @@ namespace {
 constexpr int kPage = 500;
 constexpr int kMaxLimit = 5000;
 
-std::vector<std::string> ListOf(const Repeated<std::string>& items) {
-  return {items.begin(), items.end()};
-}
-
 Table OneColumn(const std::string& column,
-                const std::vector<std::string>& values) {
+                const Repeated<std::string>& values) {
   Table table{{column}, {}};
   for (const std::string& value : values) table.rows.push_back({value});
   return table;
@@ -200,9 +196,8 @@ absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
     if (!params.status().ok()) return params.status();
     absl::StatusOr<v1::RunStatus> run = FindRun(name);
     if (!run.ok()) return run.status();
-    answer.table = shape == "stages"
-                       ? OneColumn("stage", ListOf(run->stages()))
-                       : OneColumn("domain", ListOf(run->domains()));
+    answer.table = shape == "stages" ? OneColumn("stage", run->stages())
+                                     : OneColumn("domain", run->domains());
     return answer;
   }
   Repeated<v1::RunStatus> all;

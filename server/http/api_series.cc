@@ -8,6 +8,7 @@
 #include "server/analytics/query.h"
 #include "server/analytics/series_pages.h"
 #include "server/http/api.h"
+#include "server/names.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -29,16 +30,12 @@ std::string MetricJson(const v1::MetricDescriptor& metric) {
                       ",\"source\":", JsonString(metric.source()), "}");
 }
 
-// The only choice, or the one that is asked for.
-absl::StatusOr<std::string> Choose(
-    const Params& params, const std::string& name,
-    const google::protobuf::RepeatedPtrField<std::string>& choices) {
+// What is asked for, or the only choice.
+absl::StatusOr<std::string> Choose(const Params& params,
+                                   const std::string& name,
+                                   const Repeated<std::string>& choices) {
   if (params.Has(name)) return params.Text(name, "");
-  if (choices.size() == 1) return choices[0];
-  if (choices.empty()) return std::string();
-  return BadParameter("missing_parameter",
-                      absl::StrCat("\"", name, "\" is needed: this run has ",
-                                   absl::StrJoin(choices, ", ")));
+  return OnlyOf(choices, absl::StrCat("\"", name, "\""));
 }
 
 absl::Status CheckSize(int64_t size, int64_t cap, const char* what,
@@ -156,7 +153,7 @@ absl::StatusOr<std::string> Api::Gaps(
       if (known.count(c.checkpoint().step()) > 0) continue;
       gaps.push_back(
           absl::StrCat("{\"step\":", c.checkpoint().step(),
-                       ",\"state\":", JsonString(StateName(c.state())),
+                       ",\"state\":", JsonString(server::StateName(c.state())),
                        ",\"reason\":", JsonString(c.reason()), "}"));
     }
     request.set_page_token(page->next_page_token());

@@ -8,9 +8,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "google/protobuf/util/time_util.h"
 #include "server/http/params.h"
+#include "server/names.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -56,7 +58,7 @@ int64_t CountOf(const v1::RunStatus& run, v1::JobState state) {
   int64_t count = 0;
   for (const auto& [name, number] : run.checkpoints()) {
     if (ShortName(absl::AsciiStrToUpper(name), "JOB_STATE_") ==
-        StateName(state)) {
+        server::StateName(state)) {
       count += number;
     }
   }
@@ -93,10 +95,6 @@ std::string CensoringName(v1::Censoring censoring) {
 
 }  // namespace
 
-std::string StateName(v1::JobState state) {
-  return ShortName(v1::JobState_Name(state), "JOB_STATE_");
-}
-
 absl::StatusOr<v1::JobState> ParseState(const std::string& name) {
   v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
   if (v1::JobState_Parse("JOB_STATE_" + absl::AsciiStrToUpper(name), &state) &&
@@ -105,7 +103,7 @@ absl::StatusOr<v1::JobState> ParseState(const std::string& name) {
   }
   std::string states;
   for (v1::JobState s : AllStates()) {
-    absl::StrAppend(&states, states.empty() ? "" : ", ", StateName(s));
+    absl::StrAppend(&states, states.empty() ? "" : ", ", server::StateName(s));
   }
   return BadParameter("unknown_value", absl::StrCat("\"", name,
                                                     "\" is no state; there "
@@ -135,13 +133,22 @@ absl::StatusOr<v1::Aggregation> ParseAggregation(const std::string& name) {
                                    "min"));
 }
 
+absl::StatusOr<std::string> OnlyOf(const Repeated<std::string>& choices,
+                                   const std::string& parameter) {
+  if (choices.empty()) return std::string();
+  if (choices.size() == 1) return choices[0];
+  return BadParameter("missing_parameter",
+                      absl::StrCat(parameter, " is needed: this run has ",
+                                   absl::StrJoin(choices, ", ")));
+}
+
 Table RunsTable(const Repeated<v1::RunStatus>& runs) {
   Table table;
   table.columns = {"name",        "root",        "stages",   "domains",
                    "latest_step", "last_commit", "probe",    "architecture",
                    "layers",      "heads",       "kv_heads", "discovery_error"};
   for (v1::JobState state : AllStates()) {
-    table.columns.push_back(StateName(state));
+    table.columns.push_back(server::StateName(state));
   }
   for (const v1::RunStatus& run : runs) {
     table.rows.push_back(
@@ -166,7 +173,7 @@ Table CheckpointsTable(const Repeated<v1::CheckpointStatus>& checkpoints) {
   for (const v1::CheckpointStatus& c : checkpoints) {
     table.rows.push_back(
         {c.checkpoint().stage(), int64_t{c.checkpoint().step()},
-         Unless(0, c.checkpoint().tokens()), StateName(c.state()),
+         Unless(0, c.checkpoint().tokens()), server::StateName(c.state()),
          OutcomeName(c.outcome()), c.reason(), int64_t{c.attempts()},
          c.worker(), c.progress(), TimeCell(c.has_updated(), c.updated()),
          TimeCell(c.has_not_before(), c.not_before()), c.checkpoint().path(),

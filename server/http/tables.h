@@ -19,8 +19,6 @@ namespace sinkwatch::http {
 template <typename Message>
 using Repeated = google::protobuf::RepeatedPtrField<Message>;
 
-// "done" for JOB_STATE_DONE.
-std::string StateName(v1::JobState state);
 // INVALID_ARGUMENT (rule "unknown_value") for what is no state.
 absl::StatusOr<v1::JobState> ParseState(const std::string& name);
 // "corrupt" for OUTCOME_CORRUPT, "" where nothing went wrong.
@@ -29,6 +27,12 @@ std::string OutcomeName(v1::Outcome outcome);
 std::string ScopeName(v1::Scope scope);
 // "each", "mean", "median", "p90", "max", "min". INVALID_ARGUMENT else.
 absl::StatusOr<v1::Aggregation> ParseAggregation(const std::string& name);
+
+// The stage or domain that a run shows where none is asked for: its only one,
+// "" if it has none yet. INVALID_ARGUMENT (rule "missing_parameter"), listing
+// the choices of `parameter`, if there are several.
+absl::StatusOr<std::string> OnlyOf(const Repeated<std::string>& choices,
+                                   const std::string& parameter);
 
 // name, root, stages, domains, latest_step, last_commit, probe, architecture,
 // layers, heads, kv_heads, discovery_error, and the number of checkpoints in

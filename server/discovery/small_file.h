@@ -1,0 +1,19 @@
+#ifndef SINKWATCH_SERVER_DISCOVERY_SMALL_FILE_H_
+#define SINKWATCH_SERVER_DISCOVERY_SMALL_FILE_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace sinkwatch::discovery {
+
+// The text of a file of at most `most_mebibytes`; no more memory is taken than
+// that. INVALID_ARGUMENT, naming the file, if it cannot be opened or is larger;
+// UNAVAILABLE for a read error.
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path,
+                                          size_t most_mebibytes);
+
+}  // namespace sinkwatch::discovery
+
+#endif  // SINKWATCH_SERVER_DISCOVERY_SMALL_FILE_H_

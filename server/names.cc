@@ -1,0 +1,32 @@
+#include "server/names.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/strip.h"
+
+namespace sinkwatch::server {
+namespace {
+
+constexpr size_t kLongestRunName = 64;
+
+bool IsPlain(char c) {
+  return absl::ascii_islower(static_cast<unsigned char>(c)) ||
+         absl::ascii_isdigit(static_cast<unsigned char>(c));
+}
+
+}  // namespace
+
+bool IsRunName(absl::string_view name) {
+  return !name.empty() && name.size() <= kLongestRunName && IsPlain(name[0]) &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return IsPlain(c) || c == '.' || c == '_' || c == '-';
+         });
+}
+
+std::string StateName(v1::JobState state) {
+  return absl::AsciiStrToLower(
+      absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
+}
+
+}  // namespace sinkwatch::server

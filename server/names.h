@@ -1,0 +1,20 @@
+#ifndef SINKWATCH_SERVER_NAMES_H_
+#define SINKWATCH_SERVER_NAMES_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "proto/sinkwatch/v1/job.pb.h"
+
+// Names that stand in the configuration, in labels and in URLs alike.
+namespace sinkwatch::server {
+
+// [a-z0-9][a-z0-9._-]{0,63}: what a run may be called.
+bool IsRunName(absl::string_view name);
+
+// "done" for JOB_STATE_DONE.
+std::string StateName(v1::JobState state);
+
+}  // namespace sinkwatch::server
+
+#endif  // SINKWATCH_SERVER_NAMES_H_

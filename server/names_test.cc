@@ -1,0 +1,26 @@
+#include "server/names.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace sinkwatch::server {
+namespace {
+
+TEST(NamesTest, RunsAreNamedAsLabelsAndUrlsCanHoldThem) {
+  EXPECT_TRUE(IsRunName("olmo2-1b.v3_x"));
+  EXPECT_TRUE(IsRunName(std::string(64, 'a')));
+  for (const char* bad :
+       {"", "-x", ".a", "_a", "Run", "a b", "a\"", "a/b", "\xC3\xA9"}) {
+    EXPECT_FALSE(IsRunName(bad)) << bad;
+  }
+  EXPECT_FALSE(IsRunName(std::string(65, 'a')));
+}
+
+TEST(NamesTest, StatesAreNamedWithoutTheirPrefix) {
+  EXPECT_EQ(StateName(v1::JOB_STATE_DONE), "done");
+  EXPECT_EQ(StateName(v1::JOB_STATE_SUPERSEDED), "superseded");
+}
+
+}  // namespace
+}  // namespace sinkwatch::server
