@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -48,6 +50,48 @@ struct Range {
   }
 };
 
+// Calls `point` with series, x and value of every value that is drawn.
+template <typename Point>
+void ForEachPoint(const http::Table& series, const Point& point) {
+  const size_t drawn = std::min(series.columns.size() - 1, kMaxSeries);
+  for (const auto& row : series.rows) {
+    for (size_t s = 0; s < drawn; ++s) {
+      const auto value = NumberOf(row[s + 1]);
+      if (value.has_value()) point(s, *NumberOf(row[0]), *value);
+    }
+  }
+}
+
+// The lines behind the axis of y, which is labelled at both ends and between.
+std::string Plot(std::vector<std::string> lines, const Range& y) {
+  const int height = static_cast<int>(lines.size());
+  std::string text;
+  for (int line = 0; line < height; ++line) {
+    const bool labelled = line == 0 || line == height - 1 || line == height / 2;
+    const double share = 1 - static_cast<double>(line) / (height - 1);
+    const std::string label =
+        labelled ? absl::StrFormat("%.4g", y.low + share * (y.high - y.low))
+                 : "";
+    lines[line].erase(lines[line].find_last_not_of(' ') + 1);
+    absl::StrAppend(
+        &text, absl::StrFormat("%*s |%s\n", kAxisWidth, label, lines[line]));
+  }
+  return text;
+}
+
+// Both ends of x, and its name between.
+std::string XAxis(const Range& x, const ChartOptions& options) {
+  const std::string left = absl::StrFormat("%.6g", x.low);
+  const std::string right = absl::StrFormat("%.6g", x.high);
+  const std::string middle = absl::StrCat(" ", options.x_label, " ");
+  const int room = options.width - static_cast<int>(left.size() + right.size());
+  const int pad = std::max(0, room - static_cast<int>(middle.size()));
+  return absl::StrCat(
+      std::string(kAxisWidth + 1, ' '), "+", std::string(options.width, '-'),
+      "\n", std::string(kAxisWidth + 2, ' '), left, std::string(pad / 2, ' '),
+      middle, std::string(pad - pad / 2, ' '), right, "\n");
+}
+
 // The legend, and what is not drawn.
 std::string Legend(const http::Table& series) {
   const size_t count = series.columns.size() - 1;
@@ -74,52 +118,22 @@ std::string Legend(const http::Table& series) {
 }  // namespace
 
 std::string DrawChart(const http::Table& series, const ChartOptions& options) {
-  const size_t drawn = std::min(series.columns.size() - 1, kMaxSeries);
   Range x;
   Range y;
-  for (const auto& row : series.rows) {
-    for (size_t s = 0; s < drawn; ++s) {
-      if (auto value = NumberOf(row[s + 1])) {
-        x.Add(*NumberOf(row[0]));
-        y.Add(*value);
-      }
-    }
-  }
+  ForEachPoint(series, [&](size_t, double at, double value) {
+    x.Add(at);
+    y.Add(value);
+  });
   if (y.empty()) return "  (no values)\n";
   std::vector<std::string> lines(options.height,
                                  std::string(options.width, ' '));
-  for (const auto& row : series.rows) {
-    for (size_t s = 0; s < drawn; ++s) {
-      const auto value = NumberOf(row[s + 1]);
-      if (!value.has_value()) continue;
-      const int line = options.height - 1 - y.Place(*value, options.height);
-      char& at = lines[line][x.Place(*NumberOf(row[0]), options.width)];
-      at = at == ' ' || at == kMarks[s] ? kMarks[s] : '#';
-    }
-  }
-  std::string text;
-  for (int line = 0; line < options.height; ++line) {
-    const bool labelled =
-        line == 0 || line == options.height - 1 || line == options.height / 2;
-    const double share = 1 - static_cast<double>(line) / (options.height - 1);
-    const std::string label =
-        labelled ? absl::StrFormat("%.4g", y.low + share * (y.high - y.low))
-                 : "";
-    lines[line].erase(lines[line].find_last_not_of(' ') + 1);
-    absl::StrAppend(
-        &text, absl::StrFormat("%*s |%s\n", kAxisWidth, label, lines[line]));
-  }
-  absl::StrAppend(&text, std::string(kAxisWidth + 1, ' '), "+",
-                  std::string(options.width, '-'), "\n");
-  const std::string left = absl::StrFormat("%.6g", x.low);
-  const std::string right = absl::StrFormat("%.6g", x.high);
-  const int room = options.width - static_cast<int>(left.size() + right.size());
-  const std::string middle = absl::StrCat(" ", options.x_label, " ");
-  const int pad = std::max(0, room - static_cast<int>(middle.size()));
-  absl::StrAppend(&text, std::string(kAxisWidth + 2, ' '), left,
-                  std::string(pad / 2, ' '), middle,
-                  std::string(pad - pad / 2, ' '), right, "\n");
-  return text + Legend(series);
+  ForEachPoint(series, [&](size_t s, double at, double value) {
+    const int line = options.height - 1 - y.Place(value, options.height);
+    char& mark = lines[line][x.Place(at, options.width)];
+    mark = mark == ' ' || mark == kMarks[s] ? kMarks[s] : '#';
+  });
+  return absl::StrCat(Plot(std::move(lines), y), XAxis(x, options),
+                      Legend(series));
 }
 
 }  // namespace sinkwatch::ctl
