@@ -116,9 +116,7 @@ grpc::Status WorkerServiceImpl::RenewLease(grpc::ServerContext*,
     *response->mutable_expires() =
         TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(*until));
   }
-  if (IsFenced(until.status(), request->job_id(), request->token())) {
-    parts_.metrics->ResultFenced();
-  }
+  CountIfFenced(until.status(), request->job_id(), request->token());
   return timer.End(until.status());
 }
 
@@ -165,9 +163,7 @@ grpc::Status WorkerServiceImpl::FailJob(grpc::ServerContext*,
   const auto state =
       parts_.scheduler->Fail(request->job_id(), request->token(),
                              request->outcome(), request->reason());
-  if (IsFenced(state.status(), request->job_id(), request->token())) {
-    parts_.metrics->ResultFenced();
-  }
+  CountIfFenced(state.status(), request->job_id(), request->token());
   if (!state.ok()) return timer.End(state.status());
   response->set_state(*state);
   parts_.metrics->AttemptEnded(AttemptOutcomeOf(request->outcome()));
@@ -186,17 +182,18 @@ grpc::Status WorkerServiceImpl::ReleaseLease(
   if (status.ok()) {
     parts_.metrics->AttemptEnded(exporter::AttemptOutcome::kReleased);
   }
-  if (IsFenced(status, request->job_id(), request->token())) {
-    parts_.metrics->ResultFenced();
-  }
+  CountIfFenced(status, request->job_id(), request->token());
   return timer.End(status);
 }
 
-bool WorkerServiceImpl::IsFenced(const absl::Status& status, int64_t job_id,
-                                 int64_t token) {
-  if (!absl::IsAborted(status)) return false;
+void WorkerServiceImpl::CountIfFenced(const absl::Status& status,
+                                      int64_t job_id, int64_t token) {
+  if (!absl::IsAborted(status)) return;
   const auto job = parts_.store->GetJob(job_id);
-  return !job.ok() || job->state != v1::JOB_STATE_DONE || job->token != token;
+  if (job.ok() && job->state == v1::JOB_STATE_DONE && job->token == token) {
+    return;
+  }
+  parts_.metrics->ResultFenced();
 }
 
 }  // namespace sinkwatch::service

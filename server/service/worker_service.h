@@ -63,9 +63,9 @@ class WorkerServiceImpl final
   void Commit(store::Store::CommitRequest request,
               std::function<void(absl::StatusOr<store::CommitResult>)> done);
   void NoteWorker(const std::string& worker, bool has_job, absl::Time now);
-  // Whether ABORTED answers a worker that lost its lease, and not a call that
-  // crossed the commit of its own result.
-  bool IsFenced(const absl::Status& status, int64_t job_id, int64_t token);
+  // Counts an ABORTED that tells a worker of its lost lease; a call that merely
+  // crossed the commit of its own result is none.
+  void CountIfFenced(const absl::Status& status, int64_t job_id, int64_t token);
 
   const Parts parts_;
   std::atomic<bool> draining_{false};
