@@ -62,6 +62,30 @@ TEST(OpenTest, RefusesANewerSchema) {
   EXPECT_EQ(CodeOfOpening(path), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST(OpenTest, UpgradesAFileThatKeptNoReasonsYet) {
+  const std::string path = FreshFile("older");
+  {
+    TestStore store(path);
+    ASSERT_TRUE(store->Observe({Seen(7)}).ok());
+    const auto job = store->Lease(JobOfStep(*store, 7), "w", {}, 5).value();
+    v1::Measurement measurement = MeasurementOf(job.job, 1);
+    measurement.set_implausible(true);
+    ASSERT_TRUE(
+        store->Commit({{job.job.id(), job.token, measurement}})[0].ok());
+  }
+  Execute(path,
+          "ALTER TABLE measurement DROP COLUMN implausible_reason;"
+          "PRAGMA user_version = 2");
+  TestStore upgraded(path);
+  v1::GetMeasurementRequest request;
+  request.set_run("toy");
+  request.set_step(7);
+  const auto found = upgraded->GetMeasurement(request);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_TRUE(found->implausible());
+  EXPECT_EQ(found->implausible_reason(), "");
+}
+
 TEST(OpenTest, RefusesAFolderThatIsNotThere) {
   EXPECT_EQ(CodeOfOpening("/nowhere/at/all.db"),
             absl::StatusCode::kFailedPrecondition);
