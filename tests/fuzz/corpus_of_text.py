@@ -170,7 +170,7 @@ CONFIGS = {
     "corrupt-rope-is-a-list": config(rope_parameters=[1]),
     "corrupt-architectures": config(architectures=[7]),
     "corrupt-twice": '{"hidden_size":1,"hidden_size":2}',
-    "corrupt-deep": '{"a":' * 200 + "1" + "}" * 200,
+    "unsupported-deep": '{"a":' * 200 + "1" + "}" * 200,
     "corrupt-array": "[]",
     "incomplete-half": config()[:100],
     "incomplete-empty": "",

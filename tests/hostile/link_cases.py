@@ -4,7 +4,7 @@ import os
 import shutil
 
 from case import Case
-from files import good, sharded, write_safetensors
+from files import good, sharded
 from limited import CORRUPT, OK, STORIES, UNSUPPORTED
 
 
@@ -21,16 +21,20 @@ def link_to(target):
     return lambda path, _: path.symlink_to(target)
 
 
-def link_to_file_outside(path, folder):
-    outside = folder.parent / "secret"
-    shutil.copyfile(STORIES / path.name, outside)
-    path.symlink_to(outside)
+def link_to_file_outside(path, _):
+    path.symlink_to(STORIES / path.name)
+
+
+def link_to_neighbour(path, folder):
+    """Below the folder around the checkpoint, as a config that steps share."""
+    shared = folder.parent / "shared"
+    shutil.copyfile(STORIES / path.name, shared)
+    path.symlink_to("../shared")
 
 
 def linked_shard(folder):
-    tensors = sharded(folder, "model-1.safetensors")
-    write_safetensors(folder.parent / "secret.safetensors", tensors)
-    (folder / "model-1.safetensors").symlink_to("../secret.safetensors")
+    sharded(folder, "model-1.safetensors")
+    (folder / "model-1.safetensors").symlink_to(STORIES / "model.safetensors")
 
 
 def all_files_linked(folder):
@@ -44,11 +48,15 @@ def all_files_linked(folder):
 CASES = [
     Case("weights behind a link out of the folder",
          replaced("model.safetensors", link_to_file_outside), UNSUPPORTED, "model.safetensors",
-         "link out of its folder"),
+         "outside of"),
     Case("a shard behind a link out of the folder", linked_shard, UNSUPPORTED,
-         "model-1.safetensors", "link out of its folder"),
+         "model-1.safetensors", "outside of"),
+    Case("weights behind a link to a neighbour",
+         replaced("model.safetensors", link_to_neighbour), OK),
+    Case("a config behind a link to a neighbour",
+         replaced("config.json", link_to_neighbour), OK),
     Case("weights behind a link to /dev/zero", replaced("model.safetensors", link_to("/dev/zero")),
-         UNSUPPORTED, "link out of its folder"),
+         UNSUPPORTED, "outside of"),
     Case("weights behind a link to /proc/self/mem",
          replaced("model.safetensors", link_to("/proc/self/mem")), UNSUPPORTED),
     Case("config behind a link to /dev/zero", replaced("config.json", link_to("/dev/zero")),

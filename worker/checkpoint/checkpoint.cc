@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "ATen/ops/empty.h"
@@ -34,7 +36,7 @@ namespace {
 struct Container {
   const char* marker;
   absl::StatusOr<Contents> (*open)(const std::string& folder,
-                                   const std::string& real_folder);
+                                   const std::string& confinement);
 };
 constexpr Container kContainers[] = {
     {"model_and_optim/.metadata", OpenModelAndOptim},
@@ -56,8 +58,7 @@ constexpr struct {
     {"__0.metadata", "metadata of single ranks"},
     {"rank0.pt", "a ShardedTensor in one pickle per rank"},
     {"model/rank0.pt", "flat FSDP parameters in one pickle per rank"},
-    {"shard-00001-model-00001-of-00001.safetensors",
-     "parts of tensors in one file per rank"},
+    {"consolidated.00.pth", "Meta's files of a model's parts"},
 };
 
 struct TypeOfDtype {
@@ -130,11 +131,40 @@ const Container* FindContainer(const std::string& folder) {
   return nullptr;
 }
 
-// The folder in which the files of `folder` really lie: that of its config once
-// links are followed, as a download cache links each file to another place.
-absl::StatusOr<std::string> RealFolderOfFiles(const std::string& folder) {
+// The folder around `real_folder`: a step's neighbours, or a download cache,
+// whose snapshots/<commit> are links into blobs. Not the root of the system.
+std::string FolderAround(const std::string& real_folder) {
+  std::string around = ParentOf(real_folder);
+  if (absl::EndsWith(around, "/snapshots")) around = ParentOf(around);
+  return around == "/" ? real_folder : around;
+}
+
+// Below which folder the files of `folder` must lie once links are followed:
+// the one around it, or that of its config, where somebody made a folder of
+// links to the files of another.
+absl::StatusOr<std::string> ConfinementOf(const std::string& folder) {
+  const absl::StatusOr<std::string> real_folder = RealPathOfFolder(folder);
+  if (!real_folder.ok()) return real_folder.status();
+  std::string around = FolderAround(*real_folder);
   const std::string config = FindModelConfig(folder);
-  return config.empty() ? RealPathOfFolder(folder) : RealFolderOf(config);
+  if (config.empty()) return around;
+  absl::StatusOr<std::string> home = RealFolderOf(config);
+  if (!home.ok() || !IsBelow(absl::StrCat(*home, "/"), around)) return home;
+  return around;
+}
+
+// A file shard-00001-model-00001-of-00002.safetensors; empty if there is none.
+std::string FindRankShard(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error), end;
+  for (; !error && entry != end; entry.increment(error)) {
+    std::string name = entry->path().filename().string();
+    if (absl::StartsWith(name, "shard-") &&
+        absl::EndsWith(name, ".safetensors")) {
+      return name;
+    }
+  }
+  return "";
 }
 
 absl::Status NoWeightsError(const std::string& folder) {
@@ -142,6 +172,12 @@ absl::Status NoWeightsError(const std::string& folder) {
     if (!Exists(absl::StrCat(folder, "/", other.marker))) continue;
     return absl::UnimplementedError(absl::StrCat(
         folder, "/", other.marker, ": ", other.what, ", not implemented"));
+  }
+  if (const std::string shard = FindRankShard(folder); !shard.empty()) {
+    return absl::UnimplementedError(absl::StrCat(
+        folder, "/", shard,
+        ": parts of tensors in one file per rank (torch's Hugging Face writer "
+        "before it consolidates), not implemented"));
   }
   if (Exists(absl::StrCat(folder, "/model_and_optim"))) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -281,12 +317,12 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(
   if (absl::Status s = CheckIsFolder(folder); !s.ok()) return s;
   const Container* container = FindContainer(folder);
   if (container == nullptr) return NoWeightsError(folder);
-  absl::StatusOr<std::string> real_folder = RealFolderOfFiles(folder);
-  if (!real_folder.ok()) return real_folder.status();
+  absl::StatusOr<std::string> confinement = ConfinementOf(folder);
+  if (!confinement.ok()) return confinement.status();
   absl::StatusOr<Config> config =
-      ReadModelConfig(folder, *real_folder, model_config);
+      ReadModelConfig(folder, *confinement, model_config);
   if (!config.ok()) return config.status();
-  absl::StatusOr<Contents> contents = container->open(folder, *real_folder);
+  absl::StatusOr<Contents> contents = container->open(folder, *confinement);
   if (!contents.ok()) return contents.status();
   return Create(folder, *std::move(config), *std::move(contents));
 }

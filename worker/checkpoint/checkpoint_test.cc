@@ -221,9 +221,9 @@ TEST(CheckpointTest, AFolderThatCannotBeLookedAtIsWorthAnotherTry) {
 }
 
 TEST(CheckpointTest, AnotherContainerIsNamed) {
-  for (const char* other :
-       {"__0.metadata", "model_and_optim/__0.metadata", "rank0.pt",
-        "model/rank0.pt", "shard-00001-model-00001-of-00001.safetensors"}) {
+  for (const char* other : {"__0.metadata", "model_and_optim/__0.metadata",
+                            "rank0.pt", "model/rank0.pt", "consolidated.00.pth",
+                            "shard-00002-model-00003-of-00004.safetensors"}) {
     TempFolder temp;
     fs::create_directory(temp / "model_and_optim");
     fs::create_directory(temp / "model");
@@ -298,13 +298,44 @@ TEST(CheckpointTest, AFileOfLlama2cIsACheckpoint) {
   }
 }
 
-TEST(CheckpointTest, WeightsThatLinkOutOfTheFolderAreNotRead) {
+// Moves `name` of a checkpoint to `target` and leaves a link in its place.
+void Link(const std::string& folder, const std::string& name,
+          const std::string& target) {
+  fs::create_directories(fs::path(target).parent_path());
+  fs::rename(folder + "/" + name, target);
+  fs::create_symlink(target, folder + "/" + name);
+}
+
+TEST(CheckpointTest, FilesOfTheFolderAroundMayBeLinkedTo) {
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    TempFolder temp;
+    const std::string folder = WriteToy(temp);
+    Link(folder, name, temp / "shared" + "/file");
+    EXPECT_TRUE(OpenStatus(folder).ok()) << name << OpenStatus(folder);
+  }
+}
+
+TEST(CheckpointTest, ASnapshotsFilesAreInTheBlobsOfItsCache) {
   TempFolder temp;
-  const std::string folder = WriteToy(temp);
-  fs::rename(folder + "/model.safetensors", temp / "model.safetensors");
-  fs::create_symlink("../model.safetensors", folder + "/model.safetensors");
+  fs::create_directories(temp / "snapshots");
+  const std::string folder = temp / "snapshots/abc";
+  fs::rename(WriteToy(temp), folder);
+  Link(folder, "config.json", temp / "blobs/1");
+  Link(folder, "model.safetensors", temp / "blobs/2");
+  EXPECT_TRUE(OpenStatus(folder).ok()) << OpenStatus(folder);
+  fs::remove(folder + "/config.json");
+  const auto opened = Checkpoint::Open(folder, temp / "blobs/1");
+  EXPECT_TRUE(opened.ok()) << opened.status();
+}
+
+TEST(CheckpointTest, WeightsThatLinkOutOfTheFolderAroundAreNotRead) {
+  TempFolder temp, other;
+  fs::create_directories(temp / "run");
+  const std::string folder = temp / "run/step1";
+  fs::rename(WriteToy(temp), folder);
+  Link(folder, "model.safetensors", other / "secret");
   ExpectError(OpenStatus(folder), kUnsupported,
-              {"step1/model.safetensors", "link out of its folder"});
+              {"step1/model.safetensors: leads to", "secret", "outside of"});
 }
 
 TEST(CheckpointTest, TheDigestDependsOnContentAndNotOnOrder) {
@@ -473,10 +504,9 @@ TEST_F(ShardTest, AnUnlistedTensorIsLeftOut) {
 }
 
 TEST_F(ShardTest, AShardThatLinksOutOfTheFolderIsNotRead) {
-  TempFolder other;
-  fs::rename(temp_ / "m-2.safetensors", other / "m-2.safetensors");
-  fs::create_symlink(other / "m-2.safetensors", temp_ / "m-2.safetensors");
-  ExpectError(Open(), kUnsupported, {"m-2.safetensors", "link"});
+  fs::remove(temp_ / "m-2.safetensors");
+  fs::create_symlink("/etc/passwd", temp_ / "m-2.safetensors");
+  ExpectError(Open(), kUnsupported, {"m-2.safetensors", "/etc/passwd"});
 }
 
 TEST_F(ShardTest, TheIndexGoesBeforeASingleFile) {

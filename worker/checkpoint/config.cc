@@ -16,7 +16,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMaxConfigBytes = 1 << 20;
 constexpr size_t kMaxConfigDepth = 32;
 
 // What config.json files without `architectures` mean.
@@ -25,10 +24,18 @@ struct ModelType {
   const char* architecture;
 };
 constexpr ModelType kModelTypes[] = {
-    {"bigram_backcopy", "bigram_backcopy"}, {"llama", "LlamaForCausalLM"},
-    {"mistral", "MistralForCausalLM"},      {"olmo", "OlmoForCausalLM"},
-    {"olmo2", "Olmo2ForCausalLM"},          {"olmo3", "Olmo3ForCausalLM"},
-    {"qwen2", "Qwen2ForCausalLM"},          {"qwen3", "Qwen3ForCausalLM"},
+    {"bigram_backcopy", "BigramBackcopyForCausalLM"},
+    {"gpt2", "GPT2LMHeadModel"},
+    {"gpt_neox", "GPTNeoXForCausalLM"},
+    {"gpt_oss", "GptOssForCausalLM"},
+    {"llama", "LlamaForCausalLM"},
+    {"mistral", "MistralForCausalLM"},
+    {"olmo", "OlmoForCausalLM"},
+    {"olmo2", "Olmo2ForCausalLM"},
+    {"olmo3", "Olmo3ForCausalLM"},
+    {"olmoe", "OlmoeForCausalLM"},
+    {"qwen2", "Qwen2ForCausalLM"},
+    {"qwen3", "Qwen3ForCausalLM"},
 };
 
 // nullptr if `key` is not in `object`, or null.
@@ -58,6 +65,9 @@ absl::Status ParseError(const std::string& path, const absl::Status& error) {
   if (absl::IsOutOfRange(error)) {
     return absl::FailedPreconditionError(message);
   }
+  // Nothing is wrong with the file but that it is beyond our limits.
+  if (absl::IsResourceExhausted(error))
+    return absl::UnimplementedError(message);
   return absl::DataLossError(message);
 }
 
@@ -75,8 +85,9 @@ absl::StatusOr<Config> Config::Read(const std::string& path) {
 absl::StatusOr<Config> Config::Parse(const std::string& path,
                                      const std::string& text) {
   if (static_cast<int64_t>(text.size()) > kMaxConfigBytes) {
-    return absl::DataLossError(absl::StrCat(path, ": above ", kMaxConfigBytes,
-                                            " bytes, the most a config has"));
+    return absl::UnimplementedError(
+        absl::StrCat(path, ": above ", kMaxConfigBytes,
+                     " bytes, the most that is read of a config"));
   }
   JsonLimits limits;
   limits.depth = kMaxConfigDepth;

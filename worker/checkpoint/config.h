@@ -10,18 +10,22 @@
 
 namespace sinkwatch::checkpoint {
 
+// The most that is read of a config: the lists of data files in OLMo-core's
+// reach a megabyte.
+inline constexpr int64_t kMaxConfigBytes = 4 << 20;
+
 // A checkpoint's config.json, read once, with checked access to its keys.
 // Every error names the file, the key and the rule it broke. Immutable, so
 // safe to share between threads.
 //
 // Codes: FAILED_PRECONDITION (file not there yet, empty, or ends in the middle
-// of its JSON), DATA_LOSS (not JSON, a key twice, or too large or deep),
-// UNIMPLEMENTED (a value nobody implements), NOT_FOUND (folder is gone),
+// of its JSON), DATA_LOSS (not JSON, a key twice), UNIMPLEMENTED (a value
+// nobody implements, or a file beyond our limits), NOT_FOUND (folder is gone),
 // UNAVAILABLE (read error). A missing required key or one of the wrong type or
 // out of range is DATA_LOSS.
 class Config {
  public:
-  // Reads `path`, at most 1 MiB and 32 levels deep.
+  // Reads `path`, at most kMaxConfigBytes and 32 levels deep.
   static absl::StatusOr<Config> Read(const std::string& path);
   // The same from text; `path` is used in errors only.
   static absl::StatusOr<Config> Parse(const std::string& path,

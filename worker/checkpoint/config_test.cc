@@ -61,14 +61,14 @@ TEST(ConfigTest, WhatIsNotAJsonObjectIsCorrupt) {
 }
 
 TEST(ConfigTest, SizeAndDepthAreLimited) {
-  ExpectError(ParseStatus("{\"a\":" + std::string(40, '[')), kCorrupt,
+  ExpectError(ParseStatus("{\"a\":" + std::string(40, '[')), kUnsupported,
               {kPath, "deeper than 32"});
-  ExpectError(ParseStatus("{}" + std::string(1 << 20, ' ')), kCorrupt,
-              {kPath, "1048576"});
+  ExpectError(ParseStatus("{}" + std::string(4 << 20, ' ')), kUnsupported,
+              {kPath, "4194304"});
   TempFolder temp;
-  WriteFile(temp / "config.json", "{}" + std::string(1 << 20, ' '));
-  ExpectError(Config::Read(temp / "config.json").status(), kCorrupt,
-              {"config.json", "1048576"});
+  WriteFile(temp / "config.json", "{}" + std::string(4 << 20, ' '));
+  ExpectError(Config::Read(temp / "config.json").status(), kUnsupported,
+              {"config.json", "4194304"});
 }
 
 TEST(ConfigTest, ArchitectureComesFromItsKeyOrTheModelType) {

@@ -16,12 +16,6 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
-std::string ParentOf(const std::string& path) {
-  size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // A file that is missing from a folder that is there may still come; without
 // the folder the trainer has deleted the whole.
 absl::Status MissingError(const std::string& path) {
@@ -60,6 +54,17 @@ absl::StatusOr<std::string> RealPath(const std::string& path) {
 
 }  // namespace
 
+std::string ParentOf(const std::string& path) {
+  size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+bool IsBelow(const std::string& path, const std::string& folder) {
+  return path.size() > folder.size() && path[folder.size()] == '/' &&
+         path.compare(0, folder.size(), folder) == 0;
+}
+
 bool File::Identity::operator==(const Identity& other) const {
   return device == other.device && inode == other.inode && size == other.size &&
          modified_ns == other.modified_ns;
@@ -71,12 +76,13 @@ File::Identity File::IdentityOf(const struct stat& info) {
 }
 
 absl::StatusOr<std::unique_ptr<File>> File::Open(
-    const std::string& path, const std::string& real_folder) {
+    const std::string& path, const std::string& confinement) {
   absl::StatusOr<std::string> real_path = RealPath(path);
   if (!real_path.ok()) return real_path.status();
-  if (!real_folder.empty() && ParentOf(*real_path) != real_folder) {
-    return absl::UnimplementedError(absl::StrCat(
-        path, ": a link out of its folder (", real_folder, ") is not read"));
+  if (!confinement.empty() && !IsBelow(*real_path, confinement)) {
+    return absl::UnimplementedError(
+        absl::StrCat(path, ": leads to ", *real_path, ", outside of ",
+                     confinement, ", which is not read"));
   }
   // Not blocking, as opening a pipe would wait for its writer.
   int fd = ::open(real_path->c_str(),
@@ -143,14 +149,14 @@ absl::StatusOr<std::string> RealPathOfFolder(const std::string& folder) {
 
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path,
                                           int64_t max_bytes,
-                                          const std::string& real_folder) {
-  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, real_folder);
+                                          const std::string& confinement) {
+  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, confinement);
   if (!file.ok()) return file.status();
   const int64_t size = (*file)->size();
   if (size > max_bytes) {
-    return absl::DataLossError(absl::StrCat(path, ": ", size,
-                                            " bytes, more than the ", max_bytes,
-                                            " that such a file may have"));
+    return absl::UnimplementedError(
+        absl::StrCat(path, ": ", size, " bytes, more than the ", max_bytes,
+                     " that are read of such a file"));
   }
   std::string content(size, '\0');
   if (absl::Status s = (*file)->ReadAt(0, size, content.data()); !s.ok()) {

@@ -21,15 +21,15 @@ namespace sinkwatch::checkpoint {
 //
 // Codes of every function here: FAILED_PRECONDITION (the file is not in its
 // folder), NOT_FOUND (the folder is gone, or the file after it was opened),
-// DATA_LOSS (not a regular file; changed since it was opened; too large),
-// UNIMPLEMENTED (a link that leaves the folder), UNAVAILABLE (anything else the
-// system reports). Every message begins with the path.
+// DATA_LOSS (not a regular file; changed since it was opened),
+// UNIMPLEMENTED (a link that leaves its confinement), UNAVAILABLE (anything
+// else the system reports). Every message begins with the path.
 class File {
  public:
-  // Opens `path` for reading. Where `real_folder` is given, the file must lie
-  // in it once links are followed.
+  // Opens `path` for reading. Where `confinement`, a folder without links, is
+  // given, the file must lie below it once links are followed.
   static absl::StatusOr<std::unique_ptr<File>> Open(
-      const std::string& path, const std::string& real_folder = "");
+      const std::string& path, const std::string& confinement = "");
   ~File();
 
   File(const File&) = delete;
@@ -72,10 +72,16 @@ absl::StatusOr<std::string> RealFolderOf(const std::string& path);
 // `folder` itself, links followed.
 absl::StatusOr<std::string> RealPathOfFolder(const std::string& folder);
 
-// The whole of a file of at most `max_bytes`. A larger one is DATA_LOSS.
+// The folder that `path` names a file or folder of.
+std::string ParentOf(const std::string& path);
+
+// Whether `path` lies in `folder` or deeper, by their names alone.
+bool IsBelow(const std::string& path, const std::string& folder);
+
+// The whole of a file of at most `max_bytes`. A larger one is UNIMPLEMENTED.
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path,
                                           int64_t max_bytes,
-                                          const std::string& real_folder = "");
+                                          const std::string& confinement = "");
 
 // Whether `name` is a file name and not a path: not empty, no slash, no NUL,
 // neither "." nor "..", at most 255 bytes.

@@ -18,6 +18,7 @@ constexpr auto kChanged = absl::StatusCode::kDataLoss;
 constexpr auto kMissing = absl::StatusCode::kFailedPrecondition;
 constexpr auto kGone = absl::StatusCode::kNotFound;
 constexpr auto kLeaves = absl::StatusCode::kUnimplemented;
+constexpr auto kTooLarge = absl::StatusCode::kUnimplemented;
 
 absl::Status OpenIn(const std::string& path, const std::string& real_folder) {
   return File::Open(path, real_folder).status();
@@ -62,7 +63,8 @@ TEST(FileTest, ALinkIsFollowedInsideTheFolderOnly) {
   const std::string real = *RealFolderOf(temp / "in/f");
   EXPECT_TRUE(OpenIn(temp / "in/near", real).ok());
   EXPECT_TRUE(OpenIn(temp / "whole/f", real).ok());
-  ExpectError(OpenIn(temp / "in/far", real), kLeaves, {"in/far", "link"});
+  ExpectError(OpenIn(temp / "in/far", real), kLeaves,
+              {"in/far: leads to", "outside of"});
   fs::create_symlink("loop", temp / "in/loop");
   ExpectError(OpenIn(temp / "in/loop", real), kLeaves, {"in/loop", "link"});
   fs::create_symlink("nothing", temp / "in/dangling");
@@ -126,7 +128,7 @@ TEST(FileTest, AWholeFileIsReadUpToItsLimit) {
   TempFolder temp;
   WriteFile(temp / "f", "12345");
   EXPECT_EQ(*ReadWholeFile(temp / "f", 5), "12345");
-  ExpectError(ReadWholeFile(temp / "f", 4).status(), kChanged,
+  ExpectError(ReadWholeFile(temp / "f", 4).status(), kTooLarge,
               {temp / "f", "5 bytes", "the 4"});
 }
 

@@ -41,8 +41,8 @@ class Checker : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(size_t position, const std::string&,
-                   const nlohmann::detail::exception& error) override {
-    return Fail(JsonSyntaxError(position, text_, error.id));
+                   const nlohmann::detail::exception&) override {
+    return Fail(JsonSyntaxError(position, text_));
   }
 
  private:
@@ -84,15 +84,17 @@ std::string Quoted(absl::string_view text) {
   return absl::StrCat("'", shown, text.size() > kMaxShown ? "..." : "", "'");
 }
 
-absl::Status JsonSyntaxError(size_t position, absl::string_view text,
-                             int error_id) {
+absl::Status JsonSyntaxError(size_t position, absl::string_view text) {
   // The library counts the end of the text as one more byte read.
   if (position > text.size()) {
     return absl::OutOfRangeError(absl::StrCat("JSON ends at byte ", text.size(),
                                               ", before its object does"));
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "not JSON: error ", error_id, " of the parser at byte ", position));
+  constexpr size_t kShown = 12;
+  const size_t at = position == 0 ? 0 : position - 1;
+  return absl::InvalidArgumentError(
+      absl::StrCat("not JSON at byte ", position, ", near ",
+                   Quoted(text.substr(at, kShown))));
 }
 
 absl::Status CheckJsonObjectText(absl::string_view text) {

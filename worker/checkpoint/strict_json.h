@@ -34,10 +34,9 @@ absl::StatusOr<nlohmann::json> ParseJsonObject(absl::string_view text,
 // byte other than `{` after white space. The codes of ParseJsonObject.
 absl::Status CheckJsonObjectText(absl::string_view text);
 
-// The error of nlohmann's parser (its id and the byte it stopped at), in the
-// codes of ParseJsonObject.
-absl::Status JsonSyntaxError(size_t position, absl::string_view text,
-                             int error_id);
+// The error of nlohmann's parser, which stopped at byte `position` (from 1), in
+// the codes of ParseJsonObject.
+absl::Status JsonSyntaxError(size_t position, absl::string_view text);
 
 // `text` in quotes for a message: escaped, and cut at 80 characters.
 std::string Quoted(absl::string_view text);

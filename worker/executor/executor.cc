@@ -127,7 +127,7 @@ class Execution {
             checkpoint::Checkpoint& checkpoint, const probe::Corpus& corpus,
             const ExecuteOptions& options, const ExecuteCallbacks& callbacks,
             metrics::Measurement& measurement)
-      : folder_(checkpoint.folder()),
+      : checkpoint_(checkpoint),
         architecture_(architecture),
         callbacks_(callbacks),
         measurement_(measurement),
@@ -136,6 +136,10 @@ class Execution {
         loader_(checkpoint, options.device, options.dtype) {}
 
   absl::Status Run() {
+    // The rows of the probe's tokens stand for all.
+    for (const model::TensorSpec& spec : architecture_.HeadTensors()) {
+      WarnOfOtherCopies(checkpoint_, spec, used_tokens_.rows());
+    }
     absl::Status status = Embed();
     const int layers = architecture_.shape().layers;
     for (int layer = 0; status.ok() && layer < layers; ++layer) {
@@ -244,7 +248,7 @@ class Execution {
     if (!values.ok()) {
       return absl::Status(
           values.status().code(),
-          absl::StrCat(folder_, ": ", values.status().message()));
+          absl::StrCat(checkpoint_.folder(), ": ", values.status().message()));
     }
     if (!callbacks_.on_values) return absl::OkStatus();
     return callbacks_.on_values(*std::move(values));
@@ -263,7 +267,7 @@ class Execution {
     return absl::OkStatus();
   }
 
-  const std::string folder_;
+  checkpoint::Checkpoint& checkpoint_;
   const model::Architecture& architecture_;
   const ExecuteCallbacks& callbacks_;
   metrics::Measurement& measurement_;

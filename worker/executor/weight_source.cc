@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spdlog/spdlog.h"
+#include "worker/checkpoint/strict_json.h"
 
 namespace sinkwatch::executor {
 namespace {
@@ -34,6 +35,13 @@ constexpr const char* kBuffers[] = {
     "rope.freqs",
 };
 
+std::string WhatIsThere(const checkpoint::Checkpoint& checkpoint) {
+  const std::vector<checkpoint::TensorInfo>& tensors = checkpoint.tensors();
+  if (tensors.empty()) return "no tensor is";
+  return absl::StrCat("of ", tensors.size(), " that are the first is ",
+                      checkpoint::Quoted(tensors.front().name));
+}
+
 absl::StatusOr<const TensorSource*> FindSource(
     const checkpoint::Checkpoint& checkpoint, const TensorSpec& spec) {
   for (const TensorSource& source : spec.sources) {
@@ -43,9 +51,9 @@ absl::StatusOr<const TensorSource*> FindSource(
   for (const TensorSource& source : spec.sources) {
     names.push_back(absl::StrCat("'", source.name, "'"));
   }
-  return absl::DataLossError(absl::StrCat(checkpoint.folder(), ": tensor ",
-                                          absl::StrJoin(names, " or "),
-                                          " is not there"));
+  return absl::DataLossError(absl::StrCat(
+      checkpoint.folder(), ": tensor ", absl::StrJoin(names, " or "),
+      " is not there (", WhatIsThere(checkpoint), ")"));
 }
 
 // How many stored rows make up the tensor.
@@ -100,6 +108,27 @@ void WarnOfUnexpected(const checkpoint::Checkpoint& checkpoint,
       checkpoint.folder(), count, absl::StrJoin(names, ","));
 }
 
+bool IsThere(const checkpoint::Checkpoint& checkpoint, const TensorSpec& spec) {
+  return std::any_of(spec.sources.begin(), spec.sources.end(),
+                     [&](const TensorSource& source) {
+                       return checkpoint.Find(source.name) != nullptr;
+                     });
+}
+
+// Names of another scheme, or below a prefix of a wrapper, are not a broken
+// file.
+absl::Status CheckNames(const std::vector<TensorSpec>& specs,
+                        const checkpoint::Checkpoint& checkpoint) {
+  const bool known = std::any_of(
+      specs.begin(), specs.end(),
+      [&](const TensorSpec& spec) { return IsThere(checkpoint, spec); });
+  if (known || checkpoint.tensors().empty()) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat(
+      checkpoint.folder(), ": names of tensors that are not implemented (",
+      WhatIsThere(checkpoint), "; expected '", specs.front().sources[0].name,
+      "' and the like)"));
+}
+
 std::vector<TensorSpec> AllTensors(const model::Architecture& architecture) {
   std::vector<TensorSpec> all = architecture.EmbeddingTensors();
   const auto add = [&](std::vector<TensorSpec> specs) {
@@ -112,7 +141,30 @@ std::vector<TensorSpec> AllTensors(const model::Architecture& architecture) {
   return all;
 }
 
+// Whether `copy` holds the same rows as `tensor`.
+bool IsSame(checkpoint::Checkpoint& checkpoint, const std::string& copy,
+            const at::Tensor& tensor, const std::vector<int64_t>& shape,
+            const std::vector<RowRange>& rows) {
+  const auto read = checkpoint.ReadRows(copy, shape, rows);
+  return read.ok() && read->equal(tensor.to(read->scalar_type()));
+}
+
 }  // namespace
+
+void WarnOfOtherCopies(checkpoint::Checkpoint& checkpoint,
+                       const TensorSpec& spec,
+                       const std::vector<RowRange>& rows) {
+  for (const std::string& copy : spec.copies) {
+    if (checkpoint.Find(copy) == nullptr) continue;
+    const auto tensor = ReadWeightRows(checkpoint, spec, rows);
+    if (!tensor.ok()) return;  // whoever reads the weights says so
+    if (IsSame(checkpoint, copy, *tensor, spec.shape, rows)) continue;
+    spdlog::warn(
+        "checkpoint has an output matrix of its own though its config ties it "
+        "to the embedding; it is not used path={} tensor={}",
+        checkpoint.folder(), copy);
+  }
+}
 
 absl::StatusOr<at::Tensor> ReadWeight(checkpoint::Checkpoint& checkpoint,
                                       const TensorSpec& spec) {
@@ -142,8 +194,12 @@ absl::StatusOr<at::Tensor> ReadWeightRows(checkpoint::Checkpoint& checkpoint,
 
 absl::Status CheckWeights(const model::Architecture& architecture,
                           const checkpoint::Checkpoint& checkpoint) {
+  const std::vector<TensorSpec> specs = AllTensors(architecture);
+  absl::Status names = CheckNames(specs, checkpoint);
+  if (!names.ok()) return names;
   std::set<std::string> expected;
-  for (const TensorSpec& spec : AllTensors(architecture)) {
+  for (const TensorSpec& spec : specs) {
+    expected.insert(spec.copies.begin(), spec.copies.end());
     const auto source = FindSource(checkpoint, spec);
     if (!source.ok()) return source.status();
     absl::Status status =

@@ -27,10 +27,17 @@ absl::StatusOr<at::Tensor> ReadWeightRows(
 
 // Before anything is read: that every tensor of the model is there with its
 // shape and a dtype that can be read. DATA_LOSS or UNIMPLEMENTED names the
-// first that is not. Tensors that the model does not ask for are named in one
-// warning in the log, but for buffers that trainers save by habit.
+// first that is not; UNIMPLEMENTED also if not one name is known. Tensors that
+// the model does not ask for are named in one warning in the log, but for
+// buffers that trainers save by habit.
 absl::Status CheckWeights(const model::Architecture& architecture,
                           const checkpoint::Checkpoint& checkpoint);
+
+// A warning in the log for each copy of the tensor (TensorSpec::copies) that is
+// there and not the same in `rows`.
+void WarnOfOtherCopies(checkpoint::Checkpoint& checkpoint,
+                       const model::TensorSpec& spec,
+                       const std::vector<checkpoint::RowRange>& rows);
 
 }  // namespace sinkwatch::executor
 

@@ -1,12 +1,15 @@
 #include "worker/executor/weight_source.h"
 
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include "ATen/ops/cat.h"
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "spdlog/sinks/ostream_sink.h"
+#include "spdlog/spdlog.h"
 #include "worker/checkpoint/test_files.h"
 #include "worker/checkpoint/writer.h"
 #include "worker/executor/tiny_run.h"
@@ -106,7 +109,52 @@ TEST(CheckWeightsTest, AWholeModelPassesAndAMissingTensorDoesNot) {
   opened = checkpoint::Checkpoint::Open(run.checkpoint());
   ASSERT_TRUE(opened.ok());
   ExpectError(CheckWeights(*llama, **opened), absl::StatusCode::kDataLoss,
-              {"model.layers.1.mlp.up_proj.weight"});
+              {"model.layers.1.mlp.up_proj.weight", "of 20 that are"});
+}
+
+TEST(CheckWeightsTest, NamesBelowAWrapperAreNotCorrupt) {
+  TinyRun run;
+  model::Weights wrapped;
+  for (const auto& [name, tensor] : run.weights()) {
+    wrapped["module." + name] = tensor;
+  }
+  run.WriteAgain(wrapped);
+  auto opened = checkpoint::Checkpoint::Open(run.checkpoint());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  ExpectError(CheckWeights(*model::CreateFrom(TinyLlama()), **opened),
+              absl::StatusCode::kUnimplemented,
+              {"step7", "names of tensors", "'module.lm_head.weight'",
+               "'model.embed_tokens.weight'"});
+}
+
+// What is logged when the copies of a tied output matrix are looked at.
+std::string LogOfCopies(const TinyRun& run, const nlohmann::json& config) {
+  auto opened = checkpoint::Checkpoint::Open(run.checkpoint());
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  const auto llama = model::CreateFrom(config);
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_st>(log)));
+  EXPECT_TRUE(CheckWeights(*llama, **opened).ok());
+  for (const TensorSpec& spec : llama->HeadTensors()) {
+    WarnOfOtherCopies(**opened, spec, {{2, 3}, {7, 1}});
+  }
+  spdlog::set_default_logger(before);
+  return log.str();
+}
+
+TEST(CheckWeightsTest, ATiedOutputMatrixIsSpokenOfOnlyWhereItDiffers) {
+  nlohmann::json tied = TinyLlama();
+  tied["tie_word_embeddings"] = true;
+  TinyRun run(tied);
+  model::Weights weights = run.weights();
+  weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone();
+  run.WriteAgain(weights);
+  EXPECT_EQ(LogOfCopies(run, tied), "");
+  weights["lm_head.weight"][3][0] += 1;
+  run.WriteAgain(weights);
+  EXPECT_NE(LogOfCopies(run, tied).find("lm_head.weight"), std::string::npos);
 }
 
 }  // namespace

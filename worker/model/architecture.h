@@ -86,6 +86,9 @@ struct TensorSpec {
   std::vector<int64_t> shape;
   // One per naming scheme; the loader takes the first whose name is there.
   std::vector<TensorSource> sources;
+  // Names under which some writers store the same once more: a tied output
+  // matrix. They are not read into the model.
+  std::vector<std::string> copies;
 };
 
 // One model family: which weights it has and how they turn tokens into logits.

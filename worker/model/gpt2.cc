@@ -15,6 +15,7 @@
 #include "worker/model/architectures.h"
 #include "worker/model/gelu.h"
 #include "worker/model/layers.h"
+#include "worker/model/naming.h"
 #include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
@@ -125,12 +126,11 @@ class Gpt2 final : public Architecture {
   }
 
   std::vector<TensorSpec> HeadTensors() const override {
+    const TensorSpec output("lm_head", "lm_head.weight",
+                            config_.shape.EmbeddingShape());
     return {BothPrefixes("ln_f.weight", "ln_f.weight", {config_.shape.width}),
             BothPrefixes("ln_f.bias", "ln_f.bias", {config_.shape.width}),
-            config_.tied ? BothPrefixes("lm_head", "wte.weight",
-                                        config_.shape.EmbeddingShape())
-                         : TensorSpec("lm_head", "lm_head.weight",
-                                      config_.shape.EmbeddingShape())};
+            config_.tied ? TiedTo(EmbeddingTensors()[0], output) : output};
   }
 
   at::Tensor Embed(const TensorMap& weights,

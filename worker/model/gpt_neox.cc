@@ -15,6 +15,7 @@
 #include "worker/model/architectures.h"
 #include "worker/model/gelu.h"
 #include "worker/model/layers.h"
+#include "worker/model/naming.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
@@ -110,11 +111,11 @@ class GptNeoX final : public Architecture {
   std::vector<TensorSpec> HeadTensors() const override {
     const int64_t width = config_.shape.width;
     const std::string norm = "gpt_neox.final_layer_norm";
+    const TensorSpec output("lm_head", "embed_out.weight",
+                            config_.shape.EmbeddingShape());
     return {{"norm.weight", norm + ".weight", {width}},
             {"norm.bias", norm + ".bias", {width}},
-            {"lm_head",
-             config_.tied ? "gpt_neox.embed_in.weight" : "embed_out.weight",
-             config_.shape.EmbeddingShape()}};
+            config_.tied ? TiedTo(EmbeddingTensors()[0], output) : output};
   }
 
   at::Tensor Embed(const TensorMap& weights,

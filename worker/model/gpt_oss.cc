@@ -23,6 +23,7 @@
 #include "worker/model/architectures.h"
 #include "worker/model/experts.h"
 #include "worker/model/layers.h"
+#include "worker/model/naming.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
@@ -145,10 +146,10 @@ class GptOss final : public Architecture {
   }
 
   std::vector<TensorSpec> HeadTensors() const override {
+    const TensorSpec output("lm_head", "lm_head.weight",
+                            config_.shape.EmbeddingShape());
     return {{"norm", "model.norm.weight", {config_.shape.width}},
-            {"lm_head",
-             config_.tied ? "model.embed_tokens.weight" : "lm_head.weight",
-             config_.shape.EmbeddingShape()}};
+            config_.tied ? TiedTo(EmbeddingTensors()[0], output) : output};
   }
 
   at::Tensor Embed(const TensorMap& weights,

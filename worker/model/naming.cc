@@ -54,18 +54,21 @@ TensorSpec EmbeddingTensor(const ModelShape& shape) {
   return spec;
 }
 
-TensorSpec OutputTensor(const ModelShape& shape, bool tied) {
-  if (tied) {
-    TensorSpec spec = EmbeddingTensor(shape);
-    spec.name = "lm_head";
-    return spec;
+TensorSpec TiedTo(TensorSpec embedding, const TensorSpec& output) {
+  embedding.name = output.name;
+  for (const TensorSource& source : output.sources) {
+    embedding.copies.push_back(source.name);
   }
+  return embedding;
+}
+
+TensorSpec OutputTensor(const ModelShape& shape, bool tied) {
   TensorSpec spec("lm_head", "lm_head.weight", shape.EmbeddingShape());
   AddOlmoTop("ff_out.weight", spec);
   AddName("lm_head.w_out.weight", spec);
   AddName("w_out.weight", spec);  // OLMo-core, older
   AddName("output.weight", spec);
-  return spec;
+  return tied ? TiedTo(EmbeddingTensor(shape), spec) : spec;
 }
 
 TensorSpec FinalNormTensor(const ModelShape& shape) {

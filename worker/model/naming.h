@@ -36,6 +36,10 @@ void AddOlmoRows(int layer, const std::string& name, int64_t rows,
 // The same tensor with Meta's rotary pairs.
 void AddRotaryPairs(const std::string& name, int64_t heads, TensorSpec& spec);
 
+// The output matrix where it is the embedding: `embedding` under the name of
+// `output`, whose own names are those of copies.
+TensorSpec TiedTo(TensorSpec embedding, const TensorSpec& output);
+
 // "embed_tokens", "lm_head" and "norm" (final), in every scheme. A tied head
 // names the embedding's tensors.
 TensorSpec EmbeddingTensor(const ModelShape& shape);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -141,6 +142,22 @@ TEST(RegistryTest, HeadsThatDoNotFillTheStreamAreRefusedWhereCodeNeedsThem) {
 TEST(RegistryTest, NamesAreInOrderAndDifferent) {
   const std::vector<std::string> names = ArchitectureNames();
   for (size_t i = 1; i < names.size(); ++i) EXPECT_LT(names[i - 1], names[i]);
+}
+
+TEST(RegistryTest, EveryNameIsAlsoFoundByItsModelType) {
+  std::set<std::string> found;
+  for (const char* type :
+       {"bigram_backcopy", "gpt2", "gpt_neox", "gpt_oss", "llama", "mistral",
+        "olmo", "olmo2", "olmo3", "olmoe", "qwen2", "qwen3"}) {
+    const auto config = checkpoint::Config::Parse(
+        "config.json", nlohmann::json({{"model_type", type}}).dump());
+    ASSERT_TRUE(config.ok());
+    const auto name = config->Architecture();
+    ASSERT_TRUE(name.ok()) << name.status();
+    found.insert(*name);
+  }
+  const std::vector<std::string> names = ArchitectureNames();
+  EXPECT_EQ(found, std::set<std::string>(names.begin(), names.end()));
 }
 
 TEST(RegistryTest, UnknownRopeTypeIsUnimplementedByName) {

@@ -166,7 +166,7 @@ const std::vector<BadProbe>& BadProbes() {
          std::filesystem::remove(f.temp / "b.npy");
          std::filesystem::create_symlink("/etc/hostname", f.temp / "b.npy");
        },
-       {"b.npy", "link out of its folder"}},
+       {"b.npy", "outside of"}},
       {"PipeInPlaceOfAFile",
        [](auto& f) {
          std::filesystem::remove(f.temp / "b.npy");

@@ -21,7 +21,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMaxConfigBytes = 1 << 20;
 constexpr const char* kNames[] = {"config.json", "config.yaml", "params.json"};
 
 bool IsYaml(absl::string_view path) {
@@ -118,7 +117,7 @@ absl::StatusOr<Config> ParseModelConfig(const std::string& path,
 }
 
 absl::StatusOr<Config> ReadModelConfig(const std::string& folder,
-                                       const std::string& real_folder,
+                                       const std::string& confinement,
                                        const std::string& path) {
   if (!path.empty()) {
     absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxConfigBytes);
@@ -131,7 +130,7 @@ absl::StatusOr<Config> ReadModelConfig(const std::string& folder,
         absl::StrCat(folder, ": incomplete: config.json missing"));
   }
   absl::StatusOr<std::string> text =
-      ReadWholeFile(found, kMaxConfigBytes, real_folder);
+      ReadWholeFile(found, kMaxConfigBytes, confinement);
   if (!text.ok()) return text.status();
   return ParseModelConfig(found, *text);
 }

@@ -23,7 +23,7 @@ std::string FindModelConfig(const std::string& folder);
 //
 // The first file that is there counts, in this order. With `path` that file is
 // read instead, for a folder whose trainer left none. Files must lie in
-// `real_folder` once links are followed, unless that is empty; `path` need not.
+// `confinement` once links are followed, unless that is empty; `path` need not.
 //
 // A translated config's path() says so, because errors of an architecture then
 // name keys that the file does not have. The translators' own errors name the
@@ -33,7 +33,7 @@ std::string FindModelConfig(const std::string& folder);
 // ("config.json missing"), or if a config.yaml ends where its trainer would
 // have written more; UNIMPLEMENTED for an option that no architecture has.
 absl::StatusOr<Config> ReadModelConfig(const std::string& folder,
-                                       const std::string& real_folder,
+                                       const std::string& confinement,
                                        const std::string& path = "");
 
 // The same from text. `path` is for errors, and its ending tells YAML (".yaml",

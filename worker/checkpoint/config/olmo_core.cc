@@ -288,7 +288,16 @@ void AddLayerKeys(Fields& model, const std::vector<Block>& blocks, Json& keys) {
   }
 }
 
+// Before release 1.7 the head was two keys of the model.
+void ReadOlderHead(Fields& model, double epsilon) {
+  ReadNormOfSameEps(model, "layer_norm", epsilon);
+  model.RequireBool("bias", false, true);
+}
+
 void ReadLmHead(Fields& model, double epsilon) {
+  if (!model.Has("lm_head") && model.Has("layer_norm")) {
+    return ReadOlderHead(model, epsilon);
+  }
   Fields head(model.Object("lm_head"), model.PlaceOf("lm_head"));
   head.RequireString("name", "default", "default");
   ReadNormOfSameEps(head, "layer_norm", epsilon);

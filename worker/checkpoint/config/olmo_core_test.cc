@@ -131,6 +131,21 @@ TEST(OlmoCoreTest, AnAbsentBiasThatNoFamilyHasIsRefused) {
   }
 }
 
+TEST(OlmoCoreTest, ReleasesBefore17HaveTheHeadAsKeysOfTheModel) {
+  Json root = Olmo2(2048, 16, 16, 8192);
+  const Json keys = KeysOf(root);
+  Model(root)["layer_norm"] = Model(root)["lm_head"]["layer_norm"];
+  Model(root)["bias"] = false;
+  Model(root).erase("lm_head");
+  EXPECT_EQ(KeysOf(root), keys);
+  Model(root)["bias"] = true;
+  ExpectError(Translate(root).status(), kUnsupported, {"'model.bias'", "true"});
+  Model(root).erase("bias");  // true where it is absent
+  ExpectError(Translate(root).status(), kUnsupported, {"'model.bias'", "true"});
+  Model(root).erase("layer_norm");
+  ExpectError(Translate(root).status(), kCorrupt, {"'model.lm_head'"});
+}
+
 TEST(OlmoCoreTest, AnAbsentEpsIs1e5) {
   Json root = Olmo2(2048, 16, 16, 8192);
   for (Json* norm : {&Block(root)["layer_norm"], &Attention(root)["qk_norm"],

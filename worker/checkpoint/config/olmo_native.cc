@@ -17,12 +17,12 @@ constexpr int64_t kMost = int64_t{1} << 31;
 // Fields that train, initialise or speed up, and those that an hf_olmo config
 // has from Hugging Face.
 void IgnoreHarmless(Fields& fields) {
-  fields.Ignore({"alibi_bias_max", "attention_dropout", "block_group_size",
-                 "embedding_dropout", "emb_init_std", "eos_token_id",
-                 "flash_attention", "init_cutoff_factor", "init_device",
-                 "init_fn", "init_std", "low_cpu_fsdp", "pad_token_id",
-                 "precision", "residual_dropout", "rope_full_precision",
-                 "scale_emb_init", "fsdp_wrap"});
+  fields.Ignore({"alibi_bias_max", "attention_dropout", "embedding_dropout",
+                 "emb_init_std", "eos_token_id", "flash_attention",
+                 "init_cutoff_factor", "init_device", "init_fn", "init_std",
+                 "low_cpu_fsdp", "pad_token_id", "precision",
+                 "residual_dropout", "rope_full_precision", "scale_emb_init",
+                 "fsdp_wrap"});
   fields.Ignore({"_name_or_path", "architectures", "auto_map", "bos_token_id",
                  "dtype", "model_type", "tokenizer_class", "torch_dtype",
                  "transformers_version", "use_cache"});
@@ -164,6 +164,8 @@ absl::StatusOr<Json> TranslateOlmoNative(const Json& model,
   Json keys;
   // A block of type llama has projections of its own and other norms.
   fields.RequireString("block_type", "sequential", "sequential");
+  // Groups of blocks have other names of weights.
+  fields.RequireNumber("block_group_size", 1, 1);
   fields.RequireBool("include_bias", false, true);
   keys["attention_bias"] = false;
   ReadPositions(fields, keys);

@@ -12,7 +12,7 @@ namespace sinkwatch::checkpoint {
 
 // What a document may cost.
 struct YamlLimits {
-  size_t bytes = 1 << 20;
+  size_t bytes = 4 << 20;
   size_t depth = 32;           // maps and lists inside one another
   size_t values = 100 * 1000;  // scalars, maps and lists together
 };

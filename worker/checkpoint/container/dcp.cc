@@ -15,9 +15,9 @@ namespace sinkwatch::checkpoint {
 namespace {
 
 absl::StatusOr<DcpMetadata> ReadMetadata(const std::string& path,
-                                         const std::string& real_folder,
+                                         const std::string& confinement,
                                          DcpKeys keys) {
-  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, real_folder);
+  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, confinement);
   if (!file.ok()) return file.status();
   if ((*file)->size() > static_cast<int64_t>(kMaxDcpMetadataBytes)) {
     return absl::UnimplementedError(
@@ -48,16 +48,16 @@ std::vector<int64_t> EndsOf(const DcpMetadata& metadata) {
 }
 
 absl::StatusOr<Contents> OpenFolder(const std::string& folder,
-                                    const std::string& real_folder,
+                                    const std::string& confinement,
                                     DcpKeys keys) {
   absl::StatusOr<DcpMetadata> metadata =
-      ReadMetadata(absl::StrCat(folder, "/.metadata"), real_folder, keys);
+      ReadMetadata(absl::StrCat(folder, "/.metadata"), confinement, keys);
   if (!metadata.ok()) return metadata.status();
   const std::vector<int64_t> ends = EndsOf(*metadata);
   Contents contents;
   for (size_t i = 0; i < ends.size(); ++i) {
     absl::StatusOr<std::unique_ptr<File>> file =
-        File::Open(absl::StrCat(folder, "/", metadata->files[i]), real_folder);
+        File::Open(absl::StrCat(folder, "/", metadata->files[i]), confinement);
     if (!file.ok()) return file.status();
     if ((*file)->size() < ends[i]) {
       return absl::FailedPreconditionError(
@@ -73,14 +73,13 @@ absl::StatusOr<Contents> OpenFolder(const std::string& folder,
 }  // namespace
 
 absl::StatusOr<Contents> OpenDcp(const std::string& folder,
-                                 const std::string& real_folder) {
-  return OpenFolder(folder, real_folder, DcpKeys::kTopLevel);
+                                 const std::string& confinement) {
+  return OpenFolder(folder, confinement, DcpKeys::kTopLevel);
 }
 
 absl::StatusOr<Contents> OpenModelAndOptim(const std::string& folder,
-                                           const std::string& real_folder) {
-  return OpenFolder(absl::StrCat(folder, "/model_and_optim"),
-                    absl::StrCat(real_folder, "/model_and_optim"),
+                                           const std::string& confinement) {
+  return OpenFolder(absl::StrCat(folder, "/model_and_optim"), confinement,
                     DcpKeys::kBelowModel);
 }
 

@@ -14,7 +14,7 @@ namespace sinkwatch::checkpoint {
 // not looked at.
 //
 // Opening reads the metadata and the sizes of the files; the archives are
-// located when their tensors are read. All files lie in `real_folder` (below
+// located when their tensors are read. All files lie below `confinement` (
 // it, in model_and_optim/) once links are followed.
 //
 // FAILED_PRECONDITION where the metadata ends too early, a file that it names
@@ -25,10 +25,10 @@ namespace sinkwatch::checkpoint {
 // The metadata in `folder`: torchtitan's, and what OLMo-core and the legacy
 // OLMo trainer write without a folder for the model.
 absl::StatusOr<Contents> OpenDcp(const std::string& folder,
-                                 const std::string& real_folder);
+                                 const std::string& confinement);
 // The metadata in model_and_optim/: OLMo-core's checkpoints.
 absl::StatusOr<Contents> OpenModelAndOptim(const std::string& folder,
-                                           const std::string& real_folder);
+                                           const std::string& confinement);
 
 }  // namespace sinkwatch::checkpoint
 

@@ -55,11 +55,11 @@ absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(
 // The weights of a folder in model.safetensors, or in the shards that
 // model.safetensors.index.json names. A tensor that is in a shard but not
 // listed is left out, with a warning in the log. All files lie in
-// `real_folder` once links are followed. Codes as above.
+// `confinement` once links are followed. Codes as above.
 absl::StatusOr<Contents> OpenSafetensors(const std::string& folder,
-                                         const std::string& real_folder);
+                                         const std::string& confinement);
 absl::StatusOr<Contents> OpenShardedSafetensors(const std::string& folder,
-                                                const std::string& real_folder);
+                                                const std::string& confinement);
 
 }  // namespace sinkwatch::checkpoint
 

@@ -18,8 +18,8 @@ StoredTensor StoredOf(SafetensorsEntry entry) {
 }
 
 absl::StatusOr<Contents> OpenFile(const std::string& path,
-                                  const std::string& real_folder) {
-  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, real_folder);
+                                  const std::string& confinement) {
+  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, confinement);
   if (!file.ok()) return file.status();
   absl::StatusOr<std::vector<SafetensorsEntry>> entries =
       ReadSafetensorsHeader(**file);
@@ -45,14 +45,14 @@ absl::StatusOr<Contents> OpenFile(const std::string& path,
 }  // namespace
 
 absl::StatusOr<Contents> OpenSafetensors(const std::string& folder,
-                                         const std::string& real_folder) {
-  return OpenFile(absl::StrCat(folder, "/model.safetensors"), real_folder);
+                                         const std::string& confinement) {
+  return OpenFile(absl::StrCat(folder, "/model.safetensors"), confinement);
 }
 
 absl::StatusOr<Contents> OpenShardedSafetensors(
-    const std::string& folder, const std::string& real_folder) {
+    const std::string& folder, const std::string& confinement) {
   return OpenSharded(
-      folder, real_folder,
+      folder, confinement,
       {"model.safetensors.index.json", ".safetensors", OpenFile});
 }
 

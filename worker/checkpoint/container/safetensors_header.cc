@@ -121,8 +121,8 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(size_t position, const std::string&,
-                   const nlohmann::detail::exception& error) override {
-    return Broken(JsonSyntaxError(position, text_, error.id).message());
+                   const nlohmann::detail::exception&) override {
+    return Broken(JsonSyntaxError(position, text_).message());
   }
 
  private:

@@ -47,11 +47,11 @@ absl::Status AddShard(const std::string& path, Contents shard,
 }  // namespace
 
 absl::StatusOr<Contents> OpenSharded(const std::string& folder,
-                                     const std::string& real_folder,
+                                     const std::string& confinement,
                                      const ShardedFormat& format) {
   const std::string index_path = absl::StrCat(folder, "/", format.index_file);
   absl::StatusOr<std::string> text =
-      ReadWholeFile(index_path, kMaxIndexBytes, real_folder);
+      ReadWholeFile(index_path, kMaxIndexBytes, confinement);
   if (!text.ok()) return text.status();
   absl::StatusOr<ShardIndex> index =
       ParseShardIndex(index_path, *text, format.suffix);
@@ -59,7 +59,7 @@ absl::StatusOr<Contents> OpenSharded(const std::string& folder,
   Contents contents;
   for (const auto& [shard, listed] : *index) {
     const std::string path = absl::StrCat(folder, "/", shard);
-    absl::StatusOr<Contents> opened = format.open(path, real_folder);
+    absl::StatusOr<Contents> opened = format.open(path, confinement);
     if (!opened.ok()) return opened.status();
     absl::Status status =
         AddShard(path, *std::move(opened), listed, format, contents);

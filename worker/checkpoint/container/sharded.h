@@ -15,17 +15,17 @@ struct ShardedFormat {
   const char* suffix;      // of a shard's name
   // Opens one shard.
   absl::StatusOr<Contents> (*open)(const std::string& path,
-                                   const std::string& real_folder);
+                                   const std::string& confinement);
 };
 
 // The weights that the index in `folder` names. A tensor that is in a shard but
 // not listed is left out, with a warning in the log. All files lie in
-// `real_folder` once links are followed.
+// `confinement` once links are followed.
 //
 // The codes of ParseShardIndex and of `format.open`; DATA_LOSS where a listed
 // tensor is not in its shard.
 absl::StatusOr<Contents> OpenSharded(const std::string& folder,
-                                     const std::string& real_folder,
+                                     const std::string& confinement,
                                      const ShardedFormat& format);
 
 }  // namespace sinkwatch::checkpoint

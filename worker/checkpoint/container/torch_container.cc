@@ -76,8 +76,8 @@ StoredTensor StoredOf(ArchivedTensor tensor) {
 }
 
 absl::StatusOr<Contents> OpenFile(const std::string& path,
-                                  const std::string& real_folder) {
-  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, real_folder);
+                                  const std::string& confinement) {
+  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, confinement);
   if (!file.ok()) return file.status();
   if (absl::Status s = CheckStart(**file); !s.ok()) return s;
   absl::StatusOr<std::vector<ArchivedTensor>> tensors =
@@ -94,19 +94,19 @@ absl::StatusOr<Contents> OpenFile(const std::string& path,
 }  // namespace
 
 absl::StatusOr<Contents> OpenTorchBin(const std::string& folder,
-                                      const std::string& real_folder) {
-  return OpenFile(absl::StrCat(folder, "/pytorch_model.bin"), real_folder);
+                                      const std::string& confinement) {
+  return OpenFile(absl::StrCat(folder, "/pytorch_model.bin"), confinement);
 }
 
 absl::StatusOr<Contents> OpenShardedTorchBin(const std::string& folder,
-                                             const std::string& real_folder) {
-  return OpenSharded(folder, real_folder,
+                                             const std::string& confinement) {
+  return OpenSharded(folder, confinement,
                      {"pytorch_model.bin.index.json", ".bin", OpenFile});
 }
 
 absl::StatusOr<Contents> OpenTorchModel(const std::string& folder,
-                                        const std::string& real_folder) {
-  return OpenFile(absl::StrCat(folder, "/model.pt"), real_folder);
+                                        const std::string& confinement) {
+  return OpenFile(absl::StrCat(folder, "/model.pt"), confinement);
 }
 
 }  // namespace sinkwatch::checkpoint

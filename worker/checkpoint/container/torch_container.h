@@ -10,17 +10,17 @@ namespace sinkwatch::checkpoint {
 
 // The weights of a folder in a file of torch.save: pytorch_model.bin; the
 // shards that pytorch_model.bin.index.json names; model.pt. All files lie in
-// `real_folder` once links are followed.
+// `confinement` once links are followed.
 //
 // The codes of ReadTorchArchive and OpenSharded. FAILED_PRECONDITION also for
 // an empty file, one of zeros, and a Git LFS pointer in its place;
 // UNIMPLEMENTED for what torch.save wrote before 1.6 (a bare pickle, a tar).
 absl::StatusOr<Contents> OpenTorchBin(const std::string& folder,
-                                      const std::string& real_folder);
+                                      const std::string& confinement);
 absl::StatusOr<Contents> OpenShardedTorchBin(const std::string& folder,
-                                             const std::string& real_folder);
+                                             const std::string& confinement);
 absl::StatusOr<Contents> OpenTorchModel(const std::string& folder,
-                                        const std::string& real_folder);
+                                        const std::string& confinement);
 
 }  // namespace sinkwatch::checkpoint
 
