@@ -1,5 +1,8 @@
-// torch.distributed.checkpoint's Hugging Face writer: shards, then
-// model.safetensors.index.json, and no configuration.
+// torch.distributed.checkpoint's Hugging Face writer, which writes no
+// configuration: model-00001-of-00002.safetensors, then
+// model.safetensors.index.json. Where every rank saves for itself and nobody
+// consolidates, shard-00001-model-00001-of-00002.safetensors, and never an
+// index; with consolidation those lie in sharded/.
 #include "absl/strings/match.h"
 #include "server/discovery/layout_rules.h"
 #include "server/discovery/layouts.h"
@@ -9,10 +12,21 @@ namespace {
 
 constexpr char kIndex[] = "model.safetensors.index.json";
 
-// shard-00001-model-00001-of-00002.safetensors, before they are consolidated.
+// shard-00001-model-00001-of-00002.safetensors: parts of tensors.
 bool HasRankShards(const Entries& entries) {
   for (const Entry& entry : entries) {
     if (!entry.is_folder && absl::StartsWith(entry.name, "shard-") &&
+        absl::EndsWith(entry.name, ".safetensors")) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Consolidated beside the shards of the ranks, or on the way to it.
+bool HasModelFiles(const Entries& entries) {
+  for (const Entry& entry : entries) {
+    if (!entry.is_folder && absl::StartsWith(entry.name, "model") &&
         absl::EndsWith(entry.name, ".safetensors")) {
       return true;
     }
@@ -29,8 +43,13 @@ bool Recognises(const Subject& subject) {
 
 Verdict Judge(const Subject& subject) {
   const Entries& entries = subject.listing.entries;
-  std::string why = WhyFileMissing(entries, kIndex);
-  if (why.empty() && !HasRankShards(entries)) why = WhyWeightsMissing(entries);
+  if (HasRankShards(entries) && !HasModelFiles(entries)) {
+    return Unsupported(
+        "shards of single ranks (shard-*.safetensors) are not supported: "
+        "consolidate them (HuggingFaceStorageWriter's enable_consolidation, "
+        "consolidate_safetensors_files)");
+  }
+  const std::string why = WhyWeightsMissing(entries);
   if (!why.empty()) return WaitingFor(why);
   return WaitingForConfig(subject, "the weights are whole");
 }

@@ -28,10 +28,10 @@ bool Recognises(const Subject& subject) {
 Verdict JudgeWeights(const Subject& subject) {
   const Listing& listing = subject.listing;
   if (const Entries* model = FindFolder(listing, "model_and_optim")) {
-    return WaitingFor(WhyDcpMissing(*model, "model_and_optim/"));
+    return JudgeDcp(*model, "model_and_optim/");
   }
   if (HasDcpFiles(listing.entries)) {
-    return WaitingFor(WhyDcpMissing(listing.entries, ""));
+    return JudgeDcp(listing.entries, "");
   }
   if (HasForeignShards(listing)) {
     Verdict verdict = Complete();

@@ -29,16 +29,17 @@ Verdict Judge(const Subject& subject) {
     return kHuggingFace.judge(subject);  // unsharded beside the trainer's state
   }
   const Entries none;
-  std::string why =
-      WhyDcpMissing(model == nullptr ? none : *model, "model_and_optim/");
-  if (why.empty()) {
+  Verdict verdict =
+      JudgeDcp(model == nullptr ? none : *model, "model_and_optim/");
+  if (verdict.kind == Verdict::Kind::kComplete) {
     return WaitingForConfig(subject, "model_and_optim is whole");
   }
-  if (FindFile(listing.entries, ".metadata.json") != nullptr) {
-    absl::StrAppend(&why,
+  if (verdict.kind == Verdict::Kind::kWaiting &&
+      FindFile(listing.entries, ".metadata.json") != nullptr) {
+    absl::StrAppend(&verdict.why,
                     " (.metadata.json is no proof: a failed save has it too)");
   }
-  return WaitingFor(why);
+  return verdict;
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ bool HasShards(const Entries& entries, const Family& family) {
   });
 }
 
+// Each shard that the names ask for; there is at least one.
 std::string WhyShardsMissing(const Entries& entries, const Family& family) {
   int64_t count = 0;
   std::set<int64_t> present;
@@ -51,29 +52,45 @@ std::string WhyShardsMissing(const Entries& entries, const Family& family) {
       present.insert(shard->number);
     }
   }
-  if (count == 0) {
-    return absl::StrCat(family.Index(), " has no shards beside it yet");
-  }
   const auto found = static_cast<int64_t>(present.size());
   if (found == count) return "";
   return absl::StrFormat("%d of %d shards are there", found, count);
 }
 
-// Digits of "__3_0.distcp" and their like.
-bool IsDcpData(const std::string& name) {
+std::string WhyFamilyMissing(const Entries& entries, const Family& family) {
+  const std::string index = family.Index();
+  const bool has_shards = HasShards(entries, family);
+  if (has_shards || FindFile(entries, index) != nullptr) {
+    const std::string why = WhyFileMissing(entries, index);
+    if (!why.empty()) return why;
+  }
+  if (has_shards) return WhyShardsMissing(entries, family);
+  if (FindFile(entries, family.Single()) != nullptr) {
+    return WhyFileMissing(entries, family.Single());
+  }
+  return absl::StrCat(index, " has no shards beside it yet");
+}
+
+// Whether the name is "__", `count` numbers with '_' between them, `suffix`.
+bool IsOfRank(const std::string& name, size_t count, const char* suffix) {
   absl::string_view rest = name;
   if (!absl::ConsumePrefix(&rest, "__") ||
-      !absl::ConsumeSuffix(&rest, ".distcp")) {
+      !absl::ConsumeSuffix(&rest, suffix)) {
     return false;
   }
   const std::vector<std::string> numbers = absl::StrSplit(rest, '_');
   int64_t number = 0;
-  return numbers.size() == 2 && absl::SimpleAtoi(numbers[0], &number) &&
-         absl::SimpleAtoi(numbers[1], &number);
+  return numbers.size() == count &&
+         std::all_of(numbers.begin(), numbers.end(),
+                     [&](const std::string& text) {
+                       return absl::SimpleAtoi(text, &number);
+                     });
 }
 
+bool IsDcpData(const std::string& name) { return IsOfRank(name, 2, ".distcp"); }
+
 bool IsRankMetadata(const std::string& name) {
-  return absl::StartsWith(name, "__") && absl::EndsWith(name, ".metadata");
+  return IsOfRank(name, 1, ".metadata");
 }
 
 }  // namespace
@@ -121,15 +138,10 @@ std::optional<Shard> ParseShard(const std::string& name,
 
 std::string WhyWeightsMissing(const Entries& entries) {
   for (const Family& family : kFamilies) {
-    if (FindFile(entries, family.Index()) != nullptr) {
-      const std::string why = WhyFileMissing(entries, family.Index());
-      return why.empty() ? WhyShardsMissing(entries, family) : why;
-    }
-    if (HasShards(entries, family)) {
-      return absl::StrCat(family.Index(), " is not there yet");
-    }
-    if (FindFile(entries, family.Single()) != nullptr) {
-      return WhyFileMissing(entries, family.Single());
+    if (FindFile(entries, family.Index()) != nullptr ||
+        FindFile(entries, family.Single()) != nullptr ||
+        HasShards(entries, family)) {
+      return WhyFamilyMissing(entries, family);
     }
   }
   if (FindFile(entries, kTorch) != nullptr) {
@@ -141,25 +153,9 @@ std::string WhyWeightsMissing(const Entries& entries) {
 bool HasDcpFiles(const Entries& entries) {
   return std::any_of(entries.begin(), entries.end(), [](const Entry& entry) {
     return !entry.is_folder &&
-           (entry.name == ".metadata" || IsDcpData(entry.name));
+           (entry.name == ".metadata" || IsDcpData(entry.name) ||
+            IsRankMetadata(entry.name));
   });
-}
-
-std::string WhyDcpMissing(const Entries& entries, const std::string& folder) {
-  const std::string why = WhyFileMissing(entries, ".metadata");
-  if (!why.empty()) {
-    for (const Entry& entry : entries) {
-      if (!IsRankMetadata(entry.name)) continue;
-      return absl::StrCat(folder, why, "; a save with a .metadata per rank (",
-                          entry.name, ") is not supported");
-    }
-    return absl::StrCat(folder, why);
-  }
-  // A rank that had nothing to write leaves an empty file.
-  for (const Entry& entry : entries) {
-    if (!entry.is_folder && entry.size > 0 && IsDcpData(entry.name)) return "";
-  }
-  return absl::StrCat(folder, ".metadata has no .distcp files beside it yet");
 }
 
 bool HasRankFiles(const Entries& entries) {
@@ -186,6 +182,29 @@ Verdict Unsupported(std::string why) {
   verdict.kind = Verdict::Kind::kUnsupported;
   verdict.why = std::move(why);
   return verdict;
+}
+
+Verdict JudgeDcp(const Entries& entries, const std::string& folder) {
+  const std::string why = WhyFileMissing(entries, ".metadata");
+  bool has_data = false;
+  bool has_rank_metadata = false;
+  for (const Entry& entry : entries) {
+    if (entry.is_folder) continue;
+    // A rank that had nothing to write leaves an empty file.
+    has_data |= entry.size > 0 && IsDcpData(entry.name);
+    has_rank_metadata |= IsRankMetadata(entry.name);
+  }
+  if (!why.empty() && has_rank_metadata) {
+    return Unsupported(
+        absl::StrCat(folder,
+                     "__<rank>.metadata, a save without collectives, is not "
+                     "supported: save with use_collectives, which writes one "
+                     ".metadata"));
+  }
+  if (!why.empty()) return WaitingFor(absl::StrCat(folder, why));
+  if (has_data) return Complete();
+  return WaitingFor(
+      absl::StrCat(folder, ".metadata has no .distcp files beside it yet"));
 }
 
 Verdict WaitingForConfig(const Subject& subject,

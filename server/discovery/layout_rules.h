@@ -31,16 +31,14 @@ std::optional<Shard> ParseShard(const std::string& name,
                                 const std::string& suffix);
 
 // Weights of the Hugging Face kind: single or sharded safetensors, else
-// pytorch_model.bin, else model.pt. An index means shards; shards mean an
-// index; each shard that their names ask for must be there.
+// pytorch_model.bin, else model.pt. Shards mean an index; each shard that their
+// names ask for must be there. An index without a shard is that of the single
+// file (mlx writes one) and may not be empty; a file that it does not mean is
+// for the worker to refuse.
 std::string WhyWeightsMissing(const Entries& entries);
 
-// Whether a file __3_0.distcp or .metadata is there.
+// Whether a file __3_0.distcp, .metadata or __3.metadata is there.
 bool HasDcpFiles(const Entries& entries);
-// A torch.distributed.checkpoint: .metadata, which its writer puts there last,
-// and data files. `folder` ("model_and_optim/" or "") is for the reason. Files
-// under way are strays of a save that failed, and nothing waits for them.
-std::string WhyDcpMissing(const Entries& entries, const std::string& folder);
 
 // rank0.pt: ShardedTensor or flat parameters, which no worker reads.
 bool HasRankFiles(const Entries& entries);
@@ -49,6 +47,13 @@ Verdict Complete();
 // Waiting for `why`, or complete if that is empty.
 Verdict WaitingFor(std::string why);
 Verdict Unsupported(std::string why);
+
+// A torch.distributed.checkpoint: complete with .metadata, which its writer
+// puts there last, and data files. `folder` ("model_and_optim/" or "") is for
+// the reason. Files under way are strays of a save that failed, and nothing
+// waits for them. Not supported with a .metadata per rank: a save without
+// collectives, which never writes the one of all ranks.
+Verdict JudgeDcp(const Entries& entries, const std::string& folder);
 
 // Complete if config.json is there, or the run gives one in its place.
 // `what_is_whole` is for the reason.

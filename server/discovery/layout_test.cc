@@ -32,6 +32,9 @@ TEST(CompletenessTest, TakesAWholeCheckpoint) {
       {config, index, File("model-00002-of-00002.safetensors"),
        File("model-00001-of-00002.safetensors")},
       {config, File("model.safetensors"), Folder("logs")},
+      // The index of a single file, as mlx writes it.
+      {config, index, File("model.safetensors")},
+      {config, File("pytorch_model.bin.index.json"), File("pytorch_model.bin")},
   };
   for (const auto& entries : cases) EXPECT_EQ(WhyIncomplete(entries), "");
 }
@@ -75,9 +78,16 @@ TEST(CompletenessTest, NamesWhatIsMissing) {
       {{config, index, first, File("model-00001-of-00002.safetensors"),
         File("model-00002-of-00002.safetensors")},
        "shards of 3 and of 2 lie side by side"},
-      // An index means shards, also beside an older single file.
-      {{config, index, File("model.safetensors")},
-       "model.safetensors.index.json has no shards beside it yet"},
+      {{config, File("model.safetensors.index.json", 0),
+        File("model.safetensors")},
+       "model.safetensors.index.json is empty"},
+      {{config, index, File("model.safetensors", 0)},
+       "model.safetensors is empty"},
+      // Shards mean an index, also beside an older single file.
+      {{config, first, File("model.safetensors")},
+       "model.safetensors.index.json is not there yet"},
+      {{config, index, first, File("model.safetensors")},
+       "1 of 3 shards are there"},
   };
   for (const Case& c : cases) EXPECT_EQ(WhyIncomplete(c.entries), c.why);
 }

@@ -12,8 +12,8 @@ bool Recognises(const Subject& subject) {
 }
 
 Verdict Judge(const Subject& subject) {
-  const std::string why = WhyDcpMissing(subject.listing.entries, "");
-  if (!why.empty()) return WaitingFor(why);
+  Verdict verdict = JudgeDcp(subject.listing.entries, "");
+  if (verdict.kind != Verdict::Kind::kComplete) return verdict;
   return WaitingForConfig(subject, "the weights are whole");
 }
 
