@@ -121,6 +121,17 @@ std::string StageOfRow(const v1::RunConfig& run, const ManifestRow& row) {
   return row.stage;
 }
 
+Candidate CandidateOfRow(const v1::RunConfig& run, const ManifestRow& row) {
+  Candidate candidate;
+  candidate.is_listed = true;
+  if (const auto name = ParseStepName(row.path.back())) candidate.name = *name;
+  candidate.stage = StageOfRow(run, row);
+  candidate.step = row.step;
+  candidate.tokens = row.tokens;
+  candidate.why_bad = row.why_bad;
+  return candidate;
+}
+
 }  // namespace
 
 std::string StageOf(const std::string& run_stage,
@@ -146,21 +157,17 @@ absl::Status FindManifestRows(const v1::RunConfig& run,
   if (!real_root.ok()) return real_root.status();
   Folders folders(*std::move(real_root));
   for (const ManifestRow& row : manifest.rows) {
-    Candidate candidate;
-    candidate.is_listed = true;
-    if (const auto name = ParseStepName(row.path.back())) {
-      candidate.name = *name;
+    Candidate candidate = CandidateOfRow(run, row);
+    const std::string wanted = JoinFrom(run.root(), row.path, manifest.common);
+    if (row.why_bad.empty()) {
+      auto folder = FolderOf(run.root(), row, manifest.common, folders);
+      if (!folder.ok()) return folder.status();
+      candidate.path = *std::move(folder);
+      if (candidate.path.empty()) {
+        candidate.why_missing = absl::StrCat("not there yet: ", wanted);
+      }
     }
-    candidate.stage = StageOfRow(run, row);
-    candidate.step = row.step;
-    candidate.tokens = row.tokens;
-    auto folder = FolderOf(run.root(), row, manifest.common, folders);
-    if (!folder.ok()) return folder.status();
-    candidate.path = *std::move(folder);
-    if (candidate.path.empty()) {
-      candidate.path = JoinFrom(run.root(), row.path, manifest.common);
-      candidate.why_missing = absl::StrCat("not there yet: ", candidate.path);
-    }
+    if (candidate.path.empty()) candidate.path = wanted;
     found->push_back(std::move(candidate));
   }
   return absl::OkStatus();

@@ -29,6 +29,8 @@ struct Candidate {
   bool is_listed = false;
   // Empty, or why there is no folder to look at.
   std::string why_missing;
+  // Empty, or why the row that names it is not followed, whatever is there.
+  std::string why_bad;
 };
 
 // Appends the step folders of `root`, and those of its stage folders and of
@@ -40,7 +42,7 @@ absl::Status FindStepFolders(const v1::RunConfig& run,
 
 // Appends a candidate per row of the manifest. A row's folder is the end of its
 // directory under the run's root: the shortest end that tells it from all other
-// rows, else longer ones.
+// rows, else longer ones. That of a bad row is not looked for.
 absl::Status FindManifestRows(const v1::RunConfig& run,
                               const Manifest& manifest,
                               std::vector<Candidate>* found);

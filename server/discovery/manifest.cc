@@ -110,15 +110,6 @@ absl::Status ReadField(Column column, const std::string& text,
   return Broken("unknown column");
 }
 
-// A directory of another step would be measured as this one.
-absl::Status CheckStep(const ManifestRow& row) {
-  const auto name = ParseStepName(row.path.back());
-  if (!name.has_value() || name->step == row.step) return absl::OkStatus();
-  return Broken(absl::StrCat("the row is of step ", row.step,
-                             ", its directory ", row.path.back(), " of step ",
-                             name->step));
-}
-
 absl::Status ReadRow(const std::string& line, const Header& header,
                      ManifestRow* row) {
   if (line.find('"') != std::string::npos) {
@@ -134,7 +125,7 @@ absl::Status ReadRow(const std::string& line, const Header& header,
     absl::Status status = ReadField(header.columns[i], text, row);
     if (!status.ok()) return status;
   }
-  return CheckStep(*row);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<const Header*> ReadHeader(const std::string& line) {
@@ -147,25 +138,61 @@ absl::StatusOr<const Header*> ReadHeader(const std::string& line) {
                              absl::StrJoin(known, "; ")));
 }
 
-// Rows by directory, to find what is there twice.
-class Directories {
+// A directory of another step would be measured as this one.
+std::string WhyOfAnotherStep(const ManifestRow& row) {
+  const auto name = ParseStepName(row.path.back());
+  if (!name.has_value() || name->step == row.step) return "";
+  return absl::StrCat("the row is of step ", row.step, ", its directory ",
+                      row.path.back(), " of step ", name->step);
+}
+
+// The rows of a file, those that are there twice once.
+class Rows {
  public:
-  // Whether the row is new; an error if its directory is another step's.
-  absl::StatusOr<bool> Add(const ManifestRow& row, size_t line) {
-    const auto [place, is_new] = rows_.try_emplace(row.path, Seen{row, line});
-    const ManifestRow& first = place->second.row;
-    if (is_new) return true;
-    if (first.stage == row.stage && first.step == row.step) return false;
-    return Broken(absl::StrCat("its directory is that of line ",
-                               place->second.line, ", step ", first.step));
+  explicit Rows(std::string file) : file_(std::move(file)) {}
+
+  void Add(ManifestRow row, size_t line) {
+    const std::string why = WhyOfAnotherStep(row);
+    if (!why.empty()) {
+      row.why_bad = AtLine(line, why);
+      rows_.push_back(std::move(row));
+      return;
+    }
+    const auto [place, is_new] =
+        first_.try_emplace(row.path, First{rows_.size(), line});
+    if (!is_new) {
+      ManifestRow& first = rows_[place->second.row];
+      if (first.stage == row.stage && first.step == row.step) return;
+      MarkSame(row, line, first, place->second.line);
+      MarkSame(first, place->second.line, row, line);
+    }
+    rows_.push_back(std::move(row));
   }
 
+  std::vector<ManifestRow> Take() { return std::move(rows_); }
+
  private:
-  struct Seen {
-    ManifestRow row;
+  // The first row with a directory.
+  struct First {
+    size_t row;
     size_t line;
   };
-  std::map<std::vector<std::string>, Seen> rows_;
+
+  std::string AtLine(size_t line, const std::string& rule) const {
+    return absl::StrCat(file_, ":", line, ": ", rule);
+  }
+
+  void MarkSame(ManifestRow& row, size_t line, const ManifestRow& other,
+                size_t other_line) const {
+    if (!row.why_bad.empty()) return;
+    row.why_bad =
+        AtLine(line, absl::StrCat("its directory is that of line ", other_line,
+                                  ", step ", other.step, ", as well"));
+  }
+
+  const std::string file_;
+  std::vector<ManifestRow> rows_;
+  std::map<std::vector<std::string>, First> first_;
 };
 
 // The last component is never common: it names the checkpoint.
@@ -187,9 +214,8 @@ size_t CommonPrefix(const std::vector<ManifestRow>& rows) {
 
 absl::StatusOr<Manifest> ParseManifest(const std::string& name,
                                        const std::string& text) {
-  Manifest manifest;
   const Header* header = nullptr;
-  Directories directories;
+  Rows rows(name);
   size_t number = 0;
   const auto failed = [&](const absl::Status& status) {
     return absl::InvalidArgumentError(
@@ -208,10 +234,10 @@ absl::StatusOr<Manifest> ParseManifest(const std::string& name,
     ManifestRow row;
     absl::Status status = ReadRow(line, *header, &row);
     if (!status.ok()) return failed(status);
-    const auto is_new = directories.Add(row, number);
-    if (!is_new.ok()) return failed(is_new.status());
-    if (*is_new) manifest.rows.push_back(std::move(row));
+    rows.Add(std::move(row), number);
   }
+  Manifest manifest;
+  manifest.rows = rows.Take();
   manifest.common = CommonPrefix(manifest.rows);
   return manifest;
 }

@@ -19,6 +19,8 @@ struct ManifestRow {
   // Path components of the directory, its scheme and host left out:
   // {"ai2-llm", "peteish7", "step1000-unsharded"}.
   std::vector<std::string> path;
+  // Empty, or why the row is not to be followed: file, line and rule.
+  std::string why_bad;
 };
 
 struct Manifest {
@@ -35,10 +37,12 @@ struct Manifest {
 //   Stage,Step,Tokens Seen,Checkpoint Directory
 // A numeric ingredient N becomes stage "ingredientN". A row that is there twice
 // counts once; two directories of one step are both kept (a series that was
-// resumed elsewhere). INVALID_ARGUMENT names file, line and the first rule that
-// is broken: another header, another number of fields, quotes, a step or token
-// count that is no number, a directory that is no plain path, one whose name
-// has another step than the row, one directory for two steps.
+// resumed elsewhere). A row is bad, and the others are not, when the name of
+// its directory has another step than the row, or when another stage or step
+// has the same directory (then both are: which of them is right is not known).
+// INVALID_ARGUMENT names file, line and the first rule that is broken: another
+// header, another number of fields, quotes, a step or token count that is no
+// number, a stage that is no name, a directory that is no plain path.
 absl::StatusOr<Manifest> ParseManifest(const std::string& name,
                                        const std::string& text);
 

@@ -1,5 +1,8 @@
 #include "server/discovery/manifest.h"
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -69,6 +72,45 @@ TEST(ManifestTest, TakesARowThatIsThereTwiceOnceAndTwoPlacesOfAStepTwice) {
             2u);
 }
 
+// Of each row its step and why it is bad.
+std::vector<std::string> RowsOf(const std::string& text) {
+  std::vector<std::string> rows;
+  for (const ManifestRow& row : Parse(text).rows) {
+    rows.push_back(absl::StrCat(row.stage, ":", row.step, " ", row.why_bad));
+  }
+  return rows;
+}
+
+// OLMo-2-1124-13B-stage2.csv has such a row.
+TEST(ManifestTest, TakesARowOfAnotherStepsDirectoryAsTheOnlyBadOne) {
+  EXPECT_EQ(RowsOf("Ingredient,Step,Checkpoint Directory\n"
+                   "3,11000,a/step11000-unsharded/\n"
+                   "3,11931,a/step11000-unsharded/\n"
+                   "4,1000,b/step1000-unsharded/\n"),
+            (std::vector<std::string>{
+                "ingredient3:11000 ",
+                "ingredient3:11931 series.csv:3: the row is of step 11931, its "
+                "directory step11000-unsharded of step 11000",
+                "ingredient4:1000 "}));
+}
+
+TEST(ManifestTest, FollowsNoneOfTheRowsThatHaveOneDirectory) {
+  EXPECT_EQ(
+      RowsOf("Step,Checkpoint Directory\n1,a/x\n2,a/x\n3,a/y\n4,a/x\n1,a/x\n"),
+      (std::vector<std::string>{
+          ":1 series.csv:2: its directory is that of line 3, step 2, as well",
+          ":2 series.csv:3: its directory is that of line 2, step 1, as well",
+          ":3 ",
+          ":4 series.csv:5: its directory is that of line 2, step 1, as "
+          "well"}));
+  EXPECT_EQ(
+      RowsOf("Stage,Step,Checkpoint Directory\ns,1,a/step1\nt,1,a/step1/\n"),
+      (std::vector<std::string>{
+          "s:1 series.csv:2: its directory is that of line 3, step 1, as well",
+          "t:1 series.csv:3: its directory is that of line 2, step 1, as "
+          "well"}));
+}
+
 TEST(ManifestTest, NamesFileLineAndRule) {
   struct Case {
     const char* text;
@@ -111,15 +153,6 @@ TEST(ManifestTest, NamesFileLineAndRule) {
        "series.csv:2: ", "no plain path"},
       {"Step,Checkpoint Directory\n1,a/\001/step1\n",
        "series.csv:2: ", "no plain path"},
-      // OLMo-2-1124-13B-stage2.csv has such a row.
-      {"Ingredient,Step,Checkpoint Directory\n3,11931,a/step11000-unsharded/\n",
-       "series.csv:2: ",
-       "the row is of step 11931, its directory step11000-unsharded of step "
-       "11000"},
-      {"Step,Checkpoint Directory\n1,a/x\n2,a/x\n",
-       "series.csv:3: ", "its directory is that of line 2, step 1"},
-      {"Stage,Step,Checkpoint Directory\ns,1,a/step1\nt,1,a/step1\n",
-       "series.csv:3: ", "its directory is that of line 2"},
   };
   for (const Case& c : cases) {
     const auto status = ParseManifest("series.csv", c.text).status();

@@ -240,6 +240,48 @@ TEST_F(RunLayoutsTest, ReadsAManifestThatGrowsAndKeepsAllOnABadOne) {
   EXPECT_EQ(LookAtAll(1).at(":6"), "VANISHED not listed any more");
 }
 
+TEST_F(RunLayoutsTest, EndsABadRowOfAManifestAndFollowsTheOthers) {
+  const std::string good = "Step,Checkpoint Directory\n5,a/step5\n7,a/step7\n";
+  WriteManifest(good + "6,a/step5\n");
+  folder_.WriteCheckpoint("root/step5");
+  folder_.WriteCheckpoint("root/step6");
+  LookAtAll();
+  const auto seen = Look(kQuiescence);
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_EQ(seen[0].state, v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(seen[0].checkpoint.step(), 5);
+  EXPECT_EQ(seen[0].checkpoint.path(), folder_.Path("root/step5"));
+  EXPECT_EQ(seen[1].state, v1::JOB_STATE_DEAD);
+  EXPECT_EQ(seen[1].outcome, v1::OUTCOME_UNSUPPORTED);
+  EXPECT_EQ(seen[1].reason,
+            folder_.Path("series.csv") +
+                ":4: the row is of step 6, its directory step5 of step 5");
+  EXPECT_EQ(seen[2].state, v1::JOB_STATE_WAITING);
+  // The same at every look, also of a server that comes back.
+  const std::string fingerprint = seen[1].checkpoint.fingerprint();
+  EXPECT_EQ(Look(1)[1].checkpoint.fingerprint(), fingerprint);
+  Restart(seen[1]);
+  EXPECT_EQ(Look(1)[1].checkpoint.fingerprint(), fingerprint);
+}
+
+TEST_F(RunLayoutsTest, WaitsForARowThatIsBadNoMore) {
+  const std::string head = "Step,Checkpoint Directory\n";
+  WriteManifest(head + "6,a/step5\n");
+  const Observation bad = LookAtOne();
+  EXPECT_EQ(bad.state, v1::JOB_STATE_DEAD);
+  // Corrected, or with another row of its step beside it.
+  WriteManifest(head + "6,a/step6-unsharded\n");
+  EXPECT_TRUE(
+      absl::StartsWith(LookAtAll(1).at(":6"), "WAITING not there yet: "));
+  WriteManifest(head + "6,a/step5\n6,a/b/step6-unsharded\n");
+  EXPECT_TRUE(
+      absl::StartsWith(LookAtAll(1).at(":6"), "WAITING not there yet: "));
+  // Also if the server was away.
+  Restart(bad);
+  EXPECT_TRUE(
+      absl::StartsWith(LookAtAll(1).at(":6"), "WAITING not there yet: "));
+}
+
 TEST_F(RunLayoutsTest, TakesTheFirstPlaceOfAStepThatIsThere) {
   WriteManifest("Step,Checkpoint Directory\n5,a/x/step5\n5,a/y/step5\n");
   folder_.WriteCheckpoint("root/y/step5");

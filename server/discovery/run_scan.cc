@@ -24,6 +24,13 @@ std::string UnsupportedFingerprint(const std::string& why) {
   return Sha256Hex(why);
 }
 
+// Whether it is dead by what was said of it here, and no worker saw it.
+bool IsUnsupported(const v1::CheckpointStatus& status) {
+  return status.state() == v1::JOB_STATE_DEAD &&
+         status.checkpoint().fingerprint() ==
+             UnsupportedFingerprint(status.reason());
+}
+
 bool IsOpen(v1::JobState state) {
   return state == v1::JOB_STATE_WAITING || state == v1::JOB_STATE_QUEUED ||
          state == v1::JOB_STATE_RETRYING || state == v1::JOB_STATE_SKIPPED;
@@ -46,7 +53,7 @@ RunScan::RunScan(v1::RunConfig run,
     }
     if (IsOpen(status.state())) {
       seen_[key] = {checkpoint, absl::InfinitePast()};
-    } else {
+    } else if (!IsUnsupported(status)) {
       ended_.insert(key);
     }
   }
@@ -138,6 +145,11 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
 std::optional<RunScan::Judged> RunScan::LookAt(Candidate candidate) const {
   Judged judged;
   judged.candidate = std::move(candidate);
+  if (!judged.candidate.why_bad.empty()) {
+    judged.verdict.kind = Verdict::Kind::kUnsupported;
+    judged.verdict.why = judged.candidate.why_bad;
+    return judged;
+  }
   if (!judged.candidate.why_missing.empty()) return judged;
   auto listing = ListCheckpoint(judged.candidate.path, real_root_);
   judged.status = listing.status();
@@ -162,7 +174,9 @@ int RunScan::RankOf(const Judged& judged) const {
   const bool waits = !judged.listing.has_value() ||
                      judged.verdict.kind == Verdict::Kind::kWaiting;
   int rank = 0;
-  if (!judged.candidate.why_missing.empty()) {
+  if (!judged.candidate.why_bad.empty()) {
+    rank = 5;
+  } else if (!judged.candidate.why_missing.empty()) {
     rank = 4;
   } else if (judged.verdict.kind == Verdict::Kind::kUnsupported) {
     rank = 3;
@@ -187,10 +201,6 @@ void RunScan::Observe(const Judged& judged, absl::Time now, Found& found) {
   const StepKey key = KeyOf(checkpoint);
   followed_[key] = checkpoint.path();
   ended_.erase(key);
-  if (!judged.listing.has_value()) {
-    found.emplace(key, Unreadable(std::move(checkpoint), judged.status));
-    return;
-  }
   if (judged.verdict.kind == Verdict::Kind::kUnsupported) {
     checkpoint.set_fingerprint(UnsupportedFingerprint(judged.verdict.why));
     store::Observation observation = NewObservation(checkpoint);
@@ -198,6 +208,10 @@ void RunScan::Observe(const Judged& judged, absl::Time now, Found& found) {
     observation.outcome = v1::OUTCOME_UNSUPPORTED;
     observation.reason = judged.verdict.why;
     found.emplace(key, std::move(observation));
+    return;
+  }
+  if (!judged.listing.has_value()) {
+    found.emplace(key, Unreadable(std::move(checkpoint), judged.status));
     return;
   }
   checkpoint.set_fingerprint(Fingerprint(

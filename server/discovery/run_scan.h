@@ -33,7 +33,8 @@ using StepKey = std::pair<std::string, int64_t>;
 // them is followed: a whole one that workers read before one that is waited
 // for, that before one that is not supported; among equals the one that was
 // followed before, then the sharded one (as the OLMo trainer prefers it), then
-// the first by name.
+// the first by name. A bad row of a manifest is what there is of a step that
+// nothing else names.
 //
 // Thread-compatible.
 class RunScan {
@@ -61,8 +62,8 @@ class RunScan {
   // A candidate after a look at its folder.
   struct Judged {
     Candidate candidate;
-    std::optional<Listing> listing;  // none: the folder is not there or cannot
-    absl::Status status;             // be read
+    std::optional<Listing> listing;  // none: the folder is not there, cannot be
+    absl::Status status;             // read, or is that of a bad row
     Verdict verdict;
   };
 

@@ -51,6 +51,7 @@ class RunScanTest : public testing::Test {
     known_.emplace_back();
     *known_.back().mutable_checkpoint() = known.checkpoint;
     known_.back().set_state(known.state);
+    known_.back().set_reason(known.reason);
     scan_ = nullptr;
   }
 
