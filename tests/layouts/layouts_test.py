@@ -12,7 +12,9 @@ sys.path.insert(0, "tests/e2e")
 sys.path.insert(0, "tests/layouts")
 import harness  # noqa: E402
 import trainers  # noqa: E402
+import trainers_runs  # noqa: E402
 from harness import Cluster, wait_until  # noqa: E402
+from script import Data, Folder  # noqa: E402
 
 DATA = Path("tests/data/containers")
 
@@ -37,7 +39,7 @@ class Clock:
 
     def tick(self):
         self.step += 1
-        folder = trainers.Folder(self.root / f"step{self.step}")
+        folder = Folder(self.root / f"step{self.step}")
         folder.write("config.json", "{}")
         folder.write("model.safetensors", b"\xff" * 16)  # corrupt: tried once
 
@@ -67,9 +69,9 @@ class Play:
             path = (DATA / trainers.MODEL_CONFIG[trainer]).resolve()
             fields["model_config"] = f'"{path}"'
         root = cluster.folder / "runs" / self.name
-        if trainer is trainers.published_series:
-            path = cluster.folder / "series.csv"
-            path.write_text(trainers.MANIFEST)
+        if trainer in trainers.MANIFEST:
+            path = cluster.folder / f"{self.name}.csv"
+            path.write_text(trainers.MANIFEST[trainer])
             fields["manifest"] = f'"{path}"'
         cluster.add_run(self.name, probe=DATA / "probe", quiescence=QUIESCENCE, **fields)
         self.steps = trainer(root, data)
@@ -109,7 +111,7 @@ class Play:
 
 class LayoutsTest(unittest.TestCase):
     def play(self, scripts):
-        data = trainers.Data(DATA)
+        data = Data(DATA)
         with Cluster(poll=0.02) as cluster:
             clock = Clock(cluster)
             plays = [Play(cluster, trainer, data) for trainer in scripts]
@@ -154,7 +156,7 @@ class WorkerFindsTest(unittest.TestCase):
         """A checkpoint that is queued; the server does not look again."""
         root = cluster.add_run("toy", probe=DATA / "probe", quiescence=QUIESCENCE)
         harness.copy_checkpoint(DATA / "hf", root / "step5")
-        trainers.Folder(root / "step9").make()
+        Folder(root / "step9").make()
         cluster.start_server()
         harness.await_state(cluster, "toy", 5, "queued")
         cluster.server.kill()
@@ -185,8 +187,8 @@ class WorkerFindsTest(unittest.TestCase):
     def test_an_incomplete_checkpoint_is_tried_a_few_times_and_then_when_it_changes(self):
         with Cluster(poll=0.02) as cluster:
             root = cluster.add_run("toy", probe=DATA / "probe", quiescence=QUIESCENCE)
-            data = trainers.Data(DATA)
-            folder = trainers.Folder(root / "step5")
+            data = Data(DATA)
+            folder = Folder(root / "step5")
             folder.write("config.json", data("hf/config.json"))
             folder.write("model.safetensors", data.half("hf/model.safetensors"))
             cluster.start_server()
@@ -203,15 +205,14 @@ class WorkerFindsTest(unittest.TestCase):
 
 
 class ManifestTest(unittest.TestCase):
-    def test_a_bad_row_refuses_to_start_with_file_line_and_rule(self):
+    def test_a_file_that_cannot_be_read_refuses_to_start_with_file_line_and_rule(self):
         with Cluster() as cluster:
             path = cluster.folder / "series.csv"
-            path.write_text("Step,Checkpoint Directory\n5,a/step5\n6,a/step7\n")
+            path.write_text("Step,Checkpoint Directory\n5,a/step5\nsix,a/step6\n")
             cluster.add_run("toy", manifest=f'"{path}"')
             server = cluster.start_server(wait=False)
             self.assertEqual(server.wait(), 2)
-            self.assertIn(f"{path}:3: the row is of step 6, its directory step7 of step 7",
-                          server.log())
+            self.assertIn(f'{path}:3: "six" is no step', server.log())
 
     def test_a_run_is_added_with_a_manifest_and_read_over_its_tokens(self):
         with Cluster(poll=0.02) as cluster:
@@ -219,7 +220,7 @@ class ManifestTest(unittest.TestCase):
             cluster.start_worker()
             root = cluster.folder / "series"
             path = cluster.folder / "series.csv"
-            path.write_text(trainers.MANIFEST)
+            path.write_text(trainers_runs.MANIFEST)
             (root / "stage1").mkdir(parents=True)
             harness.copy_checkpoint(DATA / "hf", root / "stage1" / "step5")
             cluster.ctl("add-run", "series", f"--root={root}", f"--manifest={path}",
