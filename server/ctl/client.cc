@@ -1,13 +1,12 @@
 #include "server/ctl/client.h"
 
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "proto/rpc/channel.h"
 #include "proto/rpc/status.h"
 #include "server/analytics/series_pages.h"
+#include "server/find_run.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -79,15 +78,7 @@ absl::StatusOr<v1::ListRunsResponse> Client::Runs() {
 absl::StatusOr<v1::RunStatus> Client::FindRun(const std::string& name) {
   auto runs = Runs();
   if (!runs.ok()) return runs.status();
-  std::vector<std::string> names;
-  for (const v1::RunStatus& run : runs->runs()) {
-    if (run.name() == name) return run;
-    names.push_back(run.name());
-  }
-  return absl::NotFoundError(
-      absl::StrCat("there is no run \"", name, "\"",
-                   names.empty() ? "; none is configured" : "; there are ",
-                   absl::StrJoin(names, ", ")));
+  return server::FindRun(runs->runs(), name);
 }
 
 absl::StatusOr<v1::ListCheckpointsResponse> Client::Checkpoints(

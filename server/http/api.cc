@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "server/find_run.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -177,15 +178,7 @@ absl::StatusOr<Repeated<v1::RunStatus>> Api::AllRuns() const {
 absl::StatusOr<v1::RunStatus> Api::FindRun(const std::string& name) const {
   absl::StatusOr<Repeated<v1::RunStatus>> runs = AllRuns();
   if (!runs.ok()) return runs.status();
-  std::vector<std::string> names;
-  for (v1::RunStatus& run : *runs) {
-    if (run.name() == name) return std::move(run);
-    names.push_back(run.name());
-  }
-  return absl::NotFoundError(
-      absl::StrCat("there is no run \"", name, "\"",
-                   names.empty() ? "; none is configured" : "; there are ",
-                   absl::StrJoin(names, ", ")));
+  return server::FindRun(*runs, name);
 }
 
 absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
