@@ -21,7 +21,8 @@ OTHER_WEIGHTS = [other.torchtitan]
 MEASURED = [
     hf.save_pretrained, hf.save_pretrained_sharded, hf.mlx, hf.sharded_over_one_file,
     hf.torch_bin, hf.torch_bin_sharded, hf.hf_trainer, hf.hf_trainer_by_rename,
-    hf.hub_download, hf.link_out_of_the_root, hf.lfs_pointer,
+    hf.hub_download, hf.hub_download_of_dcp, hf.weights_linked_within_the_root,
+    hf.config_linked_within_the_root, hf.link_out_of_the_root, hf.lfs_pointer,
     olmo.olmo_local, olmo.olmo_uploaded, olmo.olmo_sharded_uploaded, olmo.olmo_torch_new,
     olmo.olmo_sharded_then_unsharded, olmo.olmo_rank_files, olmo.olmo_core_sync,
     olmo.olmo_core_async, olmo.olmo_core_without_config, olmo.olmo_core_lost_a_file,
