@@ -111,6 +111,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Form{"containers/bin_sharded", "containers/hf"},
                       Form{"containers/olmo_core", "containers/hf"},
                       Form{"containers/olmo_core_4_ranks", "containers/hf"},
+                      Form{"containers/olmo_core_1_6", "containers/hf"},
                       Form{"containers/olmo_core_model_only", "containers/hf"},
                       Form{"containers/olmo_core_unsharded", "containers/hf"},
                       Form{"containers/legacy_pt", "containers/hf"},
