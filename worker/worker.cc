@@ -65,7 +65,7 @@ std::unique_ptr<v1::Lease> Worker::NextLease() {
   const grpc::Status status =
       stub_.AcquireLease(context.get(), request, &response);
   if (!status.ok()) {
-    spdlog::warn("no lease, the server does not answer code={} error=\"{}\"",
+    spdlog::warn("no lease from the server code={} error=\"{}\"",
                  static_cast<int>(status.error_code()), status.error_message());
     Pause(kUnreachablePause);
     return nullptr;

@@ -13,7 +13,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-WORKER = Path("worker/sinkwatch_worker").resolve()
+# In a test's run folder, or built beside the sources.
+WORKER = next(path.resolve() for path in (Path("worker/sinkwatch_worker"),
+                                          Path("bazel-bin/worker/sinkwatch_worker"))
+              if path.is_file())
 STORIES = Path("tests/data/stories260K").resolve()
 PROBE = Path("tests/data/stories_probe").resolve()
 
