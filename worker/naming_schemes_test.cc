@@ -203,6 +203,61 @@ TEST(NamingSchemesTest, OlmoWithAndWithoutTheWrapper) {
   }
 }
 
+// OLMo's mixture in megablocks' form: the experts of a projection below one
+// another, the third of them [in, out].
+Weights AsMegablocks(const Model& model) {
+  Weights weights = model.weights;
+  const int64_t layers = model.config.at("num_hidden_layers");
+  const int64_t experts = model.config.at("num_experts");
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const std::string prefix = absl::StrCat("model.layers.", layer, ".");
+    std::map<std::string, std::vector<at::Tensor>> parts;
+    for (int64_t i = 0; i < experts; ++i) {
+      const auto take = [&](const char* name) {
+        return weights
+            .extract(
+                absl::StrCat(prefix, "mlp.experts.", i, ".", name, ".weight"))
+            .mapped();
+      };
+      parts["w1"].push_back(take("gate_proj"));
+      parts["v1"].push_back(take("up_proj"));
+      parts["w2"].push_back(take("down_proj").t());
+    }
+    for (const auto& [name, tensors] : parts) {
+      weights[prefix + name] = at::cat(tensors).contiguous();
+    }
+    std::vector<at::Tensor> qkv;
+    for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
+      qkv.push_back(
+          weights.extract(absl::StrCat(prefix, "self_attn.", name, ".weight"))
+              .mapped());
+    }
+    weights[prefix + "att_proj"] = at::cat(qkv);
+  }
+  const std::string mlp = "ffn.experts.mlp.";
+  return Renamed(weights, "transformer.blocks.",
+                 {{"att_proj", "att_proj.weight"},
+                  {"w1", mlp + "w1"},
+                  {"v1", mlp + "v1"},
+                  {"w2", mlp + "w2"},
+                  {"mlp.gate.weight", "ffn.router.layer.weight"},
+                  {"self_attn.o_proj.weight", "attn_out.weight"},
+                  {"self_attn.q_norm.weight", "q_norm.weight"},
+                  {"self_attn.k_norm.weight", "k_norm.weight"},
+                  {"input_layernorm.weight", "attn_norm.weight"},
+                  {"post_attention_layernorm.weight", "ff_norm.weight"}},
+                 {{"model.embed_tokens.weight", "transformer.wte.weight"},
+                  {"model.norm.weight", "transformer.ln_f.weight"},
+                  {"lm_head.weight", "transformer.ff_out.weight"}});
+}
+
+TEST(NamingSchemesTest, OlmoMixtureInMegablocksForm) {
+  for (const char* name : {"olmoe", "olmoe_options"}) {
+    SCOPED_TRACE(name);
+    ExpectSameLogits(name, AsMegablocks(Read(name)));
+  }
+}
+
 // Meta, llama2.c and torchtitan.
 
 // Rotary pairs next to each other: element 2 i of a head is ours i, element

@@ -95,6 +95,32 @@ TEST_F(MeasurementTest, ShowsAContentThatCameBackAndWasMeasuredLast) {
   EXPECT_EQ(series->rows(0).values(0), 100);
 }
 
+// Values that are not comparable never share a series: the latest kind is
+// shown.
+TEST_F(MeasurementTest, KeepsKindsOfMeasurementApart) {
+  using Change = void (*)(v1::MeasurementHeader&);
+  const Change changes[] = {
+      [](v1::MeasurementHeader& header) { header.set_dtype("bfloat16"); },
+      [](v1::MeasurementHeader& header) { header.set_sequence_length(7); },
+      [](v1::MeasurementHeader& header) { header.set_bos_policy("prepend"); },
+      [](v1::MeasurementHeader& header) { header.set_spec_version(2); },
+      [](v1::MeasurementHeader& header) {
+        header.mutable_probe()->set_digest("another");
+      }};
+  int64_t step = 0;
+  for (const Change change : changes) {
+    Measure(++step, 100);
+    const JobRecord job = Lease(++step);
+    v1::Measurement other = MeasurementOf(job.job, 200);
+    change(*other.mutable_header());
+    ASSERT_TRUE(Commit(job, other).ok());
+    const auto series = store_->QuerySeries(Request());
+    ASSERT_TRUE(series.ok()) << series.status();
+    ASSERT_EQ(series->rows_size(), 1) << "change " << step / 2;
+    EXPECT_EQ(series->rows(0).checkpoint().step(), step);
+  }
+}
+
 TEST_F(MeasurementTest, KeepsWhyItIsImplausible) {
   const JobRecord job = Lease(1);
   v1::Measurement sent = MeasurementOf(job.job, 0);
