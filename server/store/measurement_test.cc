@@ -117,7 +117,7 @@ TEST_F(MeasurementTest, KeepsKindsOfMeasurementApart) {
     const auto series = store_->QuerySeries(Request());
     ASSERT_TRUE(series.ok()) << series.status();
     ASSERT_EQ(series->rows_size(), 1) << "change " << step / 2;
-    EXPECT_EQ(series->rows(0).checkpoint().step(), step);
+    EXPECT_EQ(series->rows(0).step(), step);
   }
 }
 
