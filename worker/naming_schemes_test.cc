@@ -78,12 +78,40 @@ at::Tensor LogitsOf(const std::string& folder) {
   return (*model)->Logits(Load(**checkpoint, (*model)->HeadTensors()), x_BTD);
 }
 
-void ExpectSameLogits(const std::string& name, const Weights& weights) {
+// That `config` and `weights` are the model `name`.
+void ExpectSameLogits(const std::string& name, const nlohmann::json& config,
+                      const Weights& weights) {
   const checkpoint::TempFolder temp;
   ASSERT_TRUE(
-      checkpoint::WriteCheckpoint(temp / "step1", Read(name).config, weights)
-          .ok());
+      checkpoint::WriteCheckpoint(temp / "step1", config, weights).ok());
   EXPECT_TRUE(LogitsOf(temp / "step1").equal(LogitsOf(kFolder + name)));
+}
+
+void ExpectSameLogits(const std::string& name, const Weights& weights) {
+  ExpectSameLogits(name, Read(name).config, weights);
+}
+
+// A config as transformers wrote it before version 5.
+nlohmann::json InKeysOfVersion4(nlohmann::json config) {
+  nlohmann::json rope = config.at("rope_parameters");
+  config.erase("rope_parameters");
+  if (rope.contains("full_attention")) rope = rope.at("full_attention");
+  config["rope_theta"] = rope.at("rope_theta");
+  rope.erase("rope_theta");
+  config["rope_scaling"] = rope.at("rope_type") == "default" ? nullptr : rope;
+  config["torch_dtype"] = config.at("dtype");
+  config.erase("dtype");
+  return config;
+}
+
+TEST(NamingSchemesTest, KeysOfTransformersVersion4) {
+  for (const char* name :
+       {"llama", "llama_bias", "mistral", "qwen2", "qwen3", "olmo", "olmo2",
+        "olmo3", "olmo3_yarn", "olmoe", "olmoe_options"}) {
+    SCOPED_TRACE(name);
+    const Model model = Read(name);
+    ExpectSameLogits(name, InKeysOfVersion4(model.config), model.weights);
+  }
 }
 
 // Every tensor by its new name; those of layer N start with `prefix`N.
