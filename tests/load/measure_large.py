@@ -29,7 +29,7 @@ import sys
 import time
 
 WIDTH, WIDE, LAYERS, HEADS, VOCABULARY = 1024, 4096, 18, 16, 100352
-TOKENS_PER_SEQUENCE, SEQUENCES, TOKENS_PER_BATCH = 128, 8, 128
+TOKENS_PER_SEQUENCE, SEQUENCES = 128, 8
 SPARE = 200e6
 
 CONFIG = {
@@ -139,10 +139,11 @@ def run(command):
     return time.monotonic() - start, usage.ru_maxrss * 1024
 
 
-def bound(rows):
+def bound(rows, tokens_per_batch):
     layer = 4 * sum(elements(shape) for name, shape in tensors()
                     if name.startswith("model.layers.0."))
-    batch = 4 * TOKENS_PER_BATCH * (10 * WIDTH + 3 * WIDE)
+    tokens = min(tokens_per_batch, TOKENS_PER_SEQUENCE * SEQUENCES)
+    batch = 4 * tokens * (10 * WIDTH + 3 * WIDE)
     stream = 4 * TOKENS_PER_SEQUENCE * SEQUENCES * WIDTH
     return {"two layers": 2 * layer, "embedding rows": 4 * rows * WIDTH,
             "activations": batch + stream, "spare": SPARE}
@@ -169,6 +170,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", default="/tmp/sinkwatch-large")
     parser.add_argument("--worker", default="bazel-bin/worker/sinkwatch_worker")
+    parser.add_argument("--tokens_per_batch", type=int, default=128)
     parser.add_argument("--peer", help="a Python with torch and safetensors")
     arguments = parser.parse_args()
     checkpoint = f"{arguments.folder}/step1"
@@ -181,7 +183,7 @@ def main():
         os.rename(checkpoint + "-tmp", checkpoint)
     command = [arguments.worker, "measure", f"--checkpoint={checkpoint}",
                f"--probe={probe}", "--format=json",
-               f"--tokens_per_batch={TOKENS_PER_BATCH}"]
+               f"--tokens_per_batch={arguments.tokens_per_batch}"]
     load_only = command + ["--metrics=probe_loss"]
     for name, which in ("all metrics", command), ("probe_loss", load_only):
         run(which)
@@ -189,7 +191,7 @@ def main():
         print(f"{name}: {seconds:.1f} s, peak {peak / 1e6:.0f} MB")
         if which is command:
             peak_of_all = peak
-    parts = bound(used_rows(probe))
+    parts = bound(used_rows(probe), arguments.tokens_per_batch)
     for name, size in parts.items():
         print(f"  {name}: {size / 1e6:.0f} MB")
     limit = sum(parts.values())
