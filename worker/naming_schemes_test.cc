@@ -1,8 +1,8 @@
 // The weights of a golden model under the names, and in the arrangement, of
-// every trainer that writes its family, and its config in older keys: the logits
-// must be the same to the bit.
-// What a scheme looks like is written down here once more, from the trainers'
-// own code, and not taken from worker/model/naming.h.
+// every trainer that writes its family, and its config in older keys: the
+// logits must be the same to the bit. What a scheme looks like is written down
+// here once more, from the trainers' own code, and not taken from
+// worker/model/naming.h.
 #include <map>
 #include <memory>
 #include <string>
