@@ -149,8 +149,8 @@ absl::StatusOr<std::string> ConfinementOf(const std::string& folder) {
   const std::string config = FindModelConfig(folder);
   if (config.empty()) return around;
   absl::StatusOr<std::string> home = RealFolderOf(config);
-  if (!home.ok() || !IsBelow(absl::StrCat(*home, "/"), around)) return home;
-  return around;
+  if (!home.ok()) return home;
+  return *home == around || IsBelow(*home, around) ? around : *home;
 }
 
 // A file shard-00001-model-00001-of-00002.safetensors; empty if there is none.
