@@ -35,11 +35,7 @@ v1::MeasurementEvent EventOf(const v1::Measurement& measurement) {
   *event.mutable_checkpoint() = measurement.header().checkpoint();
   event.set_state(v1::JOB_STATE_DONE);
   *event.mutable_time() = TimeUtil::GetCurrentTime();
-  int64_t values = 0;
-  for (const v1::MetricVector& vector : measurement.vectors()) {
-    values += vector.values_size();
-  }
-  event.set_values(values);
+  event.set_values(store::ValuesIn(measurement));
   event.set_implausible(measurement.implausible());
   return event;
 }

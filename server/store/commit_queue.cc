@@ -7,14 +7,6 @@
 namespace sinkwatch::store {
 namespace {
 
-int64_t ValuesIn(const v1::Measurement& measurement) {
-  int64_t values = 0;
-  for (const v1::MetricVector& vector : measurement.vectors()) {
-    values += vector.values_size();
-  }
-  return values;
-}
-
 CommitReport Report(const std::vector<Store::CommitRequest>& requests,
                     const std::vector<absl::StatusOr<CommitResult>>& results) {
   CommitReport report;
@@ -30,6 +22,14 @@ CommitReport Report(const std::vector<Store::CommitRequest>& requests,
 }
 
 }  // namespace
+
+int64_t ValuesIn(const v1::Measurement& measurement) {
+  int64_t values = 0;
+  for (const v1::MetricVector& vector : measurement.vectors()) {
+    values += vector.values_size();
+  }
+  return values;
+}
 
 CommitQueue::CommitQueue(Store* store, CommitQueueOptions options)
     : store_(store),

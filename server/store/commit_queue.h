@@ -16,6 +16,9 @@
 
 namespace sinkwatch::store {
 
+// How many values a measurement has, of all its vectors.
+int64_t ValuesIn(const v1::Measurement& measurement);
+
 // What became of one transaction.
 struct CommitReport {
   absl::Duration time;
