@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "proto/sinkwatch/v1/config.pb.h"
+#include "sinkwatch/v1/config.pb.h"
 
 namespace sinkwatch::server {
 

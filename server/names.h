@@ -4,7 +4,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "proto/sinkwatch/v1/job.pb.h"
+#include "sinkwatch/v1/job.pb.h"
 
 // Names that stand in the configuration, in labels and in URLs alike.
 namespace sinkwatch::server {

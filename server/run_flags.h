@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "proto/sinkwatch/v1/config.pb.h"
+#include "sinkwatch/v1/config.pb.h"
 
 namespace sinkwatch::server {
 

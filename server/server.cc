@@ -75,8 +75,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 
 Server::Server(v1::ServerConfig config)
     : config_(std::move(config)),
-      metrics_(std::make_unique<exporter::ServiceMetrics>(
-          exporter::ServiceMetrics::Build{kVersion, ""})),
+      metrics_(std::make_unique<telemetry::ServiceMetrics>(
+          telemetry::ServiceMetrics::Build{kVersion, ""})),
       feed_(std::make_unique<service::MeasurementFeed>()) {}
 
 Server::~Server() { Drain(absl::ZeroDuration()); }

@@ -12,10 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpcpp/server.h"
-#include "proto/sinkwatch/v1/config.pb.h"
 #include "server/discovery/watcher.h"
 #include "server/exporter/exporter.h"
-#include "server/exporter/service_metrics.h"
 #include "server/http/http_server.h"
 #include "server/http/site.h"
 #include "server/scheduler/scheduler.h"
@@ -26,6 +24,8 @@
 #include "server/service/worker_service.h"
 #include "server/store/commit_queue.h"
 #include "server/store/store.h"
+#include "server/telemetry/service_metrics.h"
+#include "sinkwatch/v1/config.pb.h"
 
 namespace sinkwatch::server {
 
@@ -84,7 +84,7 @@ class Server {
   int grpc_port_ = 0;
   int http_port_ = 0;
 
-  std::unique_ptr<exporter::ServiceMetrics> metrics_;
+  std::unique_ptr<telemetry::ServiceMetrics> metrics_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<store::CommitQueue> commits_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;

@@ -1,5 +1,8 @@
 """C++ code from .proto files, made by the system's protoc and gRPC plugin."""
 
+# Imports, includes and the packages of other languages start below it.
+IMPORT_ROOT = "proto"
+
 def cc_proto(name, src, deps = [], grpc = False, visibility = None):
     """Compiles one .proto file to a cc_library of the same name.
 
@@ -17,7 +20,7 @@ def cc_proto(name, src, deps = [], grpc = False, visibility = None):
     if grpc:
         headers.append(base + ".grpc.pb.h")
         sources.append(base + ".grpc.pb.cc")
-        plugin = "--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin --grpc_out=$(GENDIR)"
+        plugin = "--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin --grpc_out=$(GENDIR)/" + IMPORT_ROOT
     native.filegroup(
         name = name + "_src",
         srcs = [src] + [dep + "_src" for dep in deps],
@@ -27,13 +30,19 @@ def cc_proto(name, src, deps = [], grpc = False, visibility = None):
         name = name + "_gen",
         srcs = [":" + name + "_src"],
         outs = headers + sources,
-        cmd = "/usr/bin/protoc -I. --cpp_out=$(GENDIR) {} {}/{}".format(plugin, native.package_name(), src),
+        cmd = "/usr/bin/protoc -I {root} --cpp_out=$(GENDIR)/{root} {plugin} {package}/{src}".format(
+            root = IMPORT_ROOT,
+            plugin = plugin,
+            package = native.package_name(),
+            src = src,
+        ),
     )
     native.cc_library(
         name = name,
         srcs = sources,
         hdrs = headers,
         copts = ["-w"],
+        strip_include_prefix = "/" + IMPORT_ROOT,
         deps = deps + ["//third_party:grpc" if grpc else "//third_party:protobuf"],
         visibility = visibility,
     )

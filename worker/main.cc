@@ -18,10 +18,10 @@
 #include "absl/strings/string_view.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
-#include "worker/flags.h"
-#include "worker/measure_command.h"
-#include "worker/probe_command.h"
-#include "worker/run_command.h"
+#include "worker/commands/flags.h"
+#include "worker/commands/measure_command.h"
+#include "worker/commands/probe_command.h"
+#include "worker/commands/run_command.h"
 
 ABSL_FLAG(std::string, device, "auto",
           "auto, cpu, cuda or cuda:N; auto takes a GPU where one can be used");

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "proto/sinkwatch/v1/query_service.pb.h"
+#include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::analytics {
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "proto/sinkwatch/v1/query_service.pb.h"
+#include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::analytics {
 

@@ -18,7 +18,7 @@ constexpr char kMarks[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 constexpr size_t kMaxSeries = sizeof(kMarks) - 1;
 constexpr int kAxisWidth = 10;
 
-std::optional<double> NumberOf(const http::Cell& cell) {
+std::optional<double> NumberOf(const answers::Cell& cell) {
   double value = 0;
   if (const auto* f = std::get_if<float>(&cell)) {
     value = *f;
@@ -52,7 +52,7 @@ struct Range {
 
 // Calls `point` with series, x and value of every value that is drawn.
 template <typename Point>
-void ForEachPoint(const http::Table& series, const Point& point) {
+void ForEachPoint(const answers::Table& series, const Point& point) {
   const size_t drawn = std::min(series.columns.size() - 1, kMaxSeries);
   for (const auto& row : series.rows) {
     for (size_t s = 0; s < drawn; ++s) {
@@ -93,7 +93,7 @@ std::string XAxis(const Range& x, const ChartOptions& options) {
 }
 
 // The legend, and what is not drawn.
-std::string Legend(const http::Table& series) {
+std::string Legend(const answers::Table& series) {
   const size_t count = series.columns.size() - 1;
   std::string text;
   std::string line = "  ";
@@ -117,7 +117,8 @@ std::string Legend(const http::Table& series) {
 
 }  // namespace
 
-std::string DrawChart(const http::Table& series, const ChartOptions& options) {
+std::string DrawChart(const answers::Table& series,
+                      const ChartOptions& options) {
   Range x;
   Range y;
   ForEachPoint(series, [&](size_t, double at, double value) {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "server/http/table.h"
+#include "server/answers/table.h"
 
 namespace sinkwatch::ctl {
 
@@ -17,7 +17,8 @@ struct ChartOptions {
 // terminal of any kind: each series has a letter or digit, a '#' stands where
 // several meet. At most 36 series are drawn and named below; more is said in
 // words. A table without a value gives a line that says so.
-std::string DrawChart(const http::Table& series, const ChartOptions& options);
+std::string DrawChart(const answers::Table& series,
+                      const ChartOptions& options);
 
 }  // namespace sinkwatch::ctl
 

@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "proto/rpc/channel.h"
 #include "proto/rpc/status.h"
-#include "server/analytics/series_pages.h"
-#include "server/find_run.h"
+#include "server/query/find_run.h"
+#include "server/query/series_pages.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -78,7 +78,7 @@ absl::StatusOr<v1::ListRunsResponse> Client::Runs() {
 absl::StatusOr<v1::RunStatus> Client::FindRun(const std::string& name) {
   auto runs = Runs();
   if (!runs.ok()) return runs.status();
-  return server::FindRun(runs->runs(), name);
+  return query::FindRun(runs->runs(), name);
 }
 
 absl::StatusOr<v1::ListCheckpointsResponse> Client::Checkpoints(
@@ -103,7 +103,7 @@ absl::StatusOr<v1::Measurement> Client::GetMeasurement(
 absl::StatusOr<v1::QuerySeriesResponse> Client::Series(
     v1::QuerySeriesRequest request) {
   request.set_page_size(kPage);
-  return analytics::JoinPages(
+  return query::JoinPages(
       std::move(request), [this](const v1::QuerySeriesRequest& page) {
         return Call(query_.get(), &v1::QueryService::Stub::QuerySeries, page);
       });

@@ -10,8 +10,8 @@
 #include "absl/time/time.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
-#include "proto/sinkwatch/v1/admin_service.grpc.pb.h"
-#include "proto/sinkwatch/v1/query_service.grpc.pb.h"
+#include "sinkwatch/v1/admin_service.grpc.pb.h"
+#include "sinkwatch/v1/query_service.grpc.pb.h"
 
 namespace sinkwatch::ctl {
 

@@ -10,19 +10,19 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "google/protobuf/util/time_util.h"
+#include "server/answers/parse.h"
+#include "server/answers/tables.h"
 #include "server/ctl/admin_commands.h"
 #include "server/ctl/chart.h"
 #include "server/ctl/context.h"
 #include "server/ctl/format.h"
-#include "server/http/params.h"
-#include "server/http/tables.h"
 #include "server/names.h"
 
 namespace sinkwatch::ctl {
 namespace {
 
-using http::Cell;
-using http::Table;
+using answers::Cell;
+using answers::Table;
 
 // "2026-11-24 04:48:17" of "2026-11-24T04:48:17.205958Z".
 void ShortenTimes(const std::vector<std::string>& columns, Table* table) {
@@ -52,7 +52,7 @@ absl::Status Runs(const Context& c) {
   auto runs = c.client.Runs();
   if (!runs.ok()) return runs.status();
   return PrintPicked(
-      c, http::RunsTable(runs->runs()),
+      c, answers::RunsTable(runs->runs()),
       {"name", "architecture", "layers", "heads", "domains", "latest_step",
        "last_commit", "waiting", "queued", "leased", "retrying", "done", "dead",
        "vanished", "discovery_error"});
@@ -65,14 +65,14 @@ absl::Status Checkpoints(const Context& c) {
   request.set_run(*run);
   if (c.args.Has("stage")) request.set_stage(c.args.Get("stage", ""));
   if (c.args.Has("state")) {
-    auto state = http::ParseState(c.args.Get("state", ""));
+    auto state = answers::ParseState(c.args.Get("state", ""));
     if (!state.ok()) return state.status();
     request.add_states(*state);
   }
   if (auto found = c.client.FindRun(*run); !found.ok()) return found.status();
   auto list = c.client.Checkpoints(request);
   if (!list.ok()) return list.status();
-  return PrintPicked(c, http::CheckpointsTable(list->checkpoints()),
+  return PrintPicked(c, answers::CheckpointsTable(list->checkpoints()),
                      {"stage", "step", "state", "attempts", "progress",
                       "worker", "updated", "outcome", "reason"});
 }
@@ -80,17 +80,18 @@ absl::Status Checkpoints(const Context& c) {
 absl::Status Metrics(const Context& c) {
   auto metrics = c.client.Metrics(c.args.Get("run", ""));
   if (!metrics.ok()) return metrics.status();
-  const Table table = http::MetricsTable(metrics->metrics());
+  const Table table = answers::MetricsTable(metrics->metrics());
   if (c.format != Format::kTable) return Print(c, table);
   c.out << MetricParagraphs(table);
   return absl::OkStatus();
 }
 
 // What --`flag` names, or the only choice.
-absl::StatusOr<std::string> Choose(const Context& c, const std::string& flag,
-                                   const http::Repeated<std::string>& choices) {
+absl::StatusOr<std::string> Choose(
+    const Context& c, const std::string& flag,
+    const answers::Repeated<std::string>& choices) {
   if (c.args.Has(flag)) return c.args.Get(flag, "");
-  return http::OnlyOf(choices, absl::StrCat("--", flag));
+  return answers::OnlyOf(choices, absl::StrCat("--", flag));
 }
 
 // --run, --metric, --stage and --domain, completed from what the run has.
@@ -114,11 +115,11 @@ absl::StatusOr<v1::SeriesSelector> Select(const Context& c) {
 }
 
 absl::StatusOr<v1::SeriesSelector> SelectSeries(const Context& c) {
-  auto layers = http::ParseInts(c.args.Get("layer", ""));
+  auto layers = answers::ParseInts(c.args.Get("layer", ""));
   if (!layers.ok()) return layers.status();
-  auto heads = http::ParseInts(c.args.Get("head", ""));
+  auto heads = answers::ParseInts(c.args.Get("head", ""));
   if (!heads.ok()) return heads.status();
-  auto aggregation = http::ParseAggregation(c.args.Get("agg", "each"));
+  auto aggregation = answers::ParseAggregation(c.args.Get("agg", "each"));
   if (!aggregation.ok()) return aggregation.status();
   auto selector = Select(c);
   if (!selector.ok()) return selector;
@@ -169,7 +170,7 @@ absl::Status Series(const Context& c) {
         absl::StrCat("--x=", x, " is none of step, tokens, log10_step"));
   }
   std::string note;
-  auto table = http::SeriesTable(*series, x, &note);
+  auto table = answers::SeriesTable(*series, x, &note);
   if (!table.ok()) return table.status();
   PrintMeaning(c, series->metric());
   if (c.format == Format::kTable && !note.empty()) c.out << note << "\n\n";
@@ -210,7 +211,7 @@ absl::Status Matrix(const Context& c) {
   if (!matrix.ok()) return matrix.status();
   PrintMeaning(c, matrix->metric());
   if (c.format == Format::kTable) c.out << "step " << matrix->step() << "\n";
-  return Print(c, http::MatrixTable(*matrix));
+  return Print(c, answers::MatrixTable(*matrix));
 }
 
 // The value of query head `head` of `heads`: its own, that of the key/value
@@ -293,7 +294,7 @@ absl::Status Emergence(const Context& c) {
   if (c.format == Format::kTable) {
     c.out << "Emergence lies in (after_step, by_step].\n";
   }
-  return Print(c, http::EmergenceTable(*emergence));
+  return Print(c, answers::EmergenceTable(*emergence));
 }
 
 void PrintEvent(const Context& c, const v1::MeasurementEvent& event) {

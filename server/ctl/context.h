@@ -5,10 +5,10 @@
 #include <ostream>
 
 #include "absl/status/status.h"
+#include "server/answers/table.h"
 #include "server/ctl/arguments.h"
 #include "server/ctl/client.h"
 #include "server/ctl/format.h"
-#include "server/http/table.h"
 
 namespace sinkwatch::ctl {
 
@@ -23,7 +23,7 @@ struct Context {
 using Command = std::function<absl::Status(const Context&)>;
 
 // Writes the table in the format asked for.
-inline absl::Status Print(const Context& c, const http::Table& table) {
+inline absl::Status Print(const Context& c, const answers::Table& table) {
   c.out << Formatted(table, c.format);
   return absl::OkStatus();
 }

@@ -9,8 +9,8 @@
 namespace sinkwatch::ctl {
 namespace {
 
-using http::Cell;
-using http::Table;
+using answers::Cell;
+using answers::Table;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
@@ -57,7 +57,7 @@ void AppendPadded(const std::string& text, size_t width, bool right, bool last,
 // The shortest decimal of a float, as JSON; null if it is not finite.
 json Number(float value) {
   const std::string text =
-      http::ToCsv({{"v"}, {{Cell(value)}}}).substr(3);  // behind "v\r\n"
+      answers::ToCsv({{"v"}, {{Cell(value)}}}).substr(3);  // behind "v\r\n"
   return text == "\r\n" ? json() : json::parse(text);
 }
 
@@ -101,7 +101,7 @@ std::string AlignedTable(const Table& table) {
   for (const auto& row : table.rows) {
     texts.emplace_back();
     for (const Cell& cell : row) {
-      texts.back().push_back(Plain(http::CellText(cell)));
+      texts.back().push_back(Plain(answers::CellText(cell)));
     }
   }
   for (size_t c = 0; c < columns; ++c) {
@@ -124,9 +124,9 @@ std::string AlignedTable(const Table& table) {
 std::string Formatted(const Table& table, Format format) {
   switch (format) {
     case Format::kJson:
-      return http::ToRecords(table);
+      return answers::ToRecords(table);
     case Format::kCsv:
-      return http::ToCsv(table);
+      return answers::ToCsv(table);
     case Format::kTable:
       break;
   }
@@ -158,7 +158,9 @@ Table Pick(const Table& table, const std::vector<std::string>& columns,
 std::string MetricParagraphs(const Table& metrics) {
   std::string out;
   for (const auto& row : metrics.rows) {
-    const auto text = [&](size_t c) { return Plain(http::CellText(row[c])); };
+    const auto text = [&](size_t c) {
+      return Plain(answers::CellText(row[c]));
+    };
     absl::StrAppend(&out, text(0), "  [", text(1), ", one value per ", text(2),
                     "]\n    ", text(3), "\n    = ", text(4),
                     "\n    source: ", text(5), "\n\n");

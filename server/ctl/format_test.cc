@@ -10,8 +10,8 @@
 namespace sinkwatch::ctl {
 namespace {
 
-using http::Cell;
-using http::Table;
+using answers::Cell;
+using answers::Table;
 
 TEST(AlignedTable, NumbersStandRightAndTextLeft) {
   const Table table{{"step", "state", "value"},

@@ -8,10 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "proto/sinkwatch/v1/config.pb.h"
 #include "server/discovery/entry.h"
 #include "server/discovery/manifest.h"
 #include "server/discovery/step_name.h"
+#include "sinkwatch/v1/config.pb.h"
 
 // Where a run's checkpoints may be: three ways to find them. What is in the
 // folders is not looked at here.

@@ -3,7 +3,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
-#include "openssl/sha.h"
+#include "proto/base/sha256.h"
 #include "server/discovery/small_file.h"
 
 namespace sinkwatch::discovery {
@@ -12,14 +12,6 @@ namespace {
 constexpr size_t kMostMebibytes = 1;
 
 }  // namespace
-
-std::string Sha256Hex(const std::string& text) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         digest);
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
-}
 
 absl::StatusOr<v1::Probe> ReadProbe(const std::string& folder) {
   const std::string path = folder + "/probe.json";
@@ -35,7 +27,7 @@ absl::StatusOr<v1::Probe> ReadProbe(const std::string& folder) {
   v1::Probe probe;
   probe.set_name(json["name"].get<std::string>());
   probe.set_path(folder);
-  probe.set_digest(Sha256Hex(*text));
+  probe.set_digest(base::Sha256Hex(*text));
   return probe;
 }
 

@@ -4,12 +4,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "proto/sinkwatch/v1/checkpoint.pb.h"
+#include "sinkwatch/v1/checkpoint.pb.h"
 
 namespace sinkwatch::discovery {
-
-// SHA-256 of `text`, 64 lower-case hex digits.
-std::string Sha256Hex(const std::string& text);
 
 // The probe in `folder`: its name, and as digest the SHA-256 of probe.json,
 // which holds the sha256 of every other file. probe.json (at most 1 MiB) is the

@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
+#include "proto/base/sha256.h"
 #include "server/discovery/temp_folder.h"
 
 namespace sinkwatch::discovery {
@@ -9,7 +10,7 @@ namespace {
 
 TEST(DigestTest, AgreesWithTheStandardsExample) {
   // FIPS 180-4, example of "abc".
-  EXPECT_EQ(Sha256Hex("abc"),
+  EXPECT_EQ(base::Sha256Hex("abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
@@ -21,7 +22,7 @@ TEST(ReadProbeTest, NamesAProbeByTheBytesOfItsProbeJson) {
   ASSERT_TRUE(probe.ok()) << probe.status();
   EXPECT_EQ(probe->name(), "stories");
   EXPECT_EQ(probe->path(), folder.path());
-  EXPECT_EQ(probe->digest(), Sha256Hex(text));
+  EXPECT_EQ(probe->digest(), base::Sha256Hex(text));
 }
 
 TEST(ReadProbeTest, NamesTheFileInEveryComplaint) {

@@ -7,8 +7,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "proto/sinkwatch/v1/config.pb.h"
 #include "server/discovery/candidates.h"
+#include "sinkwatch/v1/config.pb.h"
 
 // Hugging Face's download cache: a repository folder models--org--name with
 // refs/<revision> (a file that holds a commit), snapshots/<commit>/<file> ->

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/base/sha256.h"
 #include "server/discovery/digest.h"
 #include "server/discovery/layout_rules.h"
 #include "server/discovery/layouts.h"
@@ -100,7 +101,7 @@ std::string Fingerprint(const Listing& listing, const Entry* config) {
   if (config != nullptr && !HasOwnConfig(listing)) {
     AppendFile("the run's model_config", *config, &text);
   }
-  return Sha256Hex(text);
+  return base::Sha256Hex(text);
 }
 
 int64_t LatestChange(const Listing& listing) {

@@ -4,10 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/sha256.h"
 #include "server/discovery/digest.h"
 #include "server/discovery/hub_cache.h"
 #include "server/discovery/listing.h"
-#include "server/scheduler/step_policy.h"
+#include "server/discovery/step_policy.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -17,11 +18,11 @@ StepKey KeyOf(const v1::Checkpoint& checkpoint) {
 }
 
 // Of a checkpoint that a list names and whose folder is not there.
-std::string MissingFingerprint() { return Sha256Hex("not there yet"); }
+std::string MissingFingerprint() { return base::Sha256Hex("not there yet"); }
 
 // Of one that is not supported, whatever its files.
 std::string UnsupportedFingerprint(const std::string& why) {
-  return Sha256Hex(why);
+  return base::Sha256Hex(why);
 }
 
 // Whether it is dead by what was said of it here, and no worker saw it.

@@ -12,13 +12,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "proto/sinkwatch/v1/checkpoint.pb.h"
-#include "proto/sinkwatch/v1/config.pb.h"
-#include "proto/sinkwatch/v1/query_service.pb.h"
 #include "server/discovery/candidates.h"
 #include "server/discovery/layout.h"
 #include "server/discovery/manifest.h"
 #include "server/store/store.h"
+#include "sinkwatch/v1/checkpoint.pb.h"
+#include "sinkwatch/v1/config.pb.h"
+#include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::discovery {
 

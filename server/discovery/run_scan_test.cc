@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
+#include "proto/base/sha256.h"
 #include "server/discovery/digest.h"
 #include "server/discovery/run_scan_fixture.h"
 
@@ -23,7 +24,7 @@ TEST_F(RunScanTest, SaysEverythingThatAJobNeeds) {
   EXPECT_EQ(seen.checkpoint.tokens(), 4000000000);
   EXPECT_EQ(seen.checkpoint.path(), folder_.Path("root/step1000-tokens4B"));
   EXPECT_EQ(seen.checkpoint.fingerprint().size(), 64u);
-  EXPECT_EQ(seen.probe.digest(), Sha256Hex(R"({"name": "stories"})"));
+  EXPECT_EQ(seen.probe.digest(), base::Sha256Hex(R"({"name": "stories"})"));
   EXPECT_EQ(seen.dtype, "bfloat16");
   EXPECT_EQ(seen.metrics, std::vector<std::string>{"sink_attention"});
 }

@@ -13,9 +13,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "proto/sinkwatch/v1/config.pb.h"
 #include "server/discovery/run_scan.h"
 #include "server/store/store.h"
+#include "sinkwatch/v1/config.pb.h"
 
 namespace sinkwatch::discovery {
 

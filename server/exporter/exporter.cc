@@ -42,7 +42,7 @@ struct Exporter::Seen {
   NowInput input;
 };
 
-Exporter::Exporter(store::Store* store, ServiceMetrics* metrics,
+Exporter::Exporter(store::Store* store, telemetry::ServiceMetrics* metrics,
                    ExporterOptions options)
     : store_(store),
       metrics_(metrics),

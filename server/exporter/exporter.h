@@ -13,10 +13,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "proto/sinkwatch/v1/config.pb.h"
-#include "proto/sinkwatch/v1/measurement.pb.h"
-#include "server/exporter/service_metrics.h"
 #include "server/store/store.h"
+#include "server/telemetry/service_metrics.h"
+#include "sinkwatch/v1/config.pb.h"
+#include "sinkwatch/v1/measurement.pb.h"
 
 namespace sinkwatch::exporter {
 
@@ -50,7 +50,7 @@ class Exporter {
  public:
   // `store` and `metrics` must outlive it. Pages are empty until the first
   // Refresh.
-  Exporter(store::Store* store, ServiceMetrics* metrics,
+  Exporter(store::Store* store, telemetry::ServiceMetrics* metrics,
            ExporterOptions options);
   ~Exporter();
 
@@ -84,7 +84,7 @@ class Exporter {
   ScrapeBody Body(const std::shared_ptr<const Page>& page, bool gzip) const;
 
   store::Store* const store_;
-  ServiceMetrics* const metrics_;
+  telemetry::ServiceMetrics* const metrics_;
   const ExporterOptions options_;
 
   std::mutex refresh_mutex_;  // one Refresh at a time

@@ -66,7 +66,7 @@ std::unique_ptr<store::Store> FullStore(int64_t runs) {
 void BM_ScrapeWhileIngesting(benchmark::State& state) {
   const int64_t runs = state.range(1);
   auto store = FullStore(runs);
-  ServiceMetrics metrics({"bench", "bench"});
+  telemetry::ServiceMetrics metrics({"bench", "bench"});
   if (store == nullptr) return state.SkipWithError("no store");
   Exporter exporter(store.get(), &metrics, ExporterOptions());
   if (!exporter.Start().ok()) return state.SkipWithError("no exporter");
@@ -150,7 +150,7 @@ BENCHMARK(BM_PrometheusCppScrape)
 void BM_Refresh(benchmark::State& state) {
   auto store = FullStore(20);
   if (store == nullptr) return state.SkipWithError("no store");
-  ServiceMetrics metrics({"bench", "bench"});
+  telemetry::ServiceMetrics metrics({"bench", "bench"});
   Exporter exporter(store.get(), &metrics, ExporterOptions());
   int64_t step = 1'000'000;
   for (auto _ : state) {

@@ -45,7 +45,7 @@ class ExporterTest : public testing::Test {
   }
 
   std::unique_ptr<store::Store> store_ = MakeStore();
-  ServiceMetrics metrics_{{"1.2.3", "abc"}};
+  telemetry::ServiceMetrics metrics_{{"1.2.3", "abc"}};
 };
 
 TEST_F(ExporterTest, ShowsTheLatestPlausibleMeasurement) {

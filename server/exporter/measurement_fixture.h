@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "proto/sinkwatch/v1/measurement.pb.h"
+#include "sinkwatch/v1/measurement.pb.h"
 
 namespace sinkwatch::exporter {
 

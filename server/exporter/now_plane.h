@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "proto/sinkwatch/v1/measurement.pb.h"
-#include "server/exporter/service_metrics.h"
 #include "server/store/store.h"
+#include "server/telemetry/service_metrics.h"
+#include "sinkwatch/v1/measurement.pb.h"
 
 namespace sinkwatch::exporter {
 
@@ -19,7 +19,7 @@ struct NowInput {
   std::vector<std::string> runs;
   std::vector<v1::Measurement> latest;  // one per run and stage
   std::vector<store::Store::StateCount> jobs;
-  std::map<std::string, ServiceMetrics::RunDiscovery> discovery;
+  std::map<std::string, telemetry::ServiceMetrics::RunDiscovery> discovery;
 };
 
 // What to show of it.

@@ -10,7 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "server/find_run.h"
+#include "server/answers/parse.h"
+#include "server/query/find_run.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -18,9 +19,9 @@ namespace {
 constexpr int kPage = 500;
 constexpr int kMaxLimit = 5000;
 
-Table OneColumn(const std::string& column,
-                const Repeated<std::string>& values) {
-  Table table{{column}, {}};
+answers::Table OneColumn(const std::string& column,
+                         const answers::Repeated<std::string>& values) {
+  answers::Table table{{column}, {}};
   for (const std::string& value : values) table.rows.push_back({value});
   return table;
 }
@@ -61,8 +62,9 @@ Response Api::Error(const absl::Status& status) {
   response.headers.emplace_back("Cache-Control", "no-store");
   response.body = absl::StrCat(
       "{\"error\":{\"code\":", response.status,
-      ",\"rule\":", JsonString(RuleOf(status)),
-      ",\"message\":", JsonString(std::string(status.message())), "}}\n");
+      ",\"rule\":", answers::JsonString(answers::RuleOf(status)),
+      ",\"message\":", answers::JsonString(std::string(status.message())),
+      "}}\n");
   return response;
 }
 
@@ -135,11 +137,12 @@ Response Api::Render(Endpoint endpoint, const std::string& name,
   Response response;
   if (format == "csv") {
     response.content_type = "text/csv; charset=utf-8; header=present";
-    response.body = ToCsv(answer->table);
+    response.body = answers::ToCsv(answer->table);
   } else {
     response.content_type = "application/json";
-    response.body = shape == "table" ? ToJson(answer->table, answer->extras)
-                                     : ToRecords(answer->table);
+    response.body = shape == "table"
+                        ? answers::ToJson(answer->table, answer->extras)
+                        : answers::ToRecords(answer->table);
   }
   return response;
 }
@@ -162,8 +165,8 @@ absl::StatusOr<std::string> Api::Tag() const {
                       absl::Hash<std::string>()(states), "\"");
 }
 
-absl::StatusOr<Repeated<v1::RunStatus>> Api::AllRuns() const {
-  Repeated<v1::RunStatus> all;
+absl::StatusOr<answers::Repeated<v1::RunStatus>> Api::AllRuns() const {
+  answers::Repeated<v1::RunStatus> all;
   store::PageOptions page;
   page.size = kPage;
   do {
@@ -176,9 +179,9 @@ absl::StatusOr<Repeated<v1::RunStatus>> Api::AllRuns() const {
 }
 
 absl::StatusOr<v1::RunStatus> Api::FindRun(const std::string& name) const {
-  absl::StatusOr<Repeated<v1::RunStatus>> runs = AllRuns();
+  absl::StatusOr<answers::Repeated<v1::RunStatus>> runs = AllRuns();
   if (!runs.ok()) return runs.status();
-  return server::FindRun(*runs, name);
+  return query::FindRun(*runs, name);
 }
 
 absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
@@ -193,20 +196,20 @@ absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
                                      : OneColumn("domain", run->domains());
     return answer;
   }
-  Repeated<v1::RunStatus> all;
+  answers::Repeated<v1::RunStatus> all;
   if (params.Has("run")) {
     absl::StatusOr<v1::RunStatus> run = FindRun(params.Text("run", ""));
     if (!run.ok()) return run.status();
     *all.Add() = *std::move(run);
   } else {
-    absl::StatusOr<Repeated<v1::RunStatus>> runs = AllRuns();
+    absl::StatusOr<answers::Repeated<v1::RunStatus>> runs = AllRuns();
     if (!runs.ok()) return runs.status();
     all = *std::move(runs);
   }
   for (v1::RunStatus& run : all) {
     if (discovery_error_) run.set_discovery_error(discovery_error_(run.name()));
   }
-  answer.table = RunsTable(all);
+  answer.table = answers::RunsTable(all);
   return answer;
 }
 
@@ -215,7 +218,8 @@ absl::StatusOr<Api::Answer> Api::Checkpoints(Params& params) const {
   request.set_run(params.Required("run"));
   if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
   if (params.Has("state")) {
-    absl::StatusOr<v1::JobState> state = ParseState(params.Text("state", ""));
+    absl::StatusOr<v1::JobState> state =
+        answers::ParseState(params.Text("state", ""));
     if (!state.ok()) return state.status();
     request.add_states(*state);
   }
@@ -224,7 +228,7 @@ absl::StatusOr<Api::Answer> Api::Checkpoints(Params& params) const {
   if (!params.status().ok()) return params.status();
   if (auto run = FindRun(request.run()); !run.ok()) return run.status();
   // The store's pages are smaller than the limit may be.
-  Repeated<v1::CheckpointStatus> all;
+  answers::Repeated<v1::CheckpointStatus> all;
   do {
     request.set_page_size(
         std::min<int64_t>(limit - all.size(), store::kLargestPage));
@@ -235,9 +239,9 @@ absl::StatusOr<Api::Answer> Api::Checkpoints(Params& params) const {
   } while (!request.page_token().empty() && all.size() < limit);
 
   Answer answer;
-  answer.table = CheckpointsTable(all);
+  answer.table = answers::CheckpointsTable(all);
   answer.extras.emplace_back("next_page_token",
-                             JsonString(request.page_token()));
+                             answers::JsonString(request.page_token()));
   return answer;
 }
 
@@ -249,14 +253,14 @@ absl::StatusOr<Api::Answer> Api::Metrics(Params& params) const {
     if (auto run = FindRun(request.run()); !run.ok()) return run.status();
   }
   Answer answer;
-  Repeated<v1::MetricDescriptor> all;
+  answers::Repeated<v1::MetricDescriptor> all;
   do {
     auto list = store_->ListMetrics(request);
     if (!list.ok()) return list.status();
     all.MergeFrom(list->metrics());
     request.set_page_token(list->next_page_token());
   } while (!request.page_token().empty());
-  answer.table = MetricsTable(all);
+  answer.table = answers::MetricsTable(all);
   return answer;
 }
 

@@ -8,12 +8,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "proto/sinkwatch/v1/query_service.pb.h"
+#include "server/answers/table.h"
+#include "server/answers/tables.h"
 #include "server/http/http_server.h"
 #include "server/http/params.h"
-#include "server/http/table.h"
-#include "server/http/tables.h"
 #include "server/store/store.h"
+#include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::http {
 
@@ -41,8 +41,8 @@ class Api {
 
  private:
   struct Answer {
-    Table table;
-    Extras extras;
+    answers::Table table;
+    answers::Extras extras;
   };
   using Endpoint = absl::StatusOr<Answer> (Api::*)(Params&) const;
   struct Route {
@@ -62,7 +62,7 @@ class Api {
   absl::StatusOr<Answer> Matrix(Params& params) const;
   absl::StatusOr<Answer> Emergence(Params& params) const;
 
-  absl::StatusOr<Repeated<v1::RunStatus>> AllRuns() const;
+  absl::StatusOr<answers::Repeated<v1::RunStatus>> AllRuns() const;
   // NOT_FOUND, naming those that exist.
   absl::StatusOr<v1::RunStatus> FindRun(const std::string& name) const;
   // The parameters run, stage, domain and metric. A stage or domain that is

@@ -5,10 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/analytics/query.h"
-#include "server/analytics/series_pages.h"
+#include "server/answers/parse.h"
 #include "server/http/api.h"
 #include "server/names.h"
+#include "server/query/query.h"
+#include "server/query/series_pages.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -22,26 +23,27 @@ constexpr int64_t kMaxCells = 1'000'000;
 constexpr int64_t kMaxGaps = 1000;
 
 std::string MetricJson(const v1::MetricDescriptor& metric) {
-  return absl::StrCat("{\"name\":", JsonString(metric.name()),
-                      ",\"unit\":", JsonString(metric.unit()),
-                      ",\"scope\":", JsonString(ScopeName(metric.scope())),
-                      ",\"meaning\":", JsonString(metric.meaning()),
-                      ",\"formula\":", JsonString(metric.formula()),
-                      ",\"source\":", JsonString(metric.source()), "}");
+  return absl::StrCat(
+      "{\"name\":", answers::JsonString(metric.name()),
+      ",\"unit\":", answers::JsonString(metric.unit()),
+      ",\"scope\":", answers::JsonString(answers::ScopeName(metric.scope())),
+      ",\"meaning\":", answers::JsonString(metric.meaning()),
+      ",\"formula\":", answers::JsonString(metric.formula()),
+      ",\"source\":", answers::JsonString(metric.source()), "}");
 }
 
 // What is asked for, or the only choice.
-absl::StatusOr<std::string> Choose(const Params& params,
-                                   const std::string& name,
-                                   const Repeated<std::string>& choices) {
+absl::StatusOr<std::string> Choose(
+    const Params& params, const std::string& name,
+    const answers::Repeated<std::string>& choices) {
   if (params.Has(name)) return params.Text(name, "");
-  return OnlyOf(choices, absl::StrCat("\"", name, "\""));
+  return answers::OnlyOf(choices, absl::StrCat("\"", name, "\""));
 }
 
 absl::Status CheckSize(int64_t size, int64_t cap, const char* what,
                        const char* cap_name, int64_t highest) {
   if (size <= cap) return absl::OkStatus();
-  return BadParameter(
+  return answers::BadParameter(
       cap_name,
       absl::StrCat(size, " ", what, " are above ", cap_name, "=", cap,
                    ": select layer= and head=, aggregate with agg=, or ask "
@@ -69,7 +71,7 @@ absl::StatusOr<v1::SeriesSelector> Api::Select(Params& params) const {
 
 absl::StatusOr<v1::SeriesSelector> Api::SelectSeries(Params& params) const {
   absl::StatusOr<v1::Aggregation> aggregation =
-      ParseAggregation(params.Text("agg", "each"));
+      answers::ParseAggregation(params.Text("agg", "each"));
   if (!aggregation.ok()) return aggregation.status();
   const std::vector<int32_t> layers = params.Ints("layer");
   const std::vector<int32_t> heads = params.Ints("head");
@@ -101,10 +103,10 @@ absl::StatusOr<v1::QuerySeriesResponse> Api::WholeSeries(
     }
     return status;
   };
-  return analytics::JoinPages(
+  return query::JoinPages(
       std::move(first),
       [this](const v1::QuerySeriesRequest& page) {
-        return analytics::QuerySeries(*store_, page);
+        return query::QuerySeries(*store_, page);
       },
       check_size);
 }
@@ -121,18 +123,19 @@ absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
       WholeSeries(*selector, max_columns, max_rows);
   if (!all.ok()) return all.status();
   std::string note;
-  absl::StatusOr<Table> table = SeriesTable(*all, x, &note);
+  absl::StatusOr<answers::Table> table = answers::SeriesTable(*all, x, &note);
   if (!table.ok()) return table.status();
   absl::StatusOr<std::string> gaps = Gaps(*selector, *all);
   if (!gaps.ok()) return gaps.status();
   Answer answer;
   answer.table = *std::move(table);
-  answer.extras = {{"x", JsonString(x)},
+  answer.extras = {{"x", answers::JsonString(x)},
                    {"metric", MetricJson(all->metric())},
-                   {"stage", JsonString(selector->stage())},
-                   {"domain", JsonString(selector->domain())},
+                   {"stage", answers::JsonString(selector->stage())},
+                   {"domain", answers::JsonString(selector->domain())},
                    {"gaps", *std::move(gaps)}};
-  if (!note.empty()) answer.extras.emplace_back("note", JsonString(note));
+  if (!note.empty())
+    answer.extras.emplace_back("note", answers::JsonString(note));
   return answer;
 }
 
@@ -151,10 +154,10 @@ absl::StatusOr<std::string> Api::Gaps(
     if (!page.ok()) return page.status();
     for (const v1::CheckpointStatus& c : page->checkpoints()) {
       if (known.count(c.checkpoint().step()) > 0) continue;
-      gaps.push_back(
-          absl::StrCat("{\"step\":", c.checkpoint().step(),
-                       ",\"state\":", JsonString(server::StateName(c.state())),
-                       ",\"reason\":", JsonString(c.reason()), "}"));
+      gaps.push_back(absl::StrCat(
+          "{\"step\":", c.checkpoint().step(),
+          ",\"state\":", answers::JsonString(server::StateName(c.state())),
+          ",\"reason\":", answers::JsonString(c.reason()), "}"));
     }
     request.set_page_token(page->next_page_token());
   } while (!request.page_token().empty() &&
@@ -176,11 +179,11 @@ absl::StatusOr<Api::Answer> Api::Matrix(Params& params) const {
   if (!matrix.ok()) return matrix.status();
 
   Answer answer;
-  answer.table = MatrixTable(*matrix);
+  answer.table = answers::MatrixTable(*matrix);
   answer.extras = {{"step", absl::StrCat(matrix->step())},
                    {"metric", MetricJson(matrix->metric())},
-                   {"stage", JsonString(selector->stage())},
-                   {"domain", JsonString(selector->domain())}};
+                   {"stage", answers::JsonString(selector->stage())},
+                   {"domain", answers::JsonString(selector->domain())}};
   return answer;
 }
 
@@ -194,14 +197,14 @@ absl::StatusOr<Api::Answer> Api::Emergence(Params& params) const {
   if (!selector.ok()) return selector.status();
   *request.mutable_selector() = *selector;
   absl::StatusOr<v1::GetEmergenceResponse> result =
-      analytics::GetEmergence(*store_, request);
+      query::GetEmergence(*store_, request);
   if (!result.ok()) return result.status();
 
   Answer answer;
-  answer.table = EmergenceTable(*result);
+  answer.table = answers::EmergenceTable(*result);
   answer.extras = {{"metric", MetricJson(result->metric())},
-                   {"stage", JsonString(selector->stage())},
-                   {"domain", JsonString(selector->domain())}};
+                   {"stage", answers::JsonString(selector->stage())},
+                   {"domain", answers::JsonString(selector->domain())}};
   return answer;
 }
 

@@ -10,12 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "server/answers/parse.h"
 
 namespace sinkwatch::http {
 namespace {
-
-constexpr char kRuleUrl[] = "sinkwatch/rule";
-constexpr size_t kMaxList = 4096;
 
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -40,54 +38,7 @@ std::optional<std::string> Decode(absl::string_view text) {
   return out;
 }
 
-bool AppendInts(absl::string_view item, std::vector<int32_t>* list) {
-  int32_t first = 0;
-  int32_t last = 0;
-  // A dash at the start is a sign (layer -1 is the embedding output).
-  const size_t dash = item.find('-', 1);
-  const bool range = dash != absl::string_view::npos;
-  if (!absl::SimpleAtoi(item.substr(0, dash), &first)) {
-    return false;
-  }
-  last = first;
-  if (range && !absl::SimpleAtoi(item.substr(dash + 1), &last)) {
-    return false;
-  }
-  if (last < first || static_cast<size_t>(int64_t{last} - first) >= kMaxList ||
-      list->size() >= kMaxList) {
-    return false;
-  }
-  for (int32_t i = first; i <= last; ++i) list->push_back(i);
-  return true;
-}
-
 }  // namespace
-
-absl::Status BadParameter(absl::string_view rule, absl::string_view message) {
-  absl::Status status = absl::InvalidArgumentError(message);
-  status.SetPayload(kRuleUrl, absl::Cord(rule));
-  return status;
-}
-
-std::string RuleOf(const absl::Status& status) {
-  if (auto rule = status.GetPayload(kRuleUrl); rule.has_value()) {
-    return std::string(*rule);
-  }
-  return absl::AsciiStrToLower(absl::StatusCodeToString(status.code()));
-}
-
-absl::StatusOr<std::vector<int32_t>> ParseInts(const std::string& text) {
-  std::vector<int32_t> list;
-  if (text.empty() || text == "*") return list;
-  for (absl::string_view item : absl::StrSplit(text, ',')) {
-    if (item.empty() || !AppendInts(item, &list)) {
-      return BadParameter(
-          "not_a_list",
-          absl::StrCat("\"", text, "\" is not a list like 0,2,5-7 or *"));
-    }
-  }
-  return list;
-}
 
 absl::StatusOr<Params> Params::Parse(absl::string_view query,
                                      const std::vector<std::string>& allowed) {
@@ -97,25 +48,25 @@ absl::StatusOr<Params> Params::Parse(absl::string_view query,
     const auto name = Decode(pair.substr(0, equals));
     const auto value = Decode(pair.substr(std::min(equals + 1, pair.size())));
     if (!name.has_value() || !value.has_value()) {
-      return BadParameter("encoding",
-                          absl::StrCat("\"", pair, "\" has a broken % escape"));
+      return answers::BadParameter(
+          "encoding", absl::StrCat("\"", pair, "\" has a broken % escape"));
     }
     if (std::find(allowed.begin(), allowed.end(), *name) == allowed.end()) {
-      return BadParameter(
+      return answers::BadParameter(
           "unknown_parameter",
           absl::StrCat("there is no parameter \"", *name, "\"; there are ",
                        absl::StrJoin(allowed, ", ")));
     }
     if (!params.values_.emplace(*name, *value).second) {
-      return BadParameter("repeated_parameter",
-                          absl::StrCat("\"", *name, "\" is given twice"));
+      return answers::BadParameter(
+          "repeated_parameter", absl::StrCat("\"", *name, "\" is given twice"));
     }
   }
   return params;
 }
 
 void Params::Fail(absl::string_view rule, const std::string& message) {
-  if (status_.ok()) status_ = BadParameter(rule, message);
+  if (status_.ok()) status_ = answers::BadParameter(rule, message);
 }
 
 std::string Params::Text(const std::string& name,
@@ -173,7 +124,8 @@ bool Params::Bool(const std::string& name) {
 }
 
 std::vector<int32_t> Params::Ints(const std::string& name) {
-  absl::StatusOr<std::vector<int32_t>> list = ParseInts(Text(name, ""));
+  absl::StatusOr<std::vector<int32_t>> list =
+      answers::ParseInts(Text(name, ""));
   if (list.ok()) return *std::move(list);
   Fail("not_a_list", absl::StrCat(name, ": ", list.status().message()));
   return {};

@@ -12,15 +12,6 @@
 
 namespace sinkwatch::http {
 
-// INVALID_ARGUMENT that carries the broken rule's name beside its message.
-absl::Status BadParameter(absl::string_view rule, absl::string_view message);
-// The rule of a status: the one it carries, or one named after its code.
-std::string RuleOf(const absl::Status& status);
-
-// "3", "0,2,5", "0-3" or a mixture; empty or "*": empty, meaning all. A dash at
-// the start is a sign. INVALID_ARGUMENT, rule "not_a_list".
-absl::StatusOr<std::vector<int32_t>> ParseInts(const std::string& text);
-
 // The query string of a URL. Nothing is ignored: an unknown, repeated or
 // malformed parameter is an error, because a misspelt selector would answer
 // another question than the one that was asked.
@@ -43,7 +34,7 @@ class Params {
   double Number(const std::string& name, double otherwise);
   // "true", "1", "false", "0". Rule "not_a_boolean".
   bool Bool(const std::string& name);
-  // As ParseInts; absent: all.
+  // As answers::ParseInts; absent: all.
   std::vector<int32_t> Ints(const std::string& name);
   // One of `choices`, the first if absent. Rule "unknown_value".
   std::string Choice(const std::string& name,

@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
+#include "server/answers/parse.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -29,7 +30,8 @@ TEST(Params, QueryErrorsNameTheirRule) {
       {"a=1&a=2", "repeated_parameter"},
       {"layers=1", "unknown_parameter"}};
   for (const auto& [query, rule] : cases) {
-    EXPECT_EQ(RuleOf(Params::Parse(query, {"a"}).status()), rule) << query;
+    EXPECT_EQ(answers::RuleOf(Params::Parse(query, {"a"}).status()), rule)
+        << query;
   }
 }
 
@@ -42,13 +44,13 @@ TEST(Params, FirstErrorIsKept) {
   Params params = Parsed("a=x&b=y");
   EXPECT_EQ(params.Int("a", 5, 0, 10), 5);
   params.Bool("b");
-  EXPECT_EQ(RuleOf(params.status()), "not_a_number");
+  EXPECT_EQ(answers::RuleOf(params.status()), "not_a_number");
 }
 
 TEST(Params, IntegersHaveBounds) {
   Params params = Parsed("a=11");
   params.Int("a", 5, 0, 10);
-  EXPECT_EQ(RuleOf(params.status()), "out_of_range");
+  EXPECT_EQ(answers::RuleOf(params.status()), "out_of_range");
   EXPECT_EQ(Parsed("").Int("a", 5, 0, 10), 5);
 }
 
@@ -65,7 +67,7 @@ TEST(Params, BrokenListsAreErrors) {
                            "-2147483648-2147483647"}) {
     Params params = Parsed(std::string("a=") + text);
     EXPECT_EQ(params.Ints("a"), Ints()) << text;
-    EXPECT_EQ(RuleOf(params.status()), "not_a_list") << text;
+    EXPECT_EQ(answers::RuleOf(params.status()), "not_a_list") << text;
   }
 }
 
@@ -74,7 +76,7 @@ TEST(Params, NumbersAreFinite) {
   for (const char* text : {"nan", "inf", "x"}) {
     Params params = Parsed(std::string("a=") + text);
     params.Number("a", 0);
-    EXPECT_EQ(RuleOf(params.status()), "not_a_number") << text;
+    EXPECT_EQ(answers::RuleOf(params.status()), "not_a_number") << text;
   }
 }
 
@@ -83,13 +85,13 @@ TEST(Params, ChoicesAreClosed) {
   EXPECT_EQ(params.Choice("a", {"mean", "median"}), "median");
   EXPECT_EQ(params.Choice("b", {"mean", "median"}), "mean");
   EXPECT_EQ(params.Choice("a", {"mean"}), "mean");
-  EXPECT_EQ(RuleOf(params.status()), "unknown_value");
+  EXPECT_EQ(answers::RuleOf(params.status()), "unknown_value");
 }
 
 TEST(Params, MissingParameterIsNamed) {
   Params params = Parsed("");
   params.Required("a");
-  EXPECT_EQ(RuleOf(params.status()), "missing_parameter");
+  EXPECT_EQ(answers::RuleOf(params.status()), "missing_parameter");
   EXPECT_TRUE(absl::StrContains(params.status().message(), "\"a\""));
 }
 

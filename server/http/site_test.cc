@@ -15,9 +15,9 @@ namespace sinkwatch::http {
 namespace {
 
 using exporter::Exporter;
-using exporter::ServiceMetrics;
 using exporter::Shape;
 using nlohmann::json;
+using telemetry::ServiceMetrics;
 
 // One server for the suite: civetweb takes up to two seconds to stop. Tests
 // only read; the run "toy" has steps 100, 500 and 1000, step 700 is
@@ -26,7 +26,7 @@ class SiteTest : public testing::Test {
  protected:
   struct World {
     std::unique_ptr<store::Store> store = exporter::MakeStore();
-    ServiceMetrics metrics{{"1", "r"}};
+    telemetry::ServiceMetrics metrics{{"1", "r"}};
     std::unique_ptr<Exporter> exporter;
     absl::Status ready;
     std::unique_ptr<Site> site;

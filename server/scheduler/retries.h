@@ -2,8 +2,8 @@
 #define SINKWATCH_SERVER_SCHEDULER_RETRIES_H_
 
 #include "absl/time/time.h"
-#include "proto/sinkwatch/v1/checkpoint.pb.h"
 #include "server/store/store.h"
+#include "sinkwatch/v1/checkpoint.pb.h"
 
 namespace sinkwatch::scheduler {
 

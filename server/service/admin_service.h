@@ -3,10 +3,10 @@
 
 #include <functional>
 
-#include "proto/sinkwatch/v1/admin_service.grpc.pb.h"
-#include "server/exporter/service_metrics.h"
 #include "server/service/run_registry.h"
 #include "server/store/store.h"
+#include "server/telemetry/service_metrics.h"
+#include "sinkwatch/v1/admin_service.grpc.pb.h"
 
 namespace sinkwatch::service {
 
@@ -17,7 +17,7 @@ class AdminServiceImpl final : public v1::AdminService::Service {
   struct Parts {
     store::Store* store;
     RunRegistry* runs;
-    exporter::ServiceMetrics* metrics;
+    telemetry::ServiceMetrics* metrics;
     // The configuration in force, without runs.
     std::function<v1::ServerConfig()> config;
     // Fills in a run's defaults, and INVALID_ARGUMENT if it cannot be followed.

@@ -8,8 +8,8 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/server_builder.h"
 #include "proto/rpc/channel.h"
-#include "proto/sinkwatch/v1/worker_service.grpc.pb.h"
 #include "server/service/measurement_reactor.h"
+#include "sinkwatch/v1/worker_service.grpc.pb.h"
 
 namespace sinkwatch::service {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "proto/sinkwatch/v1/worker_service.pb.h"
 #include "server/store/store.h"
+#include "sinkwatch/v1/worker_service.pb.h"
 
 namespace sinkwatch::service {
 

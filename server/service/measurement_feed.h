@@ -7,7 +7,7 @@
 #include <mutex>
 
 #include "absl/base/thread_annotations.h"
-#include "proto/sinkwatch/v1/query_service.pb.h"
+#include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::service {
 

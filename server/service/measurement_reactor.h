@@ -7,9 +7,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/support/server_callback.h"
-#include "proto/sinkwatch/v1/worker_service.pb.h"
 #include "server/service/measurement_assembler.h"
 #include "server/store/store.h"
+#include "sinkwatch/v1/worker_service.pb.h"
 
 namespace sinkwatch::service {
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "server/analytics/query.h"
+#include "server/query/query.h"
 #include "server/service/rpc_timer.h"
 #include "server/service/watch_reactor.h"
 
@@ -58,7 +58,7 @@ grpc::Status QueryServiceImpl::QuerySeries(
     grpc::ServerContext*, const v1::QuerySeriesRequest* request,
     v1::QuerySeriesResponse* response) {
   return Serve("QueryService/QuerySeries", response,
-               [&] { return analytics::QuerySeries(*parts_.store, *request); });
+               [&] { return query::QuerySeries(*parts_.store, *request); });
 }
 
 grpc::Status QueryServiceImpl::QueryMatrix(
@@ -71,9 +71,8 @@ grpc::Status QueryServiceImpl::QueryMatrix(
 grpc::Status QueryServiceImpl::GetEmergence(
     grpc::ServerContext*, const v1::GetEmergenceRequest* request,
     v1::GetEmergenceResponse* response) {
-  return Serve("QueryService/GetEmergence", response, [&] {
-    return analytics::GetEmergence(*parts_.store, *request);
-  });
+  return Serve("QueryService/GetEmergence", response,
+               [&] { return query::GetEmergence(*parts_.store, *request); });
 }
 
 grpc::ServerWriteReactor<v1::MeasurementEvent>*

@@ -4,10 +4,10 @@
 #include <functional>
 #include <string>
 
-#include "proto/sinkwatch/v1/query_service.grpc.pb.h"
-#include "server/exporter/service_metrics.h"
 #include "server/service/measurement_feed.h"
 #include "server/store/store.h"
+#include "server/telemetry/service_metrics.h"
+#include "sinkwatch/v1/query_service.grpc.pb.h"
 
 namespace sinkwatch::service {
 
@@ -20,7 +20,7 @@ class QueryServiceImpl final
   struct Parts {
     store::Store* store;
     MeasurementFeed* feed;
-    exporter::ServiceMetrics* metrics;
+    telemetry::ServiceMetrics* metrics;
     // Why a run could not be looked at last time; empty if it could.
     std::function<std::string(const std::string&)> discovery_error;
   };

@@ -6,7 +6,7 @@
 
 namespace sinkwatch::service {
 
-RpcTimer::RpcTimer(exporter::ServiceMetrics* metrics, const char* method)
+RpcTimer::RpcTimer(telemetry::ServiceMetrics* metrics, const char* method)
     : metrics_(metrics), method_(method), start_(absl::Now()) {}
 
 grpc::Status RpcTimer::End(const absl::Status& status) const {

@@ -4,7 +4,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "grpcpp/support/status.h"
-#include "server/exporter/service_metrics.h"
+#include "server/telemetry/service_metrics.h"
 
 namespace sinkwatch::service {
 
@@ -13,7 +13,7 @@ namespace sinkwatch::service {
 class RpcTimer {
  public:
   // `method` is "WorkerService/AcquireLease"; it must outlive the timer.
-  RpcTimer(exporter::ServiceMetrics* metrics, const char* method);
+  RpcTimer(telemetry::ServiceMetrics* metrics, const char* method);
 
   // Counts the call with its status and time, and gives that status back as
   // gRPC's.
@@ -21,7 +21,7 @@ class RpcTimer {
   void End(const grpc::Status& status) const;
 
  private:
-  exporter::ServiceMetrics* metrics_;
+  telemetry::ServiceMetrics* metrics_;
   const char* method_;
   absl::Time start_;
 };

@@ -9,8 +9,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "proto/sinkwatch/v1/config.pb.h"
 #include "server/store/store.h"
+#include "sinkwatch/v1/config.pb.h"
 
 namespace sinkwatch::service {
 

@@ -165,7 +165,7 @@ class ServiceTest : public ::testing::Test {
   v1::JobState StateOf(int64_t job) { return store_->GetJob(job)->state; }
 
   std::atomic<int64_t> clock_{3600};  // seconds since the epoch
-  exporter::ServiceMetrics metrics_{exporter::ServiceMetrics::Build{}};
+  telemetry::ServiceMetrics metrics_{telemetry::ServiceMetrics::Build{}};
   MeasurementFeed feed_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<store::CommitQueue> commits_;

@@ -7,9 +7,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "grpcpp/support/server_callback.h"
-#include "proto/sinkwatch/v1/query_service.pb.h"
 #include "server/service/measurement_feed.h"
 #include "server/service/rpc_timer.h"
+#include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::service {
 

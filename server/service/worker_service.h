@@ -9,12 +9,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
-#include "proto/sinkwatch/v1/worker_service.grpc.pb.h"
-#include "server/exporter/service_metrics.h"
 #include "server/scheduler/scheduler.h"
 #include "server/service/measurement_feed.h"
 #include "server/store/commit_queue.h"
 #include "server/store/store.h"
+#include "server/telemetry/service_metrics.h"
+#include "sinkwatch/v1/worker_service.grpc.pb.h"
 
 namespace sinkwatch::service {
 
@@ -32,7 +32,7 @@ class WorkerServiceImpl final
     store::CommitQueue* commits;
     scheduler::Scheduler* scheduler;
     MeasurementFeed* feed;
-    exporter::ServiceMetrics* metrics;
+    telemetry::ServiceMetrics* metrics;
     store::LeaseLimits limits;
   };
   explicit WorkerServiceImpl(const Parts& parts) : parts_(parts) {}

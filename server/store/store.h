@@ -11,11 +11,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "proto/sinkwatch/v1/checkpoint.pb.h"
-#include "proto/sinkwatch/v1/config.pb.h"
-#include "proto/sinkwatch/v1/job.pb.h"
-#include "proto/sinkwatch/v1/measurement.pb.h"
-#include "proto/sinkwatch/v1/query_service.pb.h"
+#include "sinkwatch/v1/checkpoint.pb.h"
+#include "sinkwatch/v1/config.pb.h"
+#include "sinkwatch/v1/job.pb.h"
+#include "sinkwatch/v1/measurement.pb.h"
+#include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::store {
 

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "proto/sinkwatch/v1/job.pb.h"
-#include "proto/sinkwatch/v1/measurement.pb.h"
 #include "server/store/store.h"
+#include "sinkwatch/v1/job.pb.h"
+#include "sinkwatch/v1/measurement.pb.h"
 
 // What the tests and the benchmark of the store share.
 namespace sinkwatch::store {

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 
 namespace sinkwatch::fuzz {
 namespace {

@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 #include "tests/fuzz/fuzz.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 #include "worker/checkpoint/config/model_config.h"
 #include "worker/checkpoint/config/strict_yaml.h"
 

@@ -10,8 +10,8 @@
 #include "tests/fuzz/expect_contents.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/checkpoint/container/dcp_metadata.h"
-#include "worker/checkpoint/file.h"
 #include "worker/checkpoint/stored_tensor.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::fuzz {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "worker/checkpoint/file.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::fuzz {
 

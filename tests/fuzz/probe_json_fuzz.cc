@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/checkpoint/file.h"
+#include "worker/files/file.h"
 #include "worker/probe/manifest.h"
 
 namespace sinkwatch::fuzz {

@@ -10,7 +10,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/fuzz/fuzz.h"
 #include "worker/checkpoint/container/shard_index.h"
-#include "worker/checkpoint/file.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::fuzz {
 namespace {

@@ -7,7 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 #include "tests/fuzz/fuzz.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::fuzz {
 namespace {

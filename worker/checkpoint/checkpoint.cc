@@ -25,7 +25,7 @@
 #include "worker/checkpoint/container/torch_container.h"
 #include "worker/checkpoint/finite.h"
 #include "worker/checkpoint/locate_pieces.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 #include "xxhash.h"
 
 namespace sinkwatch::checkpoint {

@@ -12,7 +12,7 @@
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 #include "worker/checkpoint/stored_tensor.h"
 #include "worker/checkpoint/tensor_reader.h"
 

@@ -14,8 +14,8 @@
 #include "worker/checkpoint/container/torch_archive.h"
 #include "worker/checkpoint/container/torch_pickle_bytes.h"
 #include "worker/checkpoint/container/zip_bytes.h"
-#include "worker/checkpoint/file.h"
 #include "worker/checkpoint/writer.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "worker/checkpoint/dtype.h"
-#include "worker/checkpoint/file.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spdlog/spdlog.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::executor {
 namespace {

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 #include "worker/model/architecture.h"
 
 namespace sinkwatch::model {

@@ -13,7 +13,7 @@
 #include "ATen/ops/relu.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
 #include "worker/model/layers.h"

@@ -2,7 +2,7 @@
 
 #include "ATen/ops/gelu.h"
 #include "absl/strings/str_cat.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::model {
 

@@ -5,7 +5,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 
 namespace sinkwatch::model {
 

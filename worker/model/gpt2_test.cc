@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 #include "worker/model/plain_math.h"
 #include "worker/model/registry.h"
 #include "worker/model/test_model.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 #include "worker/model/architecture.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"

@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 #include "worker/model/architectures.h"
 
 namespace sinkwatch::model {

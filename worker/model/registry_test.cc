@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 
 namespace sinkwatch::model {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 #include "worker/model/architecture.h"
 
 namespace sinkwatch::model {

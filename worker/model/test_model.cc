@@ -6,7 +6,7 @@
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/empty.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 #include "worker/model/registry.h"
 
 namespace sinkwatch::model {

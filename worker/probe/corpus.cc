@@ -10,10 +10,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "worker/checkpoint/file.h"
-#include "worker/checkpoint/strict_json.h"
+#include "proto/base/sha256.h"
+#include "worker/files/file.h"
+#include "worker/files/strict_json.h"
 #include "worker/probe/manifest.h"
-#include "worker/probe/sha256.h"
 #include "worker/probe/token_file.h"
 
 namespace sinkwatch::probe {
@@ -38,7 +38,7 @@ absl::StatusOr<std::string> ReadChecked(const checkpoint::File& file,
   std::string bytes(num_bytes, '\0');
   absl::Status s = file.ReadAt(0, num_bytes, bytes.data());
   if (!s.ok()) return InvalidUnlessUnavailable(s);
-  const std::string found = Sha256Hex(bytes);
+  const std::string found = base::Sha256Hex(bytes);
   if (found == sha256) return bytes;
   return absl::InvalidArgumentError(absl::StrCat(file.path(), ": sha256 is ",
                                                  found, ", ", kManifestFile,
@@ -138,7 +138,7 @@ absl::StatusOr<Corpus> Corpus::Read(const std::string& folder) {
   if (!manifest.ok()) return manifest.status();
   Corpus corpus;
   corpus.name_ = manifest->name;
-  corpus.digest_ = Sha256Hex(*text);
+  corpus.digest_ = base::Sha256Hex(*text);
   corpus.sequence_length_ = manifest->sequence_length;
   corpus.bos_policy_ = manifest->bos_policy;
   corpus.vocabulary_ = manifest->vocabulary;

@@ -8,9 +8,9 @@
 
 #include "ATen/ops/equal.h"
 #include "gtest/gtest.h"
+#include "proto/base/sha256.h"
 #include "worker/checkpoint/test_files.h"
 #include "worker/probe/probe_files.h"
-#include "worker/probe/sha256.h"
 
 namespace sinkwatch::probe {
 namespace {
@@ -185,9 +185,10 @@ TEST(CorpusTest, TheDigestIsThatOfTheManifestBytes) {
   ProbeFiles files;
   auto corpus = files.Read();
   ASSERT_TRUE(corpus.ok());
-  EXPECT_EQ(corpus->digest(), Sha256Hex(ReadFile(files.temp / "probe.json")));
+  EXPECT_EQ(corpus->digest(),
+            base::Sha256Hex(ReadFile(files.temp / "probe.json")));
   // FIPS 180-2, appendix B.1.
-  EXPECT_EQ(Sha256Hex("abc"),
+  EXPECT_EQ(base::Sha256Hex("abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 

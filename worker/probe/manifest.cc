@@ -11,8 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/file.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/file.h"
+#include "worker/files/strict_json.h"
 #include "worker/probe/token_file.h"
 
 namespace sinkwatch::probe {

@@ -11,12 +11,12 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/durable_file.h"
-#include "worker/checkpoint/file.h"
-#include "worker/checkpoint/strict_json.h"
+#include "proto/base/sha256.h"
+#include "worker/files/durable_file.h"
+#include "worker/files/file.h"
+#include "worker/files/strict_json.h"
 #include "worker/probe/corpus.h"
 #include "worker/probe/manifest.h"
-#include "worker/probe/sha256.h"
 #include "worker/probe/token_file.h"
 
 namespace sinkwatch::probe {
@@ -185,7 +185,7 @@ absl::Status Pinner::AddFile(const std::string& path, PinnedDomain& pinned,
   counts_.other +=
       std::count(ids.begin(), ids.end(), OtherEos(options_.eos_id));
   Json json = {
-      {"path", path}, {"tokens", wanted}, {"sha256", Sha256Hex(bytes)}};
+      {"path", path}, {"tokens", wanted}, {"sha256", base::Sha256Hex(bytes)}};
   if (wanted < available) json["prefix"] = true;
   files.push_back(std::move(json));
   pinned.tokens += wanted;

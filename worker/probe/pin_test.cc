@@ -7,9 +7,9 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/sha256.h"
 #include "worker/checkpoint/test_files.h"
 #include "worker/probe/corpus.h"
-#include "worker/probe/sha256.h"
 
 namespace sinkwatch::probe {
 namespace {
@@ -82,9 +82,10 @@ TEST(PinTest, AListBecomesAProbeOfTheFilesWhereTheyLie) {
   EXPECT_EQ(manifest["dtype"], "uint32");
   EXPECT_EQ(manifest["tokenizer"],
             Json({{"name", "dolma2-tokenizer"}, {"vocab_size", 100278}}));
-  EXPECT_EQ(
-      manifest["domains"][0]["files"][0],
-      Json({{"path", path}, {"tokens", 20}, {"sha256", Sha256Hex(first)}}));
+  EXPECT_EQ(manifest["domains"][0]["files"][0],
+            Json({{"path", path},
+                  {"tokens", 20},
+                  {"sha256", base::Sha256Hex(first)}}));
   // Nothing was copied.
   EXPECT_EQ(
       std::distance(std::filesystem::directory_iterator(data.out / "small"),
@@ -116,7 +117,7 @@ TEST(PinTest, ADomainMayBeCutShort) {
   ASSERT_EQ(files.size(), 1u);
   EXPECT_EQ(files[0]["tokens"], 16);
   EXPECT_EQ(files[0]["prefix"], true);
-  EXPECT_EQ(files[0]["sha256"], Sha256Hex(Ids(Range(70000, 70016), 4)));
+  EXPECT_EQ(files[0]["sha256"], base::Sha256Hex(Ids(Range(70000, 70016), 4)));
   // A file that is used to its end is no prefix.
   EXPECT_FALSE(data.Manifest()["domains"][1]["files"][0].contains("prefix"));
   EXPECT_EQ(report->domains[0].tokens, 16);

@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/sha256.h"
 #include "worker/checkpoint/test_files.h"
 #include "worker/probe/corpus.h"
-#include "worker/probe/sha256.h"
 
 // A probe on disk for tests.
 namespace sinkwatch::probe {
@@ -43,7 +43,8 @@ inline std::string Ids32(const std::vector<uint32_t>& ids) {
 // What probe.json says of a file.
 inline Json FileEntry(const std::string& path, int64_t tokens,
                       const std::string& bytes) {
-  return {{"path", path}, {"tokens", tokens}, {"sha256", Sha256Hex(bytes)}};
+  return {
+      {"path", path}, {"tokens", tokens}, {"sha256", base::Sha256Hex(bytes)}};
 }
 
 // A small probe on disk that a test spoils before it is read: 4 tokens a
@@ -71,7 +72,7 @@ struct ProbeFiles {
          {"files", {FileEntry("a0.npy", 5, a0), FileEntry("a1.npy", 5, a1)}},
          {"row_classes",
           {{"path", "a.u8"},
-           {"sha256", Sha256Hex(classes)},
+           {"sha256", base::Sha256Hex(classes)},
            {"names", {"other", "trigger"}}}}});
     json["domains"].push_back(
         {{"label", "b"}, {"files", Json::array({FileEntry("b.npy", 4, b0)})}});

@@ -4,11 +4,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/durable_file.h"
-#include "worker/checkpoint/strict_json.h"
+#include "proto/base/sha256.h"
+#include "worker/files/durable_file.h"
+#include "worker/files/strict_json.h"
 #include "worker/probe/corpus.h"
 #include "worker/probe/manifest.h"
-#include "worker/probe/sha256.h"
 
 namespace sinkwatch::probe {
 namespace {
@@ -75,7 +75,7 @@ absl::StatusOr<Json> WriteDomain(const std::string& folder,
   Json json = {{"label", domain.label},
                {"files", Json::array({{{"path", ids_file},
                                        {"tokens", domain.tokens_NT.numel()},
-                                       {"sha256", Sha256Hex(*ids)}}})}};
+                                       {"sha256", base::Sha256Hex(*ids)}}})}};
   if (!domain.row_classes_NT.defined()) return json;
   const std::string classes = ClassBytes(domain);
   const std::string classes_file = domain.label + ".classes.u8";
@@ -83,7 +83,7 @@ absl::StatusOr<Json> WriteDomain(const std::string& folder,
                                {classes});
   if (!s.ok()) return s;
   json["row_classes"] = {{"path", classes_file},
-                         {"sha256", Sha256Hex(classes)},
+                         {"sha256", base::Sha256Hex(classes)},
                          {"names", domain.class_names}};
   return json;
 }

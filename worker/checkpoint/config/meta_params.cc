@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "worker/checkpoint/config/fields.h"
+#include "worker/files/fields.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -14,7 +14,7 @@
 #include "worker/checkpoint/config/olmo_core.h"
 #include "worker/checkpoint/config/olmo_native.h"
 #include "worker/checkpoint/config/strict_yaml.h"
-#include "worker/checkpoint/file.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

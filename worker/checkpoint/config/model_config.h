@@ -4,7 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 
 namespace sinkwatch::checkpoint {
 

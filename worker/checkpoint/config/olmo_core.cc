@@ -10,9 +10,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "worker/checkpoint/config/fields.h"
 #include "worker/checkpoint/config/olmo_core_rope.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/fields.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/config/fields.h"
+#include "worker/files/fields.h"
 
 namespace sinkwatch::checkpoint {
 

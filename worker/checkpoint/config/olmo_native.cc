@@ -4,8 +4,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "worker/checkpoint/config/fields.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/fields.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "worker/checkpoint/container/dcp_globals.h"
 #include "worker/checkpoint/container/dcp_metadata.h"
-#include "worker/checkpoint/file.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

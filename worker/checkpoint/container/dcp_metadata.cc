@@ -11,9 +11,9 @@
 #include "worker/checkpoint/container/dcp_globals.h"
 #include "worker/checkpoint/container/exact_cover.h"
 #include "worker/checkpoint/container/torch_globals.h"
-#include "worker/checkpoint/file.h"
 #include "worker/checkpoint/pickle/reader.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/file.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

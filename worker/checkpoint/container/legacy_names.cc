@@ -10,7 +10,7 @@
 #include "absl/strings/strip.h"
 #include "worker/checkpoint/pickle/reader.h"
 #include "worker/checkpoint/pickle/value.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

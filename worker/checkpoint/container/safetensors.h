@@ -10,8 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "worker/checkpoint/dtype.h"
-#include "worker/checkpoint/file.h"
 #include "worker/checkpoint/stored_tensor.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 

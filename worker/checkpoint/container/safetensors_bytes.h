@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "worker/checkpoint/container/safetensors.h"
-#include "worker/checkpoint/file.h"
 #include "worker/checkpoint/test_files.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 #include "worker/checkpoint/container/safetensors.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -4,9 +4,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/file.h"
 #include "worker/checkpoint/stored_tensor.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/file.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "spdlog/spdlog.h"
 #include "worker/checkpoint/container/shard_index.h"
-#include "worker/checkpoint/file.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/file.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -11,7 +11,7 @@
 #include "worker/checkpoint/pickle/reader.h"
 #include "worker/checkpoint/pickle/value.h"
 #include "worker/checkpoint/stored_tensor.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -7,8 +7,8 @@
 #include "gtest/gtest.h"
 #include "worker/checkpoint/container/torch_pickle_bytes.h"
 #include "worker/checkpoint/container/zip_bytes.h"
-#include "worker/checkpoint/file.h"
 #include "worker/checkpoint/test_files.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "worker/checkpoint/container/sharded.h"
 #include "worker/checkpoint/container/torch_archive.h"
-#include "worker/checkpoint/file.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

@@ -7,9 +7,9 @@
 
 #include "gtest/gtest.h"
 #include "worker/checkpoint/container/safetensors.h"
-#include "worker/checkpoint/file.h"
 #include "worker/checkpoint/tensor_reader.h"
 #include "worker/checkpoint/test_files.h"
+#include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 namespace {

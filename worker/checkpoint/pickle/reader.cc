@@ -15,7 +15,7 @@
 #include "worker/checkpoint/pickle/opcode.h"
 #include "worker/checkpoint/pickle/tree_check.h"
 #include "worker/checkpoint/pickle/utf8.h"
-#include "worker/checkpoint/strict_json.h"
+#include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint::pickle {
 namespace {

@@ -10,7 +10,7 @@
 #include "ATen/core/grad_mode.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "worker/checkpoint/config.h"
+#include "worker/checkpoint/config/config.h"
 #include "worker/checkpoint/writer.h"
 #include "worker/model/recorder.h"
 #include "worker/model/registry.h"

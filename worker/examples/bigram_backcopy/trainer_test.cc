@@ -7,7 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "worker/examples/bigram_backcopy/toy_probe.h"
-#include "worker/measure.h"
+#include "worker/measure/measure.h"
 
 namespace sinkwatch::bigram_backcopy {
 namespace {

@@ -1,0 +1,37 @@
+"""The unit that most of the house is built of: a header, its source, its test."""
+
+def sinkwatch_library(
+        name,
+        deps = [],
+        test_deps = None,
+        test_data = [],
+        test_size = "small",
+        test_srcs = [],
+        **kwargs):
+    """A library NAME of NAME.h and, if there is one, NAME.cc; its test NAME_test.
+
+    Args:
+      name: of the library, its files and (with _test) its test.
+      deps: of the library.
+      test_deps: of the test, beside the library and GoogleTest. Without it there
+        is no test.
+      test_data: files that the test reads.
+      test_size: of the test.
+      test_srcs: headers of the test's own, beside NAME_test.cc.
+      **kwargs: visibility, testonly and the like, of the library.
+    """
+    native.cc_library(
+        name = name,
+        srcs = native.glob([name + ".cc"]),
+        hdrs = [name + ".h"],
+        deps = deps,
+        **kwargs
+    )
+    if test_deps != None:
+        native.cc_test(
+            name = name + "_test",
+            size = test_size,
+            srcs = [name + "_test.cc"] + test_srcs,
+            data = test_data,
+            deps = [":" + name, "//third_party:gtest_main"] + test_deps,
+        )

@@ -1,0 +1,14 @@
+#ifndef SINKWATCH_WORKER_COMMANDS_PROBE_COMMAND_H_
+#define SINKWATCH_WORKER_COMMANDS_PROBE_COMMAND_H_
+
+namespace sinkwatch::worker {
+
+// `sinkwatch_worker probe`: makes a probe folder that pins the token files of a
+// list where they lie, from flags. Says on standard error what it pinned.
+// Returns the exit code of the process: 0 done, 2 bad usage, which is also
+// whatever is wrong with the list or a token file, 1 other.
+int RunProbeCommand();
+
+}  // namespace sinkwatch::worker
+
+#endif  // SINKWATCH_WORKER_COMMANDS_PROBE_COMMAND_H_

@@ -1,0 +1,84 @@
+#include "worker/loop/measurement_proto.h"
+
+namespace sinkwatch::worker {
+namespace {
+
+v1::Scope ScopeProto(metrics::Scope scope) {
+  switch (scope) {
+    case metrics::Scope::kHead:
+      return v1::SCOPE_HEAD;
+    case metrics::Scope::kKvHead:
+      return v1::SCOPE_KV_HEAD;
+    case metrics::Scope::kLayer:
+      return v1::SCOPE_LAYER;
+    case metrics::Scope::kModel:
+      return v1::SCOPE_MODEL;
+  }
+  return v1::SCOPE_UNSPECIFIED;
+}
+
+v1::ModelInfo ModelProto(const model::ModelShape& shape) {
+  v1::ModelInfo model;
+  model.set_architecture(shape.architecture);
+  model.set_layers(shape.layers);
+  model.set_heads(shape.heads);
+  model.set_kv_heads(shape.kv_heads);
+  model.set_head_dim(shape.head_dim);
+  model.set_width(shape.width);
+  model.set_vocabulary(static_cast<int32_t>(shape.vocabulary));
+  return model;
+}
+
+}  // namespace
+
+v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
+                                  const std::string& worker) {
+  v1::MeasurementHeader header;
+  *header.mutable_checkpoint() = job.checkpoint();
+  *header.mutable_probe() = job.probe();
+  header.mutable_probe()->set_name(facts.probe_name);
+  *header.mutable_model() = ModelProto(facts.model);
+  header.set_spec_version(metrics::kSpecVersion);
+  header.set_dtype(facts.dtype);
+  header.set_sequence_length(static_cast<int32_t>(facts.sequence_length));
+  header.set_bos_policy(facts.bos_policy);
+  for (const metrics::Descriptor& metric : facts.metrics) {
+    v1::MetricDescriptor& proto = *header.add_metrics();
+    proto.set_name(metric.name);
+    proto.set_unit(metric.unit);
+    proto.set_scope(ScopeProto(metric.scope));
+    proto.set_meaning(metric.meaning);
+    proto.set_formula(metric.formula);
+    proto.set_source(metric.source);
+  }
+  header.set_worker(worker);
+  header.set_device(facts.device);
+  return header;
+}
+
+v1::MeasurementChunk::Layer LayerProto(
+    const std::vector<metrics::MetricVector>& values) {
+  v1::MeasurementChunk::Layer layer;
+  for (const metrics::MetricVector& vector : values) {
+    v1::MetricVector& proto = *layer.add_vectors();
+    proto.set_domain(vector.domain);
+    proto.set_metric(vector.metric);
+    if (vector.layer.has_value()) proto.set_layer(*vector.layer);
+    proto.mutable_values()->Add(vector.values.begin(), vector.values.end());
+    proto.mutable_standard_errors()->Add(vector.standard_error.begin(),
+                                         vector.standard_error.end());
+    proto.set_count(vector.count);
+  }
+  return layer;
+}
+
+v1::MeasurementTrailer TrailerProto(const MeasureSummary& summary) {
+  v1::MeasurementTrailer trailer;
+  trailer.set_content_digest(summary.content_digest);
+  trailer.set_load_seconds(summary.load_seconds);
+  trailer.set_compute_seconds(summary.compute_seconds);
+  trailer.set_implausible(summary.implausible);
+  return trailer;
+}
+
+}  // namespace sinkwatch::worker

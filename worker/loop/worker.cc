@@ -1,0 +1,194 @@
+#include "worker/loop/worker.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "google/protobuf/util/time_util.h"
+#include "proto/rpc/status.h"
+#include "spdlog/spdlog.h"
+#include "worker/loop/lease_keeper.h"
+#include "worker/loop/measurement_proto.h"
+#include "worker/loop/outcome.h"
+#include "worker/loop/result_sender.h"
+#include "worker/measure/compute_dtype.h"
+#include "worker/measure/measure.h"
+
+namespace sinkwatch::worker {
+namespace {
+
+constexpr absl::Duration kStep = absl::Milliseconds(50);
+constexpr absl::Duration kUnreachablePause = absl::Seconds(1);
+constexpr std::chrono::seconds kCallDeadline(20);
+
+std::unique_ptr<grpc::ClientContext> NewContext() {
+  auto context = std::make_unique<grpc::ClientContext>();
+  context->set_deadline(std::chrono::system_clock::now() + kCallDeadline);
+  return context;
+}
+
+absl::Duration FromProto(const google::protobuf::Duration& duration) {
+  return absl::Milliseconds(
+      google::protobuf::util::TimeUtil::DurationToMilliseconds(duration));
+}
+
+}  // namespace
+
+Worker::Worker(v1::WorkerService::StubInterface& stub, WorkerOptions options)
+    : stub_(stub), options_(std::move(options)), last_work_(absl::Now()) {}
+
+void Worker::Run() {
+  while (!draining_) {
+    const std::unique_ptr<v1::Lease> lease = NextLease();
+    if (lease != nullptr) {
+      RunJob(*lease);
+      last_work_ = absl::Now();
+    } else if (absl::Now() - last_work_ > options_.exit_when_idle) {
+      spdlog::info("nothing to do, ending idle_seconds={:.1f}",
+                   absl::ToDoubleSeconds(absl::Now() - last_work_));
+      break;
+    }
+  }
+}
+
+std::unique_ptr<v1::Lease> Worker::NextLease() {
+  v1::AcquireLeaseRequest request;
+  request.set_worker(options_.name);
+  request.set_spec_version(metrics::kSpecVersion);
+  request.set_device(options_.device.str());
+  v1::AcquireLeaseResponse response;
+  const auto context = NewContext();
+  const grpc::Status status =
+      stub_.AcquireLease(context.get(), request, &response);
+  if (!status.ok()) {
+    spdlog::warn("no lease from the server code={} error=\"{}\"",
+                 static_cast<int>(status.error_code()), status.error_message());
+    Pause(kUnreachablePause);
+    return nullptr;
+  }
+  if (!response.has_lease()) {
+    Pause(std::max(FromProto(response.retry_after()), kStep));
+    return nullptr;
+  }
+  return std::make_unique<v1::Lease>(response.lease());
+}
+
+void Worker::RunJob(const v1::Lease& lease) {
+  const v1::Job& job = lease.job();
+  spdlog::info("job leased job={} run={} step={} attempt={} path={}", job.id(),
+               job.checkpoint().run(), job.checkpoint().step(), job.attempt(),
+               job.checkpoint().path());
+  const absl::Time start = absl::Now();
+  const absl::Status status = MeasureAndSend(lease);
+  if (status.ok()) {
+    spdlog::info("job done job={} run={} step={} milliseconds={}", job.id(),
+                 job.checkpoint().run(), job.checkpoint().step(),
+                 absl::ToInt64Milliseconds(absl::Now() - start));
+    return;
+  }
+  Report(lease, status);
+}
+
+absl::StatusOr<MeasureRequest> Worker::RequestOf(const v1::Job& job) const {
+  const auto dtype = ParseComputeDtype(job.dtype());
+  if (!dtype.ok()) return dtype.status();
+  MeasureRequest request;
+  request.checkpoint = job.checkpoint().path();
+  request.model_config = job.model_config();
+  request.probe = job.probe().path();
+  request.probe_digest = job.probe().digest();
+  request.device = options_.device;
+  request.dtype = *dtype;
+  request.metrics = {job.metrics().begin(), job.metrics().end()};
+  request.tokens_per_batch = options_.tokens_per_batch;
+  return request;
+}
+
+absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
+  const v1::Job& job = lease.job();
+  const auto request = RequestOf(job);
+  if (!request.ok()) return request.status();
+  LeaseKeeper keeper(stub_, lease);
+  ResultSender sender(stub_, job.id(), lease.token());
+
+  MeasureCallbacks callbacks;
+  callbacks.on_start = [&](const MeasureFacts& facts) {
+    sender.SendHeader(HeaderProto(job, facts, options_.name));
+    return absl::OkStatus();
+  };
+  callbacks.on_values = [&](std::vector<metrics::MetricVector> values) {
+    sender.SendLayer(LayerProto(values));
+    return absl::OkStatus();
+  };
+  callbacks.on_progress = [&](double share) { keeper.Report(share); };
+  callbacks.cancelled = [&] { return keeper.lost() || draining_.load(); };
+
+  const absl::StatusOr<MeasureSummary> summary = Measure(*request, callbacks);
+  if (keeper.lost()) {
+    return absl::AbortedError("the lease was lost while measuring");
+  }
+  if (!summary.ok()) return summary.status();
+  const absl::Status committed = sender.Commit(TrailerProto(*summary), [&] {
+    return keeper.lost() || draining_.load();
+  });
+  if (!committed.ok() && keeper.lost()) {
+    return absl::AbortedError("the lease was lost while sending");
+  }
+  return committed;
+}
+
+void Worker::Report(const v1::Lease& lease, const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kAborted:
+      spdlog::warn("job lost job={} token={} reason=\"{}\"", lease.job().id(),
+                   lease.token(), std::string(status.message()));
+      return;
+    case absl::StatusCode::kCancelled:
+      Release(lease);
+      return;
+    default:
+      Fail(lease, status);
+  }
+}
+
+void Worker::Fail(const v1::Lease& lease, const absl::Status& status) {
+  v1::FailJobRequest request;
+  request.set_job_id(lease.job().id());
+  request.set_token(lease.token());
+  request.set_outcome(OutcomeOf(status));
+  request.set_reason(std::string(status.message()));
+  spdlog::warn("job failed job={} outcome={} reason=\"{}\"", request.job_id(),
+               v1::Outcome_Name(request.outcome()), request.reason());
+  v1::FailJobResponse response;
+  const auto context = NewContext();
+  const grpc::Status said = stub_.FailJob(context.get(), request, &response);
+  if (!said.ok()) {
+    spdlog::warn("failure not reported job={} error=\"{}\"", request.job_id(),
+                 said.error_message());
+  }
+}
+
+void Worker::Release(const v1::Lease& lease) {
+  v1::ReleaseLeaseRequest request;
+  request.set_job_id(lease.job().id());
+  request.set_token(lease.token());
+  v1::ReleaseLeaseResponse response;
+  const auto context = NewContext();
+  const grpc::Status said =
+      stub_.ReleaseLease(context.get(), request, &response);
+  spdlog::info("job handed back job={} ok={}", request.job_id(), said.ok());
+}
+
+void Worker::Pause(absl::Duration duration) {
+  const absl::Time end = absl::Now() + duration;
+  while (!draining_ && absl::Now() < end) {
+    std::this_thread::sleep_for(
+        absl::ToChronoMilliseconds(std::min(kStep, end - absl::Now())));
+  }
+}
+
+}  // namespace sinkwatch::worker

@@ -1,0 +1,71 @@
+#ifndef SINKWATCH_WORKER_LOOP_WORKER_H_
+#define SINKWATCH_WORKER_LOOP_WORKER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "sinkwatch/v1/worker_service.grpc.pb.h"
+#include "worker/measure/measure.h"
+
+namespace sinkwatch::worker {
+
+struct WorkerOptions {
+  // Name in the server's lists and logs: "host:pid".
+  std::string name;
+  at::Device device = at::kCPU;
+  // Tokens that run through a layer at a time.
+  int64_t tokens_per_batch = 8192;
+  // Return once the server has had nothing to do for so long. Infinite: stay.
+  absl::Duration exit_when_idle = absl::InfiniteDuration();
+};
+
+// The loop of one worker: take a lease, measure the checkpoint, stream the
+// values, wait until they are on the server's disk, take the next. One job at a
+// time, on the thread that calls Run; renewals have a thread of their own.
+//
+// Whatever goes wrong with a checkpoint is reported to the server with its
+// outcome and never ends the loop. A server that cannot be reached is waited
+// for.
+class Worker {
+ public:
+  // `stub` must outlive the worker.
+  Worker(v1::WorkerService::StubInterface& stub, WorkerOptions options);
+
+  // Works until Drain or idleness.
+  void Run();
+
+  // Lets Run return soon: a job that is being computed is handed back with its
+  // attempt, one whose values are on their way is finished first. May be called
+  // from any thread, also from a signal handler.
+  void Drain() { draining_.store(true); }
+
+ private:
+  // The next lease, if the server has one. Waits as long as the server asked
+  // before it returns without.
+  std::unique_ptr<v1::Lease> NextLease();
+  void RunJob(const v1::Lease& lease);
+  // INVALID_ARGUMENT for a dtype that we do not compute in.
+  absl::StatusOr<MeasureRequest> RequestOf(const v1::Job& job) const;
+  absl::Status MeasureAndSend(const v1::Lease& lease);
+  void Report(const v1::Lease& lease, const absl::Status& status);
+  void Fail(const v1::Lease& lease, const absl::Status& status);
+  void Release(const v1::Lease& lease);
+  // In short steps, so that Drain is heard.
+  void Pause(absl::Duration duration);
+
+  v1::WorkerService::StubInterface& stub_;
+  const WorkerOptions options_;
+  std::atomic<bool> draining_{false};
+  absl::Time last_work_;
+};
+
+}  // namespace sinkwatch::worker
+
+#endif  // SINKWATCH_WORKER_LOOP_WORKER_H_

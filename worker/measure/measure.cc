@@ -1,0 +1,136 @@
+#include "worker/measure/measure.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "c10/util/Exception.h"
+#include "worker/checkpoint/checkpoint.h"
+#include "worker/executor/executor.h"
+#include "worker/measure/compute_dtype.h"
+#include "worker/metrics/measurement.h"
+#include "worker/model/registry.h"
+#include "worker/probe/corpus.h"
+
+namespace sinkwatch::worker {
+namespace {
+
+MeasureFacts FactsOf(const MeasureRequest& request,
+                     const model::ModelShape& shape,
+                     const probe::Corpus& corpus) {
+  MeasureFacts facts;
+  facts.model = shape;
+  facts.probe_name = corpus.name();
+  facts.probe_digest = corpus.digest();
+  facts.sequence_length = corpus.sequence_length();
+  facts.bos_policy = corpus.bos_policy();
+  facts.dtype = ComputeDtypeName(request.dtype);
+  facts.device = request.device.str();
+  for (const metrics::Descriptor& metric : metrics::AllDescriptors()) {
+    // The loss is measured in any case: the values are judged by it.
+    bool wanted = request.metrics.empty() || metric.name == "probe_loss";
+    for (const std::string& name : request.metrics) {
+      wanted = wanted || name == metric.name;
+    }
+    if (wanted) facts.metrics.push_back(metric);
+  }
+  return facts;
+}
+
+absl::Status CheckDigest(const MeasureRequest& request,
+                         const probe::Corpus& corpus) {
+  if (request.probe_digest.empty() || request.probe_digest == corpus.digest()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      request.probe, "/probe.json: the digest is ", corpus.digest(),
+      " and the job asks for ", request.probe_digest,
+      ": the probe was changed after the server read it"));
+}
+
+// Why the losses among `values` cannot be those of a trained model, if so. One
+// domain may well be beyond the model (shuffled text), so the lowest counts.
+std::string ImplausibleLoss(const std::vector<metrics::MetricVector>& values,
+                            int64_t vocabulary) {
+  const double most = std::log(static_cast<double>(vocabulary)) + 1;
+  double lowest = std::numeric_limits<double>::infinity();
+  bool measured = false;
+  for (const metrics::MetricVector& vector : values) {
+    if (vector.metric != "probe_loss") continue;
+    measured = true;
+    for (float loss : vector.values) {
+      if (!std::isfinite(loss)) {
+        return absl::StrFormat("the probe loss of domain %s is not finite",
+                               vector.domain);
+      }
+      lowest = std::min<double>(lowest, loss);
+    }
+  }
+  if (!measured || lowest <= most) return "";
+  return absl::StrFormat(
+      "the lowest probe loss of a domain is %.4g, above ln(vocabulary) + 1 = "
+      "%.4g: wrong weights, or another tokenizer",
+      lowest, most);
+}
+
+absl::StatusOr<MeasureSummary> RunCorpus(
+    const MeasureRequest& request, const model::Architecture& architecture,
+    checkpoint::Checkpoint& checkpoint, const probe::Corpus& corpus,
+    const MeasureCallbacks& callbacks) {
+  executor::ExecuteOptions options;
+  options.device = request.device;
+  options.dtype = request.dtype;
+  options.metrics = request.metrics;
+  options.tokens_per_batch = request.tokens_per_batch;
+
+  MeasureSummary summary;
+  executor::ExecuteCallbacks during;
+  during.on_progress = callbacks.on_progress;
+  during.cancelled = callbacks.cancelled;
+  during.on_values = [&](std::vector<metrics::MetricVector> values) {
+    if (summary.implausible.empty()) {
+      summary.implausible =
+          ImplausibleLoss(values, architecture.shape().vocabulary);
+    }
+    return callbacks.on_values ? callbacks.on_values(std::move(values))
+                               : absl::OkStatus();
+  };
+  const auto executed =
+      executor::Execute(architecture, checkpoint, corpus, options, during);
+  if (!executed.ok()) return executed.status();
+  summary.load_seconds = executed->load_seconds;
+  summary.compute_seconds = executed->compute_seconds;
+  summary.content_digest = executed->content_digest;
+  return summary;
+}
+
+}  // namespace
+
+absl::StatusOr<MeasureSummary> Measure(const MeasureRequest& request,
+                                       const MeasureCallbacks& callbacks) try {
+  const auto checkpoint =
+      checkpoint::Checkpoint::Open(request.checkpoint, request.model_config);
+  if (!checkpoint.ok()) return checkpoint.status();
+  const auto architecture = model::CreateArchitecture((*checkpoint)->config());
+  if (!architecture.ok()) return architecture.status();
+  const auto corpus = probe::Corpus::Read(request.probe);
+  if (!corpus.ok()) return corpus.status();
+  absl::Status status = CheckDigest(request, *corpus);
+  if (!status.ok()) return status;
+  if (callbacks.on_start) {
+    status =
+        callbacks.on_start(FactsOf(request, (*architecture)->shape(), *corpus));
+    if (!status.ok()) return status;
+  }
+  return RunCorpus(request, **architecture, **checkpoint, *corpus, callbacks);
+} catch (const c10::Error& error) {
+  return absl::InternalError(error.what_without_backtrace());
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory for the probe or the model");
+}
+
+}  // namespace sinkwatch::worker

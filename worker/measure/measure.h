@@ -1,0 +1,75 @@
+#ifndef SINKWATCH_WORKER_MEASURE_MEASURE_H_
+#define SINKWATCH_WORKER_MEASURE_MEASURE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/metrics/metric_vector.h"
+#include "worker/model/architecture.h"
+
+namespace sinkwatch::worker {
+
+// One checkpoint, one probe, and how to run one through the other.
+struct MeasureRequest {
+  std::string checkpoint;  // folder, or a llama2.c .bin file
+  // If not empty, the file with the model's config, for a checkpoint that has
+  // none of its own.
+  std::string model_config;
+  std::string probe;  // folder
+  // If not empty, the digest that the probe must have.
+  std::string probe_digest;
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;  // or at::kBFloat16
+  std::vector<std::string> metrics;   // names; empty means all
+  int64_t tokens_per_batch = 8192;
+};
+
+// What is known before the first value.
+struct MeasureFacts {
+  model::ModelShape model;
+  std::string probe_name;
+  std::string probe_digest;
+  int64_t sequence_length = 0;
+  std::string bos_policy;
+  std::string dtype;  // "float32" or "bfloat16"
+  std::string device;
+  // Definitions of the metrics that may come.
+  std::vector<metrics::Descriptor> metrics;
+};
+
+// All are called on the caller's thread; an empty function is left out.
+struct MeasureCallbacks {
+  // Once, first. An error ends the measurement.
+  std::function<absl::Status(const MeasureFacts&)> on_start;
+  // A layer's values as it is done, at last those of the whole model.
+  std::function<absl::Status(std::vector<metrics::MetricVector>)> on_values;
+  std::function<void(double)> on_progress;  // share done, 0..1
+  std::function<bool()> cancelled;
+};
+
+struct MeasureSummary {
+  double load_seconds = 0;
+  double compute_seconds = 0;
+  std::string content_digest;
+  // Empty, or why the values are not to be believed: a probe loss that is not
+  // finite, or one above ln(vocabulary) + 1 in every domain, as of wrong
+  // weights or a wrong tokenizer.
+  std::string implausible;
+};
+
+// Measures one checkpoint: opens it and the probe, runs the executor, hands the
+// values out. Codes: FAILED_PRECONDITION incomplete, DATA_LOSS corrupt,
+// UNIMPLEMENTED unsupported, NOT_FOUND vanished, INVALID_ARGUMENT for a probe
+// that is wrong or does not fit, CANCELLED, else transient. Messages name file,
+// place and rule. Throws nothing.
+absl::StatusOr<MeasureSummary> Measure(const MeasureRequest& request,
+                                       const MeasureCallbacks& callbacks);
+
+}  // namespace sinkwatch::worker
+
+#endif  // SINKWATCH_WORKER_MEASURE_MEASURE_H_
