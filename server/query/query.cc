@@ -55,8 +55,8 @@ v1::QuerySeriesResponse Aggregate(const v1::QuerySeriesResponse& each,
     for (const auto& [layer, columns] : by_layer) {
       std::vector<float> values;
       for (int column : columns) values.push_back(row.values(column));
-      out.add_values(
-          static_cast<float>(AggregateHeads(std::move(values), aggregation)));
+      out.add_values(static_cast<float>(
+          analytics::AggregateHeads(std::move(values), aggregation)));
       out.add_standard_errors(std::numeric_limits<float>::quiet_NaN());
     }
   }
@@ -64,9 +64,9 @@ v1::QuerySeriesResponse Aggregate(const v1::QuerySeriesResponse& each,
 }
 
 // The values of a column that are there, by step.
-std::vector<SeriesPoint> PointsOf(const v1::QuerySeriesResponse& series,
-                                  int column) {
-  std::vector<SeriesPoint> points;
+std::vector<analytics::SeriesPoint> PointsOf(
+    const v1::QuerySeriesResponse& series, int column) {
+  std::vector<analytics::SeriesPoint> points;
   for (const v1::SeriesRow& row : series.rows()) {
     const float value = row.values(column);
     if (!std::isnan(value)) points.push_back({row.step(), value});
@@ -96,7 +96,7 @@ absl::StatusOr<v1::GetEmergenceResponse> GetEmergence(
       });
   if (!whole.ok()) return whole.status();
 
-  EmergenceRule rule;
+  analytics::EmergenceRule rule;
   rule.threshold = request.threshold();
   rule.below = request.below();
   rule.consecutive =
@@ -105,7 +105,7 @@ absl::StatusOr<v1::GetEmergenceResponse> GetEmergence(
   *response.mutable_metric() = whole->metric();
   for (int column = 0; column < whole->columns_size(); ++column) {
     v1::Emergence& emergence = *response.add_emergences();
-    emergence = FindEmergence(PointsOf(*whole, column), rule);
+    emergence = analytics::FindEmergence(PointsOf(*whole, column), rule);
     *emergence.mutable_key() = whole->columns(column);
   }
   return response;

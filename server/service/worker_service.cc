@@ -40,15 +40,15 @@ v1::MeasurementEvent EventOf(const v1::Measurement& measurement) {
   return event;
 }
 
-exporter::AttemptOutcome AttemptOutcomeOf(v1::Outcome outcome) {
+telemetry::AttemptOutcome AttemptOutcomeOf(v1::Outcome outcome) {
   switch (outcome) {
     case v1::OUTCOME_CORRUPT:
     case v1::OUTCOME_UNSUPPORTED:
-      return exporter::AttemptOutcome::kPermanent;
+      return telemetry::AttemptOutcome::kPermanent;
     case v1::OUTCOME_VANISHED:
-      return exporter::AttemptOutcome::kVanished;
+      return telemetry::AttemptOutcome::kVanished;
     default:
-      return exporter::AttemptOutcome::kTransient;
+      return telemetry::AttemptOutcome::kTransient;
   }
 }
 
@@ -145,7 +145,7 @@ void WorkerServiceImpl::Commit(
                      result.status().ToString());
         if (absl::IsAborted(result.status())) parts_.metrics->ResultFenced();
         if (result.ok() && *result == store::CommitResult::kCommitted) {
-          parts_.metrics->AttemptEnded(exporter::AttemptOutcome::kOk);
+          parts_.metrics->AttemptEnded(telemetry::AttemptOutcome::kOk);
           parts_.feed->Publish(event);
         }
         done(result);
@@ -176,7 +176,7 @@ grpc::Status WorkerServiceImpl::ReleaseLease(
   const absl::Status status =
       parts_.store->Release(request->job_id(), request->token());
   if (status.ok()) {
-    parts_.metrics->AttemptEnded(exporter::AttemptOutcome::kReleased);
+    parts_.metrics->AttemptEnded(telemetry::AttemptOutcome::kReleased);
   }
   CountIfFenced(status, request->job_id(), request->token());
   return timer.End(status);
