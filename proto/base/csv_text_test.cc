@@ -1,0 +1,40 @@
+#include "proto/base/csv_text.h"
+
+#include <utility>
+
+#include "gtest/gtest.h"
+
+namespace sinkwatch::base {
+namespace {
+
+std::string Cell(absl::string_view text) {
+  std::string out;
+  AppendCsvText(text, &out);
+  return out;
+}
+
+TEST(CsvText, IsQuotedWhereItMust) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"story", "story"},    {"", ""},
+      {"a,b", "\"a,b\""},    {"say \"a\"", "\"say \"\"a\"\"\""},
+      {"a\nb", "\"a\nb\""},  {"a\rb", "\"a\rb\""},
+      {"train/x", "train/x"}};
+  for (const auto& [text, cell] : cases) EXPECT_EQ(Cell(text), cell) << text;
+}
+
+TEST(CsvText, NoCellIsAFormula) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"=1+1", "'=1+1"},
+      {"@SUM(A1)", "'@SUM(A1)"},
+      {"+a", "'+a"},
+      {"-a", "'-a"},
+      {"\tx", "'\tx"},
+      {"=HYPERLINK(\"u\",\"t\")", "\"'=HYPERLINK(\"\"u\"\",\"\"t\"\")\""},
+      {"-1.5", "-1.5"},
+      {"+3", "+3"},
+      {"a=b", "a=b"}};
+  for (const auto& [text, cell] : cases) EXPECT_EQ(Cell(text), cell) << text;
+}
+
+}  // namespace
+}  // namespace sinkwatch::base

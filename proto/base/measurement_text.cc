@@ -1,0 +1,150 @@
+#include "proto/base/measurement_text.h"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "proto/base/csv_text.h"
+#include "proto/base/json_string.h"
+#include "proto/base/shortest_float.h"
+
+namespace sinkwatch::base {
+namespace {
+
+std::vector<const v1::MetricVector*> Sorted(const v1::Measurement& m) {
+  std::vector<const v1::MetricVector*> vectors;
+  for (const v1::MetricVector& vector : m.vectors()) vectors.push_back(&vector);
+  const auto key = [](const v1::MetricVector* v) {
+    return std::tuple<const std::string&, const std::string&, int64_t>(
+        v->domain(), v->metric(),
+        v->has_layer() ? v->layer() : std::numeric_limits<int64_t>::min());
+  };
+  std::stable_sort(
+      vectors.begin(), vectors.end(),
+      [&](const auto* a, const auto* b) { return key(a) < key(b); });
+  return vectors;
+}
+
+void AppendNumber(float value, std::string* out) {
+  if (!AppendShortest(value, out)) out->append("null");
+}
+
+// The first `count` of `values`, with null for those that are not there.
+void AppendNumbers(const google::protobuf::RepeatedField<float>& values,
+                   int count, std::string* out) {
+  out->push_back('[');
+  for (int i = 0; i < count; ++i) {
+    if (i > 0) out->push_back(',');
+    if (i < values.size()) {
+      AppendNumber(values[i], out);
+    } else {
+      out->append("null");
+    }
+  }
+  out->push_back(']');
+}
+
+void AppendVector(const v1::MetricVector& vector, std::string* out) {
+  absl::StrAppend(out, "{\"domain\":", JsonString(vector.domain()),
+                  ",\"metric\":", JsonString(vector.metric()), ",\"layer\":",
+                  vector.has_layer() ? absl::StrCat(vector.layer()) : "null",
+                  ",\"values\":");
+  AppendNumbers(vector.values(), vector.values_size(), out);
+  out->append(",\"stderr\":");
+  AppendNumbers(vector.standard_errors(), vector.values_size(), out);
+  absl::StrAppend(out, ",\"count\":", vector.count(), "}");
+}
+
+std::string CheckpointJson(const v1::Measurement& m) {
+  const v1::Checkpoint& checkpoint = m.header().checkpoint();
+  return absl::StrCat(
+      "{\"path\":", JsonString(checkpoint.path()),
+      ",\"run\":", JsonString(checkpoint.run()),
+      ",\"stage\":", JsonString(checkpoint.stage()), ",\"step\":",
+      checkpoint.step() < 0 ? "null" : absl::StrCat(checkpoint.step()),
+      ",\"architecture\":", JsonString(m.header().model().architecture()),
+      ",\"content_digest\":", JsonString(m.content_digest()), "}");
+}
+
+std::string ProbeJson(const v1::MeasurementHeader& header) {
+  return absl::StrCat("{\"name\":", JsonString(header.probe().name()),
+                      ",\"digest\":", JsonString(header.probe().digest()),
+                      ",\"sequence_length\":", header.sequence_length(),
+                      ",\"bos_policy\":", JsonString(header.bos_policy()), "}");
+}
+
+std::string ModelJson(const v1::ModelInfo& model) {
+  return absl::StrCat(
+      "{\"layers\":", model.layers(), ",\"heads\":", model.heads(),
+      ",\"kv_heads\":", model.kv_heads(), ",\"head_dim\":", model.head_dim(),
+      ",\"width\":", model.width(), ",\"vocabulary\":", model.vocabulary(),
+      "}");
+}
+
+std::string ImplausibleJson(const v1::Measurement& m) {
+  if (!m.implausible()) return "null";
+  return JsonString(
+      m.implausible_reason().empty()
+          ? "marked by its worker; this store did not keep the reason yet"
+          : m.implausible_reason());
+}
+
+std::string TensorsJson(const v1::Measurement& m) {
+  std::string text = "{";
+  for (const v1::TensorDigest& tensor : m.tensors()) {
+    absl::StrAppend(&text, text.size() > 1 ? ",\n" : "\n",
+                    JsonString(tensor.name()), ":\"",
+                    absl::BytesToHexString(tensor.digest()), "\"");
+  }
+  return text + "}";
+}
+
+}  // namespace
+
+std::string MeasurementJson(const v1::Measurement& m) {
+  const v1::MeasurementHeader& header = m.header();
+  std::string out =
+      absl::StrCat("{\"spec_version\":", header.spec_version(),
+                   ",\n\"checkpoint\":", CheckpointJson(m),
+                   ",\n\"probe\":", ProbeJson(header),
+                   ",\n\"model\":", ModelJson(header.model()),
+                   ",\n\"dtype\":", JsonString(header.dtype()),
+                   ",\n\"device\":", JsonString(header.device()),
+                   ",\n\"implausible\":", ImplausibleJson(m),
+                   ",\n\"tensors\":", TensorsJson(m), ",\n\"measurements\":[");
+  const char* separator = "\n";
+  for (const v1::MetricVector* vector : Sorted(m)) {
+    out.append(separator);
+    AppendVector(*vector, &out);
+    separator = ",\n";
+  }
+  out.append("]}\n");
+  return out;
+}
+
+std::string MeasurementCsv(const v1::Measurement& m) {
+  std::string out = "domain,metric,layer,index,value,stderr,count\r\n";
+  for (const v1::MetricVector* vector : Sorted(m)) {
+    std::string names;
+    AppendCsvText(vector->domain(), &names);
+    names.push_back(',');
+    AppendCsvText(vector->metric(), &names);
+    names.push_back(',');
+    if (vector->has_layer()) absl::StrAppend(&names, vector->layer());
+    for (int i = 0; i < vector->values_size(); ++i) {
+      absl::StrAppend(&out, names, ",", i, ",");
+      AppendShortest(vector->values(i), &out);
+      out.push_back(',');
+      if (i < vector->standard_errors_size()) {
+        AppendShortest(vector->standard_errors(i), &out);
+      }
+      absl::StrAppend(&out, ",", vector->count(), "\r\n");
+    }
+  }
+  return out;
+}
+
+}  // namespace sinkwatch::base

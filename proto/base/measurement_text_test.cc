@@ -1,0 +1,118 @@
+#include "proto/base/measurement_text.h"
+
+#include <cmath>
+
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+namespace sinkwatch::base {
+namespace {
+
+using nlohmann::json;
+
+void AddVector(v1::Measurement* m, const std::string& domain,
+               const std::string& metric, std::optional<int> layer,
+               const std::vector<float>& values,
+               const std::vector<float>& errors) {
+  v1::MetricVector& vector = *m->add_vectors();
+  vector.set_domain(domain);
+  vector.set_metric(metric);
+  if (layer.has_value()) vector.set_layer(*layer);
+  vector.mutable_values()->Add(values.begin(), values.end());
+  vector.mutable_standard_errors()->Add(errors.begin(), errors.end());
+  vector.set_count(95);
+}
+
+v1::Measurement Small() {
+  v1::Measurement m;
+  v1::MeasurementHeader& header = *m.mutable_header();
+  header.set_spec_version(1);
+  header.mutable_checkpoint()->set_path("/runs/toy/step7");
+  header.mutable_checkpoint()->set_run("toy");
+  header.mutable_checkpoint()->set_step(7);
+  header.mutable_model()->set_architecture("LlamaForCausalLM");
+  header.mutable_model()->set_heads(2);
+  header.mutable_probe()->set_name("stories");
+  header.set_bos_policy("stored");
+  header.set_device("cuda:0");
+  m.set_content_digest("abc");
+  AddVector(&m, "story", "sink_attention", 1, {0.1f, NAN}, {0.5f, NAN});
+  AddVector(&m, "story", "sink_attention", -1, {0.2f, 0.3f}, {});
+  AddVector(&m, "other", "probe_loss", std::nullopt, {2.5f}, {INFINITY});
+  return m;
+}
+
+TEST(MeasurementJson, HoldsWhatWasMeasuredAndWhereItIsFrom) {
+  const json text = json::parse(MeasurementJson(Small()));
+  EXPECT_EQ(text["checkpoint"],
+            json::parse(R"({"path":"/runs/toy/step7","run":"toy","stage":"",
+                "step":7,"architecture":"LlamaForCausalLM",
+                "content_digest":"abc"})"));
+  EXPECT_EQ(text["probe"]["bos_policy"], "stored");
+  EXPECT_EQ(text["model"]["heads"], 2);
+  EXPECT_EQ(text["device"], "cuda:0");
+  EXPECT_EQ(text["tensors"], json::object());
+}
+
+TEST(MeasurementJson, VectorsAreSortedAndWhatIsNotKnownIsNull) {
+  const json text = json::parse(MeasurementJson(Small()));
+  EXPECT_EQ(text["measurements"], json::parse(R"([
+      {"domain":"other","metric":"probe_loss","layer":null,
+       "values":[2.5],"stderr":[null],"count":95},
+      {"domain":"story","metric":"sink_attention","layer":-1,
+       "values":[0.2,0.3],"stderr":[null,null],"count":95},
+      {"domain":"story","metric":"sink_attention","layer":1,
+       "values":[0.1,null],"stderr":[0.5,null],"count":95}])"));
+  v1::Measurement stepless = Small();
+  stepless.mutable_header()->mutable_checkpoint()->set_step(-1);
+  EXPECT_EQ(json::parse(MeasurementJson(stepless))["checkpoint"]["step"],
+            nullptr);
+}
+
+TEST(MeasurementJson, SaysWhyAMeasurementIsImplausible) {
+  v1::Measurement m = Small();
+  EXPECT_EQ(json::parse(MeasurementJson(m))["implausible"], nullptr);
+  m.set_implausible(true);
+  EXPECT_TRUE(json::parse(MeasurementJson(m))["implausible"].is_string());
+  m.set_implausible_reason("probe loss 99");
+  EXPECT_EQ(json::parse(MeasurementJson(m))["implausible"], "probe loss 99");
+}
+
+TEST(MeasurementJson, NamesTheDigestOfEachTensor) {
+  v1::Measurement m = Small();
+  for (const char* name : {"lm_head.weight", "model.norm.weight"}) {
+    v1::TensorDigest& tensor = *m.add_tensors();
+    tensor.set_name(name);
+    tensor.set_digest(std::string("\x01\xab", 2));
+  }
+  EXPECT_EQ(json::parse(MeasurementJson(m))["tensors"],
+            json::parse(R"({"lm_head.weight":"01ab",
+                            "model.norm.weight":"01ab"})"));
+}
+
+TEST(MeasurementJson, SurvivesAPathThatIsNoText) {
+  v1::Measurement m = Small();
+  m.mutable_header()->mutable_checkpoint()->set_run("\xff\xfe");
+  EXPECT_EQ(json::parse(MeasurementJson(m))["checkpoint"]["step"], 7);
+}
+
+TEST(MeasurementCsv, HasALinePerValue) {
+  EXPECT_EQ(MeasurementCsv(Small()),
+            "domain,metric,layer,index,value,stderr,count\r\n"
+            "other,probe_loss,,0,2.5,,95\r\n"
+            "story,sink_attention,-1,0,0.2,,95\r\n"
+            "story,sink_attention,-1,1,0.3,,95\r\n"
+            "story,sink_attention,1,0,0.1,0.5,95\r\n"
+            "story,sink_attention,1,1,,,95\r\n");
+}
+
+TEST(MeasurementCsv, NamesAreQuoted) {
+  v1::Measurement m;
+  AddVector(&m, "a,b", "=m", 0, {1.f}, {});
+  EXPECT_EQ(MeasurementCsv(m),
+            "domain,metric,layer,index,value,stderr,count\r\n"
+            "\"a,b\",'=m,0,0,1,,95\r\n");
+}
+
+}  // namespace
+}  // namespace sinkwatch::base
