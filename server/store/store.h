@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "proto/base/version.h"
 #include "sinkwatch/v1/checkpoint.pb.h"
 #include "sinkwatch/v1/config.pb.h"
 #include "sinkwatch/v1/job.pb.h"
@@ -49,9 +50,9 @@ struct JobRecord {
 // is the whole truth about its own.
 enum class RunOrigin { kAdded = 1, kConfigured = 2 };
 
-// Version of the metric definitions that jobs are made for. A worker of another
-// version gets no lease. The worker's is in worker/metrics/metric_vector.h.
-inline constexpr int32_t kSpecVersion = 1;
+// The metric definitions that jobs are made for. A worker of another version
+// gets no lease.
+using base::kSpecVersion;
 
 // What discovery saw of a checkpoint. `state` is WAITING, QUEUED, SKIPPED,
 // VANISHED, or DEAD for one of a kind that is not supported, with that outcome.

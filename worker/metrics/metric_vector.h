@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "proto/base/version.h"
+
 namespace sinkwatch::metrics {
 
-// Version of the metric definitions. Values of different versions never share
-// a series.
-inline constexpr int kSpecVersion = 1;
+using base::kSpecVersion;
 
 // What a metric has one value per.
 enum class Scope { kHead, kKvHead, kLayer, kModel };
