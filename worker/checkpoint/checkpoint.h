@@ -1,10 +1,7 @@
 #ifndef SINKWATCH_WORKER_CHECKPOINT_CHECKPOINT_H_
 #define SINKWATCH_WORKER_CHECKPOINT_CHECKPOINT_H_
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/checkpoint/config/config.h"
+#include "worker/checkpoint/content_hash.h"
 #include "worker/checkpoint/stored_tensor.h"
 #include "worker/checkpoint/tensor_reader.h"
 
@@ -83,8 +81,6 @@ class Checkpoint {
   std::string ContentDigest() const;
 
  private:
-  using Hash = std::array<unsigned char, 16>;
-
   static absl::StatusOr<std::unique_ptr<Checkpoint>> OpenLlama2cFile(
       const std::string& path);
   static std::unique_ptr<Checkpoint> Create(std::string folder, Config config,
@@ -94,14 +90,12 @@ class Checkpoint {
   // The tensor, with the checks of CheckTensor.
   absl::StatusOr<const StoredTensor*> FindReadable(
       const std::string& name, const std::vector<int64_t>& shape) const;
-  absl::StatusOr<at::Tensor> Read(const StoredTensor& stored,
-                                  const std::vector<RowRange>& ranges);
 
   const std::string folder_;
   const Config config_;
   const Contents contents_;  // tensors ascend by name
   std::vector<TensorInfo> tensors_;
-  std::map<std::string, Hash> hashes_;  // of what was read so far
+  ContentHash hash_;  // of what was read so far
 };
 
 }  // namespace sinkwatch::checkpoint
