@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -95,6 +96,35 @@ void CheckPolicy(const v1::RunConfig& run, const std::string& where,
   }
 }
 
+void CheckPrometheus(const v1::PrometheusConfig& prometheus,
+                     std::vector<std::string>& errors) {
+  std::set<std::string> seen;
+  for (const std::string& metric : prometheus.metrics()) {
+    if (metric != "*" && !IsMetricName(metric)) {
+      errors.push_back(absl::StrCat("prometheus.metrics \"", metric,
+                                    "\" must match [a-z][a-z0-9_]{0,63} or "
+                                    "be *"));
+    }
+    if (!seen.insert(metric).second) {
+      errors.push_back(
+          absl::StrCat("prometheus.metrics has \"", metric, "\" twice"));
+    }
+  }
+}
+
+void CheckHttp(const v1::HttpConfig& http, std::vector<std::string>& errors) {
+  const std::string& origin = http.cors_origin();
+  const bool is_origin = origin.empty() || origin == "*" ||
+                         absl::StartsWith(origin, "http://") ||
+                         absl::StartsWith(origin, "https://");
+  // It goes into a header as it is.
+  if (!is_origin || origin.find_first_of(" \r\n\t") != std::string::npos) {
+    errors.push_back(absl::StrCat("http.cors_origin \"", origin,
+                                  "\" is no origin (as "
+                                  "https://notebook.example), nor *"));
+  }
+}
+
 // The files that the server reads or passes on by name.
 void CheckFiles(const v1::RunConfig& run, const std::string& where,
                 std::vector<std::string>& errors) {
@@ -158,8 +188,12 @@ void ApplyDefaults(v1::ServerConfig& config) {
   if (prometheus.detail() == v1::PrometheusConfig::DETAIL_UNSPECIFIED) {
     prometheus.set_detail(v1::PrometheusConfig::DETAIL_LAYER);
   }
-  Default(prometheus.max_series(), 20000,
+  Default(prometheus.max_series(), 40000,
           [&](int v) { prometheus.set_max_series(v); });
+  v1::HttpConfig& http = *config.mutable_http();
+  Default(http.max_connections(), 4096,
+          [&](int v) { http.set_max_connections(v); });
+  Default(http.threads(), 4, [&](int v) { http.set_threads(v); });
   for (v1::RunConfig& run : *config.mutable_runs()) ApplyDefaults(run);
 }
 
@@ -205,6 +239,11 @@ std::vector<std::string> ConfigErrors(const v1::ServerConfig& config) {
                   errors);
   RequirePositive(config.prometheus().max_series(), "prometheus.max_series",
                   errors);
+  RequirePositive(config.http().max_connections(), "http.max_connections",
+                  errors);
+  RequirePositive(config.http().threads(), "http.threads", errors);
+  CheckPrometheus(config.prometheus(), errors);
+  CheckHttp(config.http(), errors);
   std::set<std::string> names;
   for (const v1::RunConfig& run : config.runs()) {
     for (std::string& error : RunErrors(run)) errors.push_back(error);

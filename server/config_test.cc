@@ -45,7 +45,9 @@ TEST(ConfigTest, EveryFieldOfTheFileIsRead) {
       grpc_address: "0.0.0.0:1" http_address: "[::]:2" data_dir: "/data"
       lease { ttl_seconds: 3 max_attempts: 4 backoff_seconds: 5
               max_backoff_seconds: 6 stall_seconds: 7 }
-      prometheus { detail: DETAIL_HEAD max_series: 8 }
+      prometheus { detail: DETAIL_HEAD max_series: 8 metrics: ["x", "*"] }
+      http { cors_origin: "https://a.example" allowed_hosts: ["a.example"]
+             max_connections: 12 threads: 13 }
       poll_seconds: 0.5
       runs { name: "a" root: "/a" probe: "/p" steps { latest: 9 }
              dtype: "bfloat16" metrics: ["x", "y"] quiescence_seconds: 10
@@ -74,7 +76,9 @@ TEST(ConfigTest, WhatIsAbsentHasTheDefaultsOfTheDesign) {
   const std::string here = std::filesystem::current_path().string();
   EXPECT_EQ(config.data_dir(), here + "/sinkwatch-data");
   EXPECT_EQ(config.lease().max_attempts(), 5);
-  EXPECT_EQ(config.prometheus().max_series(), 20000);
+  EXPECT_EQ(config.prometheus().max_series(), 40000);
+  EXPECT_EQ(config.http().max_connections(), 4096);
+  EXPECT_EQ(config.http().threads(), 4);
   EXPECT_EQ(config.prometheus().detail(), v1::PrometheusConfig::DETAIL_LAYER);
   EXPECT_EQ(run.root(), here + "/a");
   EXPECT_EQ(run.dtype(), "float32");
@@ -170,6 +174,29 @@ const std::vector<BadValue>& BadValues() {
       {"NegativeSeries",
        [](auto& c) { c.mutable_prometheus()->set_max_series(-1); },
        {"prometheus.max_series"}},
+      {"MetricThatIsNoName",
+       [](auto& c) { c.mutable_prometheus()->add_metrics("Sink-Attention"); },
+       {"prometheus.metrics", "Sink-Attention"}},
+      {"MetricTwice",
+       [](auto& c) {
+         c.mutable_prometheus()->add_metrics("probe_loss");
+         c.mutable_prometheus()->add_metrics("probe_loss");
+       },
+       {"prometheus.metrics", "probe_loss", "twice"}},
+      {"NegativeConnections",
+       [](auto& c) { c.mutable_http()->set_max_connections(-1); },
+       {"http.max_connections"}},
+      {"NegativeThreads",
+       [](auto& c) { c.mutable_http()->set_threads(-1); },
+       {"http.threads"}},
+      {"OriginWithoutScheme",
+       [](auto& c) { c.mutable_http()->set_cors_origin("notebook"); },
+       {"http.cors_origin", "notebook"}},
+      {"OriginThatWouldEndItsHeader",
+       [](auto& c) {
+         c.mutable_http()->set_cors_origin("https://a\r\nSet-Cookie: x");
+       },
+       {"http.cors_origin"}},
       {"NoName", [](auto& c) { c.mutable_runs(0)->clear_name(); }, {"name"}},
       {"CapitalInAName",
        [](auto& c) { c.mutable_runs(0)->set_name("One"); },

@@ -8,7 +8,7 @@
 namespace sinkwatch::server {
 namespace {
 
-constexpr size_t kLongestRunName = 64;
+constexpr size_t kLongestName = 64;
 
 bool IsPlain(char c) {
   return absl::ascii_islower(static_cast<unsigned char>(c)) ||
@@ -18,10 +18,17 @@ bool IsPlain(char c) {
 }  // namespace
 
 bool IsRunName(absl::string_view name) {
-  return !name.empty() && name.size() <= kLongestRunName && IsPlain(name[0]) &&
+  return !name.empty() && name.size() <= kLongestName && IsPlain(name[0]) &&
          std::all_of(name.begin(), name.end(), [](char c) {
            return IsPlain(c) || c == '.' || c == '_' || c == '-';
          });
+}
+
+bool IsMetricName(absl::string_view name) {
+  return !name.empty() && name.size() <= kLongestName &&
+         absl::ascii_islower(static_cast<unsigned char>(name[0])) &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return IsPlain(c) || c == '_'; });
 }
 
 std::string StateName(v1::JobState state) {

@@ -12,6 +12,9 @@ namespace sinkwatch::server {
 // [a-z0-9][a-z0-9._-]{0,63}: what a run may be called.
 bool IsRunName(absl::string_view name);
 
+// [a-z][a-z0-9_]{0,63}: what a worker may call a metric.
+bool IsMetricName(absl::string_view name);
+
 // "done" for JOB_STATE_DONE.
 std::string StateName(v1::JobState state);
 

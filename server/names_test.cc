@@ -17,6 +17,15 @@ TEST(NamesTest, RunsAreNamedAsLabelsAndUrlsCanHoldThem) {
   EXPECT_FALSE(IsRunName(std::string(65, 'a')));
 }
 
+TEST(NamesTest, MetricsAreNamedAsPrometheusNamesThings) {
+  EXPECT_TRUE(IsMetricName("sink_indicator_020"));
+  EXPECT_TRUE(IsMetricName(std::string(64, 'a')));
+  for (const char* bad : {"", "0a", "_a", "a-b", "a:b", "A", "a.b"}) {
+    EXPECT_FALSE(IsMetricName(bad)) << bad;
+  }
+  EXPECT_FALSE(IsMetricName(std::string(65, 'a')));
+}
+
 TEST(NamesTest, StatesAreNamedWithoutTheirPrefix) {
   EXPECT_EQ(StateName(v1::JOB_STATE_DONE), "done");
   EXPECT_EQ(StateName(v1::JOB_STATE_SUPERSEDED), "superseded");

@@ -27,6 +27,27 @@ NowOptions OptionsFor(PrometheusConfig::Detail detail, bool heads_page) {
   return options;
 }
 
+absl::StatusOr<std::vector<v1::Measurement>> Latest(store::Store& store) {
+  auto keys = store.LatestKeys();
+  if (!keys.ok()) return keys.status();
+  std::vector<v1::Measurement> latest;
+  for (const store::Store::LatestKey& key : *keys) {
+    auto measurement = store.MeasurementFacts(key.measurement);
+    if (!measurement.ok()) return measurement.status();
+    std::vector<std::string> metrics;
+    for (const auto& metric : measurement->header().metrics()) {
+      metrics.push_back(metric.name());
+    }
+    auto read = store.ReadMetrics(key.measurement, metrics);
+    if (!read.ok()) return read.status();
+    for (v1::MetricVector& vector : read->vectors) {
+      *measurement->add_vectors() = std::move(vector);
+    }
+    latest.push_back(*std::move(measurement));
+  }
+  return latest;
+}
+
 }  // namespace
 
 struct Exporter::Page {
@@ -110,7 +131,7 @@ absl::StatusOr<std::shared_ptr<const Exporter::Seen>> Exporter::ReadStore(
   if (seen->revision == old.revision) {
     seen->input.latest = old.input.latest;
   } else {
-    auto latest = store_->LatestMeasurements();
+    auto latest = Latest(*store_);
     if (!latest.ok()) return latest.status();
     seen->input.latest = *std::move(latest);
   }

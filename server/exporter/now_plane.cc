@@ -48,7 +48,8 @@ std::string WithUnit(const v1::MetricDescriptor& metric) {
   const std::string& unit = metric.unit();
   const bool in_name = absl::StrContains(absl::StrCat("_", metric.name(), "_"),
                                          absl::StrCat("_", unit, "_"));
-  if (!IsMetricName(unit) || unit == "count" || in_name) return metric.name();
+  if (!server::IsMetricName(unit) || unit == "count" || in_name)
+    return metric.name();
   return absl::StrCat(metric.name(), "_", unit);
 }
 
@@ -230,7 +231,8 @@ class Plane {
 
   void AddVector(const v1::MetricVector& vector, Source* source) {
     const auto found = source->metrics.find(vector.metric());
-    if (found == source->metrics.end() || !IsMetricName(vector.metric())) {
+    if (found == source->metrics.end() ||
+        !server::IsMetricName(vector.metric())) {
       page_.dropped["invalid_name"] += vector.values_size();
       return;
     }

@@ -123,10 +123,6 @@ size_t Utf8Length(std::string_view text) {
   return length;
 }
 
-bool IsLowerOrDigit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 }  // namespace
 
 void AppendFamilyHeader(std::string_view name, std::string_view help,
@@ -172,15 +168,6 @@ int64_t CountSeries(const std::vector<MetricFamily>& families) {
     }
   }
   return series;
-}
-
-bool IsMetricName(std::string_view name) {
-  if (name.empty() || name.size() > 64) return false;
-  if (name[0] < 'a' || name[0] > 'z') return false;
-  for (char c : name) {
-    if (!IsLowerOrDigit(c) && c != '_') return false;
-  }
-  return true;
 }
 
 bool IsLabelValue(std::string_view value) {

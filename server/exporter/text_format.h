@@ -36,8 +36,6 @@ int64_t AppendFamilies(const std::vector<prometheus::MetricFamily>& families,
 // Series that AppendFamilies would write.
 int64_t CountSeries(const std::vector<prometheus::MetricFamily>& families);
 
-// [a-z][a-z0-9_]*, at most 64 characters: what a worker may call a metric.
-bool IsMetricName(std::string_view name);
 // Valid UTF-8 without control characters, 1 to 128 bytes.
 bool IsLabelValue(std::string_view value);
 

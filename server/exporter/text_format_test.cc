@@ -74,13 +74,6 @@ TEST(TextFormat, FamiliesWithoutSamplesAreLeftOut) {
   EXPECT_EQ(text, "");
 }
 
-TEST(TextFormat, NamesOfMetricsAreChecked) {
-  EXPECT_TRUE(IsMetricName("sink_indicator_020"));
-  for (const char* bad : {"", "0a", "a-b", "a:b", "A"}) {
-    EXPECT_FALSE(IsMetricName(bad)) << bad;
-  }
-}
-
 TEST(TextFormat, LabelValuesAreShortValidUtf8) {
   EXPECT_TRUE(IsLabelValue("story/trigger"));
   EXPECT_TRUE(IsLabelValue("\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80"));

@@ -20,6 +20,9 @@ absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
                              const std::string& series,
                              v1::MeasurementHeader& header);
 
+// A measurement without its vectors.
+absl::StatusOr<v1::Measurement> ReadFacts(sqlite3* connection, int64_t id);
+
 // The whole measurement of a row of table measurement.
 absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
                                                 int64_t id);

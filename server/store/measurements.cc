@@ -228,8 +228,7 @@ absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
   return select.status();
 }
 
-absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
-                                                int64_t id) {
+absl::StatusOr<v1::Measurement> ReadFacts(sqlite3* connection, int64_t id) {
   Statement select(
       connection,
       "SELECT run, series, header, content_digest, committed, "
@@ -253,7 +252,15 @@ absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
   measurement.set_implausible_reason(select.Text());
   status =
       ReadDescriptors(connection, run, series, *measurement.mutable_header());
-  if (status.ok()) status = ReadVectors(connection, id, measurement);
+  if (!status.ok()) return status;
+  return measurement;
+}
+
+absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
+                                                int64_t id) {
+  auto measurement = ReadFacts(connection, id);
+  if (!measurement.ok()) return measurement;
+  absl::Status status = ReadVectors(connection, id, *measurement);
   if (!status.ok()) return status;
   return measurement;
 }
@@ -303,26 +310,6 @@ absl::StatusOr<v1::Measurement> Store::GetMeasurement(
   return absl::NotFoundError(absl::StrCat("run \"", request.run(),
                                           "\" has no measurement of step ",
                                           request.step()));
-}
-
-absl::StatusOr<std::vector<v1::Measurement>> Store::LatestMeasurements() {
-  std::lock_guard<std::mutex> lock(database_->mutex);
-  sqlite3* const connection = database_->connection;
-  // SQLite takes the bare columns of the row that has the maximum.
-  Statement select(connection,
-                   "SELECT id, max(step) FROM measurement WHERE is_current = 1 "
-                   "AND implausible = 0 AND run IN (SELECT name FROM run WHERE "
-                   "followed > 0) GROUP BY run, stage ORDER BY run, stage");
-  std::vector<int64_t> ids;
-  while (select.Step()) ids.push_back(select.Int());
-  if (!select.status().ok()) return select.status();
-  std::vector<v1::Measurement> measurements;
-  for (int64_t id : ids) {
-    auto measurement = ReadMeasurement(connection, id);
-    if (!measurement.ok()) return measurement.status();
-    measurements.push_back(*std::move(measurement));
-  }
-  return measurements;
 }
 
 }  // namespace sinkwatch::store

@@ -196,8 +196,26 @@ class Store {
       const v1::QuerySeriesRequest& request);
   absl::StatusOr<v1::QueryMatrixResponse> QueryMatrix(
       const v1::QueryMatrixRequest& request);
-  // The latest plausible measurement of each run and stage (now plane).
-  absl::StatusOr<std::vector<v1::Measurement>> LatestMeasurements();
+  // Which measurement is the latest plausible one of each followed run and
+  // stage, by their names (now plane). Costs look-ups in an index, whatever the
+  // number of measurements.
+  struct LatestKey {
+    int64_t measurement = 0;
+    std::string run;
+    std::string stage;
+    int64_t step = 0;
+  };
+  absl::StatusOr<std::vector<LatestKey>> LatestKeys();
+  // A measurement without its vectors. NOT_FOUND; DATA_LOSS.
+  absl::StatusOr<v1::Measurement> MeasurementFacts(int64_t measurement);
+  // Vectors of the named metrics, in that order, without standard errors. What
+  // cannot be read costs itself: `damaged` names it and says why.
+  struct MetricVectors {
+    std::vector<v1::MetricVector> vectors;
+    std::vector<std::string> damaged;
+  };
+  absl::StatusOr<MetricVectors> ReadMetrics(
+      int64_t measurement, const std::vector<std::string>& metrics);
   // Number of jobs per run and state.
   struct StateCount {
     std::string run;
