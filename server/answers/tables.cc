@@ -53,16 +53,11 @@ std::vector<v1::JobState> AllStates() {
   return states;
 }
 
-// The keys of the map are states, with or without their prefix.
 int64_t CountOf(const v1::RunStatus& run, v1::JobState state) {
-  int64_t count = 0;
-  for (const auto& [name, number] : run.checkpoints()) {
-    if (ShortName(absl::AsciiStrToUpper(name), "JOB_STATE_") ==
-        server::StateName(state)) {
-      count += number;
-    }
+  for (const v1::StateCount& entry : run.states()) {
+    if (entry.state() == state) return entry.count();
   }
-  return count;
+  return 0;
 }
 
 bool HasTokens(const v1::SeriesRow& row) {

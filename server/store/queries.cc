@@ -46,11 +46,13 @@ google::protobuf::Timestamp Stamp(absl::Time time) {
 
 absl::Status CountStates(sqlite3* connection, v1::RunStatus& run) {
   Statement count(connection,
-                  "SELECT state, count(*) FROM job WHERE run = ? GROUP BY 1");
+                  "SELECT state, count(*) FROM job WHERE run = ? GROUP BY 1 "
+                  "ORDER BY 1");
   count.Bind(run.name());
   while (count.Step()) {
-    const auto state = static_cast<v1::JobState>(count.Int());
-    (*run.mutable_checkpoints())[v1::JobState_Name(state)] = count.Int();
+    v1::StateCount& entry = *run.add_states();
+    entry.set_state(static_cast<v1::JobState>(count.Int()));
+    entry.set_count(count.Int());
   }
   return count.status();
 }
