@@ -21,6 +21,16 @@ size_t RunLength(const std::vector<SeriesPoint>& series, size_t first,
   return length;
 }
 
+// Sets holds_from_step if the last checkpoint lies beyond.
+void NoteHold(const std::vector<SeriesPoint>& series, const EmergenceRule& rule,
+              v1::Emergence& emergence) {
+  const auto last_within = std::find_if(
+      series.rbegin(), series.rend(),
+      [&](const SeriesPoint& point) { return !IsBeyond(point.value, rule); });
+  if (last_within == series.rbegin()) return;
+  emergence.set_holds_from_step(last_within.base()->step);
+}
+
 double Crossing(const SeriesPoint& before, const SeriesPoint& after,
                 double threshold) {
   const double share =
@@ -58,6 +68,7 @@ v1::Emergence FindEmergence(const std::vector<SeriesPoint>& series,
     if (length >= needed || reaches_end) {
       v1::Emergence emergence = Found(series, first, rule);
       emergence.set_provisional(length < needed);
+      NoteHold(series, rule, emergence);
       return emergence;
     }
     first += length + 1;

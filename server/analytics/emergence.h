@@ -22,8 +22,10 @@ struct EmergenceRule {
   int consecutive = 2;
 };
 
-// When a series (ascending by step) came to stay beyond a threshold. A grid of
-// checkpoints only brackets it, so the answer is an interval:
+// When a series (ascending by step) first lay beyond a threshold for
+// `consecutive` checkpoints in a row. It may fall back later: holds_from_step
+// says from where on it does not, if the last checkpoint lies beyond. A grid of
+// checkpoints only brackets a crossing, so the answer is an interval:
 //
 //   none   (after_step, by_step]: by_step is the first of `consecutive`
 //          checkpoints beyond the threshold; the estimate interpolates the

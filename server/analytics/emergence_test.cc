@@ -80,5 +80,19 @@ TEST(FindEmergence, TakesTheThresholdItselfAsBeyondInBothDirections) {
   EXPECT_EQ(FindEmergence({{1, 0}, {2, .5}, {3, 1}}, Above(.5)).by_step(), 2);
 }
 
+TEST(FindEmergence, SaysFromWhereOnItHolds) {
+  const auto fell_back = FindEmergence(
+      {{0, 0}, {1, 1}, {2, 1}, {3, 0}, {4, 1}, {5, 1}}, Above(.5));
+  EXPECT_EQ(fell_back.by_step(), 1);
+  EXPECT_EQ(fell_back.holds_from_step(), 4);
+  const auto lost = FindEmergence({{0, 0}, {1, 1}, {2, 1}, {3, 0}}, Above(.5));
+  EXPECT_EQ(lost.by_step(), 1);
+  EXPECT_FALSE(lost.has_holds_from_step());
+  EXPECT_EQ(FindEmergence({{5, 1}, {6, 1}}, Above(.5)).holds_from_step(), 5);
+  EXPECT_FALSE(
+      FindEmergence({{5, 0}, {6, 0}}, Above(.5)).has_holds_from_step());
+  EXPECT_FALSE(FindEmergence({}, Above(.5)).has_holds_from_step());
+}
+
 }  // namespace
 }  // namespace sinkwatch::analytics
