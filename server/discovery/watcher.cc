@@ -1,5 +1,6 @@
 #include "server/discovery/watcher.h"
 
+#include <chrono>
 #include <utility>
 
 #include "spdlog/spdlog.h"
@@ -12,7 +13,7 @@ Watcher::Watcher(store::Store* store, WatcherOptions options)
 Watcher::~Watcher() { Stop(); }
 
 void Watcher::SetRuns(const std::vector<v1::RunConfig>& runs) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   runs_ = runs;
   runs_changed_ = true;
 }
@@ -23,28 +24,30 @@ void Watcher::Start() {
 
 void Watcher::Stop() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     stopping_ = true;
   }
-  stopping_changed_.notify_all();
+  stopping_changed_.NotifyAll();
   if (thread_.joinable()) thread_.join();
 }
 
 void Watcher::Loop() {
   while (true) {
     LookOnce();
-    std::unique_lock<std::mutex> lock(mutex_);
-    stopping_changed_.wait_for(lock, absl::ToChronoMilliseconds(options_.poll),
-                               [this] { return stopping_; });
+    base::MutexLock lock(mutex_);
+    const auto next = std::chrono::steady_clock::now() +
+                      absl::ToChronoMilliseconds(options_.poll);
+    while (!stopping_ && stopping_changed_.WaitUntil(mutex_, next)) {
+    }
     if (stopping_) return;
   }
 }
 
 void Watcher::LookOnce() {
-  std::lock_guard<std::mutex> look_lock(look_mutex_);
+  base::MutexLock look_lock(look_mutex_);
   std::vector<v1::RunConfig> runs;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     runs = runs_;
     if (std::exchange(runs_changed_, false)) scans_.clear();
   }
@@ -58,7 +61,7 @@ void Watcher::LookOnce() {
     }
     if (status.ok()) status = LookAt(*scan);
     if (options_.on_look) options_.on_look(run.name(), status);
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     std::string& error = errors_[run.name()];
     const std::string now = std::string(status.message());
     if (error != now && !status.ok()) {
@@ -92,7 +95,7 @@ absl::StatusOr<std::unique_ptr<RunScan>> Watcher::NewScan(
 }
 
 std::string Watcher::ErrorOf(const std::string& run) const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   const auto error = errors_.find(run);
   return error == errors_.end() ? "" : error->second;
 }

@@ -1,11 +1,9 @@
 #ifndef SINKWATCH_SERVER_DISCOVERY_WATCHER_H_
 #define SINKWATCH_SERVER_DISCOVERY_WATCHER_H_
 
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "proto/base/mutex.h"
 #include "server/discovery/run_scan.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/config.pb.h"
@@ -57,12 +56,12 @@ class Watcher {
   store::Store* const store_;
   const WatcherOptions options_;
 
-  std::mutex look_mutex_;  // one look at a time
+  base::Mutex look_mutex_;  // one look at a time
   std::map<std::string, std::unique_ptr<RunScan>> scans_
       ABSL_GUARDED_BY(look_mutex_);
 
-  mutable std::mutex mutex_;
-  std::condition_variable stopping_changed_;
+  mutable base::Mutex mutex_;
+  base::CondVar stopping_changed_;
   std::vector<v1::RunConfig> runs_ ABSL_GUARDED_BY(mutex_);
   bool runs_changed_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, std::string> errors_ ABSL_GUARDED_BY(mutex_);

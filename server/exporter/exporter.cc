@@ -1,6 +1,7 @@
 #include "server/exporter/exporter.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -80,39 +81,44 @@ absl::Status Exporter::Start() {
 
 void Exporter::Stop() {
   {
-    std::lock_guard<std::mutex> lock(wake_mutex_);
+    base::MutexLock lock(wake_mutex_);
     stopping_ = true;
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
   if (thread_.joinable()) thread_.join();
 }
 
 void Exporter::NotifyCommit() {
   {
-    std::lock_guard<std::mutex> lock(wake_mutex_);
+    base::MutexLock lock(wake_mutex_);
     notified_ = true;
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
 }
 
 void Exporter::Loop() {
-  std::unique_lock<std::mutex> lock(wake_mutex_);
-  while (!stopping_) {
-    // The pause bounds what a stream of commits can make this thread cost.
-    wake_.wait_for(lock, absl::ToChronoNanoseconds(options_.min_interval),
-                   [this] { return stopping_; });
-    wake_.wait_for(lock, absl::ToChronoNanoseconds(options_.poll_interval),
-                   [this] { return stopping_ || notified_; });
-    if (stopping_) return;
-    notified_ = false;
-    lock.unlock();
+  while (WaitForTurn()) {
     if (absl::Status status = Refresh(); !status.ok()) {
       metrics_->RefreshFailed();
       spdlog::warn("event=metrics_refresh_failed error=\"{}\"",
                    status.ToString());
     }
-    lock.lock();
   }
+}
+
+bool Exporter::WaitForTurn() {
+  base::MutexLock lock(wake_mutex_);
+  // The pause bounds what a stream of commits can make this thread cost.
+  const auto pause_ends = std::chrono::steady_clock::now() +
+                          absl::ToChronoNanoseconds(options_.min_interval);
+  while (!stopping_ && wake_.WaitUntil(wake_mutex_, pause_ends)) {
+  }
+  const auto poll = std::chrono::steady_clock::now() +
+                    absl::ToChronoNanoseconds(options_.poll_interval);
+  while (!stopping_ && !notified_ && wake_.WaitUntil(wake_mutex_, poll)) {
+  }
+  notified_ = false;
+  return !stopping_;
 }
 
 absl::StatusOr<std::shared_ptr<const Exporter::Seen>> Exporter::ReadStore(
@@ -139,11 +145,11 @@ absl::StatusOr<std::shared_ptr<const Exporter::Seen>> Exporter::ReadStore(
 }
 
 absl::Status Exporter::Refresh() {
-  std::lock_guard<std::mutex> lock(refresh_mutex_);
+  base::MutexLock lock(refresh_mutex_);
   std::shared_ptr<const Seen> old_seen;
   std::shared_ptr<const Page> old_page;
   {
-    std::lock_guard<std::mutex> page_lock(page_mutex_);
+    base::MutexLock page_lock(page_mutex_);
     old_seen = seen_;
     old_page = default_page_;
   }
@@ -151,7 +157,7 @@ absl::Status Exporter::Refresh() {
   if (!seen.ok()) return seen.status();
   metrics_->SetStoreRevision((*seen)->revision);
   auto page = RenderPage(/*heads=*/false, **seen, old_page.get());
-  std::lock_guard<std::mutex> page_lock(page_mutex_);
+  base::MutexLock page_lock(page_mutex_);
   seen_ = *std::move(seen);
   default_page_ = std::move(page);
   return absl::OkStatus();
@@ -205,7 +211,7 @@ ScrapeBody Exporter::Body(const std::shared_ptr<const Page>& page,
 ScrapeBody Exporter::Metrics(bool gzip) const {
   std::shared_ptr<const Page> page;
   {
-    std::lock_guard<std::mutex> lock(page_mutex_);
+    base::MutexLock lock(page_mutex_);
     page = default_page_;
   }
   return Body(page, gzip);
@@ -214,10 +220,10 @@ ScrapeBody Exporter::Metrics(bool gzip) const {
 ScrapeBody Exporter::Heads(bool gzip) const {
   std::shared_ptr<const Seen> seen;
   {
-    std::lock_guard<std::mutex> lock(page_mutex_);
+    base::MutexLock lock(page_mutex_);
     seen = seen_;
   }
-  std::lock_guard<std::mutex> lock(heads_mutex_);
+  base::MutexLock lock(heads_mutex_);
   if (heads_seen_ != seen) {
     heads_page_ = RenderPage(/*heads=*/true, *seen, heads_page_.get());
     heads_seen_ = seen;

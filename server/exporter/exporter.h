@@ -1,10 +1,8 @@
 #ifndef SINKWATCH_SERVER_EXPORTER_EXPORTER_H_
 #define SINKWATCH_SERVER_EXPORTER_EXPORTER_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "proto/base/mutex.h"
 #include "server/store/store.h"
 #include "server/telemetry/service_metrics.h"
 #include "sinkwatch/v1/config.pb.h"
@@ -78,6 +77,8 @@ class Exporter {
   struct Seen;  // what the pages were rendered from
 
   void Loop();
+  // Returns when there is something to refresh: true, or when to stop: false.
+  bool WaitForTurn();
   absl::StatusOr<std::shared_ptr<const Seen>> ReadStore(const Seen& old) const;
   std::shared_ptr<const Page> RenderPage(bool heads, const Seen& seen,
                                          const Page* old) const;
@@ -87,19 +88,19 @@ class Exporter {
   telemetry::ServiceMetrics* const metrics_;
   const ExporterOptions options_;
 
-  std::mutex refresh_mutex_;  // one Refresh at a time
+  base::Mutex refresh_mutex_;  // one Refresh at a time
 
-  mutable std::mutex page_mutex_;  // held to copy pointers only
+  mutable base::Mutex page_mutex_;  // held to copy pointers only
   std::shared_ptr<const Seen> seen_ ABSL_GUARDED_BY(page_mutex_);
   std::shared_ptr<const Page> default_page_ ABSL_GUARDED_BY(page_mutex_);
 
   // The large page is rendered when somebody asks for it.
-  mutable std::mutex heads_mutex_;
+  mutable base::Mutex heads_mutex_;
   mutable std::shared_ptr<const Seen> heads_seen_ ABSL_GUARDED_BY(heads_mutex_);
   mutable std::shared_ptr<const Page> heads_page_ ABSL_GUARDED_BY(heads_mutex_);
 
-  std::mutex wake_mutex_;
-  std::condition_variable wake_;
+  base::Mutex wake_mutex_;
+  base::CondVar wake_;
   bool notified_ ABSL_GUARDED_BY(wake_mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(wake_mutex_) = false;
   std::thread thread_;

@@ -17,7 +17,7 @@ Scheduler::Scheduler(store::Store* store, SchedulerOptions options)
 
 absl::StatusOr<std::optional<store::JobRecord>> Scheduler::Acquire(
     const std::string& worker) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   auto jobs = store_->Leasable(kMostLookedAt);
   if (!jobs.ok()) return jobs.status();
   while (const std::optional<size_t> next = PickNext(*jobs, history_)) {
@@ -48,7 +48,7 @@ absl::StatusOr<v1::JobState> Scheduler::Fail(int64_t job_id, int64_t token,
   if (!job.ok()) return job.status();
   double jitter = 0;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     jitter = std::uniform_real_distribution<double>(0, 1)(random_);
   }
   const store::FailDecision decision = DecideFailure(

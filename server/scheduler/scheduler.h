@@ -2,13 +2,13 @@
 #define SINKWATCH_SERVER_SCHEDULER_SCHEDULER_H_
 
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <random>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "proto/base/mutex.h"
 #include "server/scheduler/pick_next.h"
 #include "server/scheduler/retries.h"
 #include "server/store/store.h"
@@ -44,7 +44,7 @@ class Scheduler {
  private:
   store::Store* const store_;
   const SchedulerOptions options_;
-  std::mutex mutex_;
+  base::Mutex mutex_;
   History history_ ABSL_GUARDED_BY(mutex_);
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
 };

@@ -5,18 +5,18 @@
 namespace sinkwatch::service {
 
 int64_t MeasurementFeed::Add(Listener listener) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   listeners_[next_ticket_] = std::move(listener);
   return next_ticket_++;
 }
 
 void MeasurementFeed::Remove(int64_t ticket) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   listeners_.erase(ticket);
 }
 
 void MeasurementFeed::Publish(const v1::MeasurementEvent& event) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   for (const auto& [ticket, listener] : listeners_) listener(event);
 }
 

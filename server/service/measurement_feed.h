@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 
 #include "absl/base/thread_annotations.h"
+#include "proto/base/mutex.h"
 #include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::service {
@@ -25,7 +25,7 @@ class MeasurementFeed {
   void Publish(const v1::MeasurementEvent& event);
 
  private:
-  std::mutex mutex_;
+  base::Mutex mutex_;
   int64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<int64_t, Listener> listeners_ ABSL_GUARDED_BY(mutex_);
 };

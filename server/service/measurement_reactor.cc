@@ -12,7 +12,7 @@ MeasurementReactor::MeasurementReactor(Commit commit, Ended ended)
 }
 
 void MeasurementReactor::OnReadDone(bool ok) {
-  std::unique_lock<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   if (finished_) return;
   if (!ok) {
     return FinishWith(absl::InvalidArgumentError(
@@ -27,7 +27,7 @@ void MeasurementReactor::OnReadDone(bool ok) {
   }
   store::Store::CommitRequest request = assembler_.TakeRequest();
   // The queue may call back at once, from this very thread.
-  lock.unlock();
+  lock.Unlock();
   commit_(std::move(request),
           [this](const absl::StatusOr<store::CommitResult>& result) {
             OnCommitted(result);
@@ -35,7 +35,7 @@ void MeasurementReactor::OnReadDone(bool ok) {
 }
 
 void MeasurementReactor::OnWriteDone(bool) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   writing_ = false;
   if (finished_ || !last_ack_ready_) return;
   PrepareLastAck();
@@ -54,10 +54,10 @@ void MeasurementReactor::AckProgress() {
 // so that must be the last thing done, without the lock.
 void MeasurementReactor::OnCommitted(
     const absl::StatusOr<store::CommitResult>& result) {
-  std::unique_lock<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   if (!result.ok()) {
     finished_ = true;
-    lock.unlock();
+    lock.Unlock();
     ended_(result.status());
     return Finish(rpc::ToGrpc(result.status()));
   }
@@ -65,7 +65,7 @@ void MeasurementReactor::OnCommitted(
   already_committed_ = *result == store::CommitResult::kAlreadyCommitted;
   if (writing_) return;  // OnWriteDone sends it
   PrepareLastAck();
-  lock.unlock();
+  lock.Unlock();
   ended_(absl::OkStatus());
   StartWriteAndFinish(&ack_, grpc::WriteOptions(), grpc::Status::OK);
 }

@@ -2,11 +2,11 @@
 #define SINKWATCH_SERVER_SERVICE_MEASUREMENT_REACTOR_H_
 
 #include <functional>
-#include <mutex>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/support/server_callback.h"
+#include "proto/base/mutex.h"
 #include "server/service/measurement_assembler.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/worker_service.pb.h"
@@ -49,7 +49,7 @@ class MeasurementReactor final
   const Ended ended_;
   v1::MeasurementChunk chunk_;  // owned by gRPC while a read is under way
 
-  std::mutex mutex_;
+  base::Mutex mutex_;
   MeasurementAssembler assembler_ ABSL_GUARDED_BY(mutex_);
   v1::MeasurementAck ack_;  // ... while a write is under way
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

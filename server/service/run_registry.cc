@@ -27,7 +27,7 @@ RunRegistry::RunRegistry(store::Store* store, Changed changed)
     : store_(store), changed_(std::move(changed)) {}
 
 absl::Status RunRegistry::Configure(const std::vector<v1::RunConfig>& runs) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   auto before = store_->ConfiguredRuns();
   if (!before.ok()) return before.status();
   for (const std::string& name : *before) {
@@ -51,7 +51,7 @@ absl::Status RunRegistry::Configure(const std::vector<v1::RunConfig>& runs) {
 }
 
 absl::Status RunRegistry::Add(const v1::RunConfig& run) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   if (Has(configured_, run.name()) || Has(added_, run.name())) {
     return absl::AlreadyExistsError(
         absl::StrCat("run \"", run.name(), "\" exists already"));
@@ -60,13 +60,13 @@ absl::Status RunRegistry::Add(const v1::RunConfig& run) {
 }
 
 absl::Status RunRegistry::Update(const v1::RunConfig& run) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   absl::Status status = CheckAdded(run.name());
   return status.ok() ? Put(run) : status;
 }
 
 absl::Status RunRegistry::Remove(const std::string& name) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   absl::Status status = CheckAdded(name);
   if (!status.ok()) return status;
   status = store_->RemoveRun(name);
@@ -77,7 +77,7 @@ absl::Status RunRegistry::Remove(const std::string& name) {
 }
 
 std::vector<v1::RunConfig> RunRegistry::All() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   return AllLocked();
 }
 

@@ -2,13 +2,13 @@
 #define SINKWATCH_SERVER_SERVICE_RUN_REGISTRY_H_
 
 #include <functional>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "proto/base/mutex.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/config.pb.h"
 
@@ -52,7 +52,7 @@ class RunRegistry {
 
   store::Store* const store_;
   const Changed changed_;
-  mutable std::mutex mutex_;
+  mutable base::Mutex mutex_;
   std::vector<v1::RunConfig> configured_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::RunConfig> added_ ABSL_GUARDED_BY(mutex_);
 };

@@ -21,10 +21,10 @@ WatchReactor::WatchReactor(MeasurementFeed* feed, std::string run,
 // OnDone has removed it from the feed.
 void WatchReactor::OnEvent(const v1::MeasurementEvent& event) {
   if (!run_.empty() && event.checkpoint().run() != run_) return;
-  std::unique_lock<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   if (finished_) return;
   if (events_.size() >= kMostWaiting) {
-    lock.unlock();
+    lock.Unlock();
     return FinishOnce(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
                                    "the client reads too slowly"));
   }
@@ -36,7 +36,7 @@ void WatchReactor::OnEvent(const v1::MeasurementEvent& event) {
 
 void WatchReactor::OnWriteDone(bool ok) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     events_.pop_front();
     writing_ = false;
     if (ok && !finished_) {
@@ -53,7 +53,7 @@ void WatchReactor::OnCancel() { FinishOnce(grpc::Status::CANCELLED); }
 
 void WatchReactor::FinishOnce(const grpc::Status& status) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     if (std::exchange(finished_, true)) return;
   }
   timer_.End(status);

@@ -2,11 +2,11 @@
 #define SINKWATCH_SERVER_SERVICE_WATCH_REACTOR_H_
 
 #include <deque>
-#include <mutex>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "grpcpp/support/server_callback.h"
+#include "proto/base/mutex.h"
 #include "server/service/measurement_feed.h"
 #include "server/service/rpc_timer.h"
 #include "sinkwatch/v1/query_service.pb.h"
@@ -35,7 +35,7 @@ class WatchReactor final
   const RpcTimer timer_;
   int64_t ticket_ = 0;
 
-  std::mutex mutex_;
+  base::Mutex mutex_;
   // The front is being written while `writing_`.
   std::deque<v1::MeasurementEvent> events_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -84,7 +84,7 @@ grpc::Status WorkerServiceImpl::AcquireLease(
 
 void WorkerServiceImpl::NoteWorker(const std::string& worker, bool has_job,
                                    absl::Time now) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   if (has_job) {
     idle_since_.erase(worker);
   } else {
@@ -93,7 +93,7 @@ void WorkerServiceImpl::NoteWorker(const std::string& worker, bool has_job,
 }
 
 int WorkerServiceImpl::IdleWorkers(absl::Time now) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   for (auto entry = idle_since_.begin(); entry != idle_since_.end();) {
     entry = now - entry->second > kForgetIdle ? idle_since_.erase(entry)
                                               : std::next(entry);

@@ -4,11 +4,11 @@
 #include <atomic>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "proto/base/mutex.h"
 #include "server/scheduler/scheduler.h"
 #include "server/service/measurement_feed.h"
 #include "server/store/commit_queue.h"
@@ -69,7 +69,7 @@ class WorkerServiceImpl final
 
   const Parts parts_;
   std::atomic<bool> draining_{false};
-  std::mutex mutex_;
+  base::Mutex mutex_;
   // When each worker last asked in vain.
   std::map<std::string, absl::Time> idle_since_ ABSL_GUARDED_BY(mutex_);
 };

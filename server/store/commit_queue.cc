@@ -42,7 +42,7 @@ void CommitQueue::Submit(Store::CommitRequest request, Callback done) {
   const size_t bytes = request.measurement.ByteSizeLong();
   absl::Status refused;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     if (stopped_) {
       refused = absl::UnavailableError("the server is shutting down");
     } else if (bytes_ + bytes > options_.max_bytes && !entries_.empty()) {
@@ -54,15 +54,15 @@ void CommitQueue::Submit(Store::CommitRequest request, Callback done) {
     }
   }
   if (!refused.ok()) return done(refused);
-  changed_.notify_one();
+  changed_.NotifyOne();
 }
 
 void CommitQueue::Stop() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     stopped_ = true;
   }
-  changed_.notify_one();
+  changed_.NotifyOne();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -70,8 +70,8 @@ void CommitQueue::Loop() {
   while (true) {
     std::vector<Entry> entries;
     {
-      std::unique_lock<std::mutex> lock(mutex_);
-      changed_.wait(lock, [this] { return stopped_ || !entries_.empty(); });
+      base::MutexLock lock(mutex_);
+      while (!stopped_ && entries_.empty()) changed_.Wait(mutex_);
       if (entries_.empty()) return;
       entries.swap(entries_);
       bytes_ = 0;

@@ -1,10 +1,8 @@
 #ifndef SINKWATCH_SERVER_STORE_COMMIT_QUEUE_H_
 #define SINKWATCH_SERVER_STORE_COMMIT_QUEUE_H_
 
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -12,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "proto/base/mutex.h"
 #include "server/store/store.h"
 
 namespace sinkwatch::store {
@@ -69,8 +68,8 @@ class CommitQueue {
 
   Store* const store_;
   const CommitQueueOptions options_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  base::Mutex mutex_;
+  base::CondVar changed_;
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

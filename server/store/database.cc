@@ -117,8 +117,7 @@ absl::Status Store::Database::Transaction(
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
   auto connection = OpenConnection(options.path);
   if (!connection.ok()) return connection.status();
-  auto database = std::make_unique<Database>();
-  database->connection = *connection;
+  auto database = std::make_unique<Database>(*connection);
   if (options.max_pages > 0) {
     absl::Status bound =
         Execute(*connection,
@@ -126,7 +125,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
     if (!bound.ok()) return bound;
   }
   database->clock = std::move(options.clock);
-  Statement committed(database->connection,
+  Statement committed(*connection,
                       "SELECT coalesce(max(id), 0) FROM measurement");
   if (committed.Step()) database->revision = committed.Int();
   if (!committed.status().ok()) return committed.status();

@@ -3,12 +3,12 @@
 
 #include <atomic>
 #include <functional>
-#include <mutex>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "proto/base/mutex.h"
 #include "server/store/store.h"
 #include "sqlite3.h"
 
@@ -17,6 +17,8 @@ namespace sinkwatch::store {
 // What Store keeps to itself: the one connection and the lock around it. Lock
 // `mutex` before using `connection`.
 struct Store::Database {
+  // Takes `opened`, which OpenConnection returned.
+  explicit Database(sqlite3* opened) : connection(opened) {}
   ~Database();
 
   // Runs `body` between BEGIN IMMEDIATE and COMMIT; rolls back if it fails.
@@ -24,8 +26,8 @@ struct Store::Database {
   absl::Status Transaction(const std::function<absl::Status()>& body)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
-  std::mutex mutex;
-  sqlite3* connection ABSL_GUARDED_BY(mutex) = nullptr;
+  base::Mutex mutex;
+  sqlite3* connection ABSL_GUARDED_BY(mutex);
   Clock clock;
   std::atomic<int64_t> revision{0};
 };

@@ -164,7 +164,7 @@ JobRecord ReadJob(Statement& row) {
 // --- runs -------------------------------------------------------------------
 
 absl::Status Store::PutRun(const v1::RunConfig& run, RunOrigin origin) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   Statement put(database_->connection,
                 "INSERT INTO run (name, config, followed) VALUES (?, ?, ?) ON "
                 "CONFLICT (name) DO UPDATE SET config = excluded.config, "
@@ -176,7 +176,7 @@ absl::Status Store::PutRun(const v1::RunConfig& run, RunOrigin origin) {
 }
 
 absl::Status Store::RemoveRun(const std::string& name) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   return database_->Transaction([&]() -> absl::Status {
     Statement remove(connection, "UPDATE run SET followed = 0 WHERE name = ?");
@@ -197,7 +197,7 @@ absl::Status Store::RemoveRun(const std::string& name) {
 }
 
 absl::StatusOr<std::vector<v1::RunConfig>> Store::Runs() {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   Statement select(database_->connection,
                    "SELECT config FROM run WHERE followed > 0 ORDER BY name");
   std::vector<v1::RunConfig> runs;
@@ -212,7 +212,7 @@ absl::StatusOr<std::vector<v1::RunConfig>> Store::Runs() {
 }
 
 absl::StatusOr<std::vector<std::string>> Store::ConfiguredRuns() {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   Statement select(database_->connection,
                    "SELECT name FROM run WHERE followed = ? ORDER BY name");
   select.Bind(static_cast<int64_t>(RunOrigin::kConfigured));
@@ -225,7 +225,7 @@ absl::StatusOr<std::vector<std::string>> Store::ConfiguredRuns() {
 // --- leases -----------------------------------------------------------------
 
 absl::StatusOr<std::vector<JobRecord>> Store::Leasable(int limit) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   const absl::Time now = database_->clock();
   Statement select(
       database_->connection,
@@ -245,7 +245,7 @@ absl::StatusOr<JobRecord> Store::Lease(int64_t job_id,
                                        const std::string& worker,
                                        const LeaseLimits& limits,
                                        int max_attempts) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   const absl::Time now = database_->clock();
   JobRecord leased;
@@ -277,7 +277,7 @@ absl::StatusOr<JobRecord> Store::Lease(int64_t job_id,
 absl::StatusOr<absl::Time> Store::Renew(int64_t job_id, int64_t token,
                                         double progress, int64_t ticks,
                                         const LeaseLimits& limits) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   const absl::Time now = database_->clock();
   absl::Status status = database_->Transaction([&]() -> absl::Status {
@@ -308,14 +308,14 @@ absl::StatusOr<absl::Time> Store::Renew(int64_t job_id, int64_t token,
 }
 
 absl::Status Store::CheckLease(int64_t job_id, int64_t token) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   return FindLeased(database_->connection, job_id, token).status();
 }
 
 absl::Status Store::Fail(int64_t job_id, int64_t token, v1::Outcome outcome,
                          const std::string& reason,
                          const FailDecision& decision) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   return database_->Transaction([&]() -> absl::Status {
     const auto job = FindLeased(connection, job_id, token);
@@ -326,7 +326,7 @@ absl::Status Store::Fail(int64_t job_id, int64_t token, v1::Outcome outcome,
 }
 
 absl::Status Store::Release(int64_t job_id, int64_t token) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   return database_->Transaction([&]() -> absl::Status {
     const auto job = FindLeased(connection, job_id, token);
@@ -344,7 +344,7 @@ absl::Status Store::Release(int64_t job_id, int64_t token) {
 absl::StatusOr<int64_t> Store::Requeue(const std::string& run,
                                        const std::vector<int64_t>& steps,
                                        bool include_vanished) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   std::vector<v1::JobState> states = {v1::JOB_STATE_DEAD};
   if (include_vanished) states.push_back(v1::JOB_STATE_VANISHED);
   const std::string which =
@@ -365,7 +365,7 @@ absl::StatusOr<int64_t> Store::Requeue(const std::string& run,
 }
 
 absl::StatusOr<JobRecord> Store::GetJob(int64_t job_id) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   return FindJob(database_->connection, job_id);
 }
 

@@ -86,7 +86,7 @@ void AddVectors(const ValueBlob& blob, const std::string& domain,
 }  // namespace
 
 absl::StatusOr<std::vector<Store::LatestKey>> Store::LatestKeys() {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   Statement runs(database_->connection,
                  "SELECT name FROM run WHERE followed > 0 ORDER BY name");
   std::vector<std::string> names;
@@ -101,13 +101,13 @@ absl::StatusOr<std::vector<Store::LatestKey>> Store::LatestKeys() {
 }
 
 absl::StatusOr<v1::Measurement> Store::MeasurementFacts(int64_t measurement) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   return ReadFacts(database_->connection, measurement);
 }
 
 absl::StatusOr<Store::MetricVectors> Store::ReadMetrics(
     int64_t measurement, const std::vector<std::string>& metrics) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   Statement select(database_->connection,
                    "SELECT domain, data FROM metric_values WHERE "
                    "measurement_id = ? AND metric = ? ORDER BY domain");

@@ -267,12 +267,13 @@ absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
 
 std::vector<absl::StatusOr<CommitResult>> Store::Commit(
     const std::vector<CommitRequest>& requests) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   const absl::Time now = database_->clock();
+  sqlite3* const connection = database_->connection;
   std::vector<absl::StatusOr<CommitResult>> results;
   absl::Status status = database_->Transaction([&] {
     for (const CommitRequest& request : requests) {
-      results.push_back(CommitOne(database_->connection, request, now));
+      results.push_back(CommitOne(connection, request, now));
       const absl::Status& one = results.back().status();
       if (!one.ok() && !IsRefusal(one)) return one;
     }
@@ -291,7 +292,7 @@ std::vector<absl::StatusOr<CommitResult>> Store::Commit(
 
 absl::StatusOr<v1::Measurement> Store::GetMeasurement(
     const v1::GetMeasurementRequest& request) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   std::string sql =
       "SELECT id FROM measurement WHERE run = ? AND stage = ? AND step = ?";
   if (!request.fingerprint().empty())

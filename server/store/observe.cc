@@ -199,11 +199,12 @@ absl::Status ObserveOne(sqlite3* connection, const Observation& seen,
 }  // namespace
 
 absl::Status Store::Observe(const std::vector<Observation>& observations) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   const absl::Time now = database_->clock();
+  sqlite3* const connection = database_->connection;
   return database_->Transaction([&] {
     for (const Observation& seen : observations) {
-      absl::Status status = ObserveOne(database_->connection, seen, now);
+      absl::Status status = ObserveOne(connection, seen, now);
       if (!status.ok()) return status;
     }
     return absl::OkStatus();

@@ -284,7 +284,7 @@ void BindSeries(Statement& select, const v1::SeriesSelector& selector,
 }  // namespace
 
 absl::StatusOr<v1::ListRunsResponse> Store::ListRuns(const PageOptions& page) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   const int32_t size = PageSize(page.size, kDefaultPage, kLargestPage);
   Statement select(connection,
@@ -315,7 +315,7 @@ absl::StatusOr<v1::ListRunsResponse> Store::ListRuns(const PageOptions& page) {
 
 absl::StatusOr<v1::ListCheckpointsResponse> Store::ListCheckpoints(
     const v1::ListCheckpointsRequest& request) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   const int32_t size =
       PageSize(request.page_size(), kDefaultPage, kLargestPage);
   const auto after = CheckpointPlace::Parse(request.page_token());
@@ -343,7 +343,7 @@ absl::StatusOr<v1::ListCheckpointsResponse> Store::ListCheckpoints(
 
 absl::StatusOr<v1::ListMetricsResponse> Store::ListMetrics(
     const v1::ListMetricsRequest& request) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   const int32_t size =
       PageSize(request.page_size(), kLargestPage, kLargestPage);
   int64_t skipped = 0;
@@ -373,7 +373,7 @@ absl::StatusOr<v1::ListMetricsResponse> Store::ListMetrics(
 
 absl::StatusOr<v1::QuerySeriesResponse> Store::QuerySeries(
     const v1::QuerySeriesRequest& request) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   const v1::SeriesSelector& selector = request.selector();
   int64_t after = INT64_MIN;
@@ -410,7 +410,7 @@ absl::StatusOr<v1::QuerySeriesResponse> Store::QuerySeries(
 
 absl::StatusOr<v1::QueryMatrixResponse> Store::QueryMatrix(
     const v1::QueryMatrixRequest& request) {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   const auto series = ShownSeries(connection, request.run(), request.stage());
   if (!series.ok()) return series.status();
@@ -451,7 +451,7 @@ absl::StatusOr<v1::QueryMatrixResponse> Store::QueryMatrix(
 }
 
 absl::StatusOr<std::vector<Store::StateCount>> Store::CountJobs() {
-  std::lock_guard<std::mutex> lock(database_->mutex);
+  base::MutexLock lock(database_->mutex);
   Statement count(database_->connection,
                   "SELECT run, state, count(*) FROM job WHERE run IN (SELECT "
                   "name FROM run WHERE followed > 0) GROUP BY 1, 2");

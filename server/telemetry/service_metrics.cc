@@ -191,7 +191,7 @@ ServiceMetrics::Rpc& ServiceMetrics::RpcOf(const std::string& method) {
 
 void ServiceMetrics::RpcHandled(const std::string& method, int code,
                                 absl::Duration time) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   Rpc& rpc = RpcOf(method);
   if (rpc.seconds == nullptr) {
     rpc.service = rpc.method = "other";
@@ -239,18 +239,18 @@ void ServiceMetrics::CommitFailed() { commit_errors_->Increment(); }
 
 void ServiceMetrics::DiscoverySucceeded(const std::string& run,
                                         absl::Time when) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   discovery_[run].last_success = when;
 }
 
 void ServiceMetrics::DiscoveryFailed(const std::string& run) {
   discovery_errors_->Increment();
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   ++discovery_[run].errors;
 }
 
 void ServiceMetrics::DiscoveryRemoved(const std::string& run) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   discovery_.erase(run);
 }
 
@@ -261,7 +261,7 @@ void ServiceMetrics::ConfigReloaded(bool ok, absl::Time when) {
 
 std::map<std::string, ServiceMetrics::RunDiscovery> ServiceMetrics::Discovery()
     const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   return discovery_;
 }
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "prometheus/histogram.h"
 #include "prometheus/metric_family.h"
 #include "prometheus/registry.h"
+#include "proto/base/mutex.h"
 
 namespace sinkwatch::telemetry {
 
@@ -126,7 +126,7 @@ class ServiceMetrics {
   prometheus::Gauge* revision_;
   prometheus::Counter* refresh_errors_;
 
-  mutable std::mutex mutex_;
+  mutable base::Mutex mutex_;
   std::map<std::string, Rpc> rpcs_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, RunDiscovery> discovery_ ABSL_GUARDED_BY(mutex_);
 };

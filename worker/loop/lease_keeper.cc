@@ -27,10 +27,10 @@ LeaseKeeper::LeaseKeeper(v1::WorkerService::StubInterface& stub,
 
 LeaseKeeper::~LeaseKeeper() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     stopped_ = true;
   }
-  stopped_changed_.notify_all();
+  stopped_changed_.NotifyAll();
   thread_.join();
 }
 
@@ -44,9 +44,11 @@ void LeaseKeeper::Run() {
 }
 
 bool LeaseKeeper::WaitForTurn() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  stopped_changed_.wait_for(lock, absl::ToChronoMilliseconds(interval_),
-                            [this] { return stopped_; });
+  base::MutexLock lock(mutex_);
+  const auto turn =
+      std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(interval_);
+  while (!stopped_ && stopped_changed_.WaitUntil(mutex_, turn)) {
+  }
   return !stopped_;
 }
 

@@ -2,13 +2,12 @@
 #define SINKWATCH_WORKER_LOOP_LEASE_KEEPER_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "proto/base/mutex.h"
 #include "sinkwatch/v1/job.pb.h"
 #include "sinkwatch/v1/worker_service.grpc.pb.h"
 
@@ -51,8 +50,8 @@ class LeaseKeeper {
   std::atomic<int64_t> ticks_{0};
   std::atomic<bool> lost_{false};
 
-  std::mutex mutex_;
-  std::condition_variable stopped_changed_;
+  base::Mutex mutex_;
+  base::CondVar stopped_changed_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::thread thread_;  // last: starts when all else is there

@@ -37,38 +37,41 @@ std::unique_ptr<v1::WorkerService::Stub> ScriptedServer::NewStub() const {
 }
 
 void ScriptedServer::Offer(const v1::Lease& lease) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   leases_.push_back(lease);
 }
 
 void ScriptedServer::NextStreams(std::deque<StreamEnd> ends) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   ends_ = std::move(ends);
 }
 
 void ScriptedServer::AnswerRenewals(grpc::StatusCode code) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   renewal_ = code;
 }
 
 bool ScriptedServer::WaitFor(
     const std::function<bool(const Told&)>& condition) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::minutes(1),
-                           [&] { return condition(told_); });
+  base::MutexLock lock(mutex_);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (!condition(told_)) {
+    if (!changed_.WaitUntil(mutex_, end)) return condition(told_);
+  }
+  return true;
 }
 
 ScriptedServer::Told ScriptedServer::told() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   return told_;
 }
 
 void ScriptedServer::Note(const std::function<void(Told&)>& change) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     change(told_);
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 grpc::Status ScriptedServer::AcquireLease(
@@ -76,7 +79,7 @@ grpc::Status ScriptedServer::AcquireLease(
     v1::AcquireLeaseResponse* response) {
   bool offered = false;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     offered = !leases_.empty();
     if (offered) {
       *response->mutable_lease() = leases_.front();
@@ -93,7 +96,7 @@ grpc::Status ScriptedServer::RenewLease(grpc::ServerContext*,
                                         const v1::RenewLeaseRequest* request,
                                         v1::RenewLeaseResponse*) {
   Note([&](Told& told) { told.renewed.push_back(*request); });
-  std::lock_guard<std::mutex> lock(mutex_);
+  base::MutexLock lock(mutex_);
   return grpc::Status(renewal_, renewal_ == grpc::StatusCode::OK ? "" : "no");
 }
 
@@ -103,7 +106,7 @@ grpc::Status ScriptedServer::StreamMeasurement(
         stream) {
   StreamEnd end = StreamEnd::kCommit;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    base::MutexLock lock(mutex_);
     if (!ends_.empty()) {
       end = ends_.front();
       ends_.pop_front();

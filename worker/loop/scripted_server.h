@@ -1,18 +1,17 @@
 #ifndef SINKWATCH_WORKER_LOOP_SCRIPTED_SERVER_H_
 #define SINKWATCH_WORKER_LOOP_SCRIPTED_SERVER_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
+#include "proto/base/mutex.h"
 #include "sinkwatch/v1/worker_service.grpc.pb.h"
 
 namespace sinkwatch::worker {
@@ -83,8 +82,8 @@ class ScriptedServer final : public v1::WorkerService::Service {
   std::function<void()> on_lease_;
   std::function<void()> on_trailer_;
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  base::Mutex mutex_;
+  base::CondVar changed_;
   Told told_ ABSL_GUARDED_BY(mutex_);
   std::deque<v1::Lease> leases_ ABSL_GUARDED_BY(mutex_);
   std::deque<StreamEnd> ends_ ABSL_GUARDED_BY(mutex_);
