@@ -8,7 +8,7 @@
 namespace sinkwatch::server {
 namespace {
 
-constexpr size_t kLongestName = 64;
+constexpr size_t kMaxName = 64;
 
 bool IsPlain(char c) {
   return absl::ascii_islower(static_cast<unsigned char>(c)) ||
@@ -18,14 +18,14 @@ bool IsPlain(char c) {
 }  // namespace
 
 bool IsRunName(absl::string_view name) {
-  return !name.empty() && name.size() <= kLongestName && IsPlain(name[0]) &&
+  return !name.empty() && name.size() <= kMaxName && IsPlain(name[0]) &&
          std::all_of(name.begin(), name.end(), [](char c) {
            return IsPlain(c) || c == '.' || c == '_' || c == '-';
          });
 }
 
 bool IsMetricName(absl::string_view name) {
-  return !name.empty() && name.size() <= kLongestName &&
+  return !name.empty() && name.size() <= kMaxName &&
          absl::ascii_islower(static_cast<unsigned char>(name[0])) &&
          std::all_of(name.begin(), name.end(),
                      [](char c) { return IsPlain(c) || c == '_'; });

@@ -11,10 +11,10 @@ constexpr int kPingMilliseconds = 30000;
 constexpr int kPingTimeoutMilliseconds = 10000;
 // A little under the client's interval, so that jitter is no offence.
 constexpr int kShortestPingMilliseconds = 20000;
-constexpr int kMostStreams = 1000;
+constexpr int kMaxStreams = 1000;
 constexpr int kConnectTimeoutMilliseconds = 10000;
 constexpr int kFirstReconnectMilliseconds = 100;
-constexpr int kLongestReconnectMilliseconds = 2000;
+constexpr int kMaxReconnectMilliseconds = 2000;
 
 }  // namespace
 
@@ -30,7 +30,7 @@ std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
                    kConnectTimeoutMilliseconds);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
-                   kLongestReconnectMilliseconds);
+                   kMaxReconnectMilliseconds);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
@@ -40,7 +40,7 @@ std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address) {
 void SetServerLimits(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
       kShortestPingMilliseconds);

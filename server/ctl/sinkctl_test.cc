@@ -16,7 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "server/exporter/store_fixture.h"
+#include "server/exporter/measured_store_testing.h"
 
 namespace sinkwatch::ctl {
 namespace {

@@ -9,13 +9,13 @@
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr size_t kMostMebibytes = 1;
+constexpr size_t kMaxMebibytes = 1;
 
 }  // namespace
 
 absl::StatusOr<v1::Probe> ReadProbe(const std::string& folder) {
   const std::string path = folder + "/probe.json";
-  const auto text = ReadSmallFile(path, kMostMebibytes);
+  const auto text = ReadSmallFile(path, kMaxMebibytes);
   if (!text.ok()) return text.status();
   const nlohmann::json json =
       nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);

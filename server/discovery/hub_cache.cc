@@ -14,19 +14,19 @@ namespace sinkwatch::discovery {
 namespace {
 
 constexpr int kDeepestRevision = 4;
-constexpr size_t kLongestCommit = 64;
+constexpr size_t kMaxCommit = 64;
 
 // The commit that a file of refs holds; empty if it holds none.
 std::string ReadCommit(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string text(kLongestCommit + 1, '\0');
+  std::string text(kMaxCommit + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
   const std::string commit(absl::StripAsciiWhitespace(text));
   const bool hex = std::all_of(commit.begin(), commit.end(), [](char c) {
     return absl::ascii_isxdigit(static_cast<unsigned char>(c));
   });
-  return hex && commit.size() <= kLongestCommit ? commit : "";
+  return hex && commit.size() <= kMaxCommit ? commit : "";
 }
 
 Candidate Revision(const v1::RunConfig& run, const std::string& ref,

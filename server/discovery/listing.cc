@@ -20,7 +20,7 @@
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr size_t kMostEntries = 200000;
+constexpr size_t kMaxEntries = 200000;
 constexpr const char* kKnownFolders[] = {"model_and_optim", "model"};
 
 struct CloseFolder {
@@ -111,9 +111,9 @@ absl::StatusOr<std::vector<Entry>> List(const std::string& path,
       auto entry = Look(dirfd(folder.get()), next->d_name, policy);
       if (entry.has_value()) entries.push_back(*std::move(entry));
     }
-    if (entries.size() > kMostEntries) {
+    if (entries.size() > kMaxEntries) {
       return absl::ResourceExhaustedError(
-          absl::StrCat(path, ": more than ", kMostEntries, " entries"));
+          absl::StrCat(path, ": more than ", kMaxEntries, " entries"));
     }
     errno = 0;
   }

@@ -16,9 +16,9 @@
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr size_t kMostMebibytes = 16;
-constexpr size_t kLongestStage = 64;
-constexpr size_t kLongestPath = 1024;
+constexpr size_t kMaxMebibytes = 16;
+constexpr size_t kMaxStage = 64;
+constexpr size_t kMaxPath = 1024;
 
 enum class Column { kStage, kIngredient, kStep, kTokens, kDirectory };
 
@@ -53,7 +53,7 @@ absl::Status ReadStage(const std::string& text, std::string* stage) {
     return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '+' ||
            c == '.';
   });
-  if (text.empty() || text.size() > kLongestStage || !plain) {
+  if (text.empty() || text.size() > kMaxStage || !plain) {
     return Broken(absl::StrCat("\"", text,
                                "\" is no name of a stage (letters, digits, "
                                "_-+., at most 64)"));
@@ -80,7 +80,7 @@ absl::Status ReadDirectory(const std::string& text,
       return absl::ascii_iscntrl(static_cast<unsigned char>(c));
     });
     if (part.empty() || part == "." || part == ".." || !plain ||
-        text.size() > kLongestPath) {
+        text.size() > kMaxPath) {
       return Broken(absl::StrCat("\"", text, "\" is no plain path or URL"));
     }
   }
@@ -243,7 +243,7 @@ absl::StatusOr<Manifest> ParseManifest(const std::string& name,
 }
 
 absl::StatusOr<Manifest> ReadManifest(const std::string& path) {
-  const auto text = ReadSmallFile(path, kMostMebibytes);
+  const auto text = ReadSmallFile(path, kMaxMebibytes);
   if (!text.ok()) return text.status();
   return ParseManifest(path, *text);
 }

@@ -1,7 +1,7 @@
 // Looks at whole runs in the layouts beyond a folder of step folders.
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
-#include "server/discovery/run_scan_fixture.h"
+#include "server/discovery/run_scan_testing.h"
 
 namespace sinkwatch::discovery {
 namespace {

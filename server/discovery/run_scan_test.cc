@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 #include "proto/base/sha256.h"
 #include "server/discovery/digest.h"
-#include "server/discovery/run_scan_fixture.h"
+#include "server/discovery/run_scan_testing.h"
 
 namespace sinkwatch::discovery {
 namespace {

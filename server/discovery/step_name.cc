@@ -10,7 +10,7 @@
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr size_t kLongestName = 200;
+constexpr size_t kMaxName = 200;
 
 int64_t TokenCount(const std::string& digits, const std::string& unit) {
   int64_t tokens = 0;
@@ -39,7 +39,7 @@ std::optional<StepName> ParseForeignName(const std::string& name) {
 }  // namespace
 
 std::optional<StepName> ParseStepName(const std::string& name) {
-  if (name.size() > kLongestName || IsUnderWay(name)) return std::nullopt;
+  if (name.size() > kMaxName || IsUnderWay(name)) return std::nullopt;
   static const std::regex kPattern(
       R"((?:(stage\d+(?:-ingredient\d+(?:\+\d+)*)?|ingredient\d+(?:\+\d+)*)-)?)"
       R"((step|checkpoint|ckpt)[-_]?(\d+))"
@@ -68,8 +68,8 @@ bool IsUnderWay(const std::string& name) {
 
 bool IsStageFolder(const std::string& name) {
   static const std::regex kPattern(R"(.*(stage|ingredient)\d.*|soup(ed)?)");
-  return name.size() <= kLongestName && !IsUnderWay(name) &&
-         name.front() != '.' && std::regex_match(name, kPattern);
+  return name.size() <= kMaxName && !IsUnderWay(name) && name.front() != '.' &&
+         std::regex_match(name, kPattern);
 }
 
 }  // namespace sinkwatch::discovery

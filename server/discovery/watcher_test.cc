@@ -7,7 +7,7 @@
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "server/discovery/temp_folder.h"
-#include "server/store/test_store.h"
+#include "server/store/store_testing.h"
 
 namespace sinkwatch::discovery {
 namespace {

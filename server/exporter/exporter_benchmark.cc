@@ -16,9 +16,9 @@
 #include "prometheus/registry.h"
 #include "prometheus/text_serializer.h"
 #include "server/exporter/exporter.h"
+#include "server/exporter/measured_store_testing.h"
 #include "server/exporter/now_plane.h"
-#include "server/exporter/store_fixture.h"
-#include "server/http/http_client.h"
+#include "server/http/http_client_testing.h"
 #include "server/http/http_server.h"
 #include "server/http/site.h"
 

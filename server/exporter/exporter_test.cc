@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
-#include "server/exporter/store_fixture.h"
-#include "server/http/http_client.h"
+#include "server/exporter/measured_store_testing.h"
+#include "server/http/http_client_testing.h"
 
 namespace sinkwatch::exporter {
 namespace {

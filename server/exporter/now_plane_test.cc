@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
-#include "server/exporter/measurement_fixture.h"
+#include "server/exporter/measurement_testing.h"
 
 namespace sinkwatch::exporter {
 namespace {

@@ -231,7 +231,7 @@ absl::StatusOr<Api::Answer> Api::Checkpoints(Params& params) const {
   answers::Repeated<v1::CheckpointStatus> all;
   do {
     request.set_page_size(
-        std::min<int64_t>(limit - all.size(), store::kLargestPage));
+        std::min<int64_t>(limit - all.size(), store::kMaxPage));
     auto page = store_->ListCheckpoints(request);
     if (!page.ok()) return page.status();
     all.MergeFrom(page->checkpoints());

@@ -6,7 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "server/http/http_client.h"
+#include "server/http/http_client_testing.h"
 
 namespace sinkwatch::http {
 namespace {

@@ -7,9 +7,9 @@
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "server/exporter/store_fixture.h"
+#include "server/exporter/measured_store_testing.h"
 #include "server/http/api.h"
-#include "server/http/http_client.h"
+#include "server/http/http_client_testing.h"
 
 namespace sinkwatch::http {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "server/query/series_pages.h"
-#include "server/store/test_store.h"
+#include "server/store/store_testing.h"
 
 namespace sinkwatch::query {
 namespace {

@@ -8,7 +8,7 @@ namespace sinkwatch::scheduler {
 namespace {
 
 // More jobs than this wait their turn unseen.
-constexpr int kMostLookedAt = 5000;
+constexpr int kMaxLookedAt = 5000;
 
 }  // namespace
 
@@ -18,7 +18,7 @@ Scheduler::Scheduler(store::Store* store, SchedulerOptions options)
 absl::StatusOr<std::optional<store::JobRecord>> Scheduler::Acquire(
     const std::string& worker) {
   base::MutexLock lock(mutex_);
-  auto jobs = store_->Leasable(kMostLookedAt);
+  auto jobs = store_->Leasable(kMaxLookedAt);
   if (!jobs.ok()) return jobs.status();
   while (const std::optional<size_t> next = PickNext(*jobs, history_)) {
     const store::JobRecord& job = (*jobs)[*next];

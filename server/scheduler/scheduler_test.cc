@@ -1,7 +1,7 @@
 #include "server/scheduler/scheduler.h"
 
 #include "gtest/gtest.h"
-#include "server/store/test_store.h"
+#include "server/store/store_testing.h"
 
 namespace sinkwatch::scheduler {
 namespace {

@@ -8,13 +8,13 @@
 namespace sinkwatch::service {
 namespace {
 
-constexpr int kMostMetrics = 1000;
-constexpr int kMostLayers = 1024;
-constexpr int kMostHeads = 1024;
-constexpr int64_t kMostVectors = 2000000;
-constexpr int64_t kMostValues = int64_t{1} << 27;
-constexpr size_t kLongestLabel = 200;
-constexpr size_t kLongestReason = 1000;
+constexpr int kMaxMetrics = 1000;
+constexpr int kMaxLayers = 1024;
+constexpr int kMaxHeads = 1024;
+constexpr int64_t kMaxVectors = 2000000;
+constexpr int64_t kMaxValues = int64_t{1} << 27;
+constexpr size_t kMaxLabel = 200;
+constexpr size_t kMaxReason = 1000;
 constexpr int kNoLayer = -2;  // model scope; -1 is the embedding output
 
 absl::Status Wrong(const std::string& what) {
@@ -61,16 +61,16 @@ absl::Status MeasurementAssembler::Begin(v1::MeasurementChunk::Begin begin) {
   if (begun_) return Wrong("begin came twice");
   begun_ = true;
   const v1::MeasurementHeader& header = begin.header();
-  if (header.metrics_size() > kMostMetrics) {
+  if (header.metrics_size() > kMaxMetrics) {
     return Wrong("too many metric descriptors");
   }
-  if (!InRange(header.model().layers(), kMostLayers) ||
-      !InRange(header.model().heads(), kMostHeads) ||
-      !InRange(header.model().kv_heads(), kMostHeads)) {
+  if (!InRange(header.model().layers(), kMaxLayers) ||
+      !InRange(header.model().heads(), kMaxHeads) ||
+      !InRange(header.model().kv_heads(), kMaxHeads)) {
     return Wrong("layers, heads and kv_heads must lie in 1..1024");
   }
   for (const v1::MetricDescriptor& metric : header.metrics()) {
-    if (metric.name().empty() || metric.name().size() > kLongestLabel ||
+    if (metric.name().empty() || metric.name().size() > kMaxLabel ||
         metric.scope() == v1::SCOPE_UNSPECIFIED) {
       return Wrong(absl::StrCat("descriptor \"", metric.name(),
                                 "\" has no name or no scope"));
@@ -102,8 +102,8 @@ absl::Status MeasurementAssembler::AddVector(v1::MetricVector vector) {
     return Wrong(Describe(vector) + " came twice");
   }
   values_ += vector.values_size();
-  if (static_cast<int64_t>(seen_.size()) > kMostVectors ||
-      values_ > kMostValues) {
+  if (static_cast<int64_t>(seen_.size()) > kMaxVectors ||
+      values_ > kMaxValues) {
     return absl::ResourceExhaustedError("measurement: too many values");
   }
   *request_.measurement.add_vectors() = std::move(vector);
@@ -112,7 +112,7 @@ absl::Status MeasurementAssembler::AddVector(v1::MetricVector vector) {
 
 absl::Status MeasurementAssembler::CheckVector(
     const v1::MetricVector& vector) const {
-  if (vector.domain().empty() || vector.domain().size() > kLongestLabel) {
+  if (vector.domain().empty() || vector.domain().size() > kMaxLabel) {
     return Wrong("a domain must have 1 to 200 characters");
   }
   const auto scope = scopes_.find(vector.metric());
@@ -153,7 +153,7 @@ absl::Status MeasurementAssembler::End(const v1::MeasurementTrailer& trailer) {
                               trailer.values(), " values; there came ", chunks_,
                               ", ", vectors, ", ", values_));
   }
-  if (trailer.implausible().size() > kLongestReason) {
+  if (trailer.implausible().size() > kMaxReason) {
     return Wrong("the reason of an implausible one is above 1000 bytes");
   }
   request_.measurement.set_content_digest(trailer.content_digest());

@@ -5,7 +5,7 @@
 namespace sinkwatch::service {
 namespace {
 
-constexpr size_t kMostWaiting = 1000;
+constexpr size_t kMaxWaiting = 1000;
 
 }  // namespace
 
@@ -23,7 +23,7 @@ void WatchReactor::OnEvent(const v1::MeasurementEvent& event) {
   if (!run_.empty() && event.checkpoint().run() != run_) return;
   base::MutexLock lock(mutex_);
   if (finished_) return;
-  if (events_.size() >= kMostWaiting) {
+  if (events_.size() >= kMaxWaiting) {
     lock.Unlock();
     return FinishOnce(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
                                    "the client reads too slowly"));

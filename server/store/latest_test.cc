@@ -4,7 +4,7 @@
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "server/store/store.h"
-#include "server/store/test_store.h"
+#include "server/store/store_testing.h"
 #include "sqlite3.h"
 
 namespace sinkwatch::store {

@@ -3,7 +3,7 @@
 
 #include "gtest/gtest.h"
 #include "server/store/store.h"
-#include "server/store/test_store.h"
+#include "server/store/store_testing.h"
 
 namespace sinkwatch::store {
 namespace {

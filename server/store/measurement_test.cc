@@ -1,7 +1,7 @@
 // What is committed, and how it is read again.
 #include "gtest/gtest.h"
 #include "server/store/store.h"
-#include "server/store/test_store.h"
+#include "server/store/store_testing.h"
 
 namespace sinkwatch::store {
 namespace {

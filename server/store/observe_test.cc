@@ -2,7 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/store/store.h"
-#include "server/store/test_store.h"
+#include "server/store/store_testing.h"
 
 namespace sinkwatch::store {
 namespace {

@@ -25,7 +25,7 @@ using google::protobuf::util::TimeUtil;
 
 constexpr int32_t kDefaultPage = 100;
 constexpr int32_t kDefaultSteps = 2000;
-constexpr int32_t kMostSteps = 20000;
+constexpr int32_t kMaxSteps = 20000;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 int32_t PageSize(int32_t asked, int32_t fallback, int32_t most) {
@@ -286,7 +286,7 @@ void BindSeries(Statement& select, const v1::SeriesSelector& selector,
 absl::StatusOr<v1::ListRunsResponse> Store::ListRuns(const PageOptions& page) {
   base::MutexLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
-  const int32_t size = PageSize(page.size, kDefaultPage, kLargestPage);
+  const int32_t size = PageSize(page.size, kDefaultPage, kMaxPage);
   Statement select(connection,
                    "SELECT name, config FROM run WHERE followed > 0 AND name > "
                    "? ORDER BY name LIMIT ?");
@@ -316,8 +316,7 @@ absl::StatusOr<v1::ListRunsResponse> Store::ListRuns(const PageOptions& page) {
 absl::StatusOr<v1::ListCheckpointsResponse> Store::ListCheckpoints(
     const v1::ListCheckpointsRequest& request) {
   base::MutexLock lock(database_->mutex);
-  const int32_t size =
-      PageSize(request.page_size(), kDefaultPage, kLargestPage);
+  const int32_t size = PageSize(request.page_size(), kDefaultPage, kMaxPage);
   const auto after = CheckpointPlace::Parse(request.page_token());
   if (!after.ok()) return after.status();
   Statement select(database_->connection, CheckpointsSql(request));
@@ -344,8 +343,7 @@ absl::StatusOr<v1::ListCheckpointsResponse> Store::ListCheckpoints(
 absl::StatusOr<v1::ListMetricsResponse> Store::ListMetrics(
     const v1::ListMetricsRequest& request) {
   base::MutexLock lock(database_->mutex);
-  const int32_t size =
-      PageSize(request.page_size(), kLargestPage, kLargestPage);
+  const int32_t size = PageSize(request.page_size(), kMaxPage, kMaxPage);
   int64_t skipped = 0;
   if (!request.page_token().empty() &&
       (!absl::SimpleAtoi(request.page_token(), &skipped) || skipped < 0)) {
@@ -387,7 +385,7 @@ absl::StatusOr<v1::QuerySeriesResponse> Store::QuerySeries(
       FindDescriptor(connection, selector.run(), *series, selector.metric());
   if (!metric.ok()) return metric.status();
 
-  const size_t size = PageSize(request.page_size(), kDefaultSteps, kMostSteps);
+  const size_t size = PageSize(request.page_size(), kDefaultSteps, kMaxSteps);
   Statement select(connection, kSeriesSql);
   BindSeries(select, selector, *series, after, static_cast<int64_t>(size) + 1);
   SeriesTable table(selector);

@@ -88,7 +88,7 @@ bool IsRefusal(const absl::Status& status);
 
 // Rows that a page of ListRuns, ListCheckpoints and ListMetrics has at most;
 // who asks for more gets these, and a token for the rest.
-inline constexpr int32_t kLargestPage = 1000;
+inline constexpr int32_t kMaxPage = 1000;
 
 struct PageOptions {
   int32_t size = 100;

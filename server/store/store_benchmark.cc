@@ -5,7 +5,7 @@
 
 #include "benchmark/benchmark.h"
 #include "server/store/store.h"
-#include "server/store/test_store.h"
+#include "server/store/store_testing.h"
 #include "sqlite3.h"
 
 namespace sinkwatch::store {

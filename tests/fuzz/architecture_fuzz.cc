@@ -22,13 +22,13 @@ using model::TensorSpec;
 
 // What may be multiplied by the size of an element, or by the other shapes of a
 // layer, without overflow.
-constexpr int64_t kMostElements = int64_t{1} << 55;
+constexpr int64_t kMaxElements = int64_t{1} << 55;
 
 void ExpectShape(const std::vector<int64_t>& shape) {
   int64_t elements = 1;
   for (int64_t size : shape) {
     Expect(size >= 1 && !__builtin_mul_overflow(elements, size, &elements) &&
-               elements <= kMostElements,
+               elements <= kMaxElements,
            "a tensor has a size that can be computed with");
   }
 }

@@ -21,9 +21,9 @@ using checkpoint::StoredTensor;
 // Wide enough for the product of any two sizes or strides.
 using Wide = __int128;
 
-constexpr int64_t kMostBytesRead = 1 << 12;
+constexpr int64_t kMaxBytesRead = 1 << 12;
 // Of all tensors together: each is a call of the system.
-constexpr int64_t kMostRowsRead = 1 << 12;
+constexpr int64_t kMaxRowsRead = 1 << 12;
 
 Wide NumberOf(const std::vector<int64_t>& sizes) {
   Wide number = 1;
@@ -82,7 +82,7 @@ void ExpectReads(const StoredTensor& tensor, const Contents& contents,
                  int64_t* rows_left) {
   const Wide bytes = NumberOf(tensor.shape) * tensor.dtype->bits / 8;
   const int64_t rows = tensor.shape.empty() ? 1 : tensor.shape[0];
-  if (tensor.dtype->bits < 8 || bytes > kMostBytesRead) return;
+  if (tensor.dtype->bits < 8 || bytes > kMaxBytesRead) return;
   if (rows > *rows_left) return;
   *rows_left -= rows;
   std::string whole(static_cast<size_t>(bytes), '\x5a');
@@ -119,7 +119,7 @@ void ExpectCover(const StoredTensor& tensor) {
 
 void ExpectContents(const Contents& contents) {
   std::set<std::string> names;
-  int64_t rows_left = kMostRowsRead;
+  int64_t rows_left = kMaxRowsRead;
   Expect(contents.tensors.size() <= checkpoint::kMaxTensors,
          "tensors are not too many");
   for (const StoredTensor& tensor : contents.tensors) {

@@ -9,8 +9,8 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
-constexpr int64_t kMostScratchBytes = 16 << 20;  // of a dense piece
-constexpr int64_t kSparsest = 16;                // span : elements
+constexpr int64_t kMaxScratchBytes = 16 << 20;  // of a dense piece
+constexpr int64_t kSparsest = 16;               // span : elements
 
 int64_t ProductFrom(const std::vector<int64_t>& sizes, size_t first) {
   int64_t product = 1;
@@ -112,7 +112,7 @@ class PieceReader {
   int64_t RowsAtATime(int64_t rows) const {
     if (IsDense(rows)) return rows;
     const int64_t row_bytes = std::max<int64_t>(1, Span(1) * item_);
-    return std::clamp<int64_t>(kMostScratchBytes / row_bytes, 1, rows);
+    return std::clamp<int64_t>(kMaxScratchBytes / row_bytes, 1, rows);
   }
 
   absl::Status ReadBlock(int64_t row, int64_t rows, char* out) const {

@@ -20,7 +20,7 @@ using model::Arrangement;
 using model::TensorSource;
 using model::TensorSpec;
 
-constexpr size_t kMostNamesInWarning = 5;
+constexpr size_t kMaxNamesInWarning = 5;
 
 // Ends of names of tensors that are no parameters (reference: the ignore lists
 // of Hugging Face transformers' models).
@@ -99,7 +99,7 @@ void WarnOfUnexpected(const checkpoint::Checkpoint& checkpoint,
   size_t count = 0;
   for (const checkpoint::TensorInfo& tensor : checkpoint.tensors()) {
     if (expected.count(tensor.name) != 0 || IsBuffer(tensor.name)) continue;
-    if (++count <= kMostNamesInWarning) names.push_back(tensor.name);
+    if (++count <= kMaxNamesInWarning) names.push_back(tensor.name);
   }
   if (count == 0) return;
   spdlog::warn(

@@ -15,7 +15,7 @@ namespace {
 // A commit waits for the server's disk; longer than this is a stalled server.
 constexpr std::chrono::minutes kStreamDeadline(30);
 constexpr std::chrono::milliseconds kFirstPause(200);
-constexpr std::chrono::milliseconds kLongestPause(5000);
+constexpr std::chrono::milliseconds kMaxPause(5000);
 
 bool MayPass(const absl::Status& status) {
   return status.code() == absl::StatusCode::kUnavailable ||
@@ -94,7 +94,7 @@ absl::Status ResultSender::Commit(v1::MeasurementTrailer trailer,
     spdlog::warn("result not acknowledged, sending again job={} error=\"{}\"",
                  job_id_, status.ToString());
     std::this_thread::sleep_for(pause);
-    pause = std::min(2 * pause, kLongestPause);
+    pause = std::min(2 * pause, kMaxPause);
     status = SendAllAgain();
   }
   return status;

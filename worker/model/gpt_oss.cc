@@ -30,7 +30,7 @@
 namespace sinkwatch::model {
 namespace {
 
-constexpr int64_t kMostExperts = 4096;
+constexpr int64_t kMaxExperts = 4096;
 
 struct GptOssConfig {
   ModelShape shape;
@@ -49,7 +49,7 @@ absl::Status ReadExperts(const checkpoint::Config& config, GptOssConfig& oss) {
   const auto feed_forward = ReadFeedForwardWidth(config);
   if (!feed_forward.ok()) return feed_forward.status();
   oss.feed_forward = *feed_forward;
-  const auto experts = config.Int("num_local_experts", 1, kMostExperts);
+  const auto experts = config.Int("num_local_experts", 1, kMaxExperts);
   if (!experts.ok()) return experts.status();
   oss.experts = *experts;
   const auto chosen = config.Int("num_experts_per_tok", 1, *experts);

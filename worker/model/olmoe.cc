@@ -26,7 +26,7 @@
 namespace sinkwatch::model {
 namespace {
 
-constexpr int64_t kMostExperts = 4096;
+constexpr int64_t kMaxExperts = 4096;
 
 struct OlmoeConfig : SwiGluShape {  // of an expert
   int64_t experts = 0;
@@ -38,7 +38,7 @@ struct OlmoeConfig : SwiGluShape {  // of an expert
 };
 
 absl::Status ReadExperts(const checkpoint::Config& config, OlmoeConfig& olmoe) {
-  const auto experts = config.Int("num_experts", 1, kMostExperts);
+  const auto experts = config.Int("num_experts", 1, kMaxExperts);
   if (!experts.ok()) return experts.status();
   olmoe.experts = *experts;
   const auto chosen = config.Int("num_experts_per_tok", 1, *experts);

@@ -18,7 +18,7 @@ using checkpoint::Quoted;
 using Json = nlohmann::json;
 
 constexpr double kTwoPi = 6.283185307179586;
-constexpr int64_t kMostPositions = int64_t{1} << 24;
+constexpr int64_t kMaxPositions = int64_t{1} << 24;
 
 std::vector<double> PlainFrequencies(int64_t width, double theta) {
   std::vector<double> inverse(width / 2);
@@ -163,9 +163,8 @@ absl::StatusOr<double> ReadOriginalPositions(const Config& config,
   if (!outside && !inside && shape.max_positions == 0) {
     return section.Contradiction(absl::StrCat("key '", key, "' is missing"));
   }
-  const auto positions =
-      (outside ? config : section)
-          .IntOr(key, 1, kMostPositions, shape.max_positions);
+  const auto positions = (outside ? config : section)
+                             .IntOr(key, 1, kMaxPositions, shape.max_positions);
   if (!positions.ok()) return positions.status();
   return static_cast<double>(*positions);
 }

@@ -9,12 +9,12 @@
 namespace sinkwatch::model {
 namespace {
 
-constexpr int64_t kMostLayers = 1024;
-constexpr int64_t kMostHeads = 1024;
-constexpr int64_t kMostWidth = int64_t{1} << 17;
-constexpr int64_t kMostFeedForward = int64_t{1} << 20;
-constexpr int64_t kMostVocabulary = int64_t{1} << 22;
-constexpr int64_t kMostPositions = int64_t{1} << 24;
+constexpr int64_t kMaxLayers = 1024;
+constexpr int64_t kMaxHeads = 1024;
+constexpr int64_t kMaxWidth = int64_t{1} << 17;
+constexpr int64_t kMaxFeedForward = int64_t{1} << 20;
+constexpr int64_t kMaxVocabulary = int64_t{1} << 22;
+constexpr int64_t kMaxPositions = int64_t{1} << 24;
 
 // `fallback` where the family has no such key, or the config does not say.
 absl::StatusOr<int64_t> Number(const checkpoint::Config& config,
@@ -26,9 +26,9 @@ absl::StatusOr<int64_t> Number(const checkpoint::Config& config,
 
 absl::Status ReadHeads(const checkpoint::Config& config, const ShapeKeys& keys,
                        ModelShape& shape) {
-  const auto heads = config.Int(keys.heads, 1, kMostHeads);
+  const auto heads = config.Int(keys.heads, 1, kMaxHeads);
   if (!heads.ok()) return heads.status();
-  const auto groups = Number(config, keys.kv_heads, kMostHeads, *heads);
+  const auto groups = Number(config, keys.kv_heads, kMaxHeads, *heads);
   if (!groups.ok()) return groups.status();
   if (*heads % *groups != 0) {
     return config.Contradiction(absl::StrCat(keys.heads, " ", *heads,
@@ -43,7 +43,7 @@ absl::Status ReadHeads(const checkpoint::Config& config, const ShapeKeys& keys,
                                              " ", *heads));
   }
   const auto head_dim =
-      Number(config, keys.head_dim, kMostWidth, shape.width / *heads);
+      Number(config, keys.head_dim, kMaxWidth, shape.width / *heads);
   if (!head_dim.ok()) return head_dim.status();
   shape.heads = static_cast<int>(*heads);
   shape.kv_heads = static_cast<int>(*groups);
@@ -67,16 +67,16 @@ absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
                                      const ShapeKeys& keys) {
   ModelShape shape;
   shape.architecture = architecture;
-  const auto width = config.Int(keys.width, 1, kMostWidth);
+  const auto width = config.Int(keys.width, 1, kMaxWidth);
   if (!width.ok()) return width.status();
   shape.width = static_cast<int>(*width);
-  const auto layers = config.Int(keys.layers, 1, kMostLayers);
+  const auto layers = config.Int(keys.layers, 1, kMaxLayers);
   if (!layers.ok()) return layers.status();
   shape.layers = static_cast<int>(*layers);
-  const auto vocabulary = config.Int("vocab_size", 1, kMostVocabulary);
+  const auto vocabulary = config.Int("vocab_size", 1, kMaxVocabulary);
   if (!vocabulary.ok()) return vocabulary.status();
   shape.vocabulary = *vocabulary;
-  const auto positions = Number(config, keys.positions, kMostPositions, 0);
+  const auto positions = Number(config, keys.positions, kMaxPositions, 0);
   if (!positions.ok()) return positions.status();
   shape.max_positions = *positions;
   absl::Status heads = ReadHeads(config, keys, shape);
@@ -109,13 +109,13 @@ absl::StatusOr<double> ReadClipQkv(const checkpoint::Config& config) {
 }
 
 absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config) {
-  return config.Int("intermediate_size", 1, kMostFeedForward);
+  return config.Int("intermediate_size", 1, kMaxFeedForward);
 }
 
 absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config,
                                              const std::string& key,
                                              int64_t fallback) {
-  return config.IntOr(key, 1, kMostFeedForward, fallback);
+  return config.IntOr(key, 1, kMaxFeedForward, fallback);
 }
 
 absl::Status RequireFullHeads(const checkpoint::Config& config,
@@ -131,7 +131,7 @@ absl::Status RequireFullHeads(const checkpoint::Config& config,
 absl::StatusOr<int64_t> ReadWindow(const checkpoint::Config& config,
                                    int64_t fallback) {
   const bool absent = !config.json().contains("sliding_window");
-  return config.IntOr("sliding_window", 1, kMostPositions,
+  return config.IntOr("sliding_window", 1, kMaxPositions,
                       absent ? fallback : 0);
 }
 
@@ -167,7 +167,7 @@ absl::Status ReadQwenWindows(const checkpoint::Config& config,
   if (!used.ok()) return used.status();
   const auto window = ReadWindow(config, 4096);
   if (!window.ok()) return window.status();
-  const auto first = config.IntOr("max_window_layers", 0, kMostLayers, 28);
+  const auto first = config.IntOr("max_window_layers", 0, kMaxLayers, 28);
   if (!first.ok()) return first.status();
   const int64_t in_use = *used ? *window : 0;
   return ReadLayerTypes(

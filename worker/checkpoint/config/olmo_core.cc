@@ -20,7 +20,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int64_t kMost = int64_t{1} << 31;
-constexpr int64_t kMostLayers = 1024;
+constexpr int64_t kMaxLayers = 1024;
 
 // `block` or one of block_overrides.
 struct Block {
@@ -328,7 +328,7 @@ absl::StatusOr<Json> TranslateOlmoCore(const Json& root) {
   Fields model(object, "model");
   RefuseWhatIsNotTransformer(model);
   const int64_t width = model.Int("d_model", 1, kMost);
-  const int64_t num_layers = model.Int("n_layers", 1, kMostLayers);
+  const int64_t num_layers = model.Int("n_layers", 1, kMaxLayers);
   const int64_t vocabulary = model.Int("vocab_size", 1, kMost);
   const bool tied = model.BoolOr("tie_word_embeddings", false);
   if (!model.status().ok()) return model.status();

@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kPi = 3.14159265358979323846;
-constexpr int64_t kMostPositions = int64_t{1} << 30;
+constexpr int64_t kMaxPositions = int64_t{1} << 30;
 
 // Dimension at which a wave makes `turns` turns within the old context.
 double YarnDimension(double turns, double old_length, double theta,
@@ -27,7 +27,7 @@ void ReadYarn(Fields& scaling, int64_t head_dim, Json& rope) {
   const double beta_fast = scaling.PositiveOr("beta_fast", 32);
   const double beta_slow = scaling.PositiveOr("beta_slow", 1);
   const int64_t old_length =
-      scaling.IntOr("old_context_len", 1, kMostPositions, 8192);
+      scaling.IntOr("old_context_len", 1, kMaxPositions, 8192);
   const double theta = rope["rope_theta"];
   rope["rope_type"] = "yarn";
   rope["factor"] = factor;
@@ -61,7 +61,7 @@ void ReadStepwise(Fields& scaling, Json& rope) {
   rope["low_freq_factor"] = 1.0 / (1.0 - low);
   rope["high_freq_factor"] = 1.0 / high;
   rope["original_max_position_embeddings"] =
-      scaling.IntOr("old_context_len", 1, kMostPositions, 8192);
+      scaling.IntOr("old_context_len", 1, kMaxPositions, 8192);
   scaling.RequireNumber("attention_rescale_factor", 1, 1);
 }
 
@@ -72,7 +72,7 @@ void ReadFirstVersion(Fields& scaling, Json& rope) {
   rope["low_freq_factor"] = scaling.PositiveOr("low_freq_factor", 1.0);
   rope["high_freq_factor"] = scaling.PositiveOr("high_freq_factor", 4.0);
   rope["original_max_position_embeddings"] =
-      scaling.IntOr("old_context_len", 1, kMostPositions, 8192);
+      scaling.IntOr("old_context_len", 1, kMaxPositions, 8192);
 }
 
 void ReadNewTheta(Fields& scaling, Json& rope) {

@@ -7,7 +7,7 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
-constexpr size_t kMostCorners = 4 * 1000 * 1000;  // of all boxes together
+constexpr size_t kMaxCorners = 4 * 1000 * 1000;  // of all boxes together
 
 std::string Describe(const Piece& box) {
   return absl::StrCat("the chunk [", absl::StrJoin(box.sizes, ","), "] at [",
@@ -79,7 +79,7 @@ absl::Status CheckExactCover(const std::vector<int64_t>& shape,
   if (boxes.size() == 1) return absl::OkStatus();
   // Volumes add up. If also each element is in an odd number of boxes, it is in
   // at least one, hence in exactly one.
-  if (boxes.size() > kMostCorners >> shape.size()) {
+  if (boxes.size() > kMaxCorners >> shape.size()) {
     return absl::UnimplementedError(
         absl::StrCat(boxes.size(), " chunks of rank ", shape.size(),
                      " are more than are read"));

@@ -16,9 +16,9 @@ namespace {
 
 constexpr int kHeaderFields = 7;
 constexpr int64_t kHeaderBytes = 4 * kHeaderFields;
-constexpr int64_t kItem = 4;              // float32
-constexpr int32_t kMagic = 0x616b3432;    // "ak42", of version 1 and later
-constexpr int64_t kMostLayers = 1 << 10;  // as worker/model reads at most
+constexpr int64_t kItem = 4;             // float32
+constexpr int32_t kMagic = 0x616b3432;   // "ak42", of version 1 and later
+constexpr int64_t kMaxLayers = 1 << 10;  // as worker/model reads at most
 
 struct Header {
   int64_t dim, hidden_dim, layers, heads, kv_heads, vocabulary, positions;
@@ -37,7 +37,7 @@ absl::Status CheckFields(const int32_t (&fields)[kHeaderFields]) {
     const char* name;
     int64_t most;
   } kFields[kHeaderFields] = {
-      {"dim", 1 << 17},     {"hidden_dim", 1 << 20}, {"n_layers", kMostLayers},
+      {"dim", 1 << 17},     {"hidden_dim", 1 << 20}, {"n_layers", kMaxLayers},
       {"n_heads", 1 << 10}, {"n_kv_heads", 1 << 10}, {"vocab_size", 1 << 22},
       {"seq_len", 1 << 24},
   };

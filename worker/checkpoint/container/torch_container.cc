@@ -54,8 +54,8 @@ absl::Status CheckIsZip(absl::string_view start) {
 }
 
 absl::Status CheckStart(const File& file) {
-  constexpr int64_t kMostBytes = 512;
-  std::string start(std::min(file.size(), kMostBytes), '\0');
+  constexpr int64_t kMaxBytes = 512;
+  std::string start(std::min(file.size(), kMaxBytes), '\0');
   absl::Status read = file.ReadAt(0, start.size(), start.data());
   if (!read.ok()) return read;
   absl::Status status = CheckIsZip(start);

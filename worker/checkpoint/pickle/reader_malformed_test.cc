@@ -368,11 +368,11 @@ void LimitMemoryTo(size_t more_bytes) {
 
 // What takes most memory for its bytes: containers of one part, and calls.
 TEST(Limits, BoundTheMemory) {
-  constexpr size_t kMostBytes = size_t{1} << 30;
+  constexpr size_t kMaxBytes = size_t{1} << 30;
   for (const std::string& unit : {"]Na"s, "N\x85"s, "ctorch\nSize\n)R"s}) {
     EXPECT_EXIT(
         {
-          LimitMemoryTo(kMostBytes);
+          LimitMemoryTo(kMaxBytes);
           Rules rules;
           rules.globals = kGlobals;
           const absl::Status status =

@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_SERVER_STORE_TEST_STORE_H_
-#define SINKWATCH_SERVER_STORE_TEST_STORE_H_
+#ifndef SINKWATCH_SERVER_STORE_STORE_TESTING_H_
+#define SINKWATCH_SERVER_STORE_STORE_TESTING_H_
 
 #include <cstdint>
 #include <memory>
@@ -52,4 +52,4 @@ int64_t JobOfStep(Store& store, int64_t step,
 
 }  // namespace sinkwatch::store
 
-#endif  // SINKWATCH_SERVER_STORE_TEST_STORE_H_
+#endif  // SINKWATCH_SERVER_STORE_STORE_TESTING_H_

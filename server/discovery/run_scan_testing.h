@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_SERVER_DISCOVERY_RUN_SCAN_FIXTURE_H_
-#define SINKWATCH_SERVER_DISCOVERY_RUN_SCAN_FIXTURE_H_
+#ifndef SINKWATCH_SERVER_DISCOVERY_RUN_SCAN_TESTING_H_
+#define SINKWATCH_SERVER_DISCOVERY_RUN_SCAN_TESTING_H_
 
 #include <map>
 #include <memory>
@@ -76,4 +76,4 @@ class RunScanTest : public testing::Test {
 
 }  // namespace sinkwatch::discovery
 
-#endif  // SINKWATCH_SERVER_DISCOVERY_RUN_SCAN_FIXTURE_H_
+#endif  // SINKWATCH_SERVER_DISCOVERY_RUN_SCAN_TESTING_H_

@@ -1,4 +1,4 @@
-#include "server/exporter/measurement_fixture.h"
+#include "server/exporter/measurement_testing.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "server/http/http_client.h"
+#include "server/http/http_client_testing.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

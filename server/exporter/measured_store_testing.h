@@ -1,11 +1,11 @@
-#ifndef SINKWATCH_SERVER_EXPORTER_STORE_FIXTURE_H_
-#define SINKWATCH_SERVER_EXPORTER_STORE_FIXTURE_H_
+#ifndef SINKWATCH_SERVER_EXPORTER_MEASURED_STORE_TESTING_H_
+#define SINKWATCH_SERVER_EXPORTER_MEASURED_STORE_TESTING_H_
 
 #include <cstdint>
 #include <memory>
 #include <string>
 
-#include "server/exporter/measurement_fixture.h"
+#include "server/exporter/measurement_testing.h"
 #include "server/store/store.h"
 
 namespace sinkwatch::exporter {
@@ -21,4 +21,4 @@ absl::Status Measure(store::Store* store, const std::string& run, int64_t step,
 
 }  // namespace sinkwatch::exporter
 
-#endif  // SINKWATCH_SERVER_EXPORTER_STORE_FIXTURE_H_
+#endif  // SINKWATCH_SERVER_EXPORTER_MEASURED_STORE_TESTING_H_

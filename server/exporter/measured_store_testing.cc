@@ -1,4 +1,4 @@
-#include "server/exporter/store_fixture.h"
+#include "server/exporter/measured_store_testing.h"
 
 #include <cstdio>
 #include <utility>

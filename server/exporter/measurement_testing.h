@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_SERVER_EXPORTER_MEASUREMENT_FIXTURE_H_
-#define SINKWATCH_SERVER_EXPORTER_MEASUREMENT_FIXTURE_H_
+#ifndef SINKWATCH_SERVER_EXPORTER_MEASUREMENT_TESTING_H_
+#define SINKWATCH_SERVER_EXPORTER_MEASUREMENT_TESTING_H_
 
 #include <cstdint>
 #include <string>
@@ -26,4 +26,4 @@ v1::Measurement MakeMeasurement(const std::string& run, int64_t step,
 
 }  // namespace sinkwatch::exporter
 
-#endif  // SINKWATCH_SERVER_EXPORTER_MEASUREMENT_FIXTURE_H_
+#endif  // SINKWATCH_SERVER_EXPORTER_MEASUREMENT_TESTING_H_

@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_SERVER_HTTP_HTTP_CLIENT_H_
-#define SINKWATCH_SERVER_HTTP_HTTP_CLIENT_H_
+#ifndef SINKWATCH_SERVER_HTTP_HTTP_CLIENT_TESTING_H_
+#define SINKWATCH_SERVER_HTTP_HTTP_CLIENT_TESTING_H_
 
 #include <map>
 #include <string>
@@ -28,4 +28,4 @@ std::string Gunzip(std::string bytes);
 
 }  // namespace sinkwatch::http
 
-#endif  // SINKWATCH_SERVER_HTTP_HTTP_CLIENT_H_
+#endif  // SINKWATCH_SERVER_HTTP_HTTP_CLIENT_TESTING_H_

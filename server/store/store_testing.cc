@@ -1,4 +1,4 @@
-#include "server/store/test_store.h"
+#include "server/store/store_testing.h"
 
 #include <utility>
 
