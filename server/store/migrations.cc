@@ -80,11 +80,27 @@ constexpr char kVersion3[] = R"sql(
 ALTER TABLE measurement ADD COLUMN implausible_reason TEXT NOT NULL DEFAULT '';
 )sql";
 
+// Questions about one run, and which job comes next, are answered from an index
+// in its order. 4 is RETRYING, 3 is LEASED.
+constexpr char kVersion4[] = R"sql(
+DROP INDEX job_by_state;
+CREATE INDEX job_by_state ON job (run, state, stage, step, not_before);
+CREATE INDEX job_by_step ON job (run, stage, step);
+CREATE INDEX job_by_retry ON job (run, not_before) WHERE state = 4;
+CREATE INDEX job_by_expiry ON job (run, lease_until) WHERE state = 3;
+DROP INDEX measurement_by_step;
+CREATE INDEX measurement_by_step ON measurement
+  (run, stage, series, is_current, step, tokens, implausible);
+CREATE INDEX measurement_by_stage ON measurement (run, stage);
+CREATE INDEX measurement_by_run ON measurement (run, step);
+CREATE INDEX measurement_by_commit ON measurement (run, committed);
+)sql";
+
 }  // namespace
 
 const std::vector<std::string>& Migrations() {
   static const auto* const kMigrations =
-      new std::vector<std::string>{kVersion1, kVersion2, kVersion3};
+      new std::vector<std::string>{kVersion1, kVersion2, kVersion3, kVersion4};
   return *kMigrations;
 }
 

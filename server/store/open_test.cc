@@ -1,7 +1,9 @@
 // What Store::Open takes and what it refuses.
 #include <fstream>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "server/store/migrations.h"
 #include "server/store/store.h"
 #include "server/store/store_testing.h"
 #include "sqlite3.h"
@@ -23,10 +25,11 @@ absl::StatusCode CodeOfOpening(const std::string& path) {
   return Store::Open(options).status().code();
 }
 
-void Execute(const std::string& path, const char* sql) {
+void Execute(const std::string& path, const std::string& sql) {
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
-  EXPECT_EQ(sqlite3_exec(database, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr),
+            SQLITE_OK);
   sqlite3_close(database);
 }
 
@@ -62,28 +65,38 @@ TEST(OpenTest, RefusesANewerSchema) {
   EXPECT_EQ(CodeOfOpening(path), absl::StatusCode::kFailedPrecondition);
 }
 
-TEST(OpenTest, UpgradesAFileThatKeptNoReasonsYet) {
-  const std::string path = FreshFile("older");
-  {
-    TestStore store(path);
-    ASSERT_TRUE(store->Observe({Seen(7)}).ok());
-    const auto job = store->Lease(JobOfStep(*store, 7), "w", {}, 5).value();
-    v1::Measurement measurement = MeasurementOf(job.job, 1);
-    measurement.set_implausible(true);
-    ASSERT_TRUE(
-        store->Commit({{job.job.id(), job.token, measurement}})[0].ok());
+// What a program of schema version `version` wrote: one measurement.
+void WriteOldFile(const std::string& path, size_t version) {
+  Execute(path, "PRAGMA application_id = 1397313099");  // "SINK"
+  for (size_t i = 0; i < version; ++i) Execute(path, Migrations()[i]);
+  Execute(path, absl::StrCat(
+                    "PRAGMA user_version = ", version,
+                    "; INSERT INTO job (id, run, stage, step, fingerprint, "
+                    "probe_digest, spec_version, tokens, path, probe_name, "
+                    "probe_path, dtype, metrics, state, updated) VALUES (1, "
+                    "'toy', '', 7, 'f', 'p', 1, 0, '', '', '', 'float32', '', "
+                    "5, 0);"
+                    "INSERT INTO measurement (job_id, run, stage, step, "
+                    "tokens, fingerprint, probe_digest, series, header, "
+                    "content_digest, committed, implausible, is_current) "
+                    "VALUES (1, 'toy', '', 7, 0, 'f', 'p', 's', '', 'digest', "
+                    "0, 1, 1)"));
+}
+
+TEST(OpenTest, UpgradesAFileOfEachEarlierVersion) {
+  for (size_t version = 1; version < Migrations().size(); ++version) {
+    const std::string path = FreshFile(absl::StrCat("version", version));
+    WriteOldFile(path, version);
+    TestStore upgraded(path);
+    v1::GetMeasurementRequest request;
+    request.set_run("toy");
+    request.set_step(7);
+    const auto found = upgraded->GetMeasurement(request);
+    ASSERT_TRUE(found.ok()) << version << ": " << found.status();
+    EXPECT_EQ(found->content_digest(), "digest");
+    EXPECT_TRUE(found->implausible());
+    EXPECT_EQ(found->implausible_reason(), "");
   }
-  Execute(path,
-          "ALTER TABLE measurement DROP COLUMN implausible_reason;"
-          "PRAGMA user_version = 2");
-  TestStore upgraded(path);
-  v1::GetMeasurementRequest request;
-  request.set_run("toy");
-  request.set_step(7);
-  const auto found = upgraded->GetMeasurement(request);
-  ASSERT_TRUE(found.ok()) << found.status();
-  EXPECT_TRUE(found->implausible());
-  EXPECT_EQ(found->implausible_reason(), "");
 }
 
 TEST(OpenTest, RefusesAFolderThatIsNotThere) {

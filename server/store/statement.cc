@@ -102,11 +102,17 @@ absl::Time Statement::Time() {
 }
 
 std::string Statement::Blob() {
+  std::string bytes;
+  AppendBlob(bytes);
+  return bytes;
+}
+
+void Statement::AppendBlob(std::string& bytes) {
   const int column = column_++;
-  const void* bytes = sqlite3_column_blob(statement_, column);
-  if (bytes == nullptr) return "";
-  return std::string(static_cast<const char*>(bytes),
-                     sqlite3_column_bytes(statement_, column));
+  const void* blob = sqlite3_column_blob(statement_, column);
+  if (blob == nullptr) return;
+  bytes.append(static_cast<const char*>(blob),
+               sqlite3_column_bytes(statement_, column));
 }
 
 void Statement::Check(int code) {

@@ -50,6 +50,8 @@ class Statement {
   std::string Text();
   absl::Time Time();
   std::string Blob();
+  // Reads the next column behind what `bytes` holds.
+  void AppendBlob(std::string& bytes);
 
   const absl::Status& status() const { return status_; }
 

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "proto/base/version.h"
+#include "server/store/series.h"
 #include "sinkwatch/v1/checkpoint.pb.h"
 #include "sinkwatch/v1/config.pb.h"
 #include "sinkwatch/v1/job.pb.h"
@@ -93,6 +94,21 @@ inline constexpr int32_t kMaxPage = 1000;
 struct PageOptions {
   int32_t size = 100;
   std::string token;  // empty: from the start
+};
+
+// Which checkpoints of a run are wanted, in which order: by stage and step, the
+// lowest first, or the highest.
+struct CheckpointQuery {
+  std::string run;
+  std::optional<std::string> stage;  // none: all
+  std::vector<v1::JobState> states;  // empty: all
+  bool newest_first = false;
+  PageOptions page;
+};
+
+struct CheckpointPage {
+  std::vector<JobRecord> jobs;
+  std::string next_page_token;  // empty: there are no more
 };
 
 // Everything sinkwatch knows, in one SQLite file: runs, jobs with their leases,
@@ -184,14 +200,31 @@ class Store {
       const std::vector<CommitRequest>& requests);
 
   // --- queries -----------------------------------------------------------
+  // A run that is followed, and how its jobs stand. NOT_FOUND without a list of
+  // the others: RunNames has it. Costs this run only.
+  absl::StatusOr<v1::RunStatus> Run(const std::string& name);
+  // Names of the runs that are followed, ascending.
+  absl::StatusOr<std::vector<std::string>> RunNames();
   absl::StatusOr<v1::ListRunsResponse> ListRuns(const PageOptions& page);
+  // A page of the checkpoints of a run, from the index: its cost does not
+  // depend on how many there are. Pages of one list have one order.
+  absl::StatusOr<CheckpointPage> Checkpoints(const CheckpointQuery& query);
+  // How many there are on all pages.
+  absl::StatusOr<int64_t> CountCheckpoints(CheckpointQuery query);
+  // A page of Checkpoints, and CountCheckpoints. Oldest first unless the order
+  // is NEWEST_FIRST: the default is the caller's to set.
   absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(
       const v1::ListCheckpointsRequest& request);
   absl::StatusOr<v1::ListMetricsResponse> ListMetrics(
       const v1::ListMetricsRequest& request);
   absl::StatusOr<v1::Measurement> GetMeasurement(
       const v1::GetMeasurementRequest& request);
-  // aggregation EACH only; the service layer aggregates (see analytics).
+  // The values of one metric of the series that the run's stage shows: that of
+  // its latest commit. Reads in batches, so that others have their turn.
+  // NOT_FOUND for a stage without measurements or a metric that it lacks;
+  // OUT_OF_RANGE and CANCELLED as SeriesQuery says.
+  absl::StatusOr<Series> ReadSeries(SeriesQuery query);
+  // A page of ReadSeries: one value per head, whatever the aggregation is.
   absl::StatusOr<v1::QuerySeriesResponse> QuerySeries(
       const v1::QuerySeriesRequest& request);
   absl::StatusOr<v1::QueryMatrixResponse> QueryMatrix(

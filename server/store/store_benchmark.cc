@@ -88,35 +88,42 @@ void RowPerValue(benchmark::State& state) {
 }
 BENCHMARK(RowPerValue)->UseRealTime();
 
-// range(0): heads asked for; 0: all 256 of them.
-void SeriesOfThousandSteps(benchmark::State& state) {
+// range(0): layers and heads of a layer; range(1): steps; range(2): 1 for one
+// head, else all of them.
+void SeriesOfHeads(benchmark::State& state) {
   TestStore store(FreshFile("series_benchmark.db"));
-  constexpr Shape kFewMetrics{16, 16, 4, 3};
-  for (int64_t step = 0; step < 1000; ++step) {
+  const int size = static_cast<int>(state.range(0));
+  const Shape shape{size, size, 4, 3};
+  for (int64_t step = 0; step < state.range(1); ++step) {
     const JobRecord job = LeaseStep(store, step);
     if (!store
              ->Commit({{job.job.id(), job.token,
-                        MeasurementOf(job.job, 1, kFewMetrics)}})[0]
+                        MeasurementOf(job.job, 1, shape)}})[0]
              .ok()) {
       state.SkipWithError("commit failed");
     }
   }
-  v1::QuerySeriesRequest request;
-  request.mutable_selector()->set_run("toy");
-  request.mutable_selector()->set_metric("metric1");
-  request.mutable_selector()->set_domain("domain1");
-  if (state.range(0) == 1) {
-    request.mutable_selector()->add_layers(3);
-    request.mutable_selector()->add_heads(5);
+  SeriesQuery query;
+  query.run = "toy";
+  query.metric = "metric1";
+  query.domain = "domain1";
+  if (state.range(2) == 1) {
+    query.layers = {3};
+    query.heads = {5};
   }
   for (auto _ : state) {
-    const auto series = store->QuerySeries(request);
-    if (!series.ok() || series->rows_size() != 1000) {
+    const auto series = store->ReadSeries(query);
+    if (!series.ok() ||
+        static_cast<int64_t>(series->steps.size()) != state.range(1)) {
       state.SkipWithError("query failed");
     }
   }
 }
-BENCHMARK(SeriesOfThousandSteps)->Arg(1)->Arg(0)->Unit(benchmark::kMillisecond);
+BENCHMARK(SeriesOfHeads)
+    ->Args({16, 1000, 1})
+    ->Args({16, 1000, 0})
+    ->Args({32, 300, 0})
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace sinkwatch::store

@@ -40,6 +40,33 @@ std::string Pack(const ValueBlob& blob);
 // DATA_LOSS if the bytes are not what Pack wrote.
 absl::StatusOr<ValueBlob> Unpack(absl::string_view bytes);
 
+// A packed blob read where it lies, for who wants few of its values. The bytes
+// must outlive it.
+class BlobView {
+ public:
+  // As Unpack, without copying anything.
+  static absl::StatusOr<BlobView> Parse(absl::string_view bytes);
+
+  size_t layers() const { return layers_; }
+  int width() const { return static_cast<int>(width_); }
+  std::optional<int> layer(size_t i) const;
+  int64_t count(size_t i) const;
+  // The bytes that say which layers of which width there are: equal for two
+  // blobs of the same rectangle.
+  absl::string_view shape() const;
+  // Copy `count` values from place `first` on (layer * width + index).
+  void CopyValues(size_t first, size_t count, float* to) const;
+  void CopyStandardErrors(size_t first, size_t count, float* to) const;
+
+ private:
+  BlobView(absl::string_view bytes, size_t layers, size_t width)
+      : bytes_(bytes), layers_(layers), width_(width) {}
+
+  absl::string_view bytes_;
+  size_t layers_;
+  size_t width_;
+};
+
 }  // namespace sinkwatch::store
 
 #endif  // SINKWATCH_SERVER_STORE_VALUE_BLOB_H_
