@@ -1,7 +1,10 @@
 #include "server/telemetry/service_metrics.h"
 
 #include <array>
+#include <iterator>
 #include <utility>
+
+#include "server/telemetry/process_metrics.h"
 
 namespace sinkwatch::telemetry {
 namespace {
@@ -86,6 +89,7 @@ ServiceMetrics::ServiceMetrics(const Build& build) {
                            "RPCs finished by the server, by status code.");
   rpc_seconds_ = &Histograms(r, "grpc_server_handling_seconds",
                              "Time from an RPC's start to its end.");
+  BuildHttp();
   BuildJobs();
   BuildStore();
   BuildPages();
@@ -100,6 +104,14 @@ ServiceMetrics::ServiceMetrics(const Build& build) {
       &Gauges(r, "sinkwatch_config_last_reload_success_timestamp_seconds",
               "When the configuration was last read with success.")
            .Add({});
+}
+
+void ServiceMetrics::BuildHttp() {
+  http_requests_ = &Counters(registry_, "sinkwatch_http_requests_total",
+                             "Answers of the HTTP port, by status code.");
+  http_seconds_ =
+      &Histograms(registry_, "sinkwatch_http_request_duration_seconds",
+                  "Time that an answer of the HTTP port took to make.");
 }
 
 void ServiceMetrics::BuildJobs() {
@@ -156,6 +168,17 @@ void ServiceMetrics::BuildStore() {
   revision_ = &Gauges(r, "sinkwatch_store_revision",
                       "Commits the store holds; rises with each.")
                    .Add({});
+  store_size_ = &Gauges(r, "sinkwatch_store_size_bytes",
+                        "Size of the store's files, write-ahead log included.")
+                     .Add({});
+}
+
+void ServiceMetrics::HttpHandled(const std::string& route, int status,
+                                 absl::Duration time) {
+  http_requests_->Add({{"route", route}, {"code", std::to_string(status)}})
+      .Increment();
+  http_seconds_->Add({{"route", route}}, kSeconds)
+      .Observe(absl::ToDoubleSeconds(time));
 }
 
 void ServiceMetrics::BuildPages() {
@@ -237,6 +260,10 @@ void ServiceMetrics::CommitDone(absl::Duration time, int measurements,
 
 void ServiceMetrics::CommitFailed() { commit_errors_->Increment(); }
 
+void ServiceMetrics::SetStoreSize(int64_t bytes) {
+  store_size_->Set(static_cast<double>(bytes));
+}
+
 void ServiceMetrics::DiscoverySucceeded(const std::string& run,
                                         absl::Time when) {
   base::MutexLock lock(mutex_);
@@ -288,7 +315,11 @@ void ServiceMetrics::PageRendered(
 void ServiceMetrics::RefreshFailed() { refresh_errors_->Increment(); }
 
 std::vector<prometheus::MetricFamily> ServiceMetrics::Collect() const {
-  return registry_.Collect();
+  std::vector<prometheus::MetricFamily> families = registry_.Collect();
+  std::vector<prometheus::MetricFamily> process = ProcessFamilies();
+  families.insert(families.end(), std::make_move_iterator(process.begin()),
+                  std::make_move_iterator(process.end()));
+  return families;
 }
 
 }  // namespace sinkwatch::telemetry

@@ -49,6 +49,9 @@ class ServiceMetrics {
   // "other".
   void RpcHandled(const std::string& method, int code, absl::Duration time);
 
+  // One answer of the HTTP port. `route` is of the closed set of routes.
+  void HttpHandled(const std::string& route, int status, absl::Duration time);
+
   // --- jobs ----------------------------------------------------------------
   void LeaseGranted();
   // A lease ran out without a word of its worker (also counts an attempt of
@@ -70,6 +73,8 @@ class ServiceMetrics {
   void CommitDone(absl::Duration time, int measurements, int64_t values);
   // A transaction that failed as a whole.
   void CommitFailed();
+  // Bytes of the store's files.
+  void SetStoreSize(int64_t bytes);
 
   // --- discovery and configuration -----------------------------------------
   void DiscoverySucceeded(const std::string& run, absl::Time when);
@@ -89,7 +94,7 @@ class ServiceMetrics {
   void PageRendered(const std::string& page, int64_t shown,
                     const std::map<std::string, int64_t>& dropped);
   void RefreshFailed();
-  // All families that have a sample, as they stand.
+  // All families that have a sample, as they stand; process_* among them.
   std::vector<prometheus::MetricFamily> Collect() const;
 
  private:
@@ -99,6 +104,7 @@ class ServiceMetrics {
     prometheus::Histogram* seconds = nullptr;
     std::map<int, prometheus::Counter*> handled;
   };
+  void BuildHttp();
   void BuildJobs();
   void BuildStore();
   void BuildPages();
@@ -107,6 +113,8 @@ class ServiceMetrics {
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>* rpc_handled_;
   prometheus::Family<prometheus::Histogram>* rpc_seconds_;
+  prometheus::Family<prometheus::Counter>* http_requests_;
+  prometheus::Family<prometheus::Histogram>* http_seconds_;
   prometheus::Family<prometheus::Counter>* dropped_;
   prometheus::Family<prometheus::Gauge>* series_;
   std::map<AttemptOutcome, prometheus::Counter*> attempts_;
@@ -124,6 +132,7 @@ class ServiceMetrics {
   prometheus::Gauge* reload_ok_;
   prometheus::Gauge* reload_time_;
   prometheus::Gauge* revision_;
+  prometheus::Gauge* store_size_;
   prometheus::Counter* refresh_errors_;
 
   mutable base::Mutex mutex_;
