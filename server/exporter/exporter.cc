@@ -1,12 +1,13 @@
 #include "server/exporter/exporter.h"
 
-#include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/exporter/gzip.h"
-#include "server/exporter/now_plane.h"
+#include "server/exporter/protobuf_format.h"
 #include "server/exporter/text_format.h"
 #include "spdlog/spdlog.h"
 
@@ -15,12 +16,15 @@ namespace {
 
 using v1::PrometheusConfig;
 
-// The service's families may grow by so many series (a few RPC methods called
-// for the first time) before the next render takes account of them.
-constexpr int64_t kOpsHeadroom = 128;
+// The service's families may grow by so many series (RPC methods and routes
+// called for the first time) before the next render takes account of them.
+constexpr int64_t kOpsHeadroom = 512;
 
-NowOptions OptionsFor(PrometheusConfig::Detail detail, bool heads_page) {
+NowOptions OptionsFor(PrometheusConfig::Detail detail, bool heads_page,
+                      PageFormat format) {
   NowOptions options;
+  options.format = format;
+  options.histograms = !heads_page && format == PageFormat::kProtobuf;
   options.facts = !heads_page;
   options.runs = !heads_page && detail == PrometheusConfig::DETAIL_RUN;
   options.layers = !heads_page && !options.runs;
@@ -28,48 +32,22 @@ NowOptions OptionsFor(PrometheusConfig::Detail detail, bool heads_page) {
   return options;
 }
 
-absl::StatusOr<std::vector<v1::Measurement>> Latest(store::Store& store) {
-  auto keys = store.LatestKeys();
-  if (!keys.ok()) return keys.status();
-  std::vector<v1::Measurement> latest;
-  for (const store::Store::LatestKey& key : *keys) {
-    auto measurement = store.MeasurementFacts(key.measurement);
-    if (!measurement.ok()) return measurement.status();
-    std::vector<std::string> metrics;
-    for (const auto& metric : measurement->header().metrics()) {
-      metrics.push_back(metric.name());
-    }
-    auto read = store.ReadMetrics(key.measurement, metrics);
-    if (!read.ok()) return read.status();
-    for (v1::MetricVector& vector : read->vectors) {
-      *measurement->add_vectors() = std::move(vector);
-    }
-    latest.push_back(*std::move(measurement));
-  }
-  return latest;
-}
-
 }  // namespace
 
 struct Exporter::Page {
-  bool heads = false;
   std::shared_ptr<const std::string> text;
   GzipPrefix gzip;  // without its bytes
   std::shared_ptr<const std::string> gzip_bytes;
   int64_t dropped_by_cap = 0;
 };
 
-struct Exporter::Seen {
-  int64_t revision = -1;
-  NowInput input;
-};
-
 Exporter::Exporter(store::Store* store, telemetry::ServiceMetrics* metrics,
                    ExporterOptions options)
     : store_(store),
       metrics_(metrics),
-      options_(options),
-      seen_(std::make_shared<Seen>()) {}
+      options_(std::move(options)),
+      latest_(store, options_.metrics),
+      seen_(std::make_shared<NowInput>()) {}
 
 Exporter::~Exporter() { Stop(); }
 
@@ -121,42 +99,45 @@ bool Exporter::WaitForTurn() {
   return !stopping_;
 }
 
-absl::StatusOr<std::shared_ptr<const Exporter::Seen>> Exporter::ReadStore(
-    const Seen& old) const {
-  auto seen = std::make_shared<Seen>();
-  seen->revision = store_->revision();
+absl::StatusOr<std::shared_ptr<const NowInput>> Exporter::ReadStore() {
+  auto seen = std::make_shared<NowInput>();
+  metrics_->SetStoreRevision(store_->revision());
   absl::StatusOr<std::vector<v1::RunConfig>> runs = store_->Runs();
   if (!runs.ok()) return runs.status();
   auto jobs = store_->CountJobs();
   if (!jobs.ok()) return jobs.status();
-  for (const v1::RunConfig& run : *runs) {
-    seen->input.runs.push_back(run.name());
-  }
-  seen->input.jobs = *std::move(jobs);
-  seen->input.discovery = metrics_->Discovery();
-  if (seen->revision == old.revision) {
-    seen->input.latest = old.input.latest;
-  } else {
-    auto latest = Latest(*store_);
-    if (!latest.ok()) return latest.status();
-    seen->input.latest = *std::move(latest);
-  }
+  if (absl::Status status = latest_.Update(); !status.ok()) return status;
+  for (const v1::RunConfig& run : *runs) seen->runs.push_back(run.name());
+  seen->jobs = *std::move(jobs);
+  seen->discovery = metrics_->Discovery();
+  seen->latest = latest_.latest();
+  seen->unreadable = latest_.unreadable();
   return seen;
+}
+
+void Exporter::MeasureStore() {
+  if (options_.store_path.empty()) return;
+  int64_t bytes = 0;
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code error;
+    const auto size =
+        std::filesystem::file_size(options_.store_path + suffix, error);
+    if (!error) bytes += static_cast<int64_t>(size);
+  }
+  metrics_->SetStoreSize(bytes);
 }
 
 absl::Status Exporter::Refresh() {
   base::MutexLock lock(refresh_mutex_);
-  std::shared_ptr<const Seen> old_seen;
+  MeasureStore();
   std::shared_ptr<const Page> old_page;
   {
     base::MutexLock page_lock(page_mutex_);
-    old_seen = seen_;
     old_page = default_page_;
   }
-  auto seen = ReadStore(*old_seen);
+  auto seen = ReadStore();
   if (!seen.ok()) return seen.status();
-  metrics_->SetStoreRevision((*seen)->revision);
-  auto page = RenderPage(/*heads=*/false, **seen, old_page.get());
+  auto page = RenderPage(Kind(), **seen, old_page.get());
   base::MutexLock page_lock(page_mutex_);
   seen_ = *std::move(seen);
   default_page_ = std::move(page);
@@ -164,18 +145,19 @@ absl::Status Exporter::Refresh() {
 }
 
 std::shared_ptr<const Exporter::Page> Exporter::RenderPage(
-    bool heads, const Seen& seen, const Page* old) const {
-  const char* name = heads ? "heads" : "default";
-  NowOptions options = OptionsFor(options_.detail, heads);
+    Kind kind, const NowInput& seen, const Page* old) const {
+  const bool protobuf = kind.format == PageFormat::kProtobuf;
+  const std::string name = absl::StrCat(kind.heads ? "heads" : "default",
+                                        protobuf ? "_protobuf" : "");
+  NowOptions options = OptionsFor(options_.detail, kind.heads, kind.format);
   options.max_series = options_.max_series;
   const auto ops = metrics_->Collect();
   for (const auto& family : ops) options.taken_names.insert(family.name);
-  if (!heads) options.max_series -= CountSeries(ops) + kOpsHeadroom;
+  if (!kind.heads) options.max_series -= CountSeries(ops) + kOpsHeadroom;
 
-  NowPage now = RenderNow(seen.input, options);
+  NowPage now = RenderNow(seen, options);
   metrics_->PageRendered(name, now.series, now.dropped);
   auto page = std::make_shared<Page>();
-  page->heads = heads;
   page->gzip = StartGzip(now.text);
   page->gzip_bytes =
       std::make_shared<const std::string>(std::move(page->gzip.bytes));
@@ -192,11 +174,13 @@ std::shared_ptr<const Exporter::Page> Exporter::RenderPage(
   return page;
 }
 
-ScrapeBody Exporter::Body(const std::shared_ptr<const Page>& page,
+ScrapeBody Exporter::Body(Kind kind, const std::shared_ptr<const Page>& page,
                           bool gzip) const {
   std::string ops;
-  if (page == nullptr || !page->heads) {
+  if (!kind.heads && kind.format == PageFormat::kText) {
     AppendFamilies(metrics_->Collect(), &ops);
+  } else if (!kind.heads) {
+    AppendProtobufFamilies(metrics_->Collect(), &ops);
   }
   ScrapeBody body;
   if (page == nullptr) {
@@ -208,27 +192,34 @@ ScrapeBody Exporter::Body(const std::shared_ptr<const Page>& page,
   return body;
 }
 
-ScrapeBody Exporter::Metrics(bool gzip) const {
+ScrapeBody Exporter::Lazy(Kind kind, LazyPage& lazy, bool gzip) const {
+  std::shared_ptr<const NowInput> seen;
+  {
+    base::MutexLock lock(page_mutex_);
+    seen = seen_;
+  }
+  base::MutexLock lock(lazy.mutex);
+  if (lazy.seen != seen) {
+    lazy.page = RenderPage(kind, *seen, lazy.page.get());
+    lazy.seen = seen;
+  }
+  return Body(kind, lazy.page, gzip);
+}
+
+ScrapeBody Exporter::Metrics(bool gzip, PageFormat format) const {
+  const Kind kind{/*heads=*/false, format};
+  if (format == PageFormat::kProtobuf) return Lazy(kind, protobuf_, gzip);
   std::shared_ptr<const Page> page;
   {
     base::MutexLock lock(page_mutex_);
     page = default_page_;
   }
-  return Body(page, gzip);
+  return Body(kind, page, gzip);
 }
 
-ScrapeBody Exporter::Heads(bool gzip) const {
-  std::shared_ptr<const Seen> seen;
-  {
-    base::MutexLock lock(page_mutex_);
-    seen = seen_;
-  }
-  base::MutexLock lock(heads_mutex_);
-  if (heads_seen_ != seen) {
-    heads_page_ = RenderPage(/*heads=*/true, *seen, heads_page_.get());
-    heads_seen_ = seen;
-  }
-  return Body(heads_page_, gzip);
+ScrapeBody Exporter::Heads(bool gzip, PageFormat format) const {
+  return Lazy({/*heads=*/true, format},
+              format == PageFormat::kText ? heads_ : heads_protobuf_, gzip);
 }
 
 }  // namespace sinkwatch::exporter

@@ -12,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "proto/base/mutex.h"
+#include "server/exporter/latest_cache.h"
+#include "server/exporter/now_plane.h"
 #include "server/store/store.h"
 #include "server/telemetry/service_metrics.h"
 #include "sinkwatch/v1/config.pb.h"
@@ -23,7 +25,11 @@ struct ExporterOptions {
   // What /metrics shows; /metrics/heads is always DETAIL_HEAD.
   v1::PrometheusConfig::Detail detail = v1::PrometheusConfig::DETAIL_LAYER;
   // Series of one page, whatever the number of runs.
-  int64_t max_series = 20000;
+  int64_t max_series = 40000;
+  // Names of the metrics that are shown (shown_metrics.h); empty: headlines.
+  std::vector<std::string> metrics;
+  // The store's database, whose size is exported; empty: it is not.
+  std::string store_path;
   // Shortest time between two renders: commits in between share one.
   absl::Duration min_interval = absl::Seconds(1);
   // Job states change without commits; they are looked at so often.
@@ -42,7 +48,8 @@ struct ScrapeBody {
 // run that is configured) is rendered into immutable text by the exporter's own
 // thread when measurements were committed; a scrape adds the service's own
 // counters and never touches the store, so it neither waits for a commit nor
-// delays one.
+// delays one. Pages that fewer ask for (of heads, and in protobuf, with native
+// histograms) are rendered by the first scrape after a change.
 //
 // Thread-safe. Owns one thread between Start and Stop.
 class Exporter {
@@ -68,36 +75,49 @@ class Exporter {
   absl::Status Refresh();
 
   // Takes as long as the service's own counters need.
-  ScrapeBody Metrics(bool gzip) const;
-  // The first call after a Refresh renders the page.
-  ScrapeBody Heads(bool gzip) const;
+  ScrapeBody Metrics(bool gzip, PageFormat format = PageFormat::kText) const;
+  ScrapeBody Heads(bool gzip, PageFormat format = PageFormat::kText) const;
 
  private:
   struct Page;
-  struct Seen;  // what the pages were rendered from
+  // Which of the pages.
+  struct Kind {
+    bool heads = false;
+    PageFormat format = PageFormat::kText;
+  };
+  // A page that is rendered when somebody asks for it.
+  struct LazyPage {
+    base::Mutex mutex;
+    std::shared_ptr<const NowInput> seen ABSL_GUARDED_BY(mutex);
+    std::shared_ptr<const Page> page ABSL_GUARDED_BY(mutex);
+  };
 
   void Loop();
   // Returns when there is something to refresh: true, or when to stop: false.
   bool WaitForTurn();
-  absl::StatusOr<std::shared_ptr<const Seen>> ReadStore(const Seen& old) const;
-  std::shared_ptr<const Page> RenderPage(bool heads, const Seen& seen,
+  absl::StatusOr<std::shared_ptr<const NowInput>> ReadStore()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(refresh_mutex_);
+  void MeasureStore();
+  std::shared_ptr<const Page> RenderPage(Kind kind, const NowInput& seen,
                                          const Page* old) const;
-  ScrapeBody Body(const std::shared_ptr<const Page>& page, bool gzip) const;
+  ScrapeBody Lazy(Kind kind, LazyPage& lazy, bool gzip) const;
+  ScrapeBody Body(Kind kind, const std::shared_ptr<const Page>& page,
+                  bool gzip) const;
 
   store::Store* const store_;
   telemetry::ServiceMetrics* const metrics_;
   const ExporterOptions options_;
 
   base::Mutex refresh_mutex_;  // one Refresh at a time
+  LatestCache latest_ ABSL_GUARDED_BY(refresh_mutex_);
 
   mutable base::Mutex page_mutex_;  // held to copy pointers only
-  std::shared_ptr<const Seen> seen_ ABSL_GUARDED_BY(page_mutex_);
+  std::shared_ptr<const NowInput> seen_ ABSL_GUARDED_BY(page_mutex_);
   std::shared_ptr<const Page> default_page_ ABSL_GUARDED_BY(page_mutex_);
 
-  // The large page is rendered when somebody asks for it.
-  mutable base::Mutex heads_mutex_;
-  mutable std::shared_ptr<const Seen> heads_seen_ ABSL_GUARDED_BY(heads_mutex_);
-  mutable std::shared_ptr<const Page> heads_page_ ABSL_GUARDED_BY(heads_mutex_);
+  mutable LazyPage protobuf_;
+  mutable LazyPage heads_;
+  mutable LazyPage heads_protobuf_;
 
   base::Mutex wake_mutex_;
   base::CondVar wake_;

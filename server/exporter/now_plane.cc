@@ -2,32 +2,63 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <tuple>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "google/protobuf/util/time_util.h"
 #include "server/analytics/head_aggregation.h"
+#include "server/exporter/family_name.h"
+#include "server/exporter/protobuf_format.h"
+#include "server/exporter/sample_family.h"
 #include "server/exporter/text_format.h"
 #include "server/names.h"
 
 namespace sinkwatch::exporter {
 namespace {
 
-// Within a run, what is kept first when the cap bites.
-enum Priority { kFacts, kModelValues, kLayerValues, kQuantiles, kHeadValues };
+using v1::MetricDescriptor;
+using v1::MetricVector;
 
-// Series that are shown or left out together.
+// Within a run, what is kept first when the cap bites.
+enum Priority {
+  kFacts,
+  kModelValues,
+  kLayerValues,
+  kQuantiles,
+  kHistograms,
+  kHeadValues,
+};
+
+constexpr std::pair<const char*, double> kShownQuantiles[] = {
+    {"0", 0}, {"0.1", .1}, {"0.5", .5}, {"0.9", .9}, {"1", 1}};
+
+// One measurement while its series are chosen.
+struct Source {
+  std::string run;
+  Labels labels;  // run and stage
+  std::map<std::string, std::pair<int, const MetricDescriptor*>> metrics;
+  // Vectors of (metric, domain), over layers.
+  std::map<std::pair<std::string, std::string>,
+           std::vector<const MetricVector*>>
+      whole_run;
+};
+
+struct Family;
+
+// Series that are shown or left out together, not rendered yet.
 struct Group {
   int priority = kFacts;
   int metric_order = 0;
-  std::string family;
-  std::string lines;
+  Family* family = nullptr;
   int64_t series = 0;
+  std::vector<Sample> facts;  // of kFacts
+  Labels labels;              // of the others
+  std::vector<const MetricVector*> vectors;
+  const char* head_label = "";
 
   bool operator<(const Group& other) const {
     return std::tie(priority, metric_order) <
@@ -37,41 +68,10 @@ struct Group {
 
 struct Family {
   std::string help;
-  std::string type;
+  FamilyType type = FamilyType::kGauge;
   std::string meaning;  // what must agree for two runs to share the family
-  std::string body;
+  std::vector<const Group*> shown;
 };
-
-// The metric's name with its unit behind, as Prometheus names are; a count has
-// no unit.
-std::string WithUnit(const v1::MetricDescriptor& metric) {
-  const std::string& unit = metric.unit();
-  const bool in_name = absl::StrContains(absl::StrCat("_", metric.name(), "_"),
-                                         absl::StrCat("_", unit, "_"));
-  if (!server::IsMetricName(unit) || unit == "count" || in_name)
-    return metric.name();
-  return absl::StrCat(metric.name(), "_", unit);
-}
-
-std::string FamilyName(const v1::MetricDescriptor& metric) {
-  const std::string name = WithUnit(metric);
-  for (const char* reserved :
-       {"_count", "_sum", "_bucket", "_total", "_info", "_created"}) {
-    if (absl::EndsWith(name, reserved)) {
-      return absl::StrCat("sinkwatch_", name, "_value");
-    }
-  }
-  return absl::StrCat("sinkwatch_", name);
-}
-
-std::string HelpOf(const v1::MetricDescriptor& metric,
-                   absl::string_view shown_as) {
-  std::string help(absl::StripSuffix(metric.meaning(), "."));
-  if (help.empty()) help = metric.name();
-  if (!metric.unit().empty()) absl::StrAppend(&help, " [", metric.unit(), "]");
-  absl::StrAppend(&help, shown_as, ".");
-  return help;
-}
 
 // Max-min fair: nobody gets less than an equal share unless it wants less.
 std::map<std::string, int64_t> ShareOut(
@@ -86,6 +86,66 @@ std::map<std::string, int64_t> ShareOut(
     capacity -= share[run];
   }
   return share;
+}
+
+int64_t CountFinite(const MetricVector& vector) {
+  return std::count_if(vector.values().begin(), vector.values().end(),
+                       [](float value) { return std::isfinite(value); });
+}
+
+std::vector<float> FiniteOf(const std::vector<const MetricVector*>& vectors) {
+  std::vector<float> finite;
+  for (const MetricVector* vector : vectors) {
+    std::copy_if(vector->values().begin(), vector->values().end(),
+                 std::back_inserter(finite),
+                 [](float value) { return std::isfinite(value); });
+  }
+  return finite;
+}
+
+Labels With(Labels labels, const char* name, std::string value) {
+  labels.emplace_back(name, std::move(value));
+  return labels;
+}
+
+void RenderQuantiles(const Group& group, SampleFamily* family) {
+  std::vector<float> values = FiniteOf(group.vectors);
+  std::sort(values.begin(), values.end());
+  for (const auto& [text, q] : kShownQuantiles) {
+    family->samples.push_back(
+        {With(group.labels, "quantile", text),
+         static_cast<float>(analytics::Quantile(values, q)), true});
+  }
+}
+
+void RenderHeads(const Group& group, SampleFamily* family) {
+  const MetricVector& vector = *group.vectors[0];
+  for (int h = 0; h < vector.values_size(); ++h) {
+    if (!std::isfinite(vector.values(h))) continue;
+    family->samples.push_back(
+        {With(group.labels, group.head_label, absl::StrCat(h)),
+         vector.values(h), true});
+  }
+}
+
+void Render(const Group& group, SampleFamily* family) {
+  switch (group.priority) {
+    case kFacts:
+      family->samples.insert(family->samples.end(), group.facts.begin(),
+                             group.facts.end());
+      return;
+    case kQuantiles:
+      return RenderQuantiles(group, family);
+    case kHistograms:
+      family->histograms.emplace_back(
+          group.labels, MakeNativeHistogram(FiniteOf(group.vectors)));
+      return;
+    case kHeadValues:
+      return RenderHeads(group, family);
+    default:
+      family->samples.push_back(
+          {group.labels, group.vectors[0]->values(0), true});
+  }
 }
 
 class Plane {
@@ -105,30 +165,21 @@ class Plane {
     if (options_.facts) {
       AddJobs();
       AddDiscovery();
+      AddUnreadable();
     }
-    for (const v1::Measurement& m : input_.latest) {
-      if (groups_.count(m.header().checkpoint().run()) == 0) continue;
-      AddMeasurement(m);
+    for (const auto& measurement : input_.latest) {
+      const auto& checkpoint = measurement->header().checkpoint();
+      if (groups_.count(checkpoint.run()) > 0) AddMeasurement(*measurement);
     }
     Select();
     for (const auto& [name, family] : families_) {
-      if (family.body.empty()) continue;
-      AppendFamilyHeader(name, family.help, family.type, &page_.text);
-      page_.text += family.body;
+      if (!family.shown.empty()) AppendRendered(name, family);
     }
     return std::move(page_);
   }
 
  private:
-  // One measurement while its vectors are added.
-  struct Source {
-    std::string run;
-    std::string labels;  // run and stage
-    std::map<std::string, std::pair<int, const v1::MetricDescriptor*>> metrics;
-    // All finite values of (metric, domain) over layers and heads.
-    std::map<std::pair<std::string, std::string>, std::vector<float>> whole_run;
-  };
-
+  // --- what is known of a run ----------------------------------------------
   void AddJobs() {
     std::map<std::string, std::map<int, int64_t>> by_run;
     for (const auto& [run, groups] : groups_) {
@@ -141,16 +192,16 @@ class Plane {
       if (it != by_run.end()) it->second[job.state] = job.count;
     }
     for (const auto& [run, states] : by_run) {
-      Group group = Fact("sinkwatch_checkpoints", "Checkpoints by state.");
+      std::vector<Sample> samples;
       for (const auto& [state, count] : states) {
-        std::string labels;
-        AppendLabel("run", run, &labels);
-        AppendLabel("state",
-                    server::StateName(static_cast<v1::JobState>(state)),
-                    &labels);
-        AddLine(labels, static_cast<double>(count), &group);
+        samples.push_back(
+            {{{"run", run},
+              {"state", server::StateName(static_cast<v1::JobState>(state))}},
+             static_cast<double>(count),
+             false});
       }
-      Put(run, std::move(group));
+      AddFacts(run, "sinkwatch_checkpoints", "Checkpoints by state.",
+               std::move(samples));
     }
   }
 
@@ -158,36 +209,23 @@ class Plane {
     for (const auto& [run, discovery] : input_.discovery) {
       if (groups_.count(run) == 0) continue;
       if (discovery.last_success == absl::InfinitePast()) continue;
-      std::string labels;
-      AppendLabel("run", run, &labels);
       AddFact(
           run, "sinkwatch_last_discovery_success_timestamp_seconds",
-          "When the run's root was last read with success.", labels,
+          "When the run's root was last read with success.", {{"run", run}},
           absl::ToDoubleSeconds(discovery.last_success - absl::UnixEpoch()));
     }
   }
 
-  void AddMeasurement(const v1::Measurement& m) {
-    const v1::Checkpoint& checkpoint = m.header().checkpoint();
-    Source source;
-    source.run = checkpoint.run();
-    AppendLabel("run", checkpoint.run(), &source.labels);
-    if (!checkpoint.stage().empty()) {
-      if (!IsLabelValue(checkpoint.stage())) {
-        page_.dropped["invalid_label"] += m.vectors_size();
-        return;
-      }
-      AppendLabel("stage", checkpoint.stage(), &source.labels);
+  void AddUnreadable() {
+    for (const auto& [run, groups] : groups_) {
+      const auto found = input_.unreadable.find(run);
+      const int64_t count =
+          found == input_.unreadable.end() ? 0 : found->second;
+      AddFact(run, "sinkwatch_unreadable_values",
+              "Stored values of the latest measurement that cannot be read "
+              "back and are missing here; the log names them.",
+              {{"run", run}}, static_cast<double>(count));
     }
-    int order = 0;
-    for (const v1::MetricDescriptor& metric : m.header().metrics()) {
-      source.metrics[metric.name()] = {order++, &metric};
-    }
-    if (options_.facts) AddRunFacts(m, source);
-    for (const v1::MetricVector& vector : m.vectors()) {
-      AddVector(vector, &source);
-    }
-    if (options_.runs) AddWholeRun(source);
   }
 
   void AddRunFacts(const v1::Measurement& m, const Source& source) {
@@ -209,13 +247,20 @@ class Plane {
                   TimeUtil::TimestampToMilliseconds(m.committed())) /
                   1e3);
     }
+    if (m.load_seconds() > 0 || m.compute_seconds() > 0) {
+      AddFact(source.run, "sinkwatch_latest_load_seconds",
+              "Time that reading the latest measured checkpoint took.",
+              source.labels, m.load_seconds());
+      AddFact(source.run, "sinkwatch_latest_compute_seconds",
+              "Time that computing the latest measurement took.", source.labels,
+              m.compute_seconds());
+    }
     AddFact(source.run, "sinkwatch_run_info",
             "What the latest plausible measurement was made of; always 1.",
             InfoLabels(m.header(), source.labels), 1);
   }
 
-  static std::string InfoLabels(const v1::MeasurementHeader& header,
-                                std::string labels) {
+  static Labels InfoLabels(const v1::MeasurementHeader& header, Labels labels) {
     const std::pair<const char*, std::string> facts[] = {
         {"architecture", header.model().architecture()},
         {"dtype", header.dtype()},
@@ -224,12 +269,34 @@ class Plane {
         {"sequence_length", absl::StrCat(header.sequence_length())},
         {"spec_version", absl::StrCat(header.spec_version())}};
     for (const auto& [name, value] : facts) {
-      if (IsLabelValue(value)) AppendLabel(name, value, &labels);
+      if (IsLabelValue(value)) labels.emplace_back(name, value);
     }
     return labels;
   }
 
-  void AddVector(const v1::MetricVector& vector, Source* source) {
+  // --- what was measured ---------------------------------------------------
+  void AddMeasurement(const v1::Measurement& m) {
+    const v1::Checkpoint& checkpoint = m.header().checkpoint();
+    Source& source = sources_.emplace_back();
+    source.run = checkpoint.run();
+    source.labels = {{"run", checkpoint.run()}};
+    if (!checkpoint.stage().empty()) {
+      if (!IsLabelValue(checkpoint.stage())) {
+        page_.dropped["invalid_label"] += m.vectors_size();
+        return;
+      }
+      source.labels.emplace_back("stage", checkpoint.stage());
+    }
+    int order = 0;
+    for (const MetricDescriptor& metric : m.header().metrics()) {
+      source.metrics[metric.name()] = {order++, &metric};
+    }
+    if (options_.facts) AddRunFacts(m, source);
+    for (const MetricVector& vector : m.vectors()) AddVector(vector, &source);
+    if (options_.runs) AddWholeRun(source);
+  }
+
+  void AddVector(const MetricVector& vector, Source* source) {
     const auto found = source->metrics.find(vector.metric());
     if (found == source->metrics.end() ||
         !server::IsMetricName(vector.metric())) {
@@ -240,12 +307,9 @@ class Plane {
       page_.dropped["invalid_label"] += vector.values_size();
       return;
     }
-    std::vector<float> finite;
-    for (float value : vector.values()) {
-      if (std::isfinite(value)) finite.push_back(value);
-    }
-    page_.dropped["not_finite"] += vector.values_size() - finite.size();
-    if (finite.empty()) return;
+    const int64_t finite = CountFinite(vector);
+    page_.dropped["not_finite"] += vector.values_size() - finite;
+    if (finite == 0) return;
     const auto& [order, metric] = found->second;
     if (metric->scope() == v1::SCOPE_MODEL) {
       if (options_.layers || options_.runs) {
@@ -254,137 +318,119 @@ class Plane {
       return;
     }
     if (options_.runs) {
-      auto& all = source->whole_run[{vector.metric(), vector.domain()}];
-      all.insert(all.end(), finite.begin(), finite.end());
+      source->whole_run[{vector.metric(), vector.domain()}].push_back(&vector);
     }
     const bool per_head = metric->scope() != v1::SCOPE_LAYER;
     if (options_.layers && per_head) {
-      AddQuantiles(*metric, order, Labels(vector, *source), finite,
-                   " (quantiles over the heads of a layer)", source->run);
+      AddDistribution(*metric, order, LabelsOf(vector, *source), {&vector},
+                      "over the heads of a layer", source->run);
     } else if (options_.layers) {
       AddValue(*metric, order, kLayerValues, vector, *source);
     }
-    if (options_.heads && per_head) AddHeads(*metric, order, vector, *source);
-  }
-
-  void AddValue(const v1::MetricDescriptor& metric, int order,
-                Priority priority, const v1::MetricVector& vector,
-                const Source& source) {
-    Group group;
-    group.priority = priority;
-    group.metric_order = order;
-    group.family = FamilyName(metric);
-    if (!Claim(metric, HelpOf(metric, ""), "gauge", group.family, 1)) return;
-    AddLine(Labels(vector, source), vector.values(0), &group);
-    Put(source.run, std::move(group));
-  }
-
-  void AddQuantiles(const v1::MetricDescriptor& metric, int order,
-                    const std::string& labels, std::vector<float> values,
-                    absl::string_view shown_as, const std::string& run) {
-    Group group;
-    group.priority = kQuantiles;
-    group.metric_order = order;
-    group.family = FamilyName(metric);
-    if (!Claim(metric, HelpOf(metric, shown_as), "summary", group.family, 3)) {
-      return;
+    if (options_.heads && per_head) {
+      AddHeads(*metric, order, vector, finite, *source);
     }
-    std::sort(values.begin(), values.end());
-    for (const auto& [text, q] :
-         {std::pair<const char*, double>{"0.5", .5}, {"0.9", .9}, {"1", 1}}) {
-      std::string with_quantile = labels;
-      AppendLabel("quantile", text, &with_quantile);
-      AddLine(with_quantile, static_cast<float>(analytics::Quantile(values, q)),
-              &group);
-    }
-    Put(run, std::move(group));
-  }
-
-  void AddHeads(const v1::MetricDescriptor& metric, int order,
-                const v1::MetricVector& vector, const Source& source) {
-    Group group;
-    group.priority = kHeadValues;
-    group.metric_order = order;
-    group.family = absl::StrCat("sinkwatch_", WithUnit(metric), "_by_head");
-    if (!Claim(metric, HelpOf(metric, " (each head)"), "gauge", group.family,
-               vector.values_size())) {
-      return;
-    }
-    const char* label =
-        metric.scope() == v1::SCOPE_KV_HEAD ? "kv_head" : "head";
-    const std::string labels = Labels(vector, source);
-    for (int h = 0; h < vector.values_size(); ++h) {
-      if (!std::isfinite(vector.values(h))) continue;
-      std::string with_head = labels;
-      AppendLabel(label, absl::StrCat(h), &with_head);
-      AddLine(with_head, vector.values(h), &group);
-    }
-    Put(source.run, std::move(group));
   }
 
   void AddWholeRun(const Source& source) {
-    for (const auto& [key, values] : source.whole_run) {
+    for (const auto& [key, vectors] : source.whole_run) {
       const auto& [order, metric] = source.metrics.at(key.first);
-      std::string labels = source.labels;
-      AppendLabel("domain", key.second, &labels);
       const bool layer = metric->scope() == v1::SCOPE_LAYER;
-      AddQuantiles(
-          *metric, order, labels, values,
-          layer ? " (quantiles over layers)" : " (quantiles over all heads)",
-          source.run);
+      AddDistribution(*metric, order, With(source.labels, "domain", key.second),
+                      vectors, layer ? "over layers" : "over all heads",
+                      source.run);
     }
   }
 
-  static std::string Labels(const v1::MetricVector& vector,
-                            const Source& source) {
-    std::string labels = source.labels;
-    AppendLabel("domain", vector.domain(), &labels);
+  void AddValue(const MetricDescriptor& metric, int order, Priority priority,
+                const MetricVector& vector, const Source& source) {
+    Group group;
+    group.priority = priority;
+    group.metric_order = order;
+    group.series = 1;
+    group.labels = LabelsOf(vector, source);
+    group.vectors = {&vector};
+    Put(metric, FamilyName(metric), HelpOf(metric, ""), FamilyType::kGauge,
+        source.run, std::move(group));
+  }
+
+  void AddDistribution(const MetricDescriptor& metric, int order,
+                       const Labels& labels,
+                       const std::vector<const MetricVector*>& vectors,
+                       const std::string& over, const std::string& run) {
+    Group group;
+    group.priority = kQuantiles;
+    group.metric_order = order;
+    group.series = std::size(kShownQuantiles);
+    group.labels = labels;
+    group.vectors = vectors;
+    Group histogram = group;
+    Put(metric, FamilyName(metric),
+        HelpOf(metric, absl::StrCat(" (quantiles ", over, ")")),
+        FamilyType::kSummary, run, std::move(group));
+    if (!options_.histograms) return;
+    histogram.priority = kHistograms;
+    histogram.series = 1;
+    Put(metric, HistogramFamilyName(metric),
+        HelpOf(metric, absl::StrCat(" (native histogram ", over, ")")),
+        FamilyType::kNativeHistogram, run, std::move(histogram));
+  }
+
+  void AddHeads(const MetricDescriptor& metric, int order,
+                const MetricVector& vector, int64_t finite,
+                const Source& source) {
+    Group group;
+    group.priority = kHeadValues;
+    group.metric_order = order;
+    group.series = finite;
+    group.labels = LabelsOf(vector, source);
+    group.vectors = {&vector};
+    group.head_label = metric.scope() == v1::SCOPE_KV_HEAD ? "kv_head" : "head";
+    Put(metric, HeadFamilyName(metric), HelpOf(metric, " (each head)"),
+        FamilyType::kGauge, source.run, std::move(group));
+  }
+
+  static Labels LabelsOf(const MetricVector& vector, const Source& source) {
+    Labels labels = With(source.labels, "domain", vector.domain());
     if (vector.has_layer()) {
-      AppendLabel("layer", absl::StrCat(vector.layer()), &labels);
+      labels.emplace_back("layer", absl::StrCat(vector.layer()));
     }
     return labels;
   }
 
-  // Makes `family` belong to `metric`. False, and counted, if it belongs to
-  // another one already.
-  bool Claim(const v1::MetricDescriptor& metric, const std::string& help,
-             const std::string& type, const std::string& family,
-             int64_t series) {
+  // --- families, and what of them is shown ---------------------------------
+  // Puts a group into the family `name`, which becomes that of `metric`. If it
+  // belongs to another one already, the group is dropped and counted.
+  void Put(const MetricDescriptor& metric, const std::string& name,
+           const std::string& help, FamilyType type, const std::string& run,
+           Group group) {
     const std::string meaning = absl::StrCat(
         metric.name(), "/", v1::Scope_Name(metric.scope()), "/", metric.unit());
-    if (options_.taken_names.count(family) == 0) {
-      const auto it =
-          families_.emplace(family, Family{help, type, meaning, ""}).first;
-      if (it->second.meaning == meaning) return true;
+    if (options_.taken_names.count(name) == 0) {
+      Family& family = families_.emplace(name, Family{help, type, meaning, {}})
+                           .first->second;
+      if (family.meaning == meaning) {
+        group.family = &family;
+        groups_[run].push_back(std::move(group));
+        return;
+      }
     }
-    page_.dropped["conflict"] += series;
-    return false;
-  }
-
-  Group Fact(const std::string& name, const std::string& help) {
-    families_.emplace(name, Family{help, "gauge", "fact", ""});
-    Group group;
-    group.family = name;
-    return group;
+    page_.dropped["conflict"] += group.series;
   }
 
   void AddFact(const std::string& run, const std::string& name,
-               const std::string& help, const std::string& labels,
-               double value) {
-    Group group = Fact(name, help);
-    AddLine(labels, value, &group);
-    Put(run, std::move(group));
+               const std::string& help, const Labels& labels, double value) {
+    AddFacts(run, name, help, {{labels, value, false}});
   }
 
-  template <typename Number>
-  static void AddLine(const std::string& labels, Number value, Group* group) {
-    absl::StrAppend(&group->lines, group->family, "{", labels, "} ");
-    AppendNumber(value, &group->lines);
-    group->lines.push_back('\n');
-    ++group->series;
-  }
-
-  void Put(const std::string& run, Group group) {
+  void AddFacts(const std::string& run, const std::string& name,
+                const std::string& help, std::vector<Sample> samples) {
+    Group group;
+    group.family =
+        &families_.emplace(name, Family{help, FamilyType::kGauge, "fact", {}})
+             .first->second;
+    group.series = static_cast<int64_t>(samples.size());
+    group.facts = std::move(samples);
     groups_[run].push_back(std::move(group));
   }
 
@@ -406,13 +452,29 @@ class Plane {
         }
         left -= group.series;
         page_.series += group.series;
-        families_.at(group.family).body += group.lines;
+        group.family->shown.push_back(&group);
       }
+    }
+  }
+
+  void AppendRendered(const std::string& name, const Family& family) {
+    SampleFamily rendered;
+    rendered.name = name;
+    rendered.help = family.help;
+    rendered.type = family.type;
+    for (const Group* group : family.shown) {
+      exporter::Render(*group, &rendered);
+    }
+    if (options_.format == PageFormat::kText) {
+      AppendTextFamily(rendered, &page_.text);
+    } else {
+      AppendFamily(rendered, &page_.text);
     }
   }
 
   const NowInput& input_;
   const NowOptions& options_;
+  std::deque<Source> sources_;
   std::map<std::string, std::vector<Group>> groups_;  // by run
   std::map<std::string, Family> families_;
   NowPage page_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,30 +18,40 @@ namespace sinkwatch::exporter {
 // the configuration is the allow-list of the label `run`.
 struct NowInput {
   std::vector<std::string> runs;
-  std::vector<v1::Measurement> latest;  // one per run and stage
+  // One per run and stage. Descriptors are those of the metrics that are shown,
+  // the most important first.
+  std::vector<std::shared_ptr<const v1::Measurement>> latest;
   std::vector<store::Store::StateCount> jobs;
   std::map<std::string, telemetry::ServiceMetrics::RunDiscovery> discovery;
+  // Stored values of a run's latest measurements that cannot be read.
+  std::map<std::string, int64_t> unreadable;
 };
+
+enum class PageFormat { kText, kProtobuf };
 
 // What to show of it.
 struct NowOptions {
+  PageFormat format = PageFormat::kText;
   // Steps, job counts, facts of the run.
   bool facts = true;
   // Quantiles over all layers and heads of a run.
   bool runs = false;
   // One value per layer; quantiles over its heads.
   bool layers = true;
+  // Where there are quantiles over heads, a native histogram of them as well;
+  // needs kProtobuf.
+  bool histograms = false;
   // One value per head, in families of their own (`..._by_head`).
   bool heads = false;
   // No more series than that. Shared out between runs so that a run loses
   // series only when it wants more than an equal share.
-  int64_t max_series = 20000;
+  int64_t max_series = 40000;
   // Families that exist beside the page: no metric may take their name.
   std::set<std::string> taken_names;
 };
 
 struct NowPage {
-  std::string text;
+  std::string text;  // or bytes, as the format is
   int64_t series = 0;
   // Series left out, by reason: "cap", "invalid_name" (of a metric or run),
   // "invalid_label" (domain or stage), "conflict" (a name that is taken, or
@@ -48,15 +59,13 @@ struct NowPage {
   std::map<std::string, int64_t> dropped;
 };
 
-// The page as Prometheus text. A pure function: same input, same bytes.
+// The page. A pure function: same input, same bytes. What the cap leaves out is
+// never rendered.
 //
-// A metric `m` of unit `u` becomes the family `sinkwatch_m_u` (the unit once,
-// and never "count"): a gauge where it has one value per layer (label `layer`)
-// or per model; a summary with the quantiles 0.5, 0.9 and 1 over the heads
-// where it has one per head. Names that end as the parts of other types do
-// (_count, _sum, _bucket, _total, _info, _created) get
-// `_value` behind. No label tells the step: it is the value of
-// `sinkwatch_latest_step`.
+// A metric is a family (family_name.h): a gauge where it has one value per
+// layer (label `layer`) or per model; a summary with the quantiles 0, 0.1, 0.5,
+// 0.9 and 1 over the heads where it has one per head. No label tells the step:
+// it is the value of `sinkwatch_latest_step`.
 NowPage RenderNow(const NowInput& input, const NowOptions& options);
 
 }  // namespace sinkwatch::exporter

@@ -146,6 +146,28 @@ void AppendLabel(std::string_view name, std::string_view value,
   out->push_back('"');
 }
 
+void AppendTextFamily(const SampleFamily& family, std::string* out) {
+  AppendFamilyHeader(family.name, family.help,
+                     family.type == FamilyType::kSummary ? "summary" : "gauge",
+                     out);
+  for (const Sample& sample : family.samples) {
+    const size_t labels_from = out->append(family.name).append("{").size();
+    for (const auto& [name, value] : sample.labels) {
+      if (out->size() > labels_from) out->push_back(',');
+      out->append(name).append("=\"");
+      AppendEscaped(value, /*quote=*/true, out);
+      out->push_back('"');
+    }
+    out->append("} ");
+    if (sample.single) {
+      AppendNumber(static_cast<float>(sample.value), out);
+    } else {
+      AppendNumber(sample.value, out);
+    }
+    out->push_back('\n');
+  }
+}
+
 int64_t AppendFamilies(const std::vector<MetricFamily>& families,
                        std::string* out) {
   int64_t series = 0;

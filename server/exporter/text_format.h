@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "prometheus/metric_family.h"
+#include "server/exporter/sample_family.h"
 
 namespace sinkwatch::exporter {
 
@@ -27,6 +28,9 @@ void AppendNumber(float value, std::string* out);
 // at the start of `out`.
 void AppendLabel(std::string_view name, std::string_view value,
                  std::string* out);
+
+// A family, of gauges or quantiles; the format has no native histograms.
+void AppendTextFamily(const SampleFamily& family, std::string* out);
 
 // Families as prometheus-cpp collects them, empty ones left out. Returns the
 // number of series written.
