@@ -100,6 +100,9 @@ void Server::MakeExporter() {
   exporter::ExporterOptions exported;
   exported.detail = config_.prometheus().detail();
   exported.max_series = config_.prometheus().max_series();
+  exported.metrics = {config_.prometheus().metrics().begin(),
+                      config_.prometheus().metrics().end()};
+  exported.store_path = absl::StrCat(config_.data_dir(), "/", kDatabaseName);
   exporter_ = std::make_unique<exporter::Exporter>(store_.get(), metrics_.get(),
                                                    exported);
 }
@@ -214,9 +217,19 @@ absl::Status Server::StartHttp() {
   site.discovery_error = [this](const std::string& run) {
     return watcher_->ErrorOf(run);
   };
+  site.cors_origin = config_.http().cors_origin();
   site_ = std::make_unique<http::Site>(store_.get(), exporter_.get(), site);
   http::HttpServerOptions options;
   options.address = config_.http_address();
+  options.threads = config_.http().threads();
+  options.max_connections = config_.http().max_connections();
+  options.allowed_hosts = {config_.http().allowed_hosts().begin(),
+                           config_.http().allowed_hosts().end()};
+  options.urgent = &http::Site::IsUrgent;
+  options.on_answer = [this](const http::Request& request, int status,
+                             absl::Duration time) {
+    metrics_->HttpHandled(http::Site::RouteOf(request), status, time);
+  };
   auto http = http::HttpServer::Start(
       options,
       [this](const http::Request& request) { return site_->Handle(request); });

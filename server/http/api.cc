@@ -86,6 +86,12 @@ const std::map<std::string, Api::Route>& Api::Routes() {
   return *kRoutes;
 }
 
+bool Api::IsRoute(const std::string& path) {
+  absl::string_view name = path;
+  return absl::ConsumePrefix(&name, "/api/v1/") &&
+         Routes().count(std::string(name)) > 0;
+}
+
 Response Api::Handle(const Request& request) const {
   const std::string name(absl::StripPrefix(request.path, "/api/v1/"));
   const auto route = Routes().find(name);

@@ -36,6 +36,9 @@ class Api {
   // `request.path` begins with "/api/v1/". Never fails: errors are responses.
   Response Handle(const Request& request) const;
 
+  // Whether there is an endpoint of that path.
+  static bool IsRoute(const std::string& path);
+
   // {"error":..} with the HTTP status that the code maps to.
   static Response Error(const absl::Status& status);
 

@@ -1,22 +1,47 @@
 #include "server/http/http_server.h"
 
-#include <civetweb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <exception>
+#include <map>
+#include <thread>
 
-#include "absl/strings/numbers.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "proto/base/mutex.h"
+#include "server/http/connection.h"
+#include "server/http/handler_pool.h"
+#include "server/http/listener.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::http {
 namespace {
 
-std::string HeaderOf(const mg_connection* connection, const char* name) {
-  const char* value = mg_get_header(connection, name);
-  return value == nullptr ? "" : value;
-}
+using SteadyClock = std::chrono::steady_clock;
+using SteadyTime = SteadyClock::time_point;
+
+constexpr int kUrgentThreads = 2;
+constexpr auto kTick = std::chrono::milliseconds(50);
+// How long a client that is told goodbye may take to hear it.
+constexpr auto kLinger = std::chrono::seconds(1);
+// However steadily a client takes an answer, it must be through by then.
+constexpr auto kLongestAnswer = std::chrono::seconds(60);
+// Answers up to that leave in one packet.
+constexpr size_t kSmallBody = 16 * 1024;
+
+constexpr uint64_t kListenerId = 0;
+constexpr uint64_t kWakeId = 1;
 
 const char* ReasonOf(int status) {
   switch (status) {
@@ -26,18 +51,24 @@ const char* ReasonOf(int status) {
       return "Not Modified";
     case 400:
       return "Bad Request";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 431:
+      return "Request Header Fields Too Large";
     case 503:
       return "Service Unavailable";
+    case 505:
+      return "HTTP Version Not Supported";
     default:
       return "Internal Server Error";
   }
 }
 
-void Send(mg_connection* connection, const Response& response, bool head) {
+std::string HeadOf(const Response& response, bool keep_alive) {
   const size_t prefix =
       response.prefix == nullptr ? 0 : response.prefix->size();
   std::string text = absl::StrCat("HTTP/1.1 ", response.status, " ",
@@ -50,125 +81,446 @@ void Send(mg_connection* connection, const Response& response, bool head) {
                     "\r\nContent-Length: ", prefix + response.body.size(),
                     "\r\n");
   }
+  if (!keep_alive) absl::StrAppend(&text, "Connection: close\r\n");
   absl::StrAppend(&text, "X-Content-Type-Options: nosniff\r\n\r\n");
-  const bool has_body = !head && response.status != 304;
-  // Small answers leave in one packet.
-  if (has_body && prefix == 0) text += response.body;
-  mg_write(connection, text.data(), text.size());
-  if (!has_body || prefix == 0) return;
-  mg_write(connection, response.prefix->data(), prefix);
-  mg_write(connection, response.body.data(), response.body.size());
+  return text;
 }
 
-// Initialises the library once for the process and never frees it: civetweb
-// counts its users without a lock.
-void InitLibrary() {
-  static const bool initialised = [] {
-    mg_init_library(MG_FEATURES_DEFAULT);
-    return true;
-  }();
-  (void)initialised;
+Response TurnAway(int status, const std::string& reason) {
+  Response response;
+  response.status = status;
+  if (status == 405) response.headers.emplace_back("Allow", "GET, HEAD");
+  response.body = absl::StrCat(reason, "\n");
+  return response;
 }
 
-// A host is needed: without one civetweb would listen on every interface.
-bool IsAddress(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  int port = -1;
-  return colon != std::string::npos && colon > 0 &&
-         absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
-         port <= 65535 && address.find(',') == std::string::npos;
+// Other users of descriptors (the store, workers' connections) keep half.
+int ConnectionsWithin(int wanted) {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  return static_cast<int>(
+      std::min<rlim_t>(static_cast<rlim_t>(wanted), limit.rlim_cur / 2));
 }
 
-// civetweb's options: name, value, name, value, ...
-std::vector<std::string> SettingsOf(const HttpServerOptions& options) {
-  const auto milliseconds = [](absl::Duration duration) {
-    return absl::StrCat(absl::ToInt64Milliseconds(duration));
-  };
-  // civetweb resolves no names.
-  std::string address = options.address;
-  if (address.rfind("localhost:", 0) == 0) address.replace(0, 9, "127.0.0.1");
-  return {"listening_ports",       address,
-          "num_threads",           absl::StrCat(options.threads),
-          "request_timeout_ms",    milliseconds(options.timeout),
-          "enable_keep_alive",     "yes",
-          "keep_alive_timeout_ms", milliseconds(options.keep_alive),
-          "max_request_size",      absl::StrCat(options.max_request_bytes),
-          "connection_queue",      absl::StrCat(options.backlog),
-          "tcp_nodelay",           "1"};
+SteadyClock::duration Steady(absl::Duration duration) {
+  return absl::ToChronoNanoseconds(duration);
 }
+
+enum class State {
+  kReading,    // for a request, or the rest of one
+  kWorking,    // the handler has it
+  kSending,    // an answer
+  kLingering,  // nothing more to be said; the client may still be sending
+};
+
+struct Client {
+  Client(uint64_t id, int fd) : id(id), connection(fd) {}
+
+  const uint64_t id;
+  Connection connection;
+  State state = State::kReading;
+  uint32_t interest = 0;  // what epoll watches; 0: not there
+  bool keep_alive = false;
+  SteadyTime since;  // of the state
+  SteadyTime deadline;
+};
 
 }  // namespace
 
-int HttpServer::OnRequest(mg_connection* connection) {
-  const mg_request_info* info = mg_get_request_info(connection);
-  auto* server = static_cast<HttpServer*>(info->user_data);
-  Request request;
-  request.method = info->request_method;
-  request.path = info->local_uri == nullptr ? "" : info->local_uri;
-  request.query = info->query_string == nullptr ? "" : info->query_string;
-  request.accept_encoding = HeaderOf(connection, "Accept-Encoding");
-  request.if_none_match = HeaderOf(connection, "If-None-Match");
-  const bool head = request.method == "HEAD";
-  Response response;
-  if (request.method == "GET" || head) {
-    response = server->handler_(request);
-  } else {
-    response.status = 405;
-    response.headers.emplace_back("Allow", "GET, HEAD");
-    // Whatever body was sent is not read: the connection cannot go on.
-    response.headers.emplace_back("Connection", "close");
-    mg_disable_connection_keep_alive(connection);
-    response.body = "only GET and HEAD\n";
+// All but `finished_`, `stopping_` and the pools belongs to the one thread.
+class HttpServer::Loop {
+ public:
+  Loop(HttpServerOptions options, Handler handler, int listener)
+      : options_(std::move(options)),
+        handler_(std::move(handler)),
+        listener_(listener),
+        epoll_(epoll_create1(EPOLL_CLOEXEC)),
+        wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+        port_(PortOf(listener)),
+        own_host_(HostName(HostOf(options_.address) + ":")),
+        max_connections_(ConnectionsWithin(options_.max_connections)),
+        pool_(std::make_unique<HandlerPool>(options_.threads)),
+        urgent_pool_(std::make_unique<HandlerPool>(kUrgentThreads)) {
+    Watch(wake_, kWakeId, EPOLLIN, EPOLL_CTL_ADD);
+    Watch(listener_, kListenerId, EPOLLIN, EPOLL_CTL_ADD);
+    thread_ = std::thread([this] { Run(); });
   }
-  Send(connection, response, head);
-  return response.status;
-}
 
-int HttpServer::OnLog(const mg_connection* connection, const char* message) {
-  spdlog::warn("event=http message=\"{}\"", message);
-  return 1;  // handled
-}
+  ~Loop() {
+    stopping_ = true;
+    Wake();
+    thread_.join();
+    pool_.reset();
+    urgent_pool_.reset();
+    for (int fd : {listener_, epoll_, wake_}) close(fd);
+  }
+
+  int port() const { return port_; }
+
+ private:
+  struct Finished {
+    uint64_t client = 0;
+    std::string head;
+    std::shared_ptr<const std::string> prefix;
+    std::string body;
+  };
+
+  void Run() {
+    std::array<epoll_event, 64> events;
+    const int tick = static_cast<int>(kTick.count());
+    while (!stopping_) {
+      const int count = epoll_wait(epoll_, events.data(), events.size(), tick);
+      for (int i = 0; i < count; ++i) OnEvent(events[i].data.u64);
+      SendFinished();
+      CloseLate(SteadyClock::now());
+    }
+    Drain();
+  }
+
+  // Answers what is under way.
+  void Drain() {
+    epoll_ctl(epoll_, EPOLL_CTL_DEL, listener_, nullptr);
+    const SteadyTime cut = SteadyClock::now() + kLinger;
+    std::array<epoll_event, 64> events;
+    while (true) {
+      const bool late = SteadyClock::now() > cut;
+      CloseIf([late](const Client& client) {
+        return client.state != State::kWorking &&
+               (late || client.state != State::kSending);
+      });
+      if (clients_.empty()) return;
+      const int count = epoll_wait(epoll_, events.data(), events.size(),
+                                   static_cast<int>(kTick.count()));
+      for (int i = 0; i < count; ++i) OnEvent(events[i].data.u64);
+      SendFinished();
+    }
+  }
+
+  void OnEvent(uint64_t id) {
+    if (id == kListenerId) return AcceptAll();
+    if (id == kWakeId) {
+      uint64_t ignored = 0;
+      while (read(wake_, &ignored, sizeof(ignored)) > 0) {
+      }
+      return;
+    }
+    WithClient(id, [this](Client& client) {
+      if (client.state == State::kReading) return Read(client);
+      if (client.state == State::kSending) return Send(client);
+      if (client.connection.Discard() == Connection::Io::kDone) Close(client);
+    });
+  }
+
+  // Whatever goes wrong (no memory, at worst) is this client's alone.
+  template <typename Step>
+  void WithClient(uint64_t id, Step step) {
+    const auto found = clients_.find(id);
+    if (found == clients_.end()) return;
+    try {
+      step(*found->second);
+    } catch (const std::exception& error) {
+      spdlog::error("event=http_connection_failed error=\"{}\"", error.what());
+      clients_.erase(id);
+    }
+  }
+
+  // --- connections ---------------------------------------------------------
+  void AcceptAll() {
+    while (true) {
+      const int fd =
+          accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        Add(fd);
+      } else if (errno == EMFILE || errno == ENFILE) {
+        if (!MakeRoom()) return PauseAccepting();
+      } else if (errno != EINTR && errno != ECONNABORTED) {
+        return;
+      }
+    }
+  }
+
+  void Add(int fd) {
+    if (static_cast<int>(clients_.size()) >= max_connections_ && !MakeRoom()) {
+      close(fd);
+      return;
+    }
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    const uint64_t id = next_id_++;
+    const auto added =
+        clients_.emplace(id, std::make_unique<Client>(id, fd)).first;
+    Enter(*added->second, State::kReading, Steady(options_.timeout));
+    SetInterest(*added->second, EPOLLIN);
+  }
+
+  // Closes who has kept us waiting longest. False if nobody does.
+  bool MakeRoom() {
+    Client* longest = nullptr;
+    for (const auto& [id, client] : clients_) {
+      if (client->state == State::kWorking) continue;
+      if (longest == nullptr || client->since < longest->since) {
+        longest = client.get();
+      }
+    }
+    if (longest == nullptr) return false;
+    Close(*longest);
+    return true;
+  }
+
+  void PauseAccepting() {
+    Watch(listener_, kListenerId, 0, EPOLL_CTL_MOD);
+    accept_again_ = SteadyClock::now() + kTick;
+    accepting_ = false;
+  }
+
+  void CloseLate(SteadyTime now) {
+    if (!accepting_ && now >= accept_again_) {
+      Watch(listener_, kListenerId, EPOLLIN, EPOLL_CTL_MOD);
+      accepting_ = true;
+    }
+    if (now < next_look_) return;
+    next_look_ = now + kTick;
+    CloseIf([now](const Client& client) {
+      return client.state != State::kWorking && client.deadline <= now;
+    });
+  }
+
+  template <typename Condition>
+  void CloseIf(Condition condition) {
+    for (auto it = clients_.begin(); it != clients_.end();) {
+      it = condition(*it->second) ? clients_.erase(it) : std::next(it);
+    }
+  }
+
+  void Close(const Client& client) { clients_.erase(client.id); }
+
+  void Enter(Client& client, State state, SteadyClock::duration time) {
+    client.state = state;
+    client.since = SteadyClock::now();
+    client.deadline = client.since + time;
+  }
+
+  void Watch(int fd, uint64_t id, uint32_t events, int operation) {
+    epoll_event event = {};
+    event.events = events;
+    event.data.u64 = id;
+    epoll_ctl(epoll_, operation, fd, &event);
+  }
+
+  // A connection that is not looked at is taken out: epoll would go on telling
+  // that it was hung up.
+  void SetInterest(Client& client, uint32_t events) {
+    if (client.interest == events) return;
+    const int operation = events == 0            ? EPOLL_CTL_DEL
+                          : client.interest == 0 ? EPOLL_CTL_ADD
+                                                 : EPOLL_CTL_MOD;
+    Watch(client.connection.fd(), client.id, events, operation);
+    client.interest = events;
+  }
+
+  // --- requests and answers ------------------------------------------------
+  void Read(Client& client) {
+    const bool first = client.connection.received() == 0;
+    const size_t limit = static_cast<size_t>(options_.max_request_bytes);
+    const Connection::Io io = client.connection.Receive(limit);
+    if (io == Connection::Io::kClosed) return Close(client);
+    // The time for a request begins with its first byte, not with its last.
+    if (first) Enter(client, State::kReading, Steady(options_.timeout));
+    TakeRequest(client, io == Connection::Io::kBlocked);
+  }
+
+  void TakeRequest(Client& client, bool more_may_come) {
+    const auto text = client.connection.TakeRequest();
+    if (text.has_value()) return Dispatch(client, ParseRequest(*text));
+    if (more_may_come) return SetInterest(client, EPOLLIN);
+    const bool large = client.connection.received() >=
+                       static_cast<size_t>(options_.max_request_bytes);
+    AnswerNow(client, Request(),
+              large ? TurnAway(431, absl::StrCat("a request has at most ",
+                                                 options_.max_request_bytes,
+                                                 " bytes"))
+                    : TurnAway(400, "half a request"));
+  }
+
+  void Dispatch(Client& client, ParsedRequest parsed) {
+    if (parsed.status != 0) {
+      return AnswerNow(client, parsed.request,
+                       TurnAway(parsed.status, parsed.reason));
+    }
+    const std::string host = HostName(parsed.request.host);
+    if (!IsAllowed(host)) {
+      return AnswerNow(
+          client, parsed.request,
+          TurnAway(403,
+                   "this server does not go by the name in the Host "
+                   "header; http.allowed_hosts of its configuration "
+                   "lists the names it has"));
+    }
+    client.keep_alive = parsed.keep_alive && !stopping_;
+    Enter(client, State::kWorking, {});
+    SetInterest(client, 0);
+    const bool urgent = options_.urgent && options_.urgent(parsed.request);
+    (urgent ? urgent_pool_ : pool_)
+        ->Submit([this, id = client.id, keep_alive = client.keep_alive,
+                  request = std::move(parsed.request)] {
+          Work(id, request, keep_alive);
+        });
+  }
+
+  bool IsAllowed(const std::string& host) const {
+    if (IsLocalName(host) || host == own_host_) return true;
+    return std::any_of(options_.allowed_hosts.begin(),
+                       options_.allowed_hosts.end(),
+                       [&host](const std::string& allowed) {
+                         return allowed == "*" || HostName(allowed) == host;
+                       });
+  }
+
+  // In a thread of a pool.
+  void Work(uint64_t id, const Request& request, bool keep_alive) {
+    Finished finished;
+    try {
+      const SteadyTime begin = SteadyClock::now();
+      Response response = Handle(request);
+      finished = Finish(id, request, std::move(response), keep_alive);
+      Tell(request, response.status, SteadyClock::now() - begin);
+    } catch (const std::exception& error) {
+      // Without memory even for a refusal: the client is closed.
+      finished = Finished();
+      finished.client = id;
+    }
+    {
+      base::MutexLock lock(finished_mutex_);
+      finished_.push_back(std::move(finished));
+    }
+    Wake();
+  }
+
+  Response Handle(const Request& request) const {
+    try {
+      return handler_(request);
+    } catch (const std::exception& error) {
+      spdlog::error("event=http_handler_failed path=\"{}\" error=\"{}\"",
+                    request.path.substr(0, 200), error.what());
+      return TurnAway(500, absl::StrCat("internal error: ", error.what()));
+    }
+  }
+
+  static Finished Finish(uint64_t id, const Request& request,
+                         Response&& response, bool keep_alive) {
+    Finished finished;
+    finished.client = id;
+    finished.head = HeadOf(response, keep_alive);
+    if (request.method == "HEAD" || response.status == 304) return finished;
+    if (response.prefix == nullptr && response.body.size() <= kSmallBody) {
+      finished.head += response.body;
+      return finished;
+    }
+    finished.prefix = std::move(response.prefix);
+    finished.body = std::move(response.body);
+    return finished;
+  }
+
+  void Tell(const Request& request, int status,
+            SteadyClock::duration time) const {
+    if (options_.on_answer) {
+      options_.on_answer(request, status, absl::FromChrono(time));
+    }
+  }
+
+  // Says goodbye to a client whose request cannot be taken.
+  void AnswerNow(Client& client, const Request& request, Response response) {
+    client.keep_alive = false;
+    Tell(request, response.status, {});
+    StartSending(client, Finish(client.id, request, std::move(response),
+                                /*keep_alive=*/false));
+  }
+
+  void SendFinished() {
+    std::vector<Finished> finished;
+    {
+      base::MutexLock lock(finished_mutex_);
+      finished.swap(finished_);
+    }
+    for (Finished& answer : finished) {
+      WithClient(answer.client, [&](Client& client) {
+        if (answer.head.empty()) return Close(client);
+        StartSending(client, std::move(answer));
+      });
+    }
+  }
+
+  void StartSending(Client& client, Finished answer) {
+    client.connection.Answer(std::move(answer.head), std::move(answer.prefix),
+                             std::move(answer.body));
+    Enter(client, State::kSending, Steady(options_.timeout));
+    Send(client);
+  }
+
+  void Send(Client& client) {
+    switch (client.connection.Send()) {
+      case Connection::Io::kClosed:
+        return Close(client);
+      case Connection::Io::kBlocked:
+        client.deadline =
+            std::min(SteadyClock::now() + Steady(options_.timeout),
+                     client.since + kLongestAnswer);
+        return SetInterest(client, EPOLLOUT);
+      case Connection::Io::kDone:
+        break;
+    }
+    if (!client.keep_alive) {
+      client.connection.EndSending();
+      Enter(client, State::kLingering, kLinger);
+      return SetInterest(client, EPOLLIN);
+    }
+    const bool pipelined = client.connection.received() > 0;
+    Enter(client, State::kReading,
+          Steady(pipelined ? options_.timeout : options_.keep_alive));
+    TakeRequest(client, /*more_may_come=*/true);
+  }
+
+  void Wake() {
+    const uint64_t one = 1;
+    // A full counter wakes as well.
+    (void)!write(wake_, &one, sizeof(one));
+  }
+
+  const HttpServerOptions options_;
+  const Handler handler_;
+  const int listener_;
+  const int epoll_;
+  const int wake_;
+  const int port_;
+  const std::string own_host_;
+  const int max_connections_;
+
+  std::map<uint64_t, std::unique_ptr<Client>> clients_;
+  uint64_t next_id_ = kWakeId + 1;
+  bool accepting_ = true;
+  SteadyTime accept_again_;
+  SteadyTime next_look_;
+
+  base::Mutex finished_mutex_;
+  std::vector<Finished> finished_ ABSL_GUARDED_BY(finished_mutex_);
+  std::atomic<bool> stopping_{false};
+  std::unique_ptr<HandlerPool> pool_;
+  std::unique_ptr<HandlerPool> urgent_pool_;
+  std::thread thread_;
+};
+
+HttpServer::HttpServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
+
+HttpServer::~HttpServer() = default;
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
-    const HttpServerOptions& options, Handler handler) {
-  if (!IsAddress(options.address)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("HTTP address \"", options.address,
-                     "\" is not host:port (as 127.0.0.1:17460)"));
-  }
-  InitLibrary();
-  auto server = std::unique_ptr<HttpServer>(new HttpServer(std::move(handler)));
-  const std::vector<std::string> settings = SettingsOf(options);
-  std::vector<const char*> raw_settings;
-  for (const std::string& text : settings) raw_settings.push_back(text.c_str());
-  raw_settings.push_back(nullptr);
-  mg_callbacks callbacks = {};
-  callbacks.begin_request = &HttpServer::OnRequest;
-  callbacks.log_message = &HttpServer::OnLog;
-  mg_init_data init = {};
-  init.callbacks = &callbacks;
-  init.user_data = server.get();
-  init.configuration_options = raw_settings.data();
-  std::array<char, 256> text = {};
-  unsigned code = 0;
-  mg_error_data error = {};
-  error.code = &code;
-  error.text = text.data();
-  error.text_buffer_size = text.size();
-  server->context_ = mg_start2(&init, &error);
-  if (server->context_ == nullptr) {
-    return absl::UnavailableError(absl::StrCat(
-        "cannot serve HTTP on ", options.address, ": ", text.data()));
-  }
-  mg_server_port port = {};
-  if (mg_get_server_ports(server->context_, 1, &port) == 1) {
-    server->port_ = port.port;
-  }
-  return server;
+    HttpServerOptions options, Handler handler) {
+  const auto listener = Listen(options.address);
+  if (!listener.ok()) return listener.status();
+  return std::unique_ptr<HttpServer>(new HttpServer(std::make_unique<Loop>(
+      std::move(options), std::move(handler), *listener)));
 }
 
-HttpServer::~HttpServer() {
-  if (context_ != nullptr) mg_stop(context_);
-}
+int HttpServer::port() const { return loop_->port(); }
 
 }  // namespace sinkwatch::http

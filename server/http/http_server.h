@@ -9,19 +9,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-
-struct mg_connection;
-struct mg_context;
+#include "server/http/request.h"
 
 namespace sinkwatch::http {
-
-struct Request {
-  std::string method;
-  std::string path;
-  std::string query;  // as sent, without '?'
-  std::string accept_encoding;
-  std::string if_none_match;
-};
 
 struct Response {
   int status = 200;
@@ -32,46 +22,59 @@ struct Response {
   std::string body;
 };
 
-// Answers one request. Called from several threads at once; must not throw.
+// Answers one request. Called from several threads at once. What it throws
+// becomes a 500.
 using Handler = std::function<Response(const Request&)>;
 
 struct HttpServerOptions {
   // "host:port"; port 0 takes a free one.
   std::string address = "127.0.0.1:17460";
+  // Threads that run the handler.
   int threads = 4;
-  // A client that sends or takes nothing for so long is dropped.
+  // Requests for which this is true have two threads of their own, so that they
+  // never wait behind the others. Empty: none.
+  std::function<bool(const Request&)> urgent;
+  // A whole request must be there, and an answer get on, in that time.
   absl::Duration timeout = absl::Seconds(10);
-  absl::Duration keep_alive = absl::Seconds(2);
+  // Between requests.
+  absl::Duration keep_alive = absl::Seconds(60);
   // Request line and headers.
   int max_request_bytes = 16 * 1024;
-  // Connections that wait for a thread.
-  int backlog = 64;
+  // Open at once. Above it the one that has waited longest for its client is
+  // closed to make room.
+  int max_connections = 4096;
+  // Names that a Host header may have beside addresses, names without a dot and
+  // the host of `address`; "*" is any. Others get 403: a page somewhere could
+  // point its own domain at this port and read everything.
+  std::vector<std::string> allowed_hosts;
+  // Told of every answer, in the thread that made it. May be empty.
+  std::function<void(const Request&, int status, absl::Duration)> on_answer;
 };
 
-// An HTTP/1.1 server for GET and HEAD (anything else is 405), on civetweb.
-// Serves from Start until it is destroyed.
+// An HTTP/1.1 server for GET and HEAD (anything else is 405). One thread waits
+// for all connections at once, so one that is idle, slow or half sent costs a
+// descriptor and its bytes, never a thread; handlers run in a pool. Serves from
+// Start until it is destroyed.
 class HttpServer {
  public:
   // INVALID_ARGUMENT for an address that is none; UNAVAILABLE, naming the
   // address, if it cannot be bound.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
-      const HttpServerOptions& options, Handler handler);
-  // Waits for requests under way.
+      HttpServerOptions options, Handler handler);
+  // Waits for requests under way; answers that their clients do not take within
+  // a second are cut.
   ~HttpServer();
 
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  int port() const { return port_; }
+  int port() const;
 
  private:
-  explicit HttpServer(Handler handler) : handler_(std::move(handler)) {}
-  static int OnRequest(mg_connection* connection);
-  static int OnLog(const mg_connection* connection, const char* message);
+  class Loop;
+  explicit HttpServer(std::unique_ptr<Loop> loop);
 
-  const Handler handler_;
-  mg_context* context_ = nullptr;
-  int port_ = 0;
+  const std::unique_ptr<Loop> loop_;
 };
 
 }  // namespace sinkwatch::http

@@ -1,10 +1,25 @@
 #include "server/http/http_server.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
 #include <memory>
+#include <new>
+#include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "server/http/http_client_testing.h"
 
@@ -34,7 +49,7 @@ std::shared_ptr<HttpServer> Serve(Handler handler) {
   return *std::move(server);
 }
 
-// One for all tests: civetweb takes up to two seconds to stop.
+// One for all tests.
 std::shared_ptr<HttpServer> EchoServer() {
   static const auto* const kServer =
       new std::shared_ptr<HttpServer>(Serve(Echo));
@@ -100,6 +115,241 @@ TEST(HttpServer, DotSegmentsDoNotReachFiles) {
   auto server = EchoServer();
   const Fetched fetched = Fetch(server->port(), "/../../etc/passwd");
   EXPECT_FALSE(absl::StrContains(fetched.body, "root:"));
+}
+
+// A client that does as it likes. Closed when it goes.
+class RawClient {
+ public:
+  explicit RawClient(int port) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&address),
+                         sizeof(address)) == 0;
+  }
+  ~RawClient() { close(fd_); }
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+
+  bool connected() const { return connected_; }
+  void Send(const std::string& bytes) {
+    (void)!send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  // Until `count` times `part` came, or the server closed.
+  std::string ReadUntil(const std::string& part, int count) {
+    std::string text;
+    char buffer[4096];
+    while (true) {
+      int found = 0;
+      for (size_t at = text.find(part); at != std::string::npos;
+           at = text.find(part, at + 1)) {
+        ++found;
+      }
+      if (found >= count) return text;
+      const ssize_t got = recv(fd_, buffer, sizeof(buffer), 0);
+      if (got <= 0) return text;
+      text.append(buffer, static_cast<size_t>(got));
+    }
+  }
+
+ private:
+  const int fd_;
+  bool connected_ = false;
+};
+
+TEST(HttpServer, RequestsThatComeTogetherAreAnsweredInOrder) {
+  auto server = EchoServer();
+  RawClient client(server->port());
+  std::string sent;
+  for (int i = 0; i < 101; ++i) {
+    absl::StrAppend(&sent, "GET /", i, "/ HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  client.Send(sent);
+  const std::string answers = client.ReadUntil("GET /100/", 1);
+  size_t last = 0;
+  for (int i = 0; i < 101; ++i) {
+    const size_t at = answers.find(absl::StrCat("GET /", i, "/ "));
+    ASSERT_NE(at, std::string::npos) << i;
+    EXPECT_GE(at, last);
+    last = at;
+  }
+}
+
+TEST(HttpServer, ConnectionIsKeptAndClosedWhenAsked) {
+  auto server = EchoServer();
+  RawClient client(server->port());
+  client.Send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_TRUE(absl::StrContains(client.ReadUntil("GET /1", 1), "200 OK"));
+  client.Send("GET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(absl::StrContains(client.ReadUntil("never", 1), "GET /2"));
+}
+
+TEST(HttpServer, HalfARequestIsClosedAfterTheTimeoutHoweverSlowlyItComes) {
+  auto server = Serve(Echo);
+  RawClient client(server->port());
+  const absl::Time begin = absl::Now();
+  std::atomic<bool> closed{false};
+  std::thread slow([&] {
+    for (int i = 0; i < 100 && !closed; ++i) {
+      client.Send("X");
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+  });
+  EXPECT_EQ(client.ReadUntil("never", 1), "");
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
+  closed = true;
+  slow.join();
+}
+
+// bad_alloc went through civetweb's C frames and ended the process.
+TEST(HttpServer, WhatAHandlerThrowsIsA500AndTheServerLives) {
+  auto server = Serve([](const Request& request) -> Response {
+    if (request.path == "/memory") throw std::bad_alloc();
+    if (request.path == "/error") throw std::runtime_error("out of luck");
+    return Echo(request);
+  });
+  EXPECT_EQ(Fetch(server->port(), "/memory").status, 500);
+  const Fetched failed = Fetch(server->port(), "/error");
+  EXPECT_EQ(failed.status, 500);
+  EXPECT_TRUE(absl::StrContains(failed.body, "out of luck"));
+  EXPECT_EQ(Fetch(server->port(), "/fine").status, 200);
+}
+
+TEST(HttpServer, OnlyNamesOfItsOwnAreServed) {
+  auto options = OnFreePort();
+  options.allowed_hosts = {"Sinks.Example"};
+  auto server = HttpServer::Start(options, Echo);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto status = [&](const std::string& host) {
+    const std::string answer = SendRaw(
+        (*server)->port(), absl::StrCat("GET / HTTP/1.1\r\nHost: ", host,
+                                        "\r\nConnection: close\r\n\r\n"));
+    return answer.substr(9, 3);
+  };
+  for (const char* host : {"localhost", "127.0.0.1:17460", "[::1]:1", "server",
+                           "sinks.example:80"}) {
+    EXPECT_EQ(status(host), "200") << host;
+  }
+  for (const char* host : {"evil.example", "localhost.evil.example:17460"}) {
+    EXPECT_EQ(status(host), "403") << host;
+  }
+}
+
+TEST(HttpServer, UrgentRequestsDoNotWaitForTheOthers) {
+  HttpServerOptions options = OnFreePort();
+  options.threads = 1;
+  options.urgent = [](const Request& r) { return r.path == "/urgent"; };
+  absl::Notification entered, release;
+  auto server = HttpServer::Start(options, [&](const Request& request) {
+    if (request.path == "/slow") {
+      entered.Notify();
+      release.WaitForNotification();
+    }
+    return Echo(request);
+  });
+  ASSERT_TRUE(server.ok()) << server.status();
+  RawClient slow((*server)->port());
+  slow.Send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  entered.WaitForNotification();
+  EXPECT_EQ(Fetch((*server)->port(), "/urgent").status, 200);
+  release.Notify();
+  EXPECT_TRUE(absl::StrContains(slow.ReadUntil("GET /slow", 1), "200 OK"));
+}
+
+TEST(HttpServer, EveryAnswerIsToldOf) {
+  HttpServerOptions options = OnFreePort();
+  std::atomic<int> good{0}, bad{0};
+  options.on_answer = [&](const Request&, int status, absl::Duration time) {
+    EXPECT_GE(time, absl::ZeroDuration());
+    ++(status == 200 ? good : bad);
+  };
+  auto server = HttpServer::Start(options, Echo);
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(Fetch((*server)->port(), "/").status, 200);
+  EXPECT_EQ(Fetch((*server)->port(), "/", {}, "POST").status, 405);
+  server->reset();
+  EXPECT_EQ(good, 1);
+  EXPECT_EQ(bad, 1);
+}
+
+// The longest of ten answers on connections of their own.
+absl::Duration LongestOfTen(int port) {
+  absl::Duration longest;
+  for (int i = 0; i < 10; ++i) {
+    const absl::Time begin = absl::Now();
+    EXPECT_EQ(Fetch(port, "/-/healthy").status, 200);
+    longest = std::max(longest, absl::Now() - begin);
+  }
+  return longest;
+}
+
+// Four threads, one per connection, went silent for ten seconds with six idle
+// ones.
+TEST(HttpServer, IdleAndHalfSentConnectionsCostNobodyTime) {
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  const struct { int idle, half; } crowds[] = {{64, 16}, {1000, 200}};
+  HttpServerOptions options;
+  options.address = "127.0.0.1:0";
+  auto server = HttpServer::Start(options, Echo);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const int port = (*server)->port();
+  for (const auto& crowd : crowds) {
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < crowd.idle + crowd.half; ++i) {
+      clients.push_back(std::make_unique<RawClient>(port));
+      ASSERT_TRUE(clients.back()->connected()) << i;
+      if (i < crowd.half) clients.back()->Send("GET / HTTP/1.1\r\nHost: a");
+    }
+    const absl::Duration longest = LongestOfTen(port);
+    RecordProperty(absl::StrCat("longest_us_", crowd.idle),
+                   absl::StrCat(absl::ToInt64Microseconds(longest)));
+    std::printf("%d idle, %d half sent: longest of ten %s\n", crowd.idle,
+                crowd.half, absl::FormatDuration(longest).c_str());
+    EXPECT_LT(longest, absl::Milliseconds(50)) << crowd.idle;
+  }
+}
+
+// Pipelined requests of a client that reads nothing held all threads.
+TEST(HttpServer, ClientsThatDoNotReadCostNobodyTime) {
+  const std::string large(4 << 20, 'x');
+  HttpServerOptions options;
+  options.address = "127.0.0.1:0";
+  auto server = HttpServer::Start(options, [&](const Request& request) {
+    Response response = Echo(request);
+    if (request.path == "/large") response.body = large;
+    return response;
+  });
+  ASSERT_TRUE(server.ok()) << server.status();
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.push_back(std::make_unique<RawClient>((*server)->port()));
+    for (int j = 0; j < 30; ++j) {
+      clients.back()->Send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+  }
+  // Copying the answers takes a moment; waiting for these clients took minutes.
+  EXPECT_LT(LongestOfTen((*server)->port()), absl::Seconds(1));
+}
+
+TEST(HttpServer, AboveTheBoundTheLongestWaitingIsClosed) {
+  HttpServerOptions options = OnFreePort();
+  options.timeout = absl::Seconds(60);
+  options.max_connections = 4;
+  auto server = HttpServer::Start(options, Echo);
+  ASSERT_TRUE(server.ok()) << server.status();
+  RawClient first((*server)->port());
+  std::vector<std::unique_ptr<RawClient>> others;
+  for (int i = 0; i < 4; ++i) {
+    others.push_back(std::make_unique<RawClient>((*server)->port()));
+  }
+  EXPECT_EQ(first.ReadUntil("never", 1), "") << "it should have been closed";
+  others.back()->Send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_TRUE(
+      absl::StrContains(others.back()->ReadUntil("GET /x", 1), "200 OK"));
 }
 
 TEST(HttpServer, TakenPortIsUnavailableAndNamed) {

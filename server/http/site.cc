@@ -1,6 +1,8 @@
 #include "server/http/site.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -33,6 +35,44 @@ bool TakesGzip(const std::string& accept_encoding) {
     return q > 0;
   }
   return false;
+}
+
+// Weight of the protobuf exposition format, or of the text format, in an Accept
+// header; -1 where it is not named.
+struct FormatWeights {
+  double protobuf = -1;
+  double text = -1;
+};
+
+FormatWeights WeightsOf(const std::string& accept) {
+  FormatWeights weights;
+  for (absl::string_view item : absl::StrSplit(accept, ',')) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(absl::AsciiStrToLower(item), ';');
+    double q = 1;
+    bool delimited = false, family = false;
+    for (absl::string_view part : parts) {
+      part = absl::StripAsciiWhitespace(part);
+      if (absl::ConsumePrefix(&part, "q=") && !absl::SimpleAtod(part, &q)) {
+        q = 0;
+      }
+      delimited |= part == "encoding=delimited";
+      family |= part == "proto=io.prometheus.client.metricfamily";
+    }
+    const absl::string_view type = absl::StripAsciiWhitespace(parts[0]);
+    if (type == "application/vnd.google.protobuf" && delimited && family) {
+      weights.protobuf = std::max(weights.protobuf, q);
+    } else if (type == "text/plain" || type == "text/*") {
+      weights.text = std::max(weights.text, q);
+    }
+  }
+  return weights;
+}
+
+// Only who names the protobuf format gets it.
+bool TakesProtobuf(const std::string& accept) {
+  const FormatWeights weights = WeightsOf(accept);
+  return weights.protobuf > 0 && weights.protobuf >= weights.text;
 }
 
 Response Text(int status, std::string body) {
@@ -76,14 +116,24 @@ Site::Site(store::Store* store, exporter::Exporter* exporter,
 Response Site::Handle(const Request& request) const {
   const bool gzip = TakesGzip(request.accept_encoding);
   Response response = Route(request, gzip);
-  response.headers.emplace_back("Vary", "Accept-Encoding");
+  const bool has_formats = absl::StartsWith(request.path, "/metrics");
+  response.headers.emplace_back(
+      "Vary", has_formats ? "Accept, Accept-Encoding" : "Accept-Encoding");
+  if (!options_.cors_origin.empty()) {
+    response.headers.emplace_back("Access-Control-Allow-Origin",
+                                  options_.cors_origin);
+  }
   if (gzip) Compress(&response);
   return response;
 }
 
 Response Site::Route(const Request& request, bool gzip) const {
-  if (request.path == "/metrics") return Scrape(/*heads=*/false, gzip);
-  if (request.path == "/metrics/heads") return Scrape(/*heads=*/true, gzip);
+  if (request.path == "/metrics") {
+    return Scrape(request, /*heads=*/false, gzip);
+  }
+  if (request.path == "/metrics/heads") {
+    return Scrape(request, /*heads=*/true, gzip);
+  }
   if (request.path == "/-/healthy") return Text(200, "healthy\n");
   if (request.path == "/-/ready") return Ready();
   if (absl::StartsWith(request.path, "/api/v1/")) return api_.Handle(request);
@@ -94,11 +144,30 @@ Response Site::Route(const Request& request, bool gzip) const {
       "/-/healthy, /-/ready and /api/v1/"));
 }
 
-Response Site::Scrape(bool heads, bool gzip) const {
+std::string Site::RouteOf(const Request& request) {
+  for (const char* route : {"/", "/metrics", "/metrics/heads", "/-/healthy",
+                            "/-/ready", "/favicon.ico"}) {
+    if (request.path == route) return route;
+  }
+  return Api::IsRoute(request.path) ? request.path : "other";
+}
+
+bool Site::IsUrgent(const Request& request) {
+  return request.path == "/metrics" || absl::StartsWith(request.path, "/-/");
+}
+
+Response Site::Scrape(const Request& request, bool heads, bool gzip) const {
+  using exporter::PageFormat;
+  const PageFormat format =
+      TakesProtobuf(request.accept) ? PageFormat::kProtobuf : PageFormat::kText;
   exporter::ScrapeBody scrape =
-      heads ? exporter_->Heads(gzip) : exporter_->Metrics(gzip);
+      heads ? exporter_->Heads(gzip, format) : exporter_->Metrics(gzip, format);
   Response response;
-  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.content_type =
+      format == PageFormat::kProtobuf
+          ? "application/vnd.google.protobuf; "
+            "proto=io.prometheus.client.MetricFamily; encoding=delimited"
+          : "text/plain; version=0.0.4; charset=utf-8";
   response.headers.emplace_back("Cache-Control", "no-store");
   if (gzip) response.headers.emplace_back("Content-Encoding", "gzip");
   // Never null, so that Site does not compress it once more.

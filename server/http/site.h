@@ -17,6 +17,8 @@ struct SiteOptions {
   std::string version;
   // OK when the server can serve; otherwise /-/ready says why not. Empty: OK.
   std::function<absl::Status()> ready;
+  // Origin whose pages may read the API, or "*"; empty: none.
+  std::string cors_origin;
   // Why a run's root could not be read last time; empty if it could.
   Api::DiscoveryError discovery_error;
 };
@@ -34,9 +36,15 @@ class Site {
   //   })
   Response Handle(const Request& request) const;
 
+  // Of a closed set: the path of what is there, "other" of what is not.
+  static std::string RouteOf(const Request& request);
+  // Health, readiness and the default metrics page: what must not wait behind
+  // questions about data.
+  static bool IsUrgent(const Request& request);
+
  private:
   Response Route(const Request& request, bool gzip) const;
-  Response Scrape(bool heads, bool gzip) const;
+  Response Scrape(const Request& request, bool heads, bool gzip) const;
   Response Ready() const;
 
   exporter::Exporter* const exporter_;

@@ -1,6 +1,8 @@
 #include "server/http/site.h"
 
+#include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -19,9 +21,8 @@ using exporter::Shape;
 using nlohmann::json;
 using telemetry::ServiceMetrics;
 
-// One server for the suite: civetweb takes up to two seconds to stop. Tests
-// only read; the run "toy" has steps 100, 500 and 1000, step 700 is
-// implausible, step 900 waits.
+// One server for the suite. Tests only read; the run "toy" has steps 100, 500
+// and 1000, step 700 is implausible, step 900 waits.
 class SiteTest : public testing::Test {
  protected:
   struct World {
@@ -98,6 +99,15 @@ class SiteTest : public testing::Test {
 
 SiteTest::World* SiteTest::world_ = nullptr;
 
+// Without what changes from one moment to the next.
+std::string WithoutProcess(const std::string& text) {
+  std::string rest;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (!absl::StartsWith(line, "process_")) absl::StrAppend(&rest, line, "\n");
+  }
+  return rest;
+}
+
 const char kSeries[] = "/api/v1/series?run=toy&metric=sink_attention";
 
 TEST_F(SiteTest, MetricsPageIsServedPlainAndCompressed) {
@@ -109,8 +119,63 @@ TEST_F(SiteTest, MetricsPageIsServedPlainAndCompressed) {
   EXPECT_EQ(plain.headers.count("content-encoding"), 0u);
   const Fetched zipped = Get("/metrics", {"Accept-Encoding: gzip"});
   EXPECT_EQ(zipped.headers.at("content-encoding"), "gzip");
-  EXPECT_EQ(Gunzip(zipped.body), plain.body);
+  EXPECT_EQ(WithoutProcess(Gunzip(zipped.body)), WithoutProcess(plain.body));
   EXPECT_TRUE(absl::StrContains(Get("/metrics/heads").body, "_by_head{"));
+}
+
+TEST_F(SiteTest, MetricsPageIsProtobufWhereThatIsAskedFor) {
+  // As Prometheus 2.42 asks with --enable-feature=native-histograms.
+  const std::string prometheus =
+      "Accept: application/vnd.google.protobuf;proto=io.prometheus.client."
+      "MetricFamily;encoding=delimited,application/openmetrics-text;version="
+      "1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+  for (const char* path : {"/metrics", "/metrics/heads"}) {
+    const Fetched fetched = Get(path, {prometheus});
+    EXPECT_EQ(fetched.headers.at("content-type"),
+              "application/vnd.google.protobuf; "
+              "proto=io.prometheus.client.MetricFamily; encoding=delimited");
+    EXPECT_EQ(fetched.headers.at("vary"), "Accept, Accept-Encoding");
+    EXPECT_FALSE(absl::StrContains(fetched.body, "# HELP"));
+  }
+  for (const char* accept :
+       {"*/*", "text/plain", "application/vnd.google.protobuf",
+        "application/vnd.google.protobuf;proto=io.prometheus.client."
+        "MetricFamily;encoding=delimited;q=0.4,text/plain;q=0.5",
+        "application/vnd.google.protobuf;proto=io.prometheus.client."
+        "MetricFamily;encoding=delimited;q=0"}) {
+    const Fetched fetched = Get("/metrics", {absl::StrCat("Accept: ", accept)});
+    EXPECT_TRUE(
+        absl::StartsWith(fetched.headers.at("content-type"), "text/plain"))
+        << accept;
+  }
+}
+
+TEST_F(SiteTest, RoutesAreAClosedSet) {
+  const auto route = [](const std::string& path) {
+    Request request;
+    request.path = path;
+    return Site::RouteOf(request);
+  };
+  EXPECT_EQ(route("/metrics"), "/metrics");
+  EXPECT_EQ(route("/api/v1/series"), "/api/v1/series");
+  EXPECT_EQ(route("/api/v1/nothing"), "other");
+  EXPECT_EQ(route("/x"), "other");
+}
+
+TEST_F(SiteTest, OtherOriginsMayReadOnlyWhereTheConfigurationSaysSo) {
+  EXPECT_EQ(Get("/api/v1/runs").headers.count("access-control-allow-origin"),
+            0u);
+  SiteOptions options;
+  options.cors_origin = "https://notebook.example";
+  const Site site(world_->store.get(), world_->exporter.get(), options);
+  Request request;
+  request.path = "/api/v1/runs";
+  const Response response = site.Handle(request);
+  const auto& headers = response.headers;
+  EXPECT_NE(std::find(headers.begin(), headers.end(),
+                      std::make_pair(std::string("Access-Control-Allow-Origin"),
+                                     options.cors_origin)),
+            headers.end());
 }
 
 TEST_F(SiteTest, HealthyAlwaysReadyWhenItIs) {

@@ -1,0 +1,23 @@
+#ifndef SINKWATCH_SERVER_HTTP_LISTENER_H_
+#define SINKWATCH_SERVER_HTTP_LISTENER_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace sinkwatch::http {
+
+// A TCP socket that listens, without blocking, on "host:port". The caller
+// closes it. INVALID_ARGUMENT for an address that is none; UNAVAILABLE, naming
+// it, if it cannot be bound.
+absl::StatusOr<int> Listen(const std::string& address);
+
+// The port of a socket.
+int PortOf(int fd);
+
+// The host of "host:port".
+std::string HostOf(const std::string& address);
+
+}  // namespace sinkwatch::http
+
+#endif  // SINKWATCH_SERVER_HTTP_LISTENER_H_
