@@ -64,16 +64,23 @@ const TensorInfo* Checkpoint::Find(const std::string& name) const {
 
 absl::StatusOr<at::Tensor> Checkpoint::ReadTensor(
     const std::string& name, const std::vector<int64_t>& shape) {
-  return ReadRows(name, shape, {{0, shape.empty() ? 1 : shape[0]}});
+  return ReadSlice(name, shape, {0, shape.empty() ? 1 : shape[0]});
+}
+
+absl::StatusOr<at::Tensor> Checkpoint::ReadSlice(
+    const std::string& name, const std::vector<int64_t>& shape, RowRange rows) {
+  ASSIGN_OR_RETURN(at::Tensor tensor, ReadRows(name, shape, {rows}));
+  const auto bytes = static_cast<int64_t>(tensor.nbytes());
+  digest_.Add(name, rows, tensor.const_data_ptr(),
+              bytes / std::max<int64_t>(1, rows.count));
+  return tensor;
 }
 
 absl::StatusOr<at::Tensor> Checkpoint::ReadRows(
     const std::string& name, const std::vector<int64_t>& shape,
     const std::vector<RowRange>& ranges) {
   ASSIGN_OR_RETURN(const StoredTensor* stored, FindReadable(name, shape));
-  ASSIGN_OR_RETURN(at::Tensor tensor, ReadChecked(contents_, *stored, ranges));
-  hash_.Add(*stored, ranges, tensor.const_data_ptr(), tensor.nbytes());
-  return tensor;
+  return ReadChecked(contents_, *stored, ranges);
 }
 
 absl::Status Checkpoint::CheckTensor(const std::string& name,
@@ -99,7 +106,5 @@ absl::Status Checkpoint::CheckUnchanged() const {
   }
   return absl::OkStatus();
 }
-
-std::string Checkpoint::ContentDigest() const { return hash_.Digest(); }
 
 }  // namespace sinkwatch::checkpoint

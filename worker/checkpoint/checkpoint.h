@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/checkpoint/config/config.h"
-#include "worker/checkpoint/content_hash.h"
+#include "worker/checkpoint/content_digest.h"
 #include "worker/checkpoint/stored_tensor.h"
 #include "worker/checkpoint/tensor_reader.h"
 
@@ -65,8 +65,14 @@ class Checkpoint {
   absl::StatusOr<at::Tensor> ReadTensor(const std::string& name,
                                         const std::vector<int64_t>& shape);
 
-  // The same of the rows (dimension 0) in `ranges` alone, one range after the
-  // other. The ranges are inside `shape`.
+  // The same of one run of rows (dimension 0) inside `shape`: a part of a
+  // tensor that is read in turn.
+  absl::StatusOr<at::Tensor> ReadSlice(const std::string& name,
+                                       const std::vector<int64_t>& shape,
+                                       RowRange rows);
+
+  // Rows that the caller picks, one range after the other: those of the
+  // probe's tokens, which say nothing of the checkpoint and are in no digest.
   absl::StatusOr<at::Tensor> ReadRows(const std::string& name,
                                       const std::vector<int64_t>& shape,
                                       const std::vector<RowRange>& ranges);
@@ -76,9 +82,9 @@ class Checkpoint {
   // NOT_FOUND if one is gone.
   absl::Status CheckUnchanged() const;
 
-  // XXH3-128 (hex) over the names and bytes of the tensors (and rows) read so
-  // far, whatever the order they were read in.
-  std::string ContentDigest() const;
+  // Of what ReadTensor and ReadSlice have read so far (content_digest.h).
+  std::vector<TensorDigest> TensorDigests() const { return digest_.Tensors(); }
+  std::string ContentDigest() const { return digest_.Hex(); }
 
  private:
   static absl::StatusOr<std::unique_ptr<Checkpoint>> OpenLlama2cFile(
@@ -95,7 +101,7 @@ class Checkpoint {
   const Config config_;
   const Contents contents_;  // tensors ascend by name
   std::vector<TensorInfo> tensors_;
-  ContentHash hash_;  // of what was read so far
+  checkpoint::ContentDigest digest_;  // of what was read so far
 };
 
 }  // namespace sinkwatch::checkpoint

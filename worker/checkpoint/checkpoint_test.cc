@@ -357,6 +357,26 @@ TEST(CheckpointTest, TheDigestDependsOnContentAndNotOnOrder) {
   EXPECT_EQ(backward->ContentDigest(), of_both);
 }
 
+TEST(CheckpointTest, TheDigestIsOfWholesHoweverTheyAreReadAndNotOfPickedRows) {
+  TempFolder temp;
+  const std::string folder = WriteToy(temp);
+  auto whole = *Checkpoint::Open(folder);
+  const std::string of_nothing = whole->ContentDigest();
+  ASSERT_TRUE(whole->ReadRows("a", {2, 3}, {{0, 2}}).ok());
+  EXPECT_EQ(whole->ContentDigest(), of_nothing);
+  EXPECT_TRUE(whole->TensorDigests().empty());
+  ASSERT_TRUE(whole->ReadTensor("a", {2, 3}).ok());
+  auto sliced = *Checkpoint::Open(folder);
+  ASSERT_TRUE(sliced->ReadSlice("a", {2, 3}, {1, 1}).ok());
+  EXPECT_NE(sliced->ContentDigest(), whole->ContentDigest());
+  ASSERT_TRUE(sliced->ReadSlice("a", {2, 3}, {0, 1}).ok());
+  EXPECT_EQ(sliced->ContentDigest(), whole->ContentDigest());
+  ASSERT_EQ(sliced->TensorDigests().size(), 1u);
+  EXPECT_EQ(sliced->TensorDigests()[0].name, "a");
+  EXPECT_EQ(sliced->TensorDigests()[0].digest,
+            whole->TensorDigests()[0].digest);
+}
+
 TEST(CheckpointTest, TheDigestTellsNamesAndSingleBitsApart) {
   TempFolder temp;
   const at::Tensor x = at::zeros({2}, at::kFloat);

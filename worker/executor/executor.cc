@@ -99,8 +99,7 @@ std::vector<Batch> CutIntoBatches(const probe::Corpus& corpus,
 }
 
 metrics::MeasurementOptions MeasurementOptionsOf(
-    const model::ModelShape& shape, const probe::Corpus& corpus,
-    const ExecuteOptions& options) {
+    const probe::Corpus& corpus, const ExecuteOptions& options) {
   metrics::MeasurementOptions measurement;
   measurement.metrics = options.metrics;
   for (const probe::Domain& domain : corpus.domains()) {
@@ -153,11 +152,13 @@ class Execution {
 
  private:
   absl::Status Embed() {
-    loader_.Prefetch({architecture_.EmbeddingTensors(), "embed_tokens",
+    loader_.Prefetch({architecture_.EmbeddingTensors(),
+                      "embed_tokens",
+                      {},
                       used_tokens_.rows()});
     auto weights = loader_.Take();
     if (!weights.ok()) return weights.status();
-    loader_.Prefetch({architecture_.LayerTensors(0), "", {}});
+    loader_.Prefetch({architecture_.LayerTensors(0)});
     for (Batch& batch : batches_) {
       batch.x_BTD = architecture_.Embed(*weights, batch.embedding_rows_BT);
       batch.embedding_rows_BT = at::Tensor();
@@ -176,7 +177,7 @@ class Execution {
     const bool last = layer + 1 == architecture_.shape().layers;
     loader_.Prefetch(
         last ? HeadSlice(0)
-             : WeightRequest{architecture_.LayerTensors(layer + 1), "", {}});
+             : WeightRequest{architecture_.LayerTensors(layer + 1)});
     for (Batch& batch : batches_) {
       RunBatch(layer, *weights, batch);
       absl::Status status = AfterBatch();
@@ -205,7 +206,7 @@ class Execution {
     const int64_t rows = std::max<int64_t>(1, kHeadElements / shape.width);
     return {architecture_.HeadTensors(),
             "lm_head",
-            {{first, std::min(rows, shape.vocabulary - first)}}};
+            {first, std::min(rows, shape.vocabulary - first)}};
   }
 
   absl::Status RunHead() {
@@ -322,8 +323,8 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   if (!fits.ok()) return fits;
   absl::Status there = CheckWeights(architecture, checkpoint);
   if (!there.ok()) return there;
-  auto measurement = metrics::Measurement::Create(
-      MeasurementOptionsOf(architecture.shape(), corpus, options));
+  auto measurement =
+      metrics::Measurement::Create(MeasurementOptionsOf(corpus, options));
   if (!measurement.ok()) return measurement.status();
   // float32 means float32: no TF32 products on a GPU.
   at::globalContext().setAllowTF32CuBLAS(false);
@@ -342,6 +343,7 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   summary.compute_seconds =
       absl::ToDoubleSeconds(absl::Now() - start) - summary.load_seconds;
   summary.content_digest = checkpoint.ContentDigest();
+  summary.tensors = checkpoint.TensorDigests();
   return summary;
 }
 

@@ -40,7 +40,10 @@ struct ExecuteCallbacks {
 struct ExecuteSummary {
   double load_seconds = 0;     // waiting for weights
   double compute_seconds = 0;  // everything else
-  std::string content_digest;  // of the weights that were read
+  // Of the weights that were read, but for the embedding's rows that are read
+  // for the probe's tokens: independent of the probe (content_digest.h).
+  std::string content_digest;
+  std::vector<checkpoint::TensorDigest> tensors;
 };
 
 // Runs `corpus` through the checkpoint layer by layer: layer l + 1 is read on a

@@ -192,6 +192,54 @@ TEST(ExecutorTest, DigestFollowsTheWeights) {
   EXPECT_NE(first.summary.content_digest, other.summary.content_digest);
 }
 
+bool HasDigestOf(const std::string& name, const ExecuteSummary& summary) {
+  return std::any_of(summary.tensors.begin(), summary.tensors.end(),
+                     [&](const auto& tensor) { return tensor.name == name; });
+}
+
+// Of an embedding just the rows of the probe's tokens are read, unless it is
+// the output matrix as well.
+TEST(ExecutorTest, DigestsDoNotDependOnTheProbe) {
+  const std::string embedding = "model.embed_tokens.weight";
+  for (const bool tied : {false, true}) {
+    SCOPED_TRACE(tied);
+    nlohmann::json config = TinyLlama();
+    config["tie_word_embeddings"] = tied;
+    TinyRun run(config);
+    Executed first(run);
+    ASSERT_TRUE(first.Run().ok());
+    run.WriteProbeAgain(7, 11);
+    Executed other(run);
+    ASSERT_TRUE(other.Run().ok());
+    EXPECT_EQ(first.summary.content_digest, other.summary.content_digest);
+    for (const ExecuteSummary* summary : {&first.summary, &other.summary}) {
+      EXPECT_EQ(HasDigestOf(embedding, *summary), tied);
+      EXPECT_TRUE(HasDigestOf("model.layers.1.mlp.up_proj.weight", *summary));
+      EXPECT_EQ(summary->tensors.size(), run.weights().size() - (tied ? 0 : 1));
+    }
+  }
+}
+
+TEST(ExecutorTest, AChangedTensorChangesItsOwnDigest) {
+  TinyRun run;
+  Executed first(run);
+  ASSERT_TRUE(first.Run().ok());
+  const std::string changed = "model.layers.0.self_attn.k_proj.weight";
+  model::Weights weights = run.weights();
+  weights.at(changed) = weights.at(changed).clone();
+  weights.at(changed)[3][2] += 1;
+  run.WriteAgain(weights);
+  Executed other(run);
+  ASSERT_TRUE(other.Run().ok());
+  ASSERT_EQ(first.summary.tensors.size(), other.summary.tensors.size());
+  for (size_t i = 0; i < first.summary.tensors.size(); ++i) {
+    const auto& before = first.summary.tensors[i];
+    const auto& after = other.summary.tensors[i];
+    EXPECT_EQ(before.name, after.name);
+    EXPECT_EQ(before.digest == after.digest, before.name != changed);
+  }
+}
+
 TEST(ExecutorTest, CancellationEndsItAfterTheBatch) {
   const TinyRun run;
   Executed executed(run);

@@ -32,15 +32,21 @@ absl::StatusOr<model::TensorMap> WeightLoader::Take() {
   return weights;
 }
 
+absl::StatusOr<at::Tensor> WeightLoader::ReadOne(
+    const WeightRequest& request, const model::TensorSpec& spec) {
+  if (spec.name != request.part_of) return ReadWeight(checkpoint_, spec);
+  return request.slice.count > 0
+             ? ReadWeightSlice(checkpoint_, spec, request.slice)
+             : ReadWeightRows(checkpoint_, spec, request.picked);
+}
+
 absl::StatusOr<model::TensorMap> WeightLoader::Read(
     const WeightRequest& request) {
   const c10::InferenceMode guard;
   model::TensorMap weights;
   try {
     for (const model::TensorSpec& spec : request.specs) {
-      auto tensor = spec.name == request.sliced
-                        ? ReadWeightRows(checkpoint_, spec, request.rows)
-                        : ReadWeight(checkpoint_, spec);
+      const auto tensor = ReadOne(request, spec);
       if (!tensor.ok()) return tensor.status();
       weights[spec.name] = tensor->to(device_, dtype_);
     }

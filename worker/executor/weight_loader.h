@@ -17,9 +17,12 @@ namespace sinkwatch::executor {
 // A part of a model's weights.
 struct WeightRequest {
   std::vector<model::TensorSpec> specs;
-  // The spec of which just `rows` are wanted; empty: all of everything.
-  std::string sliced;
-  std::vector<checkpoint::RowRange> rows;
+  // The spec of which not all is wanted; empty: all of everything.
+  std::string part_of = {};
+  // What of it: a run of rows of a whole that is asked for in turn, or, where
+  // it is empty, the picked rows.
+  checkpoint::RowRange slice = {};
+  std::vector<checkpoint::RowRange> picked = {};
 };
 
 // Reads the weights of one part of a model at a time, on a thread of its own,
@@ -48,6 +51,8 @@ class WeightLoader {
 
  private:
   absl::StatusOr<model::TensorMap> Read(const WeightRequest& request);
+  absl::StatusOr<at::Tensor> ReadOne(const WeightRequest& request,
+                                     const model::TensorSpec& spec);
 
   checkpoint::Checkpoint& checkpoint_;
   const at::Device device_;

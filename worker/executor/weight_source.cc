@@ -171,10 +171,22 @@ absl::StatusOr<at::Tensor> ReadWeight(checkpoint::Checkpoint& checkpoint,
   const auto source = FindSource(checkpoint, spec);
   if (!source.ok()) return source.status();
   const int64_t rows = StoredRows(spec, **source);
-  const auto stored = checkpoint.ReadRows((*source)->name, (*source)->shape,
-                                          {{(*source)->first_row, rows}});
+  const auto stored = checkpoint.ReadSlice((*source)->name, (*source)->shape,
+                                           {(*source)->first_row, rows});
   if (!stored.ok()) return stored.status();
   return Arrange(*stored, **source);
+}
+
+absl::StatusOr<at::Tensor> ReadWeightSlice(checkpoint::Checkpoint& checkpoint,
+                                           const TensorSpec& spec,
+                                           RowRange rows) {
+  const auto source = FindSource(checkpoint, spec);
+  if (!source.ok()) return source.status();
+  if ((*source)->arrangement != Arrangement::kAsStored) {
+    return ReadWeightRows(checkpoint, spec, {rows});
+  }
+  rows.first += (*source)->first_row;
+  return checkpoint.ReadSlice((*source)->name, (*source)->shape, rows);
 }
 
 absl::StatusOr<at::Tensor> ReadWeightRows(checkpoint::Checkpoint& checkpoint,

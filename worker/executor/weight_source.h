@@ -20,7 +20,14 @@ namespace sinkwatch::executor {
 absl::StatusOr<at::Tensor> ReadWeight(checkpoint::Checkpoint& checkpoint,
                                       const model::TensorSpec& spec);
 
-// The same of some rows of the tensor, one range after the other.
+// The same of a run of the tensor's rows: a part of a whole that is read in
+// turn.
+absl::StatusOr<at::Tensor> ReadWeightSlice(checkpoint::Checkpoint& checkpoint,
+                                           const model::TensorSpec& spec,
+                                           checkpoint::RowRange rows);
+
+// The same of picked rows, one range after the other; as
+// checkpoint::Checkpoint::ReadRows, in no digest.
 absl::StatusOr<at::Tensor> ReadWeightRows(
     checkpoint::Checkpoint& checkpoint, const model::TensorSpec& spec,
     const std::vector<checkpoint::RowRange>& ranges);

@@ -1,0 +1,60 @@
+#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTENT_DIGEST_H_
+#define SINKWATCH_WORKER_CHECKPOINT_CONTENT_DIGEST_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "worker/checkpoint/tensor_reader.h"
+
+namespace sinkwatch::checkpoint {
+
+// What one tensor holds, as TensorDigest::digest: the sum, modulo 2^128, of
+// XXH3-128 of each row's bytes, seeded with the row's index (dimension 0; a
+// tensor of rank 0 is one row). The bytes are the elements in row-major order
+// in the stored dtype, so the digest depends neither on the container and its
+// shards nor on how the rows were cut into reads and in what order. 16 bytes,
+// big-endian.
+struct TensorDigest {
+  std::string name;
+  std::array<unsigned char, 16> digest;
+};
+
+// Folds what is read of a checkpoint into digests of its tensors and one of
+// all.
+//
+// Thread-compatible.
+class ContentDigest {
+ public:
+  // Rows of a tensor, one after the other, `row_bytes` each. A row that was
+  // added before is not added again.
+  void Add(const std::string& tensor, RowRange rows, const void* data,
+           int64_t row_bytes);
+
+  // Of every tensor that has rows, ascending by name.
+  std::vector<TensorDigest> Tensors() const;
+
+  // XXH3-128 (hex) over the length of each name (64 bits, little-endian), the
+  // name and the digest, ascending by name.
+  std::string Hex() const;
+
+ private:
+  struct Rows {
+    // Runs of added rows, first -> end, neither touching nor overlapping.
+    std::map<int64_t, int64_t> added;
+    uint64_t low = 0;
+    uint64_t high = 0;
+  };
+
+  static void AddRow(int64_t row, const void* data, int64_t row_bytes,
+                     Rows& rows);
+  static void Merge(int64_t first, int64_t end, Rows& rows);
+
+  std::map<std::string, Rows> tensors_;
+};
+
+}  // namespace sinkwatch::checkpoint
+
+#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTENT_DIGEST_H_
