@@ -10,7 +10,7 @@ inline constexpr char kVersion[] = "0.1.0";
 
 // Version of the metric definitions. A server gives work to workers of its own
 // version only; measurements of different versions are kept and never mixed.
-inline constexpr int32_t kSpecVersion = 1;
+inline constexpr int32_t kSpecVersion = 2;
 
 }  // namespace sinkwatch::base
 

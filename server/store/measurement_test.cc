@@ -103,7 +103,9 @@ TEST_F(MeasurementTest, KeepsKindsOfMeasurementApart) {
       [](v1::MeasurementHeader& header) { header.set_dtype("bfloat16"); },
       [](v1::MeasurementHeader& header) { header.set_sequence_length(7); },
       [](v1::MeasurementHeader& header) { header.set_bos_policy("prepend"); },
-      [](v1::MeasurementHeader& header) { header.set_spec_version(2); }};
+      [](v1::MeasurementHeader& header) {
+        header.set_spec_version(kSpecVersion + 1);
+      }};
   int64_t step = 0;
   for (const Change change : changes) {
     Measure(++step, 100);

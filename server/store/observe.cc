@@ -31,21 +31,24 @@ absl::Status EndVanished(sqlite3* connection, const Observation& seen,
   return BindStepOf(update, seen.checkpoint).Run();
 }
 
-// Other contents of the same step, not measured yet: the new one takes their
-// place, and a worker that still reads one of them is fenced off.
+// Other contents of the same step, and the same by other definitions of the
+// metrics, not measured yet: the new one takes their place, and a worker that
+// still reads one of them is fenced off.
 absl::Status SupersedeOthers(sqlite3* connection, const Observation& seen,
                              absl::Time now) {
   Statement update(
       connection,
       absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_SUPERSEDED,
-                   ", token = token + 1, reason = 'the checkpoint was "
-                   "rewritten', updated = ? WHERE run = ? AND stage = ? AND "
-                   "step = ? AND fingerprint <> ? AND probe_digest = ? AND "
-                   "state IN ",
+                   ", token = token + 1, reason = iif(spec_version = ?, 'the "
+                   "checkpoint was rewritten', 'the definitions of the metrics "
+                   "are of another version'), updated = ? WHERE run = ? AND "
+                   "stage = ? AND step = ? AND (fingerprint <> ? OR "
+                   "spec_version <> ?) AND probe_digest = ? AND state IN ",
                    OpenStateList()));
-  update.Bind(now);
+  update.Bind(int64_t{seen.spec_version}).Bind(now);
   return BindStepOf(update, seen.checkpoint)
       .Bind(seen.checkpoint.fingerprint())
+      .Bind(int64_t{seen.spec_version})
       .Bind(seen.probe.digest())
       .Run();
 }

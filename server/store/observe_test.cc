@@ -57,6 +57,37 @@ TEST_F(ObserveTest, TriesAnIncompleteCheckpointAgainAfterItsBackoff) {
   EXPECT_EQ(Job().attempts(), 1) << "what bounds it";
 }
 
+// What a server of the version before left in the store.
+TEST_F(ObserveTest, AnotherVersionOfTheDefinitionsIsMeasuredAnew) {
+  Observation before = Seen(1), open = Seen(2);
+  before.spec_version = open.spec_version = kSpecVersion - 1;
+  Observe(before);
+  const JobRecord old = Lease();
+  const v1::Measurement sent = MeasurementOf(old.job, 100);
+  EXPECT_EQ(sent.header().spec_version(), kSpecVersion - 1);
+  ASSERT_TRUE(store_->Commit({{old.job.id(), old.token, sent}})[0].ok());
+  Observe(open);
+
+  v1::GetMeasurementRequest request;
+  request.set_run("toy");
+  request.set_step(1);
+  EXPECT_EQ(store_->GetMeasurement(request)->vectors(0).values(0), 100);
+  Observe(Seen(1));
+  Observe(Seen(2));
+  // The old result stays and answers until there is a new one.
+  EXPECT_EQ(store_->GetMeasurement(request)->vectors(0).values(0), 100);
+  EXPECT_EQ(store_->GetJob(old.job.id())->state, v1::JOB_STATE_DONE);
+  const int64_t again = JobOfStep(*store_, 1);
+  ASSERT_NE(again, 0);
+  EXPECT_EQ(store_->GetJob(again)->job.spec_version(), kSpecVersion);
+  // Nobody measures what was asked for by the old definitions.
+  EXPECT_NE(JobOfStep(*store_, 2, v1::JOB_STATE_SUPERSEDED), 0);
+  for (const v1::CheckpointStatus& job : Jobs()) {
+    if (job.state() != v1::JOB_STATE_QUEUED) continue;
+    EXPECT_EQ(store_->GetJob(job.job_id())->job.spec_version(), kSpecVersion);
+  }
+}
+
 TEST_F(ObserveTest, TriesNoIncompleteCheckpointAgainThatIsStillBeingWritten) {
   Observe(Seen(1));
   FindIncomplete(store_.now() + absl::Seconds(5));

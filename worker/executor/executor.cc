@@ -1,6 +1,7 @@
 #include "worker/executor/executor.h"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <new>
 #include <utility>
@@ -9,15 +10,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "c10/core/InferenceMode.h"
 #include "c10/util/Exception.h"
 #include "worker/executor/loss.h"
 #include "worker/executor/used_tokens.h"
 #include "worker/executor/weight_loader.h"
 #include "worker/executor/weight_source.h"
-#include "worker/metrics/measurement.h"
+#include "worker/metrics/measurement_builder.h"
 
 namespace sinkwatch::executor {
 namespace {
@@ -125,7 +124,7 @@ class Execution {
   Execution(const model::Architecture& architecture,
             checkpoint::Checkpoint& checkpoint, const probe::Corpus& corpus,
             const ExecuteOptions& options, const ExecuteCallbacks& callbacks,
-            metrics::Measurement& measurement)
+            metrics::MeasurementBuilder& measurement)
       : checkpoint_(checkpoint),
         architecture_(architecture),
         callbacks_(callbacks),
@@ -271,7 +270,7 @@ class Execution {
   checkpoint::Checkpoint& checkpoint_;
   const model::Architecture& architecture_;
   const ExecuteCallbacks& callbacks_;
-  metrics::Measurement& measurement_;
+  metrics::MeasurementBuilder& measurement_;
   const UsedTokens used_tokens_;
   std::vector<Batch> batches_;
   WeightLoader loader_;
@@ -323,14 +322,14 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   if (!fits.ok()) return fits;
   absl::Status there = CheckWeights(architecture, checkpoint);
   if (!there.ok()) return there;
-  auto measurement =
-      metrics::Measurement::Create(MeasurementOptionsOf(corpus, options));
+  auto measurement = metrics::MeasurementBuilder::Create(
+      MeasurementOptionsOf(corpus, options));
   if (!measurement.ok()) return measurement.status();
   // float32 means float32: no TF32 products on a GPU.
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setAllowTF32CuDNN(false);
 
-  const absl::Time start = absl::Now();
+  const auto start = std::chrono::steady_clock::now();
   Execution execution(architecture, checkpoint, corpus, options, callbacks,
                       **measurement);
   absl::Status status = RunGuarded(execution, checkpoint.folder(), options);
@@ -340,8 +339,9 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
 
   ExecuteSummary summary;
   summary.load_seconds = execution.waited_seconds();
-  summary.compute_seconds =
-      absl::ToDoubleSeconds(absl::Now() - start) - summary.load_seconds;
+  const std::chrono::duration<double> all =
+      std::chrono::steady_clock::now() - start;
+  summary.compute_seconds = all.count() - summary.load_seconds;
   summary.content_digest = checkpoint.ContentDigest();
   summary.tensors = checkpoint.TensorDigests();
   return summary;

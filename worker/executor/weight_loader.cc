@@ -1,10 +1,9 @@
 #include "worker/executor/weight_loader.h"
 
+#include <chrono>
 #include <new>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "c10/core/InferenceMode.h"
 #include "c10/util/Exception.h"
 #include "worker/executor/weight_source.h"
@@ -26,9 +25,11 @@ void WeightLoader::Prefetch(WeightRequest request) {
 }
 
 absl::StatusOr<model::TensorMap> WeightLoader::Take() {
-  const absl::Time start = absl::Now();
+  const auto start = std::chrono::steady_clock::now();
   absl::StatusOr<model::TensorMap> weights = next_.get();
-  waited_seconds_ += absl::ToDoubleSeconds(absl::Now() - start);
+  const std::chrono::duration<double> waited =
+      std::chrono::steady_clock::now() - start;
+  waited_seconds_ += waited.count();
   return weights;
 }
 

@@ -43,8 +43,8 @@ struct AttentionStats {
   at::Tensor rest_log_sum_exp;    // of s[t,k] over the visible k >= 1; no c_h
   at::Tensor rest_mean_logit;     // mean of s[t,k] over the visible 1 <= k < t
   at::Tensor previous_attention;  // A[t,t-1]
-  // -sum A ln A over the visible k (nats); softmax only, else 0. With a learned
-  // sink still of A as it is: neither rescaled nor with the lost share's term.
+  // -sum p ln p over the row's outcomes (nats): the visible k and, where there
+  // is one, the learned sink with the lost share; softmax only, else 0.
   at::Tensor entropy;
   at::Tensor max_abs_logit;  // max |s[t,k]| over the visible k; no c_h
   at::Tensor row_sum;        // sum over visible k of A[t,k]; softmax: 1,

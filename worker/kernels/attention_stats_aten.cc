@@ -30,8 +30,9 @@ constexpr int64_t kMaxBlockLogits = int64_t{1} << 22;
 constexpr int64_t kMinBlockRows = 16;
 
 // Rows [row_begin, row_end) and the columns that any of them sees.
-struct Block {
-  Block(int64_t row_begin, int64_t row_end, int64_t window, at::Device device)
+struct RowBlock {
+  RowBlock(int64_t row_begin, int64_t row_end, int64_t window,
+           at::Device device)
       : row_begin(row_begin),
         num_rows(row_end - row_begin),
         column_begin(window > 0 ? std::max<int64_t>(0, row_begin - window + 1)
@@ -68,7 +69,7 @@ at::Tensor MatmulByHead(const at::Tensor& a, const at::Tensor& b) {
 
 // Statistics of the logits themselves. `rows` [kNumRowStats,B,H,R];
 // `learned_sinks_H` may be undefined.
-void FillLogitStats(const at::Tensor& logit_BHRC, const Block& block,
+void FillLogitStats(const at::Tensor& logit_BHRC, const RowBlock& block,
                     const at::Tensor& learned_sinks_H, at::Tensor& rows) {
   const at::Tensor visible_BHRC =
       logit_BHRC.masked_fill(block.hidden_RC, -kInfinity);
@@ -101,7 +102,7 @@ void FillLogitStats(const at::Tensor& logit_BHRC, const Block& block,
       at::abs(logit_BHRC).masked_fill(block.hidden_RC, 0).amax(-1));
 }
 
-at::Tensor Attention(const at::Tensor& logit_BHRC, const Block& block,
+at::Tensor Attention(const at::Tensor& logit_BHRC, const RowBlock& block,
                      Normalisation normalisation, const at::Tensor& lse_BHR) {
   const at::Tensor attention_BHRC =
       normalisation == Normalisation::kRelu
@@ -112,8 +113,8 @@ at::Tensor Attention(const at::Tensor& logit_BHRC, const Block& block,
 
 // Statistics of the attention pattern. `rows` has its log_sum_exp already.
 void FillAttentionStats(const at::Tensor& logit_BHRC,
-                        const at::Tensor& attention_BHRC, const Block& block,
-                        Normalisation normalisation, at::Tensor& rows) {
+                        const at::Tensor& attention_BHRC, const RowBlock& block,
+                        at::Tensor& rows) {
   if (block.HasColumnZero()) {
     rows[kSinkAttention].copy_(attention_BHRC.select(-1, 0));
   }
@@ -127,13 +128,23 @@ void FillAttentionStats(const at::Tensor& logit_BHRC,
   rows[kPreviousAttention].copy_(
       previous_BHR.masked_fill(previous_R1.squeeze(-1) < 0, 0));
   rows[kRowSum].copy_(attention_BHRC.sum(-1));
-  if (normalisation == Normalisation::kRelu) return;
-  const at::Tensor surprise_BHRC = (rows[kLogSumExp].unsqueeze(-1) - logit_BHRC)
-                                       .masked_fill(block.hidden_RC, 0);
-  rows[kEntropy].copy_((attention_BHRC * surprise_BHRC).sum(-1));
 }
 
-void AddColumnMass(const at::Tensor& attention_BHRC, const Block& block,
+// Of the keys and, if there is one, of the learned sink. `rows` has its
+// log_sum_exp already.
+void FillEntropy(const at::Tensor& logit_BHRC, const at::Tensor& attention_BHRC,
+                 const RowBlock& block, const at::Tensor& learned_sinks_H,
+                 at::Tensor& rows) {
+  const at::Tensor lse_BHR = rows[kLogSumExp];
+  const at::Tensor surprise_BHRC =
+      (lse_BHR.unsqueeze(-1) - logit_BHRC).masked_fill(block.hidden_RC, 0);
+  rows[kEntropy].copy_((attention_BHRC * surprise_BHRC).sum(-1));
+  if (!learned_sinks_H.defined()) return;
+  const at::Tensor lost_BHR = lse_BHR - learned_sinks_H.view({-1, 1});
+  rows[kEntropy].add_(lost_BHR * at::exp(-lost_BHR));
+}
+
+void AddColumnMass(const at::Tensor& attention_BHRC, const RowBlock& block,
                    at::Tensor& columns_BHT) {
   const int64_t skip = block.row_begin == 0 ? 1 : 0;
   block.Columns(columns_BHT)
@@ -146,7 +157,7 @@ struct Sequences {
   at::Tensor rows, columns_BHT, output_BHTE;
 };
 
-void RunBlock(Sequences& sequences, const Block& block, double scale,
+void RunBlock(Sequences& sequences, const RowBlock& block, double scale,
               Normalisation normalisation) {
   const at::Tensor logit_BHRC =
       MatmulByHead(block.Rows(sequences.q_BHTE),
@@ -156,7 +167,11 @@ void RunBlock(Sequences& sequences, const Block& block, double scale,
   FillLogitStats(logit_BHRC, block, sequences.learned_sinks_H, rows);
   const at::Tensor attention_BHRC =
       Attention(logit_BHRC, block, normalisation, rows[kLogSumExp]);
-  FillAttentionStats(logit_BHRC, attention_BHRC, block, normalisation, rows);
+  FillAttentionStats(logit_BHRC, attention_BHRC, block, rows);
+  if (normalisation == Normalisation::kSoftmax) {
+    FillEntropy(logit_BHRC, attention_BHRC, block, sequences.learned_sinks_H,
+                rows);
+  }
   AddColumnMass(attention_BHRC, block, sequences.columns_BHT);
   if (sequences.v_BGTE.defined()) {
     block.Rows(sequences.output_BHTE)
@@ -199,8 +214,8 @@ OperatorResult AttentionStatsByRowBlocks(
                            part(columns_BHT),
                            v ? part(output) : at::Tensor()};
     for (int64_t row = 0; row < tokens; row += block_rows) {
-      const Block block(row, std::min(row + block_rows, tokens), window,
-                        q_BHTE.device());
+      const RowBlock block(row, std::min(row + block_rows, tokens), window,
+                           q_BHTE.device());
       RunBlock(sequences, block, scale,
                static_cast<Normalisation>(normalisation));
     }

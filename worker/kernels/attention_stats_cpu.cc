@@ -14,8 +14,6 @@
 namespace sinkwatch::kernels {
 namespace {
 
-static_assert(HeadResult::kRows == kNumRowStats);
-
 struct Free {
   void operator()(float* p) const { std::free(p); }
 };

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "ATen/core/Tensor.h"
+#include "worker/kernels/row_stat.h"
 
 // What an implementation of sinkwatch::attention_stats has to give. Only those
 // who add a device, and tests, need this; callers use attention_stats.h, whose
@@ -23,19 +24,6 @@
 //   columns [B,H,T]               column_mass
 //   output  [B,H,T,E]             A v; [0] without v
 namespace sinkwatch::kernels {
-
-enum RowStat : int {
-  kLogSumExp,
-  kSinkLogit,
-  kSinkAttention,
-  kRestLogSumExp,
-  kRestMeanLogit,
-  kPreviousAttention,
-  kEntropy,
-  kMaxAbsLogit,
-  kRowSum,
-  kNumRowStats,
-};
 
 using OperatorResult = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 

@@ -117,6 +117,11 @@ void WriteRow(const Row& row, int64_t b, int64_t h, int64_t t,
   }
   *At(stats->row_sum, b, h, t) = row_sum;
   *At(stats->max_abs_logit, b, h, t) = max_abs_logit;
+  if (options.learned_sinks_H.defined()) {
+    const double surprise = *At(stats->log_sum_exp, b, h, t) -
+                            options.learned_sinks_H[h].item<double>();
+    entropy += surprise * std::exp(-surprise);
+  }
   if (options.normalisation == Normalisation::kSoftmax) {
     *At(stats->entropy, b, h, t) = entropy;
   }

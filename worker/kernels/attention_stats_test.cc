@@ -173,7 +173,10 @@ TEST_P(AttentionStatsTest, MatchesClosedFormsOfUniformAttentionBesideASink) {
     EXPECT_NEAR(at(stats.log_sum_exp, t), std::log(all), 2e-6) << t;
     EXPECT_NEAR(at(stats.row_sum, t), (t + 1) / all, 2e-6) << t;
     EXPECT_NEAR(at(stats.sink_attention, t), 1 / all, 1e-6) << t;
-    EXPECT_NEAR(at(stats.entropy, t), (t + 1) / all * std::log(all), 4e-6) << t;
+    // t + 1 outcomes of 1 / all each, and the sink's of m / all.
+    EXPECT_NEAR(at(stats.entropy, t), std::log(all) - m / all * std::log(m),
+                4e-6)
+        << t;
     EXPECT_NEAR(stats.output[0][0][t][3].item<double>(), (t + 1) / all, 2e-6);
     if (t > 0) {
       EXPECT_NEAR(at(stats.rest_log_sum_exp, t), std::log(t), 2e-6) << t;

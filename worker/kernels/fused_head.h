@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "worker/kernels/row_stat.h"
+
 // The attention statistics of one query head on a CPU, once per instruction
 // set. fused_head_<set>.cc is fused_head.inc compiled with that set's options,
 // so neither may include anything that holds inline functions: the linker would
@@ -29,10 +31,9 @@ struct QueryHead {
   const float* learned_sink = nullptr;  // c_h; null: the head has none
 };
 
-// Where the results go, [T] each; the order of `rows` is that of RowStat.
+// Where the results go, [T] each.
 struct HeadResult {
-  static constexpr int kRows = 9;
-  float* rows[kRows] = {};
+  float* rows[kNumRowStats] = {};
   float* column_mass = nullptr;
   float* output_TE = nullptr;  // null without values
 };

@@ -10,9 +10,8 @@
 #include "absl/strings/str_format.h"
 #include "c10/util/Exception.h"
 #include "worker/checkpoint/checkpoint.h"
-#include "worker/executor/executor.h"
 #include "worker/measure/compute_dtype.h"
-#include "worker/metrics/measurement.h"
+#include "worker/metrics/measurement_builder.h"
 #include "worker/model/registry.h"
 #include "worker/probe/corpus.h"
 
@@ -30,14 +29,7 @@ MeasureFacts FactsOf(const MeasureRequest& request,
   facts.bos_policy = corpus.bos_policy();
   facts.dtype = ComputeDtypeName(request.dtype);
   facts.device = request.device.str();
-  for (const metrics::Descriptor& metric : metrics::AllDescriptors()) {
-    // The loss is measured in any case: the values are judged by it.
-    bool wanted = request.metrics.empty() || metric.name == "probe_loss";
-    for (const std::string& name : request.metrics) {
-      wanted = wanted || name == metric.name;
-    }
-    if (wanted) facts.metrics.push_back(metric);
-  }
+  facts.metrics = metrics::DescriptorsOf(request.metrics);
   return facts;
 }
 
@@ -60,7 +52,7 @@ std::string ImplausibleLoss(const std::vector<metrics::MetricVector>& values,
   double lowest = std::numeric_limits<double>::infinity();
   bool measured = false;
   for (const metrics::MetricVector& vector : values) {
-    if (vector.metric != "probe_loss") continue;
+    if (vector.metric != metrics::kProbeLoss) continue;
     measured = true;
     for (float loss : vector.values) {
       if (!std::isfinite(loss)) {
@@ -81,31 +73,19 @@ absl::StatusOr<MeasureSummary> RunCorpus(
     const MeasureRequest& request, const model::Architecture& architecture,
     checkpoint::Checkpoint& checkpoint, const probe::Corpus& corpus,
     const MeasureCallbacks& callbacks) {
-  executor::ExecuteOptions options;
-  options.device = request.device;
-  options.dtype = request.dtype;
-  options.metrics = request.metrics;
-  options.tokens_per_batch = request.tokens_per_batch;
-
-  MeasureSummary summary;
-  executor::ExecuteCallbacks during;
-  during.on_progress = callbacks.on_progress;
-  during.cancelled = callbacks.cancelled;
+  std::string implausible;
+  executor::ExecuteCallbacks during = callbacks;
   during.on_values = [&](std::vector<metrics::MetricVector> values) {
-    if (summary.implausible.empty()) {
-      summary.implausible =
-          ImplausibleLoss(values, architecture.shape().vocabulary);
+    if (implausible.empty()) {
+      implausible = ImplausibleLoss(values, architecture.shape().vocabulary);
     }
     return callbacks.on_values ? callbacks.on_values(std::move(values))
                                : absl::OkStatus();
   };
-  const auto executed =
-      executor::Execute(architecture, checkpoint, corpus, options, during);
+  auto executed =
+      executor::Execute(architecture, checkpoint, corpus, request, during);
   if (!executed.ok()) return executed.status();
-  summary.load_seconds = executed->load_seconds;
-  summary.compute_seconds = executed->compute_seconds;
-  summary.content_digest = executed->content_digest;
-  return summary;
+  return MeasureSummary{*std::move(executed), std::move(implausible)};
 }
 
 }  // namespace

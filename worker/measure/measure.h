@@ -6,16 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "worker/executor/executor.h"
 #include "worker/metrics/metric_vector.h"
 #include "worker/model/architecture.h"
 
 namespace sinkwatch::worker {
 
 // One checkpoint, one probe, and how to run one through the other.
-struct MeasureRequest {
+struct MeasureRequest : executor::ExecuteOptions {
   std::string checkpoint;  // folder, or a llama2.c .bin file
   // If not empty, the file with the model's config, for a checkpoint that has
   // none of its own.
@@ -23,10 +23,6 @@ struct MeasureRequest {
   std::string probe;  // folder
   // If not empty, the digest that the probe must have.
   std::string probe_digest;
-  at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;  // or at::kBFloat16
-  std::vector<std::string> metrics;   // names; empty means all
-  int64_t tokens_per_batch = 8192;
 };
 
 // What is known before the first value.
@@ -42,20 +38,12 @@ struct MeasureFacts {
   std::vector<metrics::Descriptor> metrics;
 };
 
-// All are called on the caller's thread; an empty function is left out.
-struct MeasureCallbacks {
+struct MeasureCallbacks : executor::ExecuteCallbacks {
   // Once, first. An error ends the measurement.
   std::function<absl::Status(const MeasureFacts&)> on_start;
-  // A layer's values as it is done, at last those of the whole model.
-  std::function<absl::Status(std::vector<metrics::MetricVector>)> on_values;
-  std::function<void(double)> on_progress;  // share done, 0..1
-  std::function<bool()> cancelled;
 };
 
-struct MeasureSummary {
-  double load_seconds = 0;
-  double compute_seconds = 0;
-  std::string content_digest;
+struct MeasureSummary : executor::ExecuteSummary {
   // Empty, or why the values are not to be believed: a probe loss that is not
   // finite, or one above ln(vocabulary) + 1 in every domain, as of wrong
   // weights or a wrong tokenizer.

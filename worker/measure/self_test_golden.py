@@ -3,7 +3,7 @@
 
 Runs the self-test's built-in model (2 layers of Llama shape, weights from a
 sine) on its built-in tokens with plain T x T attention, and prints the table of
-worker/self_test.cc. Needs numpy only:  python3 worker/self_test_golden.py
+worker/measure/self_test.cc. Needs numpy only:  python3 worker/measure/self_test_golden.py
 """
 import numpy as np
 

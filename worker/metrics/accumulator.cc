@@ -35,7 +35,7 @@ std::optional<Estimate> Accumulator::Finish(int64_t value) const {
   const Moments& moments = moments_[value];
   const auto& [sum, rows, reference_sum, reference_rows] = moments.sum;
   if (moments.sequences == 0 || rows == 0) return std::nullopt;
-  if (reduction_ == Reduction::kMax) return Estimate{sum, 0};
+  if (reduction_ == Reduction::kMax) return Estimate{sum};
   const double mean = sum / rows;
   if (reduction_ == Reduction::kMean) {
     return Estimate{mean,
@@ -51,7 +51,7 @@ std::optional<Estimate> Accumulator::Finish(int64_t value) const {
 
 double Accumulator::StandardError(
     const Moments& moments, const std::array<double, kComponents>& gradient) {
-  if (moments.sequences < 2) return 0;
+  if (moments.sequences < 2) return std::numeric_limits<double>::quiet_NaN();
   double variance = 0;
   for (int i = 0; i < kComponents; ++i) {
     for (int j = 0; j <= i; ++j) {

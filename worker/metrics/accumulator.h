@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -24,9 +25,9 @@ struct SequenceSums {
 
 struct Estimate {
   double value = 0;
-  // Over sequences, which are independent where rows are not. 0 where it cannot
-  // be told: one sequence, or a maximum.
-  double standard_error = 0;
+  // Over sequences, which are independent where rows are not. NaN where it
+  // cannot be told: one sequence, or a maximum.
+  double standard_error = std::numeric_limits<double>::quiet_NaN();
 };
 
 // Folds sequences into sums and sums of products in double, so that the result

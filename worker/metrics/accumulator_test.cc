@@ -76,8 +76,20 @@ TEST(AccumulatorTest, TheErrorOfARatioAgreesWithTheJackknife) {
       0.01);
 }
 
-TEST(AccumulatorTest, OneSequenceHasNoError) {
-  EXPECT_EQ(Folded(Reduction::kMean, {{3, 4}}).Finish(0)->standard_error, 0);
+bool HasError(Reduction reduction, const std::vector<SequenceSums>& sequences) {
+  return !std::isnan(Folded(reduction, sequences).Finish(0)->standard_error);
+}
+
+TEST(AccumulatorTest, TheErrorOfOneSequenceCannotBeTold) {
+  EXPECT_FALSE(HasError(Reduction::kMean, {{3, 4}}));
+  EXPECT_FALSE(HasError(Reduction::kRatio, {{3, 4, 2, 4}}));
+  // The other sequences have no row of the class.
+  EXPECT_FALSE(HasError(Reduction::kMean, {{0, 0}, {3, 4}, {0, 0}}));
+  EXPECT_TRUE(HasError(Reduction::kMean, {{3, 4}, {3, 4}}));
+}
+
+TEST(AccumulatorTest, TheErrorOfAMaximumCannotBeTold) {
+  EXPECT_FALSE(HasError(Reduction::kMax, {{3, 1}, {4, 1}, {5, 1}}));
 }
 
 TEST(AccumulatorTest, EqualSequencesHaveNoErrorBeyondRounding) {

@@ -10,21 +10,25 @@ namespace {
 
 at::Tensor Entropy(LayerStatistics& s) { return s.attention().entropy; }
 
-// Row 0 sees one key and is given the logarithm of 2: nobody asks for it.
-at::Tensor LogOfVisible(int64_t tokens, int64_t window) {
+// ln of how many outcomes a row has: its visible keys and, where there is one,
+// the learned sink. Row 0 is given at least ln 2: nobody asks for it.
+at::Tensor LogOfOutcomes(int64_t tokens, int64_t window, int64_t sinks) {
   at::Tensor log_T = at::ones({tokens}, at::kFloat);
   float* log = log_T.mutable_data_ptr<float>();
   for (int64_t t = 0; t < tokens; ++t) {
     const int64_t visible = window > 0 ? std::min(t + 1, window) : t + 1;
-    log[t] = std::log(static_cast<float>(std::max<int64_t>(visible, 2)));
+    const int64_t outcomes = std::max<int64_t>(visible + sinks, 2);
+    log[t] = std::log(static_cast<float>(outcomes));
   }
   return log_T;
 }
 
 at::Tensor NormalisedEntropy(LayerStatistics& s) {
   const at::Tensor& entropy_BHT = s.attention().entropy;
+  const kernels::AttentionOptions& options = s.batch().attention;
   return entropy_BHT.div(
-      LogOfVisible(entropy_BHT.size(-1), s.batch().attention.window)
+      LogOfOutcomes(entropy_BHT.size(-1), options.window,
+                    options.learned_sinks_H.defined() ? 1 : 0)
           .to(entropy_BHT.device()));
 }
 
@@ -47,8 +51,9 @@ at::Tensor Lost(LayerStatistics& s) {
       .exp();
 }
 
+// One outcome has no entropy to compare with.
 bool HasNormalisedEntropy(const LayerBatch& batch) {
-  return IsSoftmax(batch) && SeesPrevious(batch);
+  return IsSoftmax(batch) && (SeesPrevious(batch) || LosesMass(batch));
 }
 
 Metric RowMean(Descriptor descriptor, Plane plane,
@@ -83,13 +88,16 @@ std::vector<Metric> AttentionShapeMetrics() {
       RowMean({"attention_entropy", "nats", Scope::kHead,
                "Mean entropy of a query's attention: near 0 the head looks at "
                "one key.",
-               "mean over t >= 1 of -sum_k A[t,k] ln A[t,k]", zhai},
+               "mean over t >= 1 of -sum_k A[t,k] ln A[t,k]; a learned sink is "
+               "one more outcome, with the share that is lost to it",
+               zhai},
               Entropy, IsSoftmax),
       RowMean({"attention_entropy_norm", "ratio", Scope::kHead,
                "Entropy relative to that of even attention over the visible "
                "keys, so that rows of different length compare.",
                "mean over t >= 1 of (-sum_k A[t,k] ln A[t,k]) / ln(number of "
-               "visible keys)",
+               "visible keys); with a learned sink its outcome is in the sum "
+               "and in the number",
                zhai},
               NormalisedEntropy, HasNormalisedEntropy),
       RowMean(

@@ -12,13 +12,24 @@ class AttentionShapeTest : public ::testing::TestWithParam<Shape> {};
 
 bool EveryRow(int64_t, int64_t) { return true; }
 
+// What the head's learned sink takes of a row; 0 without one.
+double LostTo(const BruteForce& x, int64_t b, int64_t h, int64_t t) {
+  const double sink = std::exp(x.LearnedSink(h));
+  double keys = 0;
+  for (int64_t k = 0; k <= t; ++k) {
+    if (x.Sees(t, k)) keys += std::exp(x.S(b, h, t, k));
+  }
+  return sink / (sink + keys);
+}
+
 double EntropyOf(const BruteForce& x, int64_t b, int64_t h, int64_t t) {
   double entropy = 0;
   for (int64_t k = 0; k <= t; ++k) {
     const double a = x.A(b, h, t, k);
     if (a > 0) entropy -= a * std::log(a);
   }
-  return entropy;
+  const double lost = LostTo(x, b, h, t);
+  return lost > 0 ? entropy - lost * std::log(lost) : entropy;
 }
 
 TEST_P(AttentionShapeTest, EntropyEqualsTheDefinitionAndNeedsADistribution) {
@@ -36,9 +47,9 @@ TEST_P(AttentionShapeTest, EntropyEqualsTheDefinitionAndNeedsADistribution) {
       return EntropyOf(x, b, i, t);
     }));
     normalised.push_back(x.RowMean(h, 1, EveryRow, [&](auto b, auto i, auto t) {
-      int visible = 0;
-      for (int64_t k = 0; k <= t; ++k) visible += x.Sees(t, k);
-      return EntropyOf(x, b, i, t) / std::log(visible);
+      int outcomes = GetParam().learned_sinks ? 1 : 0;
+      for (int64_t k = 0; k <= t; ++k) outcomes += x.Sees(t, k);
+      return EntropyOf(x, b, i, t) / std::log(outcomes);
     }));
   }
   ExpectClose(values, "d attention_entropy", entropy);
@@ -122,10 +133,32 @@ TEST(AttentionShapeMicroTest, LostMassKeepsItsDigitsWhereLittleIsLost) {
 }
 
 TEST(AttentionShapeMicroTest, EvenAttentionHasANormalisedEntropyOfOne) {
-  LayerBatch batch = RandomLayer(Shape());
+  for (const bool learned_sinks : {false, true}) {
+    Shape shape;
+    shape.learned_sinks = learned_sinks;
+    LayerBatch batch = RandomLayer(shape);
+    batch.q_BHTE = at::zeros_like(batch.q_BHTE);
+    // The logit of every key: the sink is one more of the same.
+    if (learned_sinks) batch.attention.learned_sinks_H.fill_(0);
+    ExpectClose(Measure({batch}), "d attention_entropy_norm",
+                std::vector<double>(4, 1));
+  }
+}
+
+// A row that sees its own key alone has an entropy where a sink stands beside.
+TEST(AttentionShapeMicroTest, AWindowOfOneHasEntropyOnlyBesideALearnedSink) {
+  Shape shape;
+  shape.window = 1;
+  EXPECT_EQ(Measure({RandomLayer(shape)}).count("d attention_entropy_norm"),
+            0u);
+  shape.learned_sinks = true;
+  LayerBatch batch = RandomLayer(shape);
   batch.q_BHTE = at::zeros_like(batch.q_BHTE);
-  ExpectClose(Measure({batch}), "d attention_entropy_norm",
-              std::vector<double>(4, 1));
+  batch.attention.learned_sinks_H.fill_(0);
+  const Values values = Measure({batch});
+  ExpectClose(values, "d attention_entropy_norm", std::vector<double>(4, 1));
+  ExpectClose(values, "d attention_entropy",
+              std::vector<double>(4, std::log(2.)));
 }
 
 }  // namespace

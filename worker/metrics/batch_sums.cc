@@ -62,9 +62,10 @@ void BatchSums::AddBlock(LayerStatistics& statistics,
                          const std::vector<Term>& terms, Rows rows,
                          const at::Tensor& groups_BTC) {
   const bool whole = rows == Rows::kWholeSequence;
-  const RowRange range = whole ? RowRange{0, 1}
-                               : RangeOf(rows, statistics.tokens(),
-                                         statistics.batch().attention.window);
+  const QueryRows range =
+      whole ? QueryRows{0, 1}
+            : QueryRowsOf(rows, statistics.tokens(),
+                          statistics.batch().attention.window);
   if (range.size() == 0) return;
   std::vector<at::Tensor> planes;
   int64_t offset = 0;

@@ -96,7 +96,7 @@ Values Measure(const std::vector<LayerBatch>& batches,
                const std::vector<std::string>& classes) {
   MeasurementOptions options;
   options.domains = {{"d", classes}};
-  auto measurement = Measurement::Create(options);
+  auto measurement = MeasurementBuilder::Create(options);
   EXPECT_TRUE(measurement.ok()) << measurement.status();
   for (const LayerBatch& batch : batches) (*measurement)->FoldLayer(batch);
   auto vectors = (*measurement)->FinishLayer(batches.front().layer);

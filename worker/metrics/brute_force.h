@@ -9,7 +9,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "worker/metrics/layer_batch.h"
-#include "worker/metrics/measurement.h"
+#include "worker/metrics/measurement_builder.h"
 
 // For tests: layers of random numbers, and an attention pattern of them that is
 // written out in double, T x T, straight from the definitions. It shares no
@@ -33,7 +33,7 @@ LayerBatch RandomLayer(const Shape& shape, uint64_t seed = 1);
 // Sequences [begin, end) of a batch.
 LayerBatch Slice(const LayerBatch& batch, int64_t begin, int64_t end);
 
-// What a Measurement of these metrics (none: all) gives for batches of layer 0
+// What a measurement of these metrics (none: all) gives for batches of layer 0
 // of domain "d" with these classes, by "domain metric".
 using Values = std::map<std::string, MetricVector>;
 Values Measure(const std::vector<LayerBatch>& batches,

@@ -14,7 +14,7 @@ namespace sinkwatch::metrics {
 namespace {
 
 constexpr int64_t kMaxSinks = 4;
-constexpr int64_t kMinRowsOfSink = 8;
+constexpr double kMinRowsOfSink = 8;
 constexpr double kMinMassOfSink = 0.2;
 
 at::Tensor NormOfLast(const at::Tensor& x) {
@@ -34,8 +34,8 @@ at::Tensor WriteNorm(const at::Tensor& x_BNTE, const at::Tensor& factor_HRE) {
   return NormOfLast(y_NBTPR).permute({1, 0, 3, 2}).reshape({B, H, T});
 }
 
-// Rows t >= 1 that see column k, for every k: float32 [T].
-at::Tensor RowsThatSee(int64_t tokens, int64_t window, at::Device device) {
+// Rows t >= 1 that see column k, for every k: float32 [T] on the CPU.
+at::Tensor RowsThatSee(int64_t tokens, int64_t window) {
   const int64_t reach = window > 0 ? window : tokens;
   at::Tensor rows = at::zeros({tokens}, at::kFloat);
   float* count = rows.mutable_data_ptr<float>();
@@ -44,14 +44,17 @@ at::Tensor RowsThatSee(int64_t tokens, int64_t window, at::Device device) {
     const int64_t end = std::min(tokens, k + reach);
     count[k] = static_cast<float>(std::max<int64_t>(end - first, 0));
   }
-  return rows.to(device);
+  return rows;
 }
 
 at::Tensor DetectSinks(const at::Tensor& column_mass_BHT, int64_t window) {
   const int64_t tokens = column_mass_BHT.size(2);
-  at::Tensor rows = RowsThatSee(tokens, window, column_mass_BHT.device());
-  at::Tensor mean_BHT = at::where(rows.ge(kMinRowsOfSink),
-                                  column_mass_BHT.div(rows.clamp_min(1)), 0.0);
+  const at::Tensor rows_T = RowsThatSee(tokens, window);
+  const double fewest =
+      std::max(kMinRowsOfSink, rows_T.max().item<double>() / 2);
+  const at::Tensor rows = rows_T.to(column_mass_BHT.device());
+  at::Tensor mean_BHT =
+      at::where(rows.ge(fewest), column_mass_BHT.div(rows.clamp_min(1)), 0.0);
   auto [mass_BHC, column_BHC] =
       at::topk(mean_BHT, std::min(kMaxSinks, tokens), /*dim=*/-1);
   return at::where(mass_BHC.gt(kMinMassOfSink), column_BHC, -1);

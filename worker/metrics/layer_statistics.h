@@ -45,9 +45,10 @@ class LayerStatistics {
   int64_t tokens() const;
 
   const kernels::AttentionStats& attention();
-  // Sink sets: the at most 4 largest columns with at least 8 rows t >= 1 that
-  // see them and a mean mass over those rows above .2; int64, -1 where a
-  // sequence and head has fewer.
+  // Sink sets: the at most 4 largest columns with a mean mass above .2 over the
+  // rows t >= 1 that see them, of those columns that at least half as many rows
+  // see as see the most-seen column, and at least 8; int64, -1 where a sequence
+  // and head has fewer.
   const at::Tensor& sink_columns_BHC();
 
   const at::Tensor& key_norm_BGT();           // ||k_t||

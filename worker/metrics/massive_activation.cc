@@ -46,7 +46,7 @@ std::vector<Metric> MassiveActivationMetrics() {
       {"massive_ratio", "ratio", Scope::kLayer,
        "How far the largest activation of the stream stands above the median.",
        "massive_max / massive_median",
-       "arXiv 2508.03616 (the ratio over pretraining)"},
+       "arXiv 2508.03616 (the ratio over pretraining)", 1000.0},
       Largest);
   ratio.reduction = Reduction::kRatio;
   ratio.reference = {Rows::kWholeSequence, Median};

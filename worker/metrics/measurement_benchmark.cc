@@ -5,7 +5,7 @@
 #include "ATen/ops/kthvalue.h"
 #include "ATen/ops/randn.h"
 #include "benchmark/benchmark.h"
-#include "worker/metrics/measurement.h"
+#include "worker/metrics/measurement_builder.h"
 #include "worker/metrics/median.h"
 
 namespace sinkwatch::metrics {
@@ -33,7 +33,7 @@ void OneLayer(benchmark::State& state, const std::vector<std::string>& names) {
     MeasurementOptions options;
     options.domains = {{"d", {}}};
     options.metrics = names;
-    auto measurement = Measurement::Create(options);
+    auto measurement = MeasurementBuilder::Create(options);
     (*measurement)->FoldLayer(batch);
     benchmark::DoNotOptimize((*measurement)->FinishLayer(0));
   }

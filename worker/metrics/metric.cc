@@ -6,7 +6,7 @@
 
 namespace sinkwatch::metrics {
 
-RowRange RangeOf(Rows rows, int64_t tokens, int64_t window) {
+QueryRows QueryRowsOf(Rows rows, int64_t tokens, int64_t window) {
   // Row t sees key 0 iff 0 > t - window.
   const int64_t sees_sink = window > 0 ? std::min(tokens, window) : tokens;
   switch (rows) {

@@ -20,13 +20,13 @@ enum class Rows {
   kWholeSequence,  // one number per sequence
 };
 
-// Half-open range of rows. Empty where no row qualifies.
-struct RowRange {
+// A half-open run of rows of a sequence. Empty where no row qualifies.
+struct QueryRows {
   int64_t begin = 0;
   int64_t end = 0;
   int64_t size() const { return end > begin ? end - begin : 0; }
 };
-RowRange RangeOf(Rows rows, int64_t tokens, int64_t window);
+QueryRows QueryRowsOf(Rows rows, int64_t tokens, int64_t window);
 
 // A number per row, [B,N,T], or per sequence, [B,N], on the batch's device: N
 // is H, G or 1 by the metric's scope. Rows outside the range may hold anything.

@@ -12,6 +12,10 @@ namespace sinkwatch::metrics {
 
 using base::kSpecVersion;
 
+// The metric that is measured whatever else is asked for: the values are judged
+// by it.
+inline constexpr char kProbeLoss[] = "probe_loss";
+
 // What a metric has one value per.
 enum class Scope { kHead, kKvHead, kLayer, kModel };
 
@@ -23,16 +27,22 @@ struct Descriptor {
   std::string meaning;  // one sentence
   std::string formula;
   std::string source;  // paper or code it comes from
+  // The value that tells its emergence, unless somebody names another: at or
+  // above it, or with `below` at or below it. None: the metric has no such
+  // value. README.md says where each comes from.
+  std::optional<double> threshold = std::nullopt;
+  bool below = false;
 };
 
 // One metric of one layer in one domain.
 struct MetricVector {
   std::string domain;  // "label", or "label/class" for a class of rows
   std::string metric;
-  std::optional<int> layer;           // none for model scope; -1: embedding
-  std::vector<float> values;          // H, G or 1 by scope
-  std::vector<float> standard_error;  // over sequences; as many as values
-  int64_t count = 0;                  // rows or sequences behind each value
+  std::optional<int> layer;   // none for model scope; -1: embedding
+  std::vector<float> values;  // H, G or 1 by scope
+  // Over sequences; as many as values, NaN where it cannot be told.
+  std::vector<float> standard_error;
+  int64_t count = 0;  // rows or sequences behind each value
 };
 
 }  // namespace sinkwatch::metrics

@@ -1,8 +1,8 @@
 #ifndef SINKWATCH_WORKER_METRICS_MODEL_SCALARS_H_
 #define SINKWATCH_WORKER_METRICS_MODEL_SCALARS_H_
 
+#include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,14 +12,32 @@
 
 namespace sinkwatch::metrics {
 
-// Metrics of model scope, and what they need of layers.
-std::vector<Descriptor> ModelDescriptors();
+// What a head's value of a metric must be: at least `bound`, or with `below` at
+// most.
+struct HeadCondition {
+  std::string metric;
+  float bound = 0;
+  bool below = false;
+};
 
-// Names of the layer metrics that a model metric is made of; empty for others.
-std::vector<std::string> LayerMetricsBehind(const std::string& model_metric);
+// A metric of model scope, as data: what it means, and what it is made of,
+// which is one of these; neither: the next-token loss.
+struct ModelMetric {
+  Descriptor descriptor;
+  // The mean over layers and heads of this metric of heads, which has one
+  // number per sequence.
+  std::string mean_of = {};
+  // The share of the heads of all layers that meet every condition.
+  std::vector<HeadCondition> share_of = {};
+};
+const std::vector<ModelMetric>& ModelMetrics();
+
+// Names of the metrics of heads that a model metric is made of; empty for
+// others.
+std::vector<std::string> MetricsBehind(const std::string& model_metric);
 
 // The values of model scope of one domain, folded from losses, from each
-// sequence's indicators and from finished layers.
+// sequence's numbers and from finished layers.
 //
 // Thread-compatible.
 class ModelScalars {
@@ -30,34 +48,48 @@ class ModelScalars {
   // groups_BTC: batch_sums.h, over the rows of loss_BT.
   void FoldLoss(const at::Tensor& loss_BT, const at::Tensor& groups_BTC);
 
-  // The next sequence of a layer: in how many of how many heads it indicates a
-  // sink (sink_indicator_030). Sequences come in the same order in each layer.
-  void AddIndicators(int layer, double sinks, int64_t heads);
+  // Whether AddSequence has a use for a metric of heads.
+  static bool WantsSequences(const std::string& metric);
+  // The next sequence of a layer: its sum of `metric` over so many heads.
+  // Sequences come in the same order in each layer.
+  void AddSequence(const std::string& metric, int layer, double sum,
+                   int64_t heads);
 
-  // A finished layer's values, one per head.
-  void AddHeads(const std::vector<float>& dormant_query_frac,
-                const std::vector<float>& value_norm_ratio);
+  // The vectors of a finished layer; those of `label` are of this domain.
+  void AddLayer(const std::vector<MetricVector>& vectors,
+                const std::string& label);
 
-  struct Value {
-    std::string metric;
-    int64_t group = 0;
-    Estimate estimate;
-    int64_t count = 0;
-  };
-  // What the domain has; a loss that is not finite as it is.
-  std::vector<Value> Finish() const;
+  // What the domain has, in the order of ModelMetrics, where the vectors'
+  // domain is `labels[group]`; a loss that is not finite as it is.
+  std::vector<MetricVector> Finish(
+      const std::vector<std::string>& labels) const;
 
  private:
-  struct Indicators {
-    double sinks = 0;
+  // Sums over layers of one sequence.
+  struct Sequence {
+    double sum = 0;
     double heads = 0;
   };
+  struct Sequences {
+    std::vector<Sequence> all;
+    std::map<int, size_t> next;  // by layer
+  };
+  struct Share {
+    int64_t heads = 0;
+    int64_t met = 0;
+  };
 
-  std::vector<Accumulator> loss_;        // one per group
-  std::vector<Indicators> indicators_;   // one per sequence, over layers
-  std::map<int, size_t> next_sequence_;  // by layer
-  int64_t heads_ = 0;
-  int64_t dormant_heads_ = 0;
+  void AppendLoss(const ModelMetric& metric,
+                  const std::vector<std::string>& labels,
+                  std::vector<MetricVector>& vectors) const;
+  void AppendMean(const ModelMetric& metric, const std::string& label,
+                  std::vector<MetricVector>& vectors) const;
+  void AppendShare(const ModelMetric& metric, const std::string& label,
+                   std::vector<MetricVector>& vectors) const;
+
+  std::vector<Accumulator> loss_;               // one per group
+  std::map<std::string, Sequences> sequences_;  // by ModelMetric::mean_of
+  std::map<std::string, Share> shares_;         // by the model metric's name
 };
 
 }  // namespace sinkwatch::metrics

@@ -27,7 +27,7 @@ const MetricVector& Get(const std::vector<MetricVector>& vectors,
 }
 
 TEST(ModelScalarsTest, TheLossIsAMeanOverTokensAndGivenByClass) {
-  auto measurement = *Measurement::Create(Options({"other", "trigger"}));
+  auto measurement = *MeasurementBuilder::Create(Options({"other", "trigger"}));
   // Three losses for four tokens; the last row's class has no loss.
   measurement->FoldLoss(0, at::tensor({1.f, 2.f, 6.f}).view({1, 3}),
                         at::tensor({0, 1, 0, 1}, at::kByte).view({1, 4}));
@@ -43,7 +43,7 @@ TEST(ModelScalarsTest, TheLossIsAMeanOverTokensAndGivenByClass) {
 }
 
 TEST(ModelScalarsTest, ALossThatIsNotFiniteIsReportedAsItIs) {
-  auto measurement = *Measurement::Create(Options());
+  auto measurement = *MeasurementBuilder::Create(Options());
   const float infinity = std::numeric_limits<float>::infinity();
   measurement->FoldLoss(0, at::tensor({1.f, infinity}).view({1, 2}), {});
   const auto vectors = measurement->FinishModel();
@@ -65,7 +65,7 @@ LayerBatch SinkAndEvenHead(double sink_value) {
 }
 
 TEST(ModelScalarsTest, SinkRateAndDormantHeadsAreSharesOverLayersAndHeads) {
-  auto measurement = *Measurement::Create(Options());
+  auto measurement = *MeasurementBuilder::Create(Options());
   measurement->FoldLayer(SinkAndEvenHead(0.01));
   ASSERT_TRUE(measurement->FinishLayer(0).ok());
   LayerBatch second = SinkAndEvenHead(3.0);  // a sink without a drain
@@ -79,7 +79,7 @@ TEST(ModelScalarsTest, SinkRateAndDormantHeadsAreSharesOverLayersAndHeads) {
 }
 
 TEST(ModelScalarsTest, TheErrorOfTheSinkRateIsOverSequences) {
-  auto measurement = *Measurement::Create(Options());
+  auto measurement = *MeasurementBuilder::Create(Options());
   LayerBatch batch = SinkAndEvenHead(1);
   // The first two of five sequences lose the sink of head 0.
   batch.k_BGTE.slice(0, 0, 2).fill_(0);
@@ -96,8 +96,19 @@ TEST(ModelScalarsTest, TheErrorOfTheSinkRateIsOverSequences) {
   EXPECT_NEAR(rate.standard_error[0], std::sqrt(0.3 / 4 / 5), 1e-6);
 }
 
+TEST(ModelScalarsTest, AShareOfHeadsHasNoErrorOverSequences) {
+  auto measurement = *MeasurementBuilder::Create(Options());
+  measurement->FoldLayer(SinkAndEvenHead(0.01));
+  ASSERT_TRUE(measurement->FinishLayer(0).ok());
+  const auto vectors = *measurement->FinishModel();
+  EXPECT_TRUE(
+      std::isnan(Get(vectors, "d", "dormant_head_frac").standard_error[0]));
+  EXPECT_FALSE(
+      std::isnan(Get(vectors, "d", "sink_rate_030").standard_error[0]));
+}
+
 TEST(ModelScalarsTest, WithoutAttentionThereIsNoSinkRate) {
-  auto measurement = *Measurement::Create(Options());
+  auto measurement = *MeasurementBuilder::Create(Options());
   LayerBatch batch;
   batch.resid_post_BTD = RandomLayer(Shape()).resid_post_BTD;
   measurement->FoldLayer(batch);

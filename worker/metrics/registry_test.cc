@@ -1,5 +1,7 @@
 #include "worker/metrics/registry.h"
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -8,7 +10,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "worker/metrics/measurement.h"
+#include "worker/metrics/measurement_builder.h"
+#include "worker/metrics/model_scalars.h"
 
 namespace sinkwatch::metrics {
 namespace {
@@ -44,6 +47,44 @@ TEST(RegistryTest, EveryMetricSaysHowItIsComputed) {
         << name << " is not about rows";
     EXPECT_NE(metric.descriptor.scope, Scope::kModel) << name;
   }
+}
+
+// What a model metric is made of is a metric of heads, and a mean of one that
+// has a number per sequence.
+TEST(RegistryTest, ModelMetricsAreMadeOfMetricsOfHeads) {
+  for (const ModelMetric& model : ModelMetrics()) {
+    const std::string& name = model.descriptor.name;
+    for (const std::string& behind : MetricsBehind(name)) {
+      const auto found = std::find_if(
+          LayerMetrics().begin(), LayerMetrics().end(),
+          [&](const Metric& m) { return m.descriptor.name == behind; });
+      ASSERT_NE(found, LayerMetrics().end()) << name << " of " << behind;
+      EXPECT_EQ(found->descriptor.scope, Scope::kHead) << behind;
+      if (behind == model.mean_of) {
+        EXPECT_EQ(found->value.rows, Rows::kWholeSequence) << behind;
+      }
+    }
+  }
+}
+
+// README.md says where each comes from.
+TEST(RegistryTest, ThresholdsOfEmergence) {
+  std::vector<std::string> rising, falling;
+  for (const Descriptor& d : AllDescriptors()) {
+    if (!d.threshold) {
+      EXPECT_FALSE(d.below) << d.name;
+      continue;
+    }
+    EXPECT_TRUE(std::isfinite(*d.threshold)) << d.name;
+    (d.below ? falling : rising).push_back(d.name);
+  }
+  EXPECT_EQ(rising,
+            (std::vector<std::string>{
+                "sink_attention", "sink_attention_gu", "dormant_query_frac",
+                "sink_attention_set", "sink_logit_margin",
+                "residual_norm_ratio", "massive_ratio", "sink_rate_030"}));
+  EXPECT_EQ(falling, (std::vector<std::string>{"value_norm_ratio",
+                                               "value_norm_ratio_raw"}));
 }
 
 // A row of the catalogue begins "| `name` | scope |".

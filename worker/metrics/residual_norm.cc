@@ -52,6 +52,7 @@ std::vector<Metric> ResidualNormMetrics() {
       "median of the other positions.",
       "residual_norm_sink / residual_norm_rest_median", guo,
       {Rows::kWholeSequence, SinkOfSequence});
+  ratio.descriptor.threshold = 3;
   ratio.reduction = Reduction::kRatio;
   ratio.reference = {Rows::kWholeSequence, MedianOfRest};
   return {

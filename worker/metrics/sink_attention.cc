@@ -57,7 +57,8 @@ std::vector<Metric> SinkAttentionMetrics() {
       "Mean share of a query's attention that goes to position 0.",
       "mean over rows t >= 1 that see key 0 of A[t,0]; unnormalised attention: "
       "of A[t,0] / sum_k A[t,k], 0 where the sum is 0",
-      "Guo et al., arXiv 2410.13835"};
+      "Guo et al., arXiv 2410.13835",
+      0.5};
   mass.needs = kNeedsQueryKey;
   mass.value = {Rows::kSeesSink, Share};
   mass.by_class = true;
@@ -70,7 +71,8 @@ std::vector<Metric> SinkAttentionMetrics() {
       "Mean attention to position 0 with row 0 included, comparable with "
       "Sink^eps at the same length; absent where a window hides key 0.",
       "mean over rows t >= 0 of A[t,0]",
-      gu};
+      gu,
+      0.3};
   all_rows.needs = kNeedsQueryKey;
   all_rows.value = {Rows::kAll, Mass};
   all_rows.by_class = true;
@@ -84,7 +86,8 @@ std::vector<Metric> SinkAttentionMetrics() {
       "Share of queries for which the head is dormant: more than half of its "
       "attention goes to position 0.",
       "mean over rows t >= 1 that see key 0 of [A[t,0] > 0.5]",
-      "Guo et al., arXiv 2410.13835, claim 1, as a statistic of queries"};
+      "Guo et al., arXiv 2410.13835, claim 1, as a statistic of queries",
+      0.9};
   dormant.needs = kNeedsQueryKey;
   dormant.value = {Rows::kSeesSink, MostlySink};
   dormant.by_class = true;

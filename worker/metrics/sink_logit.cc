@@ -45,7 +45,8 @@ std::vector<Metric> SinkLogitMetrics() {
       "half of the attention, and it does not saturate as the share does.",
       "mean over rows t >= 1 that see key 0 of s[t,0] - logsumexp over visible "
       "k >= 1 of s[t,k] (= logit(A[t,0]) without a learned sink)",
-      "identity of softmax; sink logits after Guo et al., arXiv 2410.13835"};
+      "identity of softmax; sink logits after Guo et al., arXiv 2410.13835",
+      0.0};
   margin.needs = kNeedsQueryKey;
   margin.value = {Rows::kSeesSink, Margin};
   margin.by_class = true;

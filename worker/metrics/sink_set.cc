@@ -21,7 +21,8 @@ at::Tensor SizeOfSet(LayerStatistics& s) {
 std::vector<Metric> SinkSetMetrics() {
   const std::string set =
       "K = the at most 4 largest columns k by mean over rows t >= 1 that see k "
-      "of A[t,k], with at least 8 such rows and a mean above 0.2";
+      "of A[t,k], with a mean above 0.2 and, of such rows, at least 8 and half "
+      "as many as the column that most rows see";
   const std::string source =
       "Gu et al., arXiv 2410.10781 and Guo et al., arXiv 2410.13835 (their "
       "several sinks), detected per sequence and head";
@@ -33,7 +34,8 @@ std::vector<Metric> SinkSetMetrics() {
       "Mean share of a query's attention that goes to the sinks detected in "
       "its sequence, at whatever positions they are.",
       "mean over rows t >= 1 of sum over k in K of A[t,k]; " + set,
-      source};
+      source,
+      0.5};
   mass.needs = kNeedsQueryKey;
   mass.value = {Rows::kRest, MassOnSet};
   mass.by_class = true;

@@ -8,16 +8,21 @@ namespace {
 
 // The detected sinks of a sequence and head, from the definition.
 std::vector<int64_t> Sinks(const BruteForce& x, int64_t b, int64_t h) {
-  std::vector<std::pair<double, int64_t>> found;
+  std::vector<double> mass(x.T, 0), rows(x.T, 0);
   for (int64_t k = 0; k < x.T; ++k) {
-    double mass = 0;
-    int64_t rows = 0;
     for (int64_t t = 1; t < x.T; ++t) {
       if (!x.Sees(t, k)) continue;
-      mass += x.A(b, h, t, k);
-      ++rows;
+      mass[k] += x.A(b, h, t, k);
+      ++rows[k];
     }
-    if (rows >= 8 && mass / rows > 0.2) found.emplace_back(-mass / rows, k);
+  }
+  const double most = *std::max_element(rows.begin(), rows.end());
+  std::vector<std::pair<double, int64_t>> found;
+  for (int64_t k = 0; k < x.T; ++k) {
+    const bool counts = rows[k] >= 8 && 2 * rows[k] >= most;
+    if (counts && mass[k] / rows[k] > 0.2) {
+      found.emplace_back(-mass[k] / rows[k], k);
+    }
   }
   std::sort(found.begin(), found.end());
   std::vector<int64_t> columns;
@@ -63,6 +68,12 @@ std::vector<Shape> WithSinks() {
   wide.window = 12;
   wide.spread = 4;
   shapes.push_back(wide);
+  Shape rather_wide;  // 11 rows or more
+  rather_wide.name = "rather_wide_window";
+  rather_wide.T = 40;
+  rather_wide.window = 21;
+  rather_wide.spread = 4;
+  shapes.push_back(rather_wide);
   return shapes;
 }
 
@@ -78,6 +89,34 @@ TEST(SinkSetMicroTest, FindsASinkThatIsNotAtPositionZero) {
   ExpectClose(values, "d sink_count", std::vector<double>(4, 1));
   // Rows 5 to 16 of 1 to 16.
   ExpectClose(values, "d sink_attention_set", std::vector<double>(4, 12. / 16));
+}
+
+// Rows that look at nothing but column `key`, from it on.
+LayerBatch AllOnColumn(int64_t key, int64_t tokens, int64_t window = 0) {
+  Shape shape;
+  shape.T = tokens;
+  shape.window = window;
+  LayerBatch batch = RandomLayer(shape);
+  batch.q_BHTE.fill_(1);
+  batch.k_BGTE.fill_(0);
+  batch.k_BGTE.select(2, key).fill_(50);
+  return batch;
+}
+
+double SinkCount(const LayerBatch& batch) {
+  return Measure({batch}).at("d sink_count").values[0];
+}
+
+// Of 40 rows, 39 see columns 0 and 1: a sink is seen by 20 or more.
+TEST(SinkSetMicroTest, ASinkIsSeenByHalfAsManyRowsAsTheMostSeenColumn) {
+  EXPECT_EQ(SinkCount(AllOnColumn(20, 40)), 1);
+  EXPECT_EQ(SinkCount(AllOnColumn(21, 40)), 0);  // 19 rows
+}
+
+// With a window of 20 no column is seen by more rows, so 10 are half.
+TEST(SinkSetMicroTest, HalfAWindowOfRowsIsEnough) {
+  EXPECT_EQ(SinkCount(AllOnColumn(30, 40, 20)), 1);
+  EXPECT_EQ(SinkCount(AllOnColumn(31, 40, 20)), 0);  // 9 rows
 }
 
 TEST(SinkSetMicroTest, LateColumnsAreNoSinks) {

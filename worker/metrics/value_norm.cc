@@ -36,15 +36,14 @@ std::vector<Metric> ValueNormMetrics() {
   sink.value = {Rows::kFirst, WrittenValue};
 
   Metric rest;
-  rest.descriptor = {"value_norm_rest",
-                     "activation",
-                     Scope::kHead,
-                     "The same for the other positions.",
-                     "mean over t >= 1 of ||W_h v_t||",
-                     guo};
-  rest.descriptor.meaning =
+  rest.descriptor = {
+      "value_norm_rest",
+      "activation",
+      Scope::kHead,
       "Mean length of what the head would write into the residual stream if it "
-      "attended to one position t >= 1 alone.";
+      "attended to one position t >= 1 alone.",
+      "mean over t >= 1 of ||W_h v_t||",
+      guo};
   rest.needs = kNeedsWrite;
   rest.value = {Rows::kRest, WrittenValue};
 
@@ -54,12 +53,14 @@ std::vector<Metric> ValueNormMetrics() {
                     "Value-state drain: the written value of position 0 "
                     "relative to that of other positions; far below 1 is a "
                     "drain.",
-                    "value_norm_sink / value_norm_rest", guo},
+                    "value_norm_sink / value_norm_rest", guo, 0.5,
+                    /*below=*/true},
                    kNeedsWrite, WrittenValue),
       SinkOverRest({"value_norm_ratio_raw", "ratio", Scope::kKvHead,
                     "Value-state drain before the output projection: length of "
                     "the value vector of position 0 relative to others.",
-                    "mean ||v_0|| / mean over t >= 1 of ||v_t||", guo},
+                    "mean ||v_0|| / mean over t >= 1 of ||v_t||", guo, 0.5,
+                    /*below=*/true},
                    kNeedsValue, RawValue),
       SinkOverRest({"key_norm_ratio", "ratio", Scope::kKvHead,
                     "Length of the key vector of position 0 relative to "

@@ -21,13 +21,14 @@ def log_sum_exp(x, axis=-1):
 def sink_sets(a, visible):
     """Mass on the detected sinks [N, H, T] and how many there are [N, H]."""
     count, heads, tokens = a.shape[:3]
+    fewest = max(MIN_ROWS, visible[1:].sum(0).max() / 2)
     mass, sizes = np.zeros((count, heads, tokens)), np.zeros((count, heads))
     for n in range(count):
         for h in range(heads):
             means = {}
             for column in range(tokens):
                 rows = [t for t in range(1, tokens) if visible[t, column]]
-                if len(rows) >= MIN_ROWS:
+                if len(rows) >= fewest:
                     means[column] = a[n, h, rows, column].mean()
             best = sorted(means, key=lambda c: -means[c])[:MOST_SINKS]
             chosen = [c for c in best if means[c] > MIN_MASS]
@@ -50,7 +51,10 @@ def head_metrics(layer):
     wrote_z = norm(np.einsum("nhte,hde->nhtd", z, layer["W"]))
     sees = [t for t in range(1, tokens) if visible[t, 0]]
     rest = range(1, tokens)
+    learned = layer["sinks"] is not None  # one more outcome, with what is lost
+    lost = 1 - a.sum(-1) if learned else np.zeros(a.shape[:3])
     entropy = -(a * np.log(np.where(a > 0, a, 1))).sum(-1)
+    entropy -= lost * np.log(np.where(lost > 0, lost, 1))
     margin = np.stack([s[:, :, t, 0] - log_sum_exp(s[:, :, t, 1:t + 1]) for t in sees], -1)
     delta = np.stack([s[:, :, t, 0] - s[:, :, t, 1:t].mean(-1) for t in sees if t >= 2], -1)
     cosine = np.einsum("nhte,nhe->nht", layer["q"], k[:, :, 0]) / (
@@ -77,12 +81,13 @@ def head_metrics(layer):
         "head_write_frac": mean(wrote_z[:, :, 1:] / norm(layer["x"])[:, None, 1:]),
         "sink_write_share": mean(a[:, :, sees, 0] * wrote_v[:, :, :1]) / mean(wrote_z[:, :, sees]),
         "attention_entropy": mean(entropy[:, :, 1:]),
-        "attention_entropy_norm": mean(entropy[:, :, 1:] / np.log(visible.sum(1))[1:]),
+        "attention_entropy_norm": mean(
+            entropy[:, :, 1:] / np.log(visible.sum(1) + learned)[1:]),
         "prev_token_attention": mean(np.stack([a[:, :, t, t - 1] for t in rest], -1)),
         "attention_logit_max": np.abs(np.where(visible, s, 0)).max((0, 2, 3)),
     }
-    if layer["sinks"] is not None:  # learned: what they take of each row
-        values["lost_mass"] = mean(1 - a.sum(-1)[:, :, 1:])
+    if learned:
+        values["lost_mass"] = mean(lost[:, :, 1:])
     for name, source in [("value_norm_ratio_raw", "v"), ("key_norm_ratio", "k")]:
         norms = norm(layer[source])
         values[name] = mean(norms[:, :, :1]) / mean(norms[:, :, 1:])

@@ -141,12 +141,13 @@ def row_metrics(shown):
 def sink_sets(a):
     """Per sequence the detected sinks; their mass per row, and their number."""
     count, tokens = a.shape[:2]
+    fewest = max(8, (tokens - 1) / 2)  # columns 0 and 1 are seen by tokens - 1 rows
     mass, sizes = np.zeros((count, tokens)), np.zeros(count)
     for n in range(count):
         means = {}
         for column in range(tokens):
             first = max(1, column)  # row 0 is left out
-            if tokens - first >= 8:
+            if tokens - first >= fewest:
                 means[column] = a[n, first:, column].mean()
         best = sorted(means, key=lambda c: -means[c])[:4]
         chosen = [c for c in best if means[c] > 0.2]
@@ -256,7 +257,7 @@ def measure_domain(config, weights, domain, tokens, classes, class_names):
 def main():
     probe = json.loads((HERE / "probe/probe.json").read_text())
     length = probe["sequence_length"]
-    golden = {"spec_version": 1, "checkpoints": {}}
+    golden = {"spec_version": 2, "checkpoints": {}}
     for folder in sorted(HERE.glob("*/step*"), key=lambda p: (p.parent.name, int(p.name[4:]))):
         config = json.loads((folder / "config.json").read_text())
         weights = read_safetensors(folder / "model.safetensors")
@@ -272,7 +273,7 @@ def main():
     lines = [f' "{name}": [\n  ' + ",\n  ".join(json.dumps(entry) for entry in entries) + "\n ]"
              for name, entries in golden["checkpoints"].items()]
     (HERE / "golden.json").write_text(
-        '{"spec_version": 1, "checkpoints": {\n' + ",\n".join(lines) + "\n}}\n")
+        '{"spec_version": 2, "checkpoints": {\n' + ",\n".join(lines) + "\n}}\n")
 
 
 if __name__ == "__main__":

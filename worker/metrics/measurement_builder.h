@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_METRICS_MEASUREMENT_H_
-#define SINKWATCH_WORKER_METRICS_MEASUREMENT_H_
+#ifndef SINKWATCH_WORKER_METRICS_MEASUREMENT_BUILDER_H_
+#define SINKWATCH_WORKER_METRICS_MEASUREMENT_BUILDER_H_
 
 #include <memory>
 #include <string>
@@ -19,23 +19,23 @@ struct Domain {
 };
 
 struct MeasurementOptions {
-  // Names; empty means all. probe_loss is always computed.
+  // Names; empty means all. kProbeLoss is always computed.
   std::vector<std::string> metrics;
   std::vector<Domain> domains;
 };
 
-// The metrics of spec version 1, folded batch by batch: each metric declares
+// The metrics (base::kSpecVersion), folded batch by batch: each metric declares
 // what it needs and keeps per-sequence sums in double, so neither memory nor
 // result depends on how a domain is cut into batches (beyond rounding of
 // doubles). Metrics that need the same statistic share one computation.
 //
 // Thread-compatible.
-class Measurement {
+class MeasurementBuilder {
  public:
   // INVALID_ARGUMENT names an unknown metric and lists the known ones.
-  static absl::StatusOr<std::unique_ptr<Measurement>> Create(
+  static absl::StatusOr<std::unique_ptr<MeasurementBuilder>> Create(
       const MeasurementOptions& options);
-  ~Measurement();
+  ~MeasurementBuilder();
 
   // Adds a batch to its layer. Tensors that do not fit each other throw
   // c10::Error. The sequences of a domain come in the same order in each layer.
@@ -57,7 +57,7 @@ class Measurement {
 
  private:
   struct State;
-  explicit Measurement(std::unique_ptr<State> state);
+  explicit MeasurementBuilder(std::unique_ptr<State> state);
 
   std::unique_ptr<State> state_;
 };
@@ -65,6 +65,9 @@ class Measurement {
 // Definitions of all metrics: the registry's table, then those of model scope.
 const std::vector<Descriptor>& AllDescriptors();
 
+// Of those that a measurement of these metrics gives, MeasurementOptions'.
+std::vector<Descriptor> DescriptorsOf(const std::vector<std::string>& metrics);
+
 }  // namespace sinkwatch::metrics
 
-#endif  // SINKWATCH_WORKER_METRICS_MEASUREMENT_H_
+#endif  // SINKWATCH_WORKER_METRICS_MEASUREMENT_BUILDER_H_

@@ -1,4 +1,4 @@
-#include "worker/metrics/measurement.h"
+#include "worker/metrics/measurement_builder.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,8 +19,6 @@
 
 namespace sinkwatch::metrics {
 namespace {
-
-constexpr char kIndicatorOfRate[] = "sink_indicator_030";
 
 // The accumulators of one metric in one layer and domain, one per group of
 // rows; empty where nothing was folded.
@@ -73,14 +71,15 @@ void FoldGroup(const BatchSums& sums, const Asked& asked, Reduction reduction,
   }
 }
 
-void FoldIndicators(const BatchSums& sums, size_t term, int layer,
-                    ModelScalars& scalars) {
+void FoldSequences(const BatchSums& sums, size_t term,
+                   const std::string& metric, int layer,
+                   ModelScalars& scalars) {
   for (int64_t b = 0; b < sums.sequences(); ++b) {
-    double sinks = 0;
+    double sum = 0;
     for (int64_t h = 0; h < sums.values(term); ++h) {
-      sinks += sums.At(term, b, h, 0).sum;
+      sum += sums.At(term, b, h, 0).sum;
     }
-    scalars.AddIndicators(layer, sinks, sums.values(term));
+    scalars.AddSequence(metric, layer, sum, sums.values(term));
   }
 }
 
@@ -100,8 +99,9 @@ std::optional<MetricVector> VectorOf(const Accumulator& accumulator) {
 
 absl::Status CheckFinite(const MetricVector& vector) {
   for (size_t i = 0; i < vector.values.size(); ++i) {
+    // A standard error that is not a number is one that cannot be told.
     if (std::isfinite(vector.values[i]) &&
-        std::isfinite(vector.standard_error[i])) {
+        !std::isinf(vector.standard_error[i])) {
       continue;
     }
     return absl::DataLossError(absl::StrCat(
@@ -109,14 +109,6 @@ absl::Status CheckFinite(const MetricVector& vector) {
         " of domain ", vector.domain, " is not finite at index ", i));
   }
   return absl::OkStatus();
-}
-
-const MetricVector* Find(const std::vector<MetricVector>& vectors,
-                         const std::string& domain, const char* metric) {
-  for (const MetricVector& vector : vectors) {
-    if (vector.domain == domain && vector.metric == metric) return &vector;
-  }
-  return nullptr;
 }
 
 absl::Status UnknownMetric(const std::string& name) {
@@ -128,7 +120,7 @@ absl::Status UnknownMetric(const std::string& name) {
 
 }  // namespace
 
-struct Measurement::State {
+struct MeasurementBuilder::State {
   MeasurementOptions options;
   std::vector<std::string> emitted;  // names, sorted
   std::vector<bool> computed;        // per metric of the registry
@@ -146,16 +138,16 @@ struct Measurement::State {
   void Fold(const BatchSums& sums, const Asked& asked, const LayerBatch& batch,
             Groups& groups);
   std::vector<MetricVector> Collect(int layer, const LayerState& state) const;
-  void NoteHeads(const std::vector<MetricVector>& vectors);
 };
 
-std::string Measurement::State::Label(size_t domain, int64_t group) const {
+std::string MeasurementBuilder::State::Label(size_t domain,
+                                             int64_t group) const {
   const Domain& d = options.domains[domain];
   return group == 0 ? d.label
                     : absl::StrCat(d.label, "/", d.classes[group - 1]);
 }
 
-LayerState& Measurement::State::LayerOf(const LayerBatch& batch) {
+LayerState& MeasurementBuilder::State::LayerOf(const LayerBatch& batch) {
   TORCH_CHECK(batch.domain >= 0 &&
                   batch.domain < static_cast<int>(options.domains.size()),
               "no domain ", batch.domain);
@@ -167,8 +159,8 @@ LayerState& Measurement::State::LayerOf(const LayerBatch& batch) {
   return layer;
 }
 
-const at::Tensor& Measurement::State::FactorOf(const LayerBatch& batch,
-                                               LayerState& layer) const {
+const at::Tensor& MeasurementBuilder::State::FactorOf(const LayerBatch& batch,
+                                                      LayerState& layer) const {
   const at::Tensor& projection_DHE = batch.output_projection_DHE;
   if (projection_DHE.defined() && batch.z_BHTE.defined() &&
       !projection_DHE.is_same(layer.projection_DHE)) {
@@ -178,8 +170,8 @@ const at::Tensor& Measurement::State::FactorOf(const LayerBatch& batch,
   return layer.write_factor_HRE;
 }
 
-std::vector<Asked> Measurement::State::Ask(const LayerBatch& batch,
-                                           std::vector<Term>& terms) const {
+std::vector<Asked> MeasurementBuilder::State::Ask(
+    const LayerBatch& batch, std::vector<Term>& terms) const {
   const unsigned available = Available(batch);
   const std::vector<Metric>& metrics = LayerMetrics();
   std::vector<Asked> asked;
@@ -194,8 +186,8 @@ std::vector<Asked> Measurement::State::Ask(const LayerBatch& batch,
   return asked;
 }
 
-void Measurement::State::Fold(const BatchSums& sums, const Asked& asked,
-                              const LayerBatch& batch, Groups& groups) {
+void MeasurementBuilder::State::Fold(const BatchSums& sums, const Asked& asked,
+                                     const LayerBatch& batch, Groups& groups) {
   const Metric& metric = LayerMetrics()[asked.metric];
   const bool ratio = metric.reduction == Reduction::kRatio;
   if (!sums.Has(asked.value) || (ratio && !sums.Has(asked.reference))) return;
@@ -206,12 +198,13 @@ void Measurement::State::Fold(const BatchSums& sums, const Asked& asked,
   for (size_t group = 0; group < count; ++group) {
     FoldGroup(sums, asked, metric.reduction, group, groups[group]);
   }
-  if (metric.descriptor.name == kIndicatorOfRate) {
-    FoldIndicators(sums, asked.value, batch.layer, scalars[batch.domain]);
+  if (ModelScalars::WantsSequences(metric.descriptor.name)) {
+    FoldSequences(sums, asked.value, metric.descriptor.name, batch.layer,
+                  scalars[batch.domain]);
   }
 }
 
-std::vector<MetricVector> Measurement::State::Collect(
+std::vector<MetricVector> MeasurementBuilder::State::Collect(
     int layer, const LayerState& state) const {
   std::vector<MetricVector> vectors;
   for (size_t domain = 0; domain < state.domains.size(); ++domain) {
@@ -231,21 +224,11 @@ std::vector<MetricVector> Measurement::State::Collect(
   return vectors;
 }
 
-void Measurement::State::NoteHeads(const std::vector<MetricVector>& vectors) {
-  for (size_t domain = 0; domain < scalars.size(); ++domain) {
-    const std::string label = Label(domain, 0);
-    const MetricVector* dormant = Find(vectors, label, "dormant_query_frac");
-    const MetricVector* ratio = Find(vectors, label, "value_norm_ratio");
-    if (dormant == nullptr || ratio == nullptr) continue;
-    scalars[domain].AddHeads(dormant->values, ratio->values);
-  }
-}
-
-Measurement::Measurement(std::unique_ptr<State> state)
+MeasurementBuilder::MeasurementBuilder(std::unique_ptr<State> state)
     : state_(std::move(state)) {}
-Measurement::~Measurement() = default;
+MeasurementBuilder::~MeasurementBuilder() = default;
 
-absl::StatusOr<std::unique_ptr<Measurement>> Measurement::Create(
+absl::StatusOr<std::unique_ptr<MeasurementBuilder>> MeasurementBuilder::Create(
     const MeasurementOptions& options) {
   auto state = std::make_unique<State>();
   state->options = options;
@@ -260,12 +243,12 @@ absl::StatusOr<std::unique_ptr<Measurement>> Measurement::Create(
     }
     state->emitted.push_back(name);
   }
-  state->emitted.push_back("probe_loss");
+  state->emitted.push_back(kProbeLoss);
   std::sort(state->emitted.begin(), state->emitted.end());
 
   std::vector<std::string> wanted = state->emitted;
   for (const std::string& name : state->emitted) {
-    for (std::string& behind : LayerMetricsBehind(name)) {
+    for (std::string& behind : MetricsBehind(name)) {
       wanted.push_back(std::move(behind));
     }
   }
@@ -276,10 +259,11 @@ absl::StatusOr<std::unique_ptr<Measurement>> Measurement::Create(
   for (const Domain& domain : options.domains) {
     state->scalars.emplace_back(1 + domain.classes.size());
   }
-  return std::unique_ptr<Measurement>(new Measurement(std::move(state)));
+  return std::unique_ptr<MeasurementBuilder>(
+      new MeasurementBuilder(std::move(state)));
 }
 
-void Measurement::FoldLayer(const LayerBatch& batch) {
+void MeasurementBuilder::FoldLayer(const LayerBatch& batch) {
   at::NoGradGuard no_grad;
   LayerState& layer = state_->LayerOf(batch);
   std::vector<Term> terms;
@@ -292,8 +276,8 @@ void Measurement::FoldLayer(const LayerBatch& batch) {
   for (const Asked& a : asked) state_->Fold(sums, a, batch, metrics[a.metric]);
 }
 
-void Measurement::FoldLoss(int domain, const at::Tensor& loss_BT,
-                           const at::Tensor& row_classes_BT) {
+void MeasurementBuilder::FoldLoss(int domain, const at::Tensor& loss_BT,
+                                  const at::Tensor& row_classes_BT) {
   at::NoGradGuard no_grad;
   const auto& domains = state_->options.domains;
   TORCH_CHECK(domain >= 0 && domain < static_cast<int>(domains.size()),
@@ -307,7 +291,8 @@ void Measurement::FoldLoss(int domain, const at::Tensor& loss_BT,
                          loss_BT.size(0), rows, loss_BT.device()));
 }
 
-absl::StatusOr<std::vector<MetricVector>> Measurement::FinishLayer(int layer) {
+absl::StatusOr<std::vector<MetricVector>> MeasurementBuilder::FinishLayer(
+    int layer) {
   const auto found = state_->layers.find(layer);
   if (found == state_->layers.end()) return std::vector<MetricVector>();
   std::vector<MetricVector> vectors = state_->Collect(layer, found->second);
@@ -315,7 +300,9 @@ absl::StatusOr<std::vector<MetricVector>> Measurement::FinishLayer(int layer) {
   for (const MetricVector& vector : vectors) {
     if (absl::Status s = CheckFinite(vector); !s.ok()) return s;
   }
-  state_->NoteHeads(vectors);
+  for (size_t domain = 0; domain < state_->scalars.size(); ++domain) {
+    state_->scalars[domain].AddLayer(vectors, state_->Label(domain, 0));
+  }
   vectors.erase(std::remove_if(vectors.begin(), vectors.end(),
                                [&](const MetricVector& vector) {
                                  return !state_->Emits(vector.metric);
@@ -324,18 +311,16 @@ absl::StatusOr<std::vector<MetricVector>> Measurement::FinishLayer(int layer) {
   return vectors;
 }
 
-absl::StatusOr<std::vector<MetricVector>> Measurement::FinishModel() {
+absl::StatusOr<std::vector<MetricVector>> MeasurementBuilder::FinishModel() {
   std::vector<MetricVector> vectors;
   for (size_t domain = 0; domain < state_->scalars.size(); ++domain) {
-    for (const ModelScalars::Value& v : state_->scalars[domain].Finish()) {
-      if (!state_->Emits(v.metric)) continue;
-      MetricVector vector;
-      vector.domain = state_->Label(domain, v.group);
-      vector.metric = v.metric;
-      vector.values = {static_cast<float>(v.estimate.value)};
-      vector.standard_error = {static_cast<float>(v.estimate.standard_error)};
-      vector.count = v.count;
-      vectors.push_back(std::move(vector));
+    std::vector<std::string> labels = {state_->Label(domain, 0)};
+    const size_t classes = state_->options.domains[domain].classes.size();
+    for (size_t c = 1; c <= classes; ++c) {
+      labels.push_back(state_->Label(domain, c));
+    }
+    for (MetricVector& vector : state_->scalars[domain].Finish(labels)) {
+      if (state_->Emits(vector.metric)) vectors.push_back(std::move(vector));
     }
   }
   return vectors;
@@ -347,9 +332,22 @@ const std::vector<Descriptor>& AllDescriptors() {
     for (const Metric& metric : LayerMetrics()) {
       all->push_back(metric.descriptor);
     }
-    for (Descriptor& d : ModelDescriptors()) all->push_back(std::move(d));
+    for (const ModelMetric& metric : ModelMetrics()) {
+      all->push_back(metric.descriptor);
+    }
     return all;
   }();
+  return descriptors;
+}
+
+std::vector<Descriptor> DescriptorsOf(const std::vector<std::string>& metrics) {
+  std::vector<Descriptor> descriptors;
+  for (const Descriptor& d : AllDescriptors()) {
+    const bool wanted =
+        metrics.empty() || d.name == kProbeLoss ||
+        std::find(metrics.begin(), metrics.end(), d.name) != metrics.end();
+    if (wanted) descriptors.push_back(d);
+  }
   return descriptors;
 }
 

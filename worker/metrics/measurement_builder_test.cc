@@ -1,5 +1,6 @@
-#include "worker/metrics/measurement.h"
+#include "worker/metrics/measurement_builder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -13,13 +14,13 @@
 namespace sinkwatch::metrics::test {
 namespace {
 
-std::unique_ptr<Measurement> Make(
+std::unique_ptr<MeasurementBuilder> Make(
     const std::vector<Domain>& domains,
     const std::vector<std::string>& metrics = {}) {
   MeasurementOptions options;
   options.domains = domains;
   options.metrics = metrics;
-  auto measurement = Measurement::Create(options);
+  auto measurement = MeasurementBuilder::Create(options);
   EXPECT_TRUE(measurement.ok()) << measurement.status();
   return *std::move(measurement);
 }
@@ -44,7 +45,7 @@ TEST(MeasurementTest, AnUnknownMetricIsRefusedWithTheKnownOnes) {
   MeasurementOptions options;
   options.domains = {{"d", {}}};
   options.metrics = {"sink_attention", "sinkiness"};
-  const auto measurement = Measurement::Create(options);
+  const auto measurement = MeasurementBuilder::Create(options);
   ASSERT_EQ(measurement.status().code(), absl::StatusCode::kInvalidArgument);
   const std::string message(measurement.status().message());
   EXPECT_NE(message.find("'sinkiness'"), std::string::npos) << message;
@@ -84,9 +85,10 @@ TEST_P(CutTest, TheResultDoesNotDependOnHowSequencesAreBatched) {
       // Matrix products of other sizes round differently in float32.
       const double scale = std::fabs(vector.values[i]) + 1e-3;
       EXPECT_NEAR(vector.values[i], other.values[i], 2e-6 * scale) << key;
-      EXPECT_NEAR(vector.standard_error[i], other.standard_error[i],
-                  2e-5 * scale)
-          << key;
+      const float error = vector.standard_error[i];
+      EXPECT_EQ(std::isnan(error), std::isnan(other.standard_error[i])) << key;
+      if (std::isnan(error)) continue;
+      EXPECT_NEAR(error, other.standard_error[i], 2e-5 * scale) << key;
     }
   }
 }
@@ -193,6 +195,39 @@ TEST(MeasurementTest, StandardErrorsAreOverSequences) {
   const Values values = Measure({batch});
   EXPECT_NEAR(values.at("d sink_attention").standard_error[0],
               std::sqrt(sum / (x.B - 1) / x.B), 1e-6);
+}
+
+bool AnyErrorIsTold(const MetricVector& vector) {
+  return std::any_of(vector.standard_error.begin(), vector.standard_error.end(),
+                     [](float error) { return !std::isnan(error); });
+}
+
+TEST(MeasurementTest, OneSequenceHasNoStandardErrors) {
+  Shape shape;
+  shape.B = 1;
+  const Values values = Measure({RandomLayer(shape)});
+  EXPECT_EQ(values.size(), 33u);
+  for (const auto& [key, vector] : values) {
+    EXPECT_FALSE(AnyErrorIsTold(vector)) << key;
+    EXPECT_EQ(vector.standard_error.size(), vector.values.size()) << key;
+  }
+}
+
+TEST(MeasurementTest, OnlyAMaximumHasNoStandardErrorOverSequences) {
+  for (const auto& [key, vector] : Measure({RandomLayer(Shape())})) {
+    EXPECT_EQ(AnyErrorIsTold(vector), key != "d attention_logit_max") << key;
+  }
+}
+
+TEST(MeasurementTest, DescriptorsAreThoseOfTheMetricsAndOfTheLoss) {
+  EXPECT_EQ(DescriptorsOf({}).size(), AllDescriptors().size());
+  const std::vector<Descriptor> two = DescriptorsOf({"value_norm_ratio"});
+  ASSERT_EQ(two.size(), 2u);
+  EXPECT_EQ(two[0].name, "value_norm_ratio");
+  EXPECT_EQ(two[0].threshold, 0.5);
+  EXPECT_TRUE(two[0].below);
+  EXPECT_EQ(two[1].name, kProbeLoss);
+  EXPECT_FALSE(two[1].threshold.has_value());
 }
 
 // Each tensor that is not recorded takes its metrics with it, and no others.
