@@ -1,7 +1,23 @@
 #include "worker/loop/measurement_proto.h"
 
+#include "proto/base/utf8.h"
+#include "proto/base/version.h"
+
 namespace sinkwatch::worker {
 namespace {
+
+// What the names and digests may take of the last message; each costs a few
+// bytes more than they have.
+constexpr size_t kMaxTensorBytes = 2 << 20;
+constexpr size_t kBytesBesideName = 24;
+
+size_t BytesOf(const std::vector<checkpoint::TensorDigest>& tensors) {
+  size_t bytes = 0;
+  for (const checkpoint::TensorDigest& tensor : tensors) {
+    bytes += tensor.name.size() + kBytesBesideName;
+  }
+  return bytes;
+}
 
 v1::Scope ScopeProto(metrics::Scope scope) {
   switch (scope) {
@@ -38,7 +54,7 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
   *header.mutable_probe() = job.probe();
   header.mutable_probe()->set_name(facts.probe_name);
   *header.mutable_model() = ModelProto(facts.model);
-  header.set_spec_version(metrics::kSpecVersion);
+  header.set_spec_version(base::kSpecVersion);
   header.set_dtype(facts.dtype);
   header.set_sequence_length(static_cast<int32_t>(facts.sequence_length));
   header.set_bos_policy(facts.bos_policy);
@@ -50,6 +66,8 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
     proto.set_meaning(metric.meaning);
     proto.set_formula(metric.formula);
     proto.set_source(metric.source);
+    if (metric.threshold) proto.set_threshold(*metric.threshold);
+    proto.set_below(metric.below);
   }
   header.set_worker(worker);
   header.set_device(facts.device);
@@ -78,6 +96,12 @@ v1::MeasurementTrailer TrailerProto(const MeasureSummary& summary) {
   trailer.set_load_seconds(summary.load_seconds);
   trailer.set_compute_seconds(summary.compute_seconds);
   trailer.set_implausible(summary.implausible);
+  if (BytesOf(summary.tensors) > kMaxTensorBytes) return trailer;
+  for (const checkpoint::TensorDigest& tensor : summary.tensors) {
+    v1::TensorDigest& proto = *trailer.add_tensors();
+    proto.set_name(base::EscapeBytes(tensor.name));
+    proto.set_digest(tensor.digest.data(), tensor.digest.size());
+  }
   return trailer;
 }
 

@@ -17,6 +17,8 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
                                   const std::string& worker);
 v1::MeasurementChunk::Layer LayerProto(
     const std::vector<metrics::MetricVector>& values);
+// Without its counts, which the sender adds. Of tensors with too many names for
+// one message there is no digest but the one over all.
 v1::MeasurementTrailer TrailerProto(const MeasureSummary& summary);
 
 }  // namespace sinkwatch::worker

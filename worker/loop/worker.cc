@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "google/protobuf/util/time_util.h"
+#include "proto/base/version.h"
 #include "proto/rpc/status.h"
 #include "spdlog/spdlog.h"
 #include "worker/loop/lease_keeper.h"
@@ -20,6 +21,13 @@
 
 namespace sinkwatch::worker {
 namespace {
+
+// A wait does not follow the wall clock when somebody sets it.
+using Clock = std::chrono::steady_clock;
+
+absl::Duration Since(Clock::time_point start) {
+  return absl::FromChrono(Clock::now() - start);
+}
 
 constexpr absl::Duration kStep = absl::Milliseconds(50);
 constexpr absl::Duration kUnreachablePause = absl::Seconds(1);
@@ -39,17 +47,17 @@ absl::Duration FromProto(const google::protobuf::Duration& duration) {
 }  // namespace
 
 Worker::Worker(v1::WorkerService::StubInterface& stub, WorkerOptions options)
-    : stub_(stub), options_(std::move(options)), last_work_(absl::Now()) {}
+    : stub_(stub), options_(std::move(options)), last_work_(Clock::now()) {}
 
 void Worker::Run() {
   while (!draining_) {
     const std::unique_ptr<v1::Lease> lease = NextLease();
     if (lease != nullptr) {
       RunJob(*lease);
-      last_work_ = absl::Now();
-    } else if (absl::Now() - last_work_ > options_.exit_when_idle) {
+      last_work_ = Clock::now();
+    } else if (Since(last_work_) > options_.exit_when_idle) {
       spdlog::info("nothing to do, ending idle_seconds={:.1f}",
-                   absl::ToDoubleSeconds(absl::Now() - last_work_));
+                   absl::ToDoubleSeconds(Since(last_work_)));
       break;
     }
   }
@@ -58,7 +66,7 @@ void Worker::Run() {
 std::unique_ptr<v1::Lease> Worker::NextLease() {
   v1::AcquireLeaseRequest request;
   request.set_worker(options_.name);
-  request.set_spec_version(metrics::kSpecVersion);
+  request.set_spec_version(base::kSpecVersion);
   request.set_device(options_.device.str());
   v1::AcquireLeaseResponse response;
   const auto context = NewContext();
@@ -82,12 +90,12 @@ void Worker::RunJob(const v1::Lease& lease) {
   spdlog::info("job leased job={} run={} step={} attempt={} path={}", job.id(),
                job.checkpoint().run(), job.checkpoint().step(), job.attempt(),
                job.checkpoint().path());
-  const absl::Time start = absl::Now();
+  const Clock::time_point start = Clock::now();
   const absl::Status status = MeasureAndSend(lease);
   if (status.ok()) {
     spdlog::info("job done job={} run={} step={} milliseconds={}", job.id(),
                  job.checkpoint().run(), job.checkpoint().step(),
-                 absl::ToInt64Milliseconds(absl::Now() - start));
+                 absl::ToInt64Milliseconds(Since(start)));
     return;
   }
   Report(lease, status);
@@ -184,10 +192,10 @@ void Worker::Release(const v1::Lease& lease) {
 }
 
 void Worker::Pause(absl::Duration duration) {
-  const absl::Time end = absl::Now() + duration;
-  while (!draining_ && absl::Now() < end) {
+  const Clock::time_point start = Clock::now();
+  while (!draining_ && Since(start) < duration) {
     std::this_thread::sleep_for(
-        absl::ToChronoMilliseconds(std::min(kStep, end - absl::Now())));
+        absl::ToChronoNanoseconds(std::min(kStep, duration - Since(start))));
   }
 }
 

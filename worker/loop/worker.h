@@ -2,6 +2,7 @@
 #define SINKWATCH_WORKER_LOOP_WORKER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -63,7 +64,7 @@ class Worker {
   v1::WorkerService::StubInterface& stub_;
   const WorkerOptions options_;
   std::atomic<bool> draining_{false};
-  absl::Time last_work_;
+  std::chrono::steady_clock::time_point last_work_;
 };
 
 }  // namespace sinkwatch::worker

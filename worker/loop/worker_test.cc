@@ -8,9 +8,9 @@
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "proto/base/version.h"
 #include "worker/executor/tiny_run.h"
 #include "worker/loop/scripted_server.h"
-#include "worker/metrics/metric_vector.h"
 
 namespace sinkwatch::worker {
 namespace {
@@ -59,7 +59,7 @@ class WorkerTest : public ::testing::Test {
 TEST_F(WorkerTest, MeasuresALeaseAndCommitsIt) {
   const auto told = AfterJob(LeaseOfRun());
   EXPECT_EQ(told.asked[0].worker(), "here:1");
-  EXPECT_EQ(told.asked[0].spec_version(), metrics::kSpecVersion);
+  EXPECT_EQ(told.asked[0].spec_version(), base::kSpecVersion);
   EXPECT_EQ(told.asked[0].device(), "cpu");
   EXPECT_TRUE(told.failed.empty());
   EXPECT_TRUE(told.released.empty());
@@ -77,7 +77,12 @@ TEST_F(WorkerTest, MeasuresALeaseAndCommitsIt) {
   EXPECT_EQ(chunks[3].layer().vectors(0).layer(), 1);
   EXPECT_FALSE(chunks[4].layer().vectors(0).has_layer());
   EXPECT_EQ(chunks[5].end().chunks(), 4);
-  EXPECT_EQ(chunks[5].end().content_digest().size(), 32u);
+  const v1::MeasurementTrailer& end = chunks[5].end();
+  EXPECT_EQ(end.content_digest().size(), 32u);
+  // All but the embedding, of which some rows are read.
+  EXPECT_EQ(end.tensors_size(), static_cast<int>(run_.weights().size()) - 1);
+  EXPECT_EQ(end.tensors(0).digest().size(), 16u);
+  EXPECT_GT(end.load_seconds() + end.compute_seconds(), 0);
 }
 
 TEST_F(WorkerTest, EveryVectorIsDescribedInTheHeader) {

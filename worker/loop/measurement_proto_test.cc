@@ -1,0 +1,62 @@
+#include "worker/loop/measurement_proto.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "worker/checkpoint/content_digest.h"
+
+namespace sinkwatch::worker {
+namespace {
+
+TEST(MeasurementProtoTest, AStandardErrorThatCannotBeToldIsNotANumber) {
+  metrics::MetricVector vector;
+  vector.values = {1, 2};
+  vector.standard_error = {0.5f, std::numeric_limits<float>::quiet_NaN()};
+  const v1::MetricVector& sent = LayerProto({vector}).vectors(0);
+  ASSERT_EQ(sent.standard_errors_size(), 2);
+  EXPECT_EQ(sent.standard_errors(0), 0.5f);
+  EXPECT_TRUE(std::isnan(sent.standard_errors(1)));
+}
+
+TEST(MeasurementProtoTest, ThresholdsOfMetricsTravel) {
+  MeasureFacts facts;
+  facts.metrics.resize(2);
+  facts.metrics[0].threshold = 0.5;
+  facts.metrics[0].below = true;
+  const v1::MeasurementHeader header = HeaderProto({}, facts, "here:1");
+  EXPECT_EQ(header.metrics(0).threshold(), 0.5);
+  EXPECT_TRUE(header.metrics(0).below());
+  EXPECT_FALSE(header.metrics(1).has_threshold());
+}
+
+MeasureSummary SummaryOf(size_t tensors, size_t name_bytes) {
+  MeasureSummary summary;
+  for (size_t i = 0; i < tensors; ++i) {
+    summary.tensors.push_back({std::string(name_bytes, 'x'), {1, 2, 3}});
+  }
+  return summary;
+}
+
+TEST(MeasurementProtoTest, DigestsOfTensorsTravelInTheTrailer) {
+  MeasureSummary summary = SummaryOf(2, 7);
+  summary.tensors[1].name = "\xff";
+  const v1::MeasurementTrailer trailer = TrailerProto(summary);
+  ASSERT_EQ(trailer.tensors_size(), 2);
+  EXPECT_EQ(trailer.tensors(0).name(), "xxxxxxx");
+  EXPECT_EQ(trailer.tensors(0).digest(),
+            std::string("\1\2\3", 3) + std::string(13, '\0'));
+  EXPECT_NE(trailer.tensors(1).name(), "\xff");  // no text of a proto
+}
+
+// 4 MiB is the most that a message may have where nobody set another bound.
+TEST(MeasurementProtoTest, TooManyNamesForOneMessageAreLeftOut) {
+  const v1::MeasurementTrailer many = TrailerProto(SummaryOf(20000, 80));
+  EXPECT_EQ(many.tensors_size(), 20000);
+  EXPECT_LT(many.ByteSizeLong(), size_t{2} << 20);
+  EXPECT_EQ(TrailerProto(SummaryOf(21000, 80)).tensors_size(), 0);
+}
+
+}  // namespace
+}  // namespace sinkwatch::worker
