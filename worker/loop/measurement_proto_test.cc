@@ -14,7 +14,8 @@ TEST(MeasurementProtoTest, AStandardErrorThatCannotBeToldIsNotANumber) {
   metrics::MetricVector vector;
   vector.values = {1, 2};
   vector.standard_error = {0.5f, std::numeric_limits<float>::quiet_NaN()};
-  const v1::MetricVector& sent = LayerProto({vector}).vectors(0);
+  const v1::MeasurementChunk::Layer layer = LayerProto({vector});
+  const v1::MetricVector& sent = layer.vectors(0);
   ASSERT_EQ(sent.standard_errors_size(), 2);
   EXPECT_EQ(sent.standard_errors(0), 0.5f);
   EXPECT_TRUE(std::isnan(sent.standard_errors(1)));
