@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/discovery/listing.h"
-#include "server/discovery/temp_folder.h"
+#include "server/discovery/watched_folder_testing.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -47,7 +47,7 @@ class CandidatesTest : public testing::Test {
     return PathsOf(found);
   }
 
-  const TempFolder folder_;
+  const WatchedFolder folder_;
   v1::RunConfig run_;
 };
 

@@ -3,7 +3,7 @@
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "proto/base/sha256.h"
-#include "server/discovery/temp_folder.h"
+#include "server/discovery/watched_folder_testing.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -15,7 +15,7 @@ TEST(DigestTest, AgreesWithTheStandardsExample) {
 }
 
 TEST(ReadProbeTest, NamesAProbeByTheBytesOfItsProbeJson) {
-  const TempFolder folder;
+  const WatchedFolder folder;
   const std::string text = "{ \"name\" : \"stories\" }\n";
   folder.Write("probe.json", text);
   const auto probe = ReadProbe(folder.path());
@@ -26,7 +26,7 @@ TEST(ReadProbeTest, NamesAProbeByTheBytesOfItsProbeJson) {
 }
 
 TEST(ReadProbeTest, NamesTheFileInEveryComplaint) {
-  const TempFolder folder;
+  const WatchedFolder folder;
   folder.MakeFolder("none");
   folder.Write("text/probe.json", "hello");
   folder.Write("list/probe.json", "[1]");

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/discovery/listing.h"
-#include "server/discovery/temp_folder.h"
+#include "server/discovery/watched_folder_testing.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -29,7 +29,7 @@ class HubCacheTest : public testing::Test {
     return by_key;
   }
 
-  const TempFolder folder_;
+  const WatchedFolder folder_;
   v1::RunConfig run_;
 };
 

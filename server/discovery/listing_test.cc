@@ -6,7 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "server/discovery/temp_folder.h"
+#include "server/discovery/watched_folder_testing.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -21,7 +21,7 @@ std::vector<Entry> SortedEntries(const std::string& path) {
 }
 
 TEST(ListingTest, TellsNamesSizesAndTimes) {
-  const TempFolder folder;
+  const WatchedFolder folder;
   folder.Write("file", "12345");
   folder.SetTime("file", absl::FromUnixNanos(1234567890123456789));
   folder.MakeFolder("inner");
@@ -36,7 +36,7 @@ TEST(ListingTest, TellsNamesSizesAndTimes) {
 }
 
 TEST(ListingTest, LeavesLinksOutWhereverTheyLead) {
-  const TempFolder folder;
+  const WatchedFolder folder;
   folder.WriteCheckpoint("step5");
   folder.Link("step5", "latest");
   folder.Link("/etc", "step6");
@@ -47,7 +47,7 @@ TEST(ListingTest, LeavesLinksOutWhereverTheyLead) {
 }
 
 TEST(ListingTest, TakesALinkToAFileInTheConfinementForThatFile) {
-  const TempFolder folder;
+  const WatchedFolder folder;
   folder.Write("root/blobs/aa", "12345");
   folder.SetTime("root/blobs/aa", absl::FromUnixNanos(1234567890123456789));
   folder.MakeFolder("root/snapshot/model");
@@ -88,7 +88,7 @@ TEST(ListingTest, TakesALinkToAFileInTheConfinementForThatFile) {
 }
 
 TEST(ListingTest, LooksAtOneFileThroughLinks) {
-  const TempFolder folder;
+  const WatchedFolder folder;
   folder.Write("config.json", "{}");
   folder.Link("config.json", "linked");
   EXPECT_EQ(LookAtFile(folder.Path("linked"))->size, 2);
@@ -99,7 +99,7 @@ TEST(ListingTest, LooksAtOneFileThroughLinks) {
 }
 
 TEST(ListingTest, TellsAMissingFolderFromAnEmptyOne) {
-  const TempFolder folder;
+  const WatchedFolder folder;
   folder.MakeFolder("empty");
   folder.Write("file", "");
   EXPECT_TRUE(SortedEntries(folder.Path("empty")).empty());

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/discovery/run_scan.h"
-#include "server/discovery/temp_folder.h"
+#include "server/discovery/watched_folder_testing.h"
 
 namespace sinkwatch::discovery {
 
@@ -66,7 +66,7 @@ class RunScanTest : public testing::Test {
     return all;
   }
 
-  const TempFolder folder_;
+  const WatchedFolder folder_;
   v1::RunConfig run_;
   std::vector<v1::CheckpointStatus> known_;
   std::unique_ptr<RunScan> scan_;

@@ -6,7 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
-#include "server/discovery/temp_folder.h"
+#include "server/discovery/watched_folder_testing.h"
 #include "server/store/store_testing.h"
 
 namespace sinkwatch::discovery {
@@ -63,7 +63,7 @@ class WatcherTest : public testing::Test {
     return jobs.empty() ? v1::CheckpointStatus() : jobs[0];
   }
 
-  const TempFolder folder_;
+  const WatchedFolder folder_;
   store::TestStore store_;
   v1::RunConfig run_;
   absl::Time now_ = absl::Now();

@@ -1,6 +1,5 @@
 // The services over a real loopback connection and a real store on disk.
 #include <atomic>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
@@ -9,6 +8,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
+#include "proto/base/temp_folder_testing.h"
 #include "proto/rpc/channel.h"
 #include "server/service/admin_service.h"
 #include "server/service/query_service.h"
@@ -17,17 +17,11 @@
 namespace sinkwatch::service {
 namespace {
 
-std::string NewFolder() {
-  std::string pattern = ::testing::TempDir() + "/service.XXXXXX";
-  EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-  return pattern;
-}
-
 class ServiceTest : public ::testing::Test {
  protected:
   void SetUp() override {
     store::StoreOptions options;
-    options.path = NewFolder() + "/sinkwatch.db";
+    options.path = folder_ / "sinkwatch.db";
     options.clock = [this] { return absl::FromUnixSeconds(clock_.load()); };
     store_ = *store::Store::Open(options);
     commits_ = std::make_unique<store::CommitQueue>(
@@ -164,6 +158,7 @@ class ServiceTest : public ::testing::Test {
 
   v1::JobState StateOf(int64_t job) { return store_->GetJob(job)->state; }
 
+  const base::TempFolder folder_;
   std::atomic<int64_t> clock_{3600};  // seconds since the epoch
   telemetry::ServiceMetrics metrics_{telemetry::ServiceMetrics::Build{}};
   MeasurementFeed feed_;

@@ -34,7 +34,7 @@ void ExpectMetadata(const DcpMetadata& metadata) {
                                     metadata.files.end());
   Expect(files.size() == metadata.files.size(), "a file is there once");
   for (const std::string& file : files) {
-    Expect(checkpoint::IsBareName(file) && absl::EndsWith(file, ".distcp"),
+    Expect(files::IsBareName(file) && absl::EndsWith(file, ".distcp"),
            "a file is a bare name");
   }
   std::set<std::string> names;

@@ -48,10 +48,9 @@ std::string WriteInput(absl::string_view input, const std::string& name,
   return folder.path();
 }
 
-std::unique_ptr<checkpoint::File> OpenInput(absl::string_view input,
-                                            int64_t size) {
+std::unique_ptr<files::File> OpenInput(absl::string_view input, int64_t size) {
   const std::string folder = WriteInput(input, "input", size);
-  auto file = checkpoint::File::Open(folder + "/input");
+  auto file = files::File::Open(folder + "/input");
   Expect(file.ok(), "the input is opened");
   return *std::move(file);
 }

@@ -17,8 +17,8 @@ std::string WriteInput(absl::string_view input, const std::string& name,
                        int64_t size = 0);
 
 // The same, opened.
-std::unique_ptr<checkpoint::File> OpenInput(absl::string_view input,
-                                            int64_t size = 0);
+std::unique_ptr<files::File> OpenInput(absl::string_view input,
+                                       int64_t size = 0);
 
 }  // namespace sinkwatch::fuzz
 

@@ -28,16 +28,15 @@ void ExpectDomain(const DomainManifest& domain, const Manifest& manifest) {
   Expect(probe::IsLabel(domain.label), "a domain has a label");
   Expect(!domain.files.empty(), "a domain has a file");
   for (const probe::TokenFile& file : domain.files) {
-    Expect(
-        checkpoint::IsBareName(file.path) || probe::IsAbsoluteNormal(file.path),
-        "a token file is a bare name or an absolute path");
+    Expect(files::IsBareName(file.path) || probe::IsAbsoluteNormal(file.path),
+           "a token file is a bare name or an absolute path");
     Expect(file.tokens >= 1, "a token file has a token");
     ExpectSha256(file.sha256);
   }
   Expect(domain.tokens() >= manifest.stored_length(),
          "a domain has a whole sequence");
   if (domain.row_classes.path.empty()) return;
-  Expect(checkpoint::IsBareName(domain.row_classes.path),
+  Expect(files::IsBareName(domain.row_classes.path),
          "row classes are a bare name");
   ExpectSha256(domain.row_classes.sha256);
   for (const std::string& name : domain.row_classes.names) {

@@ -27,8 +27,7 @@ void ExpectSameAsTree(const ShardIndex& index, absl::string_view text) {
   const Json& weight_map = tree["weight_map"];
   std::set<std::string> tensors;
   for (const auto& [shard, names] : index) {
-    Expect(checkpoint::IsBareName(shard) &&
-               shard.find('/') == std::string::npos &&
+    Expect(files::IsBareName(shard) && shard.find('/') == std::string::npos &&
                absl::EndsWith(shard, kSuffix),
            "a shard is a bare name");
     Expect(!names.empty(), "a shard has a tensor");

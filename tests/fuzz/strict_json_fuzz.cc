@@ -30,8 +30,8 @@ size_t CountOf(const Json& value) {
 }
 
 // Small, so that the fuzzer reaches them.
-checkpoint::JsonLimits Limits() {
-  checkpoint::JsonLimits limits;
+files::JsonLimits Limits() {
+  files::JsonLimits limits;
   limits.depth = 6;
   limits.values = 40;
   return limits;
@@ -40,17 +40,17 @@ checkpoint::JsonLimits Limits() {
 }  // namespace
 
 absl::Status FuzzOne(absl::string_view input) {
-  const auto json = checkpoint::ParseJsonObject(input, Limits());
+  const auto json = files::ParseJsonObject(input, Limits());
   if (!json.ok()) return json.status();
   Expect(json->is_object(), "the document is an object");
   Expect(DepthOf(*json) <= Limits().depth, "the depth is kept");
   Expect(CountOf(*json) <= Limits().values, "the number of values is kept");
-  const auto again = checkpoint::ParseJsonObject(json->dump(), Limits());
+  const auto again = files::ParseJsonObject(json->dump(), Limits());
   Expect(again.ok() && *again == *json, "what is written is read");
   // Where a writer is half-way the text ends early, and is nothing else.
   const size_t end = input.find_last_of('}');
   const absl::string_view half = input.substr(0, end * 2 / 3);
-  Expect(absl::IsOutOfRange(checkpoint::ParseJsonObject(half).status()),
+  Expect(absl::IsOutOfRange(files::ParseJsonObject(half).status()),
          "a part of a document ends early");
   return absl::OkStatus();
 }

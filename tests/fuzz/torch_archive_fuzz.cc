@@ -12,7 +12,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/input_file.h"
 #include "worker/checkpoint/container/torch_container.h"
-#include "worker/checkpoint/container/zip_bytes.h"
+#include "worker/checkpoint/container/zip_testing.h"
 #include "worker/checkpoint/stored_tensor.h"
 
 namespace sinkwatch::fuzz {

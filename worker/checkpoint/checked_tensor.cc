@@ -86,9 +86,9 @@ int64_t RowsOf(const at::Tensor& tensor) {
 absl::Status AtTensor(const Contents& contents, const StoredTensor& tensor,
                       const absl::Status& error) {
   const std::string& path = contents.files[tensor.pieces.front().file]->path();
-  return absl::Status(error.code(),
-                      absl::StrCat(path, ": tensor ", Quoted(tensor.name), ": ",
-                                   error.message()));
+  return absl::Status(
+      error.code(), absl::StrCat(path, ": tensor ", files::Quoted(tensor.name),
+                                 ": ", error.message()));
 }
 
 // That the files of a tensor are those that were opened.

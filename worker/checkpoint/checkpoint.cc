@@ -92,8 +92,8 @@ absl::StatusOr<const StoredTensor*> Checkpoint::FindReadable(
     const std::string& name, const std::vector<int64_t>& shape) const {
   const TensorInfo* info = Find(name);
   if (info == nullptr) {
-    return absl::DataLossError(
-        absl::StrCat(folder_, ": tensor ", Quoted(name), " is not there"));
+    return absl::DataLossError(absl::StrCat(
+        folder_, ": tensor ", files::Quoted(name), " is not there"));
   }
   const StoredTensor& stored = contents_.tensors[info - tensors_.data()];
   RETURN_IF_ERROR(CheckReadable(contents_, stored, shape));
@@ -101,7 +101,7 @@ absl::StatusOr<const StoredTensor*> Checkpoint::FindReadable(
 }
 
 absl::Status Checkpoint::CheckUnchanged() const {
-  for (const std::unique_ptr<File>& file : contents_.files) {
+  for (const std::unique_ptr<files::File>& file : contents_.files) {
     RETURN_IF_ERROR(file->CheckUnchanged());
   }
   return absl::OkStatus();

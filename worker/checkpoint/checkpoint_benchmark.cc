@@ -12,8 +12,8 @@
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/checkpoint/container/safetensors.h"
 #include "worker/checkpoint/container/torch_archive.h"
-#include "worker/checkpoint/container/torch_pickle_bytes.h"
-#include "worker/checkpoint/container/zip_bytes.h"
+#include "worker/checkpoint/container/torch_pickle_testing.h"
+#include "worker/checkpoint/container/zip_testing.h"
 #include "worker/checkpoint/writer.h"
 #include "worker/files/file.h"
 
@@ -61,7 +61,7 @@ void BM_ReadTorchArchive(benchmark::State& state) {
   }
   members[0].second += "u.";
   std::ofstream(path, std::ios::binary) << MakeZip(members).bytes;
-  auto file = File::Open(path);
+  auto file = files::File::Open(path);
   while (file.ok() && state.KeepRunning()) {
     auto tensors = ReadTorchArchive({file->get(), 0, (*file)->size()});
     if (!tensors.ok()) state.SkipWithError("refused");

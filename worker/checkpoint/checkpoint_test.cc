@@ -17,8 +17,10 @@
 #include "ATen/ops/zeros.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/checkpoint/container/safetensors_testing.h"
 #include "worker/checkpoint/writer.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -36,14 +38,14 @@ const nlohmann::json& ToyConfig() {
   return *config;
 }
 
-std::string WriteToy(const TempFolder& temp,
+std::string WriteToy(const base::TempFolder& temp,
                      const std::map<std::string, at::Tensor>& tensors) {
   const std::string folder = temp / "step1";
   EXPECT_TRUE(WriteCheckpoint(folder, ToyConfig(), tensors).ok());
   return folder;
 }
 
-std::string WriteToy(const TempFolder& temp) {
+std::string WriteToy(const base::TempFolder& temp) {
   return WriteToy(temp, {{"a", at::arange(6, at::kFloat).reshape({2, 3})},
                          {"b", at::ones({4}, at::kFloat)}});
 }
@@ -73,7 +75,7 @@ TEST(CheckpointTest, ARealCheckpointIsListedAndRead) {
 }
 
 TEST(CheckpointTest, TensorsComeAsTheyWereWritten) {
-  TempFolder temp;
+  base::TempFolder temp;
   auto checkpoint = Checkpoint::Open(WriteToy(temp));
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   auto a = (*checkpoint)->ReadTensor("a", {2, 3});
@@ -83,7 +85,7 @@ TEST(CheckpointTest, TensorsComeAsTheyWereWritten) {
 }
 
 TEST(CheckpointTest, EachReadableDtypeIsExact) {
-  TempFolder temp;
+  base::TempFolder temp;
   // 1/3 rounds differently in each; the bits must be those of the file.
   const std::string folder = WriteToy(temp);
   const std::string f64("\x55\x55\x55\x55\x55\x55\xd5\x3f", 8);
@@ -96,8 +98,8 @@ TEST(CheckpointTest, EachReadableDtypeIsExact) {
       R"("bf16":{"dtype":"BF16","shape":[1,1],"data_offsets":[12,14]},)"
       R"("f16":{"dtype":"F16","shape":[1],"data_offsets":[14,16]},)"
       R"("none":{"dtype":"F32","shape":[0,7],"data_offsets":[16,16]}})";
-  WriteFile(folder + "/model.safetensors",
-            SafetensorsBytes(header, f64 + f32 + bf16 + f16));
+  files::WriteFile(folder + "/model.safetensors",
+                   SafetensorsBytes(header, f64 + f32 + bf16 + f16));
   auto opened = Checkpoint::Open(folder);
   ASSERT_TRUE(opened.ok()) << opened.status();
   Checkpoint& checkpoint = **opened;
@@ -111,7 +113,7 @@ TEST(CheckpointTest, EachReadableDtypeIsExact) {
 }
 
 TEST(CheckpointTest, DataNeedNotBeAligned) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string folder = WriteToy(temp);
   // The header has an odd number of bytes, and so has what precedes `x`.
   std::string header =
@@ -119,7 +121,7 @@ TEST(CheckpointTest, DataNeedNotBeAligned) {
       R"("x":{"dtype":"F32","shape":[2],"data_offsets":[3,11]}})";
   if (header.size() % 2 == 0) header += " ";
   const float values[] = {1.5f, -2.25f};
-  WriteFile(
+  files::WriteFile(
       folder + "/model.safetensors",
       SafetensorsBytes(
           header, "abc" + std::string(reinterpret_cast<const char*>(values),
@@ -133,31 +135,31 @@ TEST(CheckpointTest, DataNeedNotBeAligned) {
 }
 
 TEST(CheckpointTest, ATensorOfAnotherDtypeIsListedAndNotRead) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string folder = WriteToy(temp);
   const std::string header =
       R"({"i":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},)"
       R"("s":{"dtype":"F8_E8M0","shape":[8],"data_offsets":[8,16]}})";
-  WriteFile(folder + "/model.safetensors",
-            SafetensorsBytes(header, std::string(16, '\0')));
+  files::WriteFile(folder + "/model.safetensors",
+                   SafetensorsBytes(header, std::string(16, '\0')));
   auto checkpoint = Checkpoint::Open(folder);
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   EXPECT_EQ((*checkpoint)->Find("i")->dtype, at::kLong);
   EXPECT_EQ((*checkpoint)->Find("s")->dtype, at::ScalarType::Undefined);
-  ExpectError((*checkpoint)->ReadTensor("i", {1}).status(), kUnsupported,
-              {"model.safetensors", "'i'", "dtype I64"});
-  ExpectError((*checkpoint)->ReadTensor("s", {8}).status(), kUnsupported,
-              {"model.safetensors", "'s'", "dtype F8_E8M0"});
+  files::ExpectError((*checkpoint)->ReadTensor("i", {1}).status(), kUnsupported,
+                     {"model.safetensors", "'i'", "dtype I64"});
+  files::ExpectError((*checkpoint)->ReadTensor("s", {8}).status(), kUnsupported,
+                     {"model.safetensors", "'s'", "dtype F8_E8M0"});
 }
 
 TEST(CheckpointTest, AWrongNameOrShapeIsCorrupt) {
-  TempFolder temp;
+  base::TempFolder temp;
   auto checkpoint = Checkpoint::Open(WriteToy(temp));
   ASSERT_TRUE(checkpoint.ok());
-  ExpectError((*checkpoint)->ReadTensor("c", {1}).status(), kCorrupt,
-              {"step1", "'c'", "not there"});
-  ExpectError((*checkpoint)->ReadTensor("a", {3, 2}).status(), kCorrupt,
-              {"model.safetensors", "'a'", "[2,3]", "[3,2]"});
+  files::ExpectError((*checkpoint)->ReadTensor("c", {1}).status(), kCorrupt,
+                     {"step1", "'c'", "not there"});
+  files::ExpectError((*checkpoint)->ReadTensor("a", {3, 2}).status(), kCorrupt,
+                     {"model.safetensors", "'a'", "[2,3]", "[3,2]"});
 }
 
 TEST(CheckpointTest, AValueThatIsNotFiniteIsNamedByItsPlace) {
@@ -165,20 +167,21 @@ TEST(CheckpointTest, AValueThatIsNotFiniteIsNamedByItsPlace) {
   const double infinity = std::numeric_limits<double>::infinity();
   for (at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
     for (double value : {nan, infinity, -infinity}) {
-      TempFolder temp;
+      base::TempFolder temp;
       // Long enough for several blocks of the search, the last one short.
       at::Tensor x = at::ones({3, 3333}, type);
       x[2][3000] = value;
       auto checkpoint = Checkpoint::Open(WriteToy(temp, {{"x", x}}));
       ASSERT_TRUE(checkpoint.ok());
-      ExpectError((*checkpoint)->ReadTensor("x", {3, 3333}).status(), kCorrupt,
-                  {"model.safetensors", "'x'", "element 9666 ", "not finite"});
+      files::ExpectError(
+          (*checkpoint)->ReadTensor("x", {3, 3333}).status(), kCorrupt,
+          {"model.safetensors", "'x'", "element 9666 ", "not finite"});
     }
   }
 }
 
 TEST(CheckpointTest, TheLargestFiniteValuesAreFinite) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::map<std::string, at::Tensor> tensors = {
       {"f32", at::full({5}, std::numeric_limits<float>::max(), at::kFloat)},
       {"bf16", at::full({5}, 0x1.fep127, at::kBFloat16)},
@@ -193,55 +196,57 @@ TEST(CheckpointTest, TheLargestFiniteValuesAreFinite) {
 }
 
 TEST(CheckpointTest, AFolderThatIsNotWholeIsIncomplete) {
-  TempFolder temp;
-  ExpectError(OpenStatus(temp.path()), kIncomplete,
-              {temp.path(), "neither model.safetensors"});
+  base::TempFolder temp;
+  files::ExpectError(OpenStatus(temp.path()), kIncomplete,
+                     {temp.path(), "neither model.safetensors"});
   const std::string folder = WriteToy(temp);
   fs::rename(folder + "/config.json", temp / "config.json");
-  ExpectError(OpenStatus(folder), kIncomplete, {"config.json", "missing"});
+  files::ExpectError(OpenStatus(folder), kIncomplete,
+                     {"config.json", "missing"});
   fs::rename(temp / "config.json", folder + "/config.json");
   EXPECT_TRUE(OpenStatus(folder).ok());
-  const std::string weights = ReadFile(folder + "/model.safetensors");
+  const std::string weights = files::ReadFile(folder + "/model.safetensors");
   for (size_t size : {size_t{0}, size_t{7}, size_t{50}, weights.size() - 1}) {
     fs::resize_file(folder + "/model.safetensors", size);
-    ExpectError(OpenStatus(folder), kIncomplete, {"model.safetensors"});
+    files::ExpectError(OpenStatus(folder), kIncomplete, {"model.safetensors"});
   }
 }
 
 TEST(CheckpointTest, AMissingFolderHasVanished) {
-  TempFolder temp;
-  ExpectError(OpenStatus(temp / "step1"), kVanished, {temp / "step1", "gone"});
+  base::TempFolder temp;
+  files::ExpectError(OpenStatus(temp / "step1"), kVanished,
+                     {temp / "step1", "gone"});
 }
 
 TEST(CheckpointTest, AFolderThatCannotBeLookedAtIsWorthAnotherTry) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string too_long(300, 'x');
-  ExpectError(OpenStatus(temp / too_long), absl::StatusCode::kUnavailable,
-              {temp.path(), "too long"});
+  files::ExpectError(OpenStatus(temp / too_long),
+                     absl::StatusCode::kUnavailable, {temp.path(), "too long"});
 }
 
 TEST(CheckpointTest, AnotherContainerIsNamed) {
   for (const char* other : {"__0.metadata", "model_and_optim/__0.metadata",
                             "rank0.pt", "model/rank0.pt", "consolidated.00.pth",
                             "shard-00002-model-00003-of-00004.safetensors"}) {
-    TempFolder temp;
+    base::TempFolder temp;
     fs::create_directory(temp / "model_and_optim");
     fs::create_directory(temp / "model");
-    WriteFile(temp / other, "x");
-    ExpectError(OpenStatus(temp.path()), kUnsupported, {temp / other});
+    files::WriteFile(temp / other, "x");
+    files::ExpectError(OpenStatus(temp.path()), kUnsupported, {temp / other});
   }
-  TempFolder temp;
-  WriteFile(temp / "stories.pth", "x");
-  ExpectError(OpenStatus(temp / "stories.pth"), kUnsupported,
-              {temp / "stories.pth", "a file"});
+  base::TempFolder temp;
+  files::WriteFile(temp / "stories.pth", "x");
+  files::ExpectError(OpenStatus(temp / "stories.pth"), kUnsupported,
+                     {temp / "stories.pth", "a file"});
 }
 
 TEST(CheckpointTest, ADcpFolderBeforeItsMetadataIsIncomplete) {
-  TempFolder temp;
+  base::TempFolder temp;
   fs::create_directory(temp / "model_and_optim");
-  WriteFile(temp / "model_and_optim/__0_0.distcp", "x");
-  ExpectError(OpenStatus(temp.path()), kIncomplete,
-              {temp / "model_and_optim", ".metadata is not there"});
+  files::WriteFile(temp / "model_and_optim/__0_0.distcp", "x");
+  files::ExpectError(OpenStatus(temp.path()), kIncomplete,
+                     {temp / "model_and_optim", ".metadata is not there"});
 }
 
 TEST(CheckpointTest, RanksOfATrainerAreOneCheckpoint) {
@@ -308,7 +313,7 @@ void Link(const std::string& folder, const std::string& name,
 
 TEST(CheckpointTest, FilesOfTheFolderAroundMayBeLinkedTo) {
   for (const char* name : {"config.json", "model.safetensors"}) {
-    TempFolder temp;
+    base::TempFolder temp;
     const std::string folder = WriteToy(temp);
     Link(folder, name, temp / "shared" + "/file");
     EXPECT_TRUE(OpenStatus(folder).ok()) << name << OpenStatus(folder);
@@ -316,7 +321,7 @@ TEST(CheckpointTest, FilesOfTheFolderAroundMayBeLinkedTo) {
 }
 
 TEST(CheckpointTest, ASnapshotsFilesAreInTheBlobsOfItsCache) {
-  TempFolder temp;
+  base::TempFolder temp;
   fs::create_directories(temp / "snapshots");
   const std::string folder = temp / "snapshots/abc";
   fs::rename(WriteToy(temp), folder);
@@ -329,17 +334,18 @@ TEST(CheckpointTest, ASnapshotsFilesAreInTheBlobsOfItsCache) {
 }
 
 TEST(CheckpointTest, WeightsThatLinkOutOfTheFolderAroundAreNotRead) {
-  TempFolder temp, other;
+  base::TempFolder temp, other;
   fs::create_directories(temp / "run");
   const std::string folder = temp / "run/step1";
   fs::rename(WriteToy(temp), folder);
   Link(folder, "model.safetensors", other / "secret");
-  ExpectError(OpenStatus(folder), kUnsupported,
-              {"step1/model.safetensors: leads to", "secret", "outside of"});
+  files::ExpectError(
+      OpenStatus(folder), kUnsupported,
+      {"step1/model.safetensors: leads to", "secret", "outside of"});
 }
 
 TEST(CheckpointTest, TheDigestDependsOnContentAndNotOnOrder) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string folder = WriteToy(temp);
   auto forward = *Checkpoint::Open(folder);
   const std::string of_nothing = forward->ContentDigest();
@@ -358,7 +364,7 @@ TEST(CheckpointTest, TheDigestDependsOnContentAndNotOnOrder) {
 }
 
 TEST(CheckpointTest, TheDigestIsOfWholesHoweverTheyAreReadAndNotOfPickedRows) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string folder = WriteToy(temp);
   auto whole = *Checkpoint::Open(folder);
   const std::string of_nothing = whole->ContentDigest();
@@ -378,7 +384,7 @@ TEST(CheckpointTest, TheDigestIsOfWholesHoweverTheyAreReadAndNotOfPickedRows) {
 }
 
 TEST(CheckpointTest, TheDigestTellsNamesAndSingleBitsApart) {
-  TempFolder temp;
+  base::TempFolder temp;
   const at::Tensor x = at::zeros({2}, at::kFloat);
   at::Tensor y = x.clone();
   y[1] = std::numeric_limits<float>::denorm_min();
@@ -405,7 +411,7 @@ class ChangeTest : public ::testing::Test {
 
   absl::Status Read() { return checkpoint_->ReadTensor("b", {4}).status(); }
 
-  TempFolder temp_;
+  base::TempFolder temp_;
   const std::string folder_;
   const std::string weights_;
   const std::unique_ptr<Checkpoint> checkpoint_;
@@ -418,37 +424,37 @@ TEST_F(ChangeTest, NothingIsNoChange) {
 
 TEST_F(ChangeTest, TruncatedWeightsAreCorrupt) {
   fs::resize_file(weights_, 100);
-  ExpectError(Read(), kCorrupt, {weights_, "rewritten", "100 now"});
-  ExpectError(checkpoint_->CheckUnchanged(), kCorrupt, {weights_});
+  files::ExpectError(Read(), kCorrupt, {weights_, "rewritten", "100 now"});
+  files::ExpectError(checkpoint_->CheckUnchanged(), kCorrupt, {weights_});
 }
 
 TEST_F(ChangeTest, WeightsRewrittenInPlaceAreCorrupt) {
-  const std::string bytes = ReadFile(weights_);
+  const std::string bytes = files::ReadFile(weights_);
   const auto before = fs::last_write_time(weights_);
-  WriteFile(weights_, bytes);
+  files::WriteFile(weights_, bytes);
   // A file system's clock may tick slower than this test runs.
   fs::last_write_time(weights_, before + std::chrono::seconds(1));
-  ExpectError(Read(), kCorrupt, {weights_, "rewritten", "same file"});
-  ExpectError(checkpoint_->CheckUnchanged(), kCorrupt, {weights_});
+  files::ExpectError(Read(), kCorrupt, {weights_, "rewritten", "same file"});
+  files::ExpectError(checkpoint_->CheckUnchanged(), kCorrupt, {weights_});
 }
 
 TEST_F(ChangeTest, WeightsReplacedByOthersAreCorrupt) {
-  WriteFile(temp_ / "new", ReadFile(weights_));
+  files::WriteFile(temp_ / "new", files::ReadFile(weights_));
   fs::rename(temp_ / "new", weights_);
-  ExpectError(Read(), kCorrupt, {weights_, "another file"});
-  ExpectError(checkpoint_->CheckUnchanged(), kCorrupt, {weights_});
+  files::ExpectError(Read(), kCorrupt, {weights_, "another file"});
+  files::ExpectError(checkpoint_->CheckUnchanged(), kCorrupt, {weights_});
 }
 
 TEST_F(ChangeTest, DeletedWeightsHaveVanished) {
   fs::remove(weights_);
-  ExpectError(Read(), kVanished, {weights_, "deleted"});
-  ExpectError(checkpoint_->CheckUnchanged(), kVanished, {weights_});
+  files::ExpectError(Read(), kVanished, {weights_, "deleted"});
+  files::ExpectError(checkpoint_->CheckUnchanged(), kVanished, {weights_});
 }
 
 TEST_F(ChangeTest, ADeletedFolderHasVanished) {
   fs::remove_all(folder_);
-  ExpectError(Read(), kVanished, {weights_, "deleted"});
-  ExpectError(checkpoint_->CheckUnchanged(), kVanished, {weights_});
+  files::ExpectError(Read(), kVanished, {weights_, "deleted"});
+  files::ExpectError(checkpoint_->CheckUnchanged(), kVanished, {weights_});
 }
 
 }  // namespace

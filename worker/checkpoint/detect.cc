@@ -71,8 +71,8 @@ absl::Status CheckIsFolder(const std::string& folder) {
 // The folder around `real_folder`: a step's neighbours, or a download cache,
 // whose snapshots/<commit> are links into blobs. Not the root of the system.
 std::string FolderAround(const std::string& real_folder) {
-  std::string around = ParentOf(real_folder);
-  if (absl::EndsWith(around, "/snapshots")) around = ParentOf(around);
+  std::string around = files::ParentOf(real_folder);
+  if (absl::EndsWith(around, "/snapshots")) around = files::ParentOf(around);
   return around == "/" ? real_folder : around;
 }
 
@@ -131,12 +131,13 @@ absl::StatusOr<const Container*> FindContainer(const std::string& folder) {
 }
 
 absl::StatusOr<std::string> ConfinementOf(const std::string& folder) {
-  ASSIGN_OR_RETURN(const std::string real_folder, RealPathOfFolder(folder));
+  ASSIGN_OR_RETURN(const std::string real_folder,
+                   files::RealPathOfFolder(folder));
   std::string around = FolderAround(real_folder);
   const std::string config = FindModelConfig(folder);
   if (config.empty()) return around;
-  ASSIGN_OR_RETURN(std::string home, RealFolderOf(config));
-  return home == around || IsBelow(home, around) ? around : home;
+  ASSIGN_OR_RETURN(std::string home, files::RealFolderOf(config));
+  return home == around || files::IsBelow(home, around) ? around : home;
 }
 
 }  // namespace sinkwatch::checkpoint

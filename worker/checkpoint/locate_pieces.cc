@@ -19,7 +19,7 @@ bool HasRowsIn(const Piece& piece, const std::vector<RowRange>& ranges) {
   });
 }
 
-absl::StatusOr<Piece> LocateArchive(const File& file, const Dtype& dtype,
+absl::StatusOr<Piece> LocateArchive(const files::File& file, const Dtype& dtype,
                                     Piece piece) {
   absl::StatusOr<ArchivedTensor> archived =
       ReadTorchTensor({&file, piece.offset, piece.archive_bytes});
@@ -54,7 +54,7 @@ absl::StatusOr<StoredTensor> LocatePieces(const Contents& contents,
     if (!found.ok()) {
       return absl::Status(found.status().code(),
                           absl::StrCat(found.status().message(), " (tensor ",
-                                       Quoted(tensor.name), ")"));
+                                       files::Quoted(tensor.name), ")"));
     }
     located.pieces.push_back(*std::move(found));
   }

@@ -9,9 +9,10 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/temp_folder_testing.h"
 #include "worker/checkpoint/checkpoint.h"
-#include "worker/checkpoint/test_files.h"
 #include "worker/checkpoint/writer.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -27,7 +28,7 @@ constexpr auto kVanished = absl::StatusCode::kNotFound;
 class ShardTest : public ::testing::Test {
  protected:
   ShardTest() {
-    WriteFile(temp_ / "config.json", R"({"model_type": "llama"})");
+    files::WriteFile(temp_ / "config.json", R"({"model_type": "llama"})");
     SetShard("m-1.safetensors", {{"a", at::ones({2}, at::kFloat)}});
     SetShard("m-2.safetensors", {{"b", at::zeros({3}, at::kFloat)},
                                  {"c", at::zeros({4}, at::kFloat)}});
@@ -41,12 +42,12 @@ class ShardTest : public ::testing::Test {
     EXPECT_TRUE(WriteSafetensors(temp_ / name, tensors).ok());
   }
   void SetIndex(const std::map<std::string, std::string>& weight_map) {
-    WriteFile(temp_ / "model.safetensors.index.json",
-              nlohmann::json({{"weight_map", weight_map}}).dump());
+    files::WriteFile(temp_ / "model.safetensors.index.json",
+                     nlohmann::json({{"weight_map", weight_map}}).dump());
   }
   absl::Status Open() { return Checkpoint::Open(temp_.path()).status(); }
 
-  TempFolder temp_;
+  base::TempFolder temp_;
 };
 
 TEST_F(ShardTest, TensorsOfAllShardsAreOneCheckpoint) {
@@ -62,29 +63,32 @@ TEST_F(ShardTest, TensorsOfAllShardsAreOneCheckpoint) {
       at::equal(*checkpoint.ReadTensor("c", {4}), at::zeros({4}, at::kFloat)));
   EXPECT_TRUE(checkpoint.CheckUnchanged().ok());
   fs::remove(temp_ / "m-2.safetensors");
-  ExpectError(checkpoint.CheckUnchanged(), kVanished, {"m-2.safetensors"});
+  files::ExpectError(checkpoint.CheckUnchanged(), kVanished,
+                     {"m-2.safetensors"});
   EXPECT_TRUE(checkpoint.ReadTensor("a", {2}).ok());
 }
 
 TEST_F(ShardTest, AMissingShardIsIncomplete) {
   fs::remove(temp_ / "m-2.safetensors");
-  ExpectError(Open(), kIncomplete, {"m-2.safetensors", "not there"});
+  files::ExpectError(Open(), kIncomplete, {"m-2.safetensors", "not there"});
 }
 
 TEST_F(ShardTest, AShortShardIsIncomplete) {
   fs::resize_file(temp_ / "m-2.safetensors",
                   fs::file_size(temp_ / "m-2.safetensors") - 1);
-  ExpectError(Open(), kIncomplete, {"m-2.safetensors", "'c'"});
+  files::ExpectError(Open(), kIncomplete, {"m-2.safetensors", "'c'"});
 }
 
 TEST_F(ShardTest, AnIndexInTheMakingIsIncomplete) {
-  WriteFile(temp_ / "model.safetensors.index.json", "{\"weight_map\": {");
-  ExpectError(Open(), kIncomplete, {"index.json", "ends at byte 16"});
+  files::WriteFile(temp_ / "model.safetensors.index.json",
+                   "{\"weight_map\": {");
+  files::ExpectError(Open(), kIncomplete, {"index.json", "ends at byte 16"});
 }
 
 TEST_F(ShardTest, AListedTensorMustBeInItsShard) {
   SetIndex({{"a", "m-1.safetensors"}, {"b", "m-1.safetensors"}});
-  ExpectError(Open(), kCorrupt, {"m-1.safetensors", "'b'", "index.json"});
+  files::ExpectError(Open(), kCorrupt,
+                     {"m-1.safetensors", "'b'", "index.json"});
 }
 
 TEST_F(ShardTest, AnUnlistedTensorIsLeftOut) {
@@ -98,7 +102,7 @@ TEST_F(ShardTest, AnUnlistedTensorIsLeftOut) {
 TEST_F(ShardTest, AShardThatLinksOutOfTheFolderIsNotRead) {
   fs::remove(temp_ / "m-2.safetensors");
   fs::create_symlink("/etc/passwd", temp_ / "m-2.safetensors");
-  ExpectError(Open(), kUnsupported, {"m-2.safetensors", "/etc/passwd"});
+  files::ExpectError(Open(), kUnsupported, {"m-2.safetensors", "/etc/passwd"});
 }
 
 TEST_F(ShardTest, TheIndexGoesBeforeASingleFile) {

@@ -47,8 +47,8 @@ struct StoredTensor {
 // What the weights of a checkpoint are, whatever the container: a container is
 // a function that makes one of these and reads no weights.
 struct Contents {
-  std::vector<std::unique_ptr<File>> files;  // opened once, kept open
-  std::vector<StoredTensor> tensors;         // in any order, names unique
+  std::vector<std::unique_ptr<files::File>> files;  // opened once, kept open
+  std::vector<StoredTensor> tensors;  // in any order, names unique
 };
 
 // Strides, in elements, of a dense row-major tensor; of one without elements,

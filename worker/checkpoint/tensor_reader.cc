@@ -62,7 +62,7 @@ class BoxCopy {
 // One piece of one tensor, read into the rows of `out` that it covers.
 class PieceReader {
  public:
-  PieceReader(const File& file, const Piece& piece,
+  PieceReader(const files::File& file, const Piece& piece,
               const std::vector<int64_t>& shape, int64_t item)
       : file_(file),
         piece_(piece),
@@ -133,7 +133,7 @@ class PieceReader {
     return status;
   }
 
-  const File& file_;
+  const files::File& file_;
   const Piece& piece_;
   const int64_t item_;
   const std::vector<int64_t> to_strides_;

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -20,8 +21,8 @@ class TensorReaderTest : public ::testing::Test {
       const uint16_t value = static_cast<uint16_t>(100 + i);
       std::memcpy(&bytes[2 * i], &value, 2);
     }
-    WriteFile(temp_ / "f", bytes);
-    auto file = File::Open(temp_ / "f");
+    files::WriteFile(temp_ / "f", bytes);
+    auto file = files::File::Open(temp_ / "f");
     EXPECT_TRUE(file.ok()) << file.status();
     contents_.files.push_back(*std::move(file));
   }
@@ -39,7 +40,7 @@ class TensorReaderTest : public ::testing::Test {
     return {out.begin(), out.end()};
   }
 
-  TempFolder temp_;
+  base::TempFolder temp_;
   Contents contents_;
 };
 
@@ -98,8 +99,9 @@ TEST_F(TensorReaderTest, ThreeDimensionsAreBoxes) {
 TEST_F(TensorReaderTest, StridesThatSkipNearlyEverythingAreRefused) {
   const StoredTensor tensor = Tensor({2}, {{0, 0, {0}, {2}, {1 << 20}}});
   std::vector<uint16_t> out(2);
-  ExpectError(ReadRows(contents_, tensor, {0, 2}, out.data()),
-              absl::StatusCode::kUnimplemented, {temp_ / "f", "strides"});
+  files::ExpectError(ReadRows(contents_, tensor, {0, 2}, out.data()),
+                     absl::StatusCode::kUnimplemented,
+                     {temp_ / "f", "strides"});
 }
 
 }  // namespace

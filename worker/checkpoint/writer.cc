@@ -49,7 +49,7 @@ absl::StatusOr<std::vector<NamedTensor>> Ordered(
     }
     if (!tensor.defined() || DtypeName(tensor.scalar_type()) == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "tensor ", Quoted(name), ": its dtype cannot be written"));
+          "tensor ", files::Quoted(name), ": its dtype cannot be written"));
     }
     ordered.push_back({name, tensor.detach().cpu().contiguous()});
   }
@@ -104,23 +104,23 @@ absl::Status WriteSafetensors(
     parts.emplace_back(static_cast<const char*>(tensor.const_data_ptr()),
                        tensor.nbytes());
   }
-  return WriteDurably(path, parts);
+  return files::WriteDurably(path, parts);
 }
 
 absl::Status WriteCheckpoint(const std::string& folder, const Json& config,
                              const std::map<std::string, at::Tensor>& tensors) {
-  if (absl::Status s = BeginFolder(folder); !s.ok()) return s;
-  const std::string temporary = TemporaryName(folder);
+  if (absl::Status s = files::BeginFolder(folder); !s.ok()) return s;
+  const std::string temporary = files::TemporaryName(folder);
   const std::string config_text =
       config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-  absl::Status s =
-      WriteDurably(absl::StrCat(temporary, "/config.json"), {config_text});
+  absl::Status s = files::WriteDurably(absl::StrCat(temporary, "/config.json"),
+                                       {config_text});
   if (s.ok()) {
     s = WriteSafetensors(absl::StrCat(temporary, "/model.safetensors"),
                          tensors);
   }
   if (!s.ok()) return s;
-  return PublishFolder(folder);
+  return files::PublishFolder(folder);
 }
 
 }  // namespace sinkwatch::checkpoint

@@ -11,8 +11,10 @@
 #include "ATen/ops/ones.h"
 #include "ATen/ops/zeros.h"
 #include "gtest/gtest.h"
+#include "proto/base/temp_folder_testing.h"
 #include "worker/checkpoint/checkpoint.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/checkpoint/container/safetensors_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -26,7 +28,7 @@ const nlohmann::json& Config() {
 }
 
 TEST(WriterTest, AFileIsLaidOutAsTheReferenceWriterDoes) {
-  TempFolder temp;
+  base::TempFolder temp;
   const absl::Status written = WriteSafetensors(
       temp / "m.safetensors", {{"b", at::ones({1}, at::kFloat)},
                                {"a", at::zeros({2}, at::kBFloat16)},
@@ -39,12 +41,12 @@ TEST(WriterTest, AFileIsLaidOutAsTheReferenceWriterDoes) {
       R"("c":{"dtype":"F32","shape":[],"data_offsets":[4,8]},)"
       R"("a":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]}})";
   header.append((8 - header.size() % 8) % 8, ' ');
-  EXPECT_EQ(ReadFile(temp / "m.safetensors"),
+  EXPECT_EQ(files::ReadFile(temp / "m.safetensors"),
             SafetensorsBytes(header, one + one + std::string(4, '\0')));
 }
 
 TEST(WriterTest, WhatIsWrittenIsReadBackBitByBit) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::map<std::string, at::Tensor> tensors = {
       {"strided", at::arange(6, at::kFloat).reshape({2, 3}).t()},
       {"bf16", at::arange(5, at::kBFloat16)},
@@ -68,7 +70,7 @@ TEST(WriterTest, WhatIsWrittenIsReadBackBitByBit) {
 }
 
 TEST(WriterTest, NothingButTheFinalFolderIsLeft) {
-  TempFolder temp;
+  base::TempFolder temp;
   ASSERT_TRUE(WriteCheckpoint(temp / "step1", Config(),
                               {{"x", at::ones({1}, at::kFloat)}})
                   .ok());
@@ -81,16 +83,16 @@ TEST(WriterTest, NothingButTheFinalFolderIsLeft) {
 }
 
 TEST(WriterTest, AFolderThatIsThereIsKept) {
-  TempFolder temp;
+  base::TempFolder temp;
   fs::create_directory(temp / "step1");
-  ExpectError(WriteCheckpoint(temp / "step1", Config(),
-                              {{"x", at::ones({1}, at::kFloat)}}),
-              absl::StatusCode::kAlreadyExists, {temp / "step1"});
+  files::ExpectError(WriteCheckpoint(temp / "step1", Config(),
+                                     {{"x", at::ones({1}, at::kFloat)}}),
+                     absl::StatusCode::kAlreadyExists, {temp / "step1"});
   EXPECT_TRUE(fs::is_empty(temp / "step1"));
 }
 
 TEST(WriterTest, WhatAnEarlierAttemptLeftIsReplaced) {
-  TempFolder temp;
+  base::TempFolder temp;
   fs::create_directories(temp / "step1-tmp/old");
   ASSERT_TRUE(WriteCheckpoint(temp / "step1", Config(),
                               {{"x", at::ones({1}, at::kFloat)}})
@@ -100,16 +102,17 @@ TEST(WriterTest, WhatAnEarlierAttemptLeftIsReplaced) {
 }
 
 TEST(WriterTest, AFailedWriteLeavesNoFinalFolder) {
-  TempFolder temp;
-  ExpectError(WriteCheckpoint(temp / "step1", Config(),
-                              {{"x", at::ones({1}, at::kLong)}}),
-              absl::StatusCode::kInvalidArgument,
-              {"model.safetensors", "'x'", "dtype"});
-  ExpectError(WriteCheckpoint(temp / "step1", Config(),
-                              {{"__metadata__", at::ones({1}, at::kFloat)}}),
-              absl::StatusCode::kInvalidArgument, {"__metadata__"});
+  base::TempFolder temp;
+  files::ExpectError(WriteCheckpoint(temp / "step1", Config(),
+                                     {{"x", at::ones({1}, at::kLong)}}),
+                     absl::StatusCode::kInvalidArgument,
+                     {"model.safetensors", "'x'", "dtype"});
+  files::ExpectError(
+      WriteCheckpoint(temp / "step1", Config(),
+                      {{"__metadata__", at::ones({1}, at::kFloat)}}),
+      absl::StatusCode::kInvalidArgument, {"__metadata__"});
   EXPECT_FALSE(fs::exists(temp / "step1"));
-  ExpectError(
+  files::ExpectError(
       WriteSafetensors(temp / "no/folder", {{"x", at::ones({1}, at::kFloat)}}),
       absl::StatusCode::kUnavailable, {"no/folder", "open"});
 }

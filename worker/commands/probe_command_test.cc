@@ -6,14 +6,14 @@
 
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/test_files.h"
-#include "worker/executor/tiny_run.h"
+#include "worker/executor/tiny_run_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::worker {
 namespace {
 
-using checkpoint::ReadFile;
-using checkpoint::WriteFile;
+using files::ReadFile;
+using files::WriteFile;
 
 class ProbeCommandTest : public ::testing::Test {
  protected:

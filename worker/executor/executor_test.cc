@@ -14,15 +14,15 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "worker/checkpoint/checkpoint.h"
-#include "worker/checkpoint/test_files.h"
-#include "worker/executor/tiny_run.h"
-#include "worker/model/test_model.h"
+#include "worker/executor/tiny_run_testing.h"
+#include "worker/files/files_testing.h"
+#include "worker/model/model_testing.h"
 #include "worker/probe/corpus.h"
 
 namespace sinkwatch::executor {
 namespace {
 
-using checkpoint::ExpectError;
+using files::ExpectError;
 using metrics::MetricVector;
 
 // An execution of what lies in `run` right now.
@@ -277,7 +277,7 @@ TEST(ExecutorTest, CheckpointRewrittenMeanwhileIsDataLoss) {
     executed.callbacks.on_values = [&](std::vector<MetricVector>) {
       const std::string file = run.checkpoint() + "/model.safetensors";
       if (++executed.parts == when) {
-        checkpoint::WriteFile(file, checkpoint::ReadFile(file) + " ");
+        files::WriteFile(file, files::ReadFile(file) + " ");
       }
       return absl::OkStatus();
     };

@@ -6,14 +6,14 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "worker/checkpoint/checkpoint.h"
-#include "worker/checkpoint/test_files.h"
-#include "worker/executor/tiny_run.h"
-#include "worker/model/test_model.h"
+#include "worker/executor/tiny_run_testing.h"
+#include "worker/files/files_testing.h"
+#include "worker/model/model_testing.h"
 
 namespace sinkwatch::executor {
 namespace {
 
-using checkpoint::ExpectError;
+using files::ExpectError;
 
 class WeightLoaderTest : public ::testing::Test {
  protected:

@@ -39,7 +39,7 @@ std::string WhatIsThere(const checkpoint::Checkpoint& checkpoint) {
   const std::vector<checkpoint::TensorInfo>& tensors = checkpoint.tensors();
   if (tensors.empty()) return "no tensor is";
   return absl::StrCat("of ", tensors.size(), " that are the first is ",
-                      checkpoint::Quoted(tensors.front().name));
+                      files::Quoted(tensors.front().name));
 }
 
 absl::StatusOr<const TensorSource*> FindSource(

@@ -8,17 +8,18 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/temp_folder_testing.h"
 #include "spdlog/sinks/ostream_sink.h"
 #include "spdlog/spdlog.h"
-#include "worker/checkpoint/test_files.h"
 #include "worker/checkpoint/writer.h"
-#include "worker/executor/tiny_run.h"
-#include "worker/model/test_model.h"
+#include "worker/executor/tiny_run_testing.h"
+#include "worker/files/files_testing.h"
+#include "worker/model/model_testing.h"
 
 namespace sinkwatch::executor {
 namespace {
 
-using checkpoint::ExpectError;
+using files::ExpectError;
 using model::Arrangement;
 using model::TensorSource;
 using model::TensorSpec;
@@ -55,7 +56,7 @@ class WeightSourceTest : public ::testing::Test {
     EXPECT_TRUE(read->equal(expected)) << *read;
   }
 
-  checkpoint::TempFolder temp_;
+  base::TempFolder temp_;
   std::unique_ptr<checkpoint::Checkpoint> checkpoint_;
   at::Tensor fused_;
 };

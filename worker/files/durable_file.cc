@@ -11,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 namespace {
 
 namespace fs = std::filesystem;
@@ -98,4 +98,4 @@ absl::Status PublishFolder(const std::string& folder) {
   return SyncFolder(parent.empty() ? "." : parent);
 }
 
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 
 // Writes `parts` one after the other as the whole of `path` (created, or
 // truncated) and syncs the file. UNAVAILABLE, with the path, for every error of
@@ -28,6 +28,6 @@ absl::Status PublishFolder(const std::string& folder);
 // `folder` + "-tmp": the name that trainers and watchers agree to ignore.
 std::string TemporaryName(const std::string& folder);
 
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files
 
 #endif  // SINKWATCH_WORKER_FILES_DURABLE_FILE_H_

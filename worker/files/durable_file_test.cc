@@ -4,15 +4,16 @@
 #include <string>
 
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 namespace {
 
 namespace fs = std::filesystem;
 
 TEST(DurableFileTest, PartsAreWrittenInOrderOverWhatWasThere) {
-  TempFolder temp;
+  base::TempFolder temp;
   WriteFile(temp / "f", "something longer than what follows");
   ASSERT_TRUE(WriteDurably(temp / "f", {"ab", "", "cd"}).ok());
   EXPECT_EQ(ReadFile(temp / "f"), "abcd");
@@ -26,7 +27,7 @@ TEST(DurableFileTest, AFullDiskIsAnErrorWithThePath) {
 }
 
 TEST(DurableFileTest, AFolderAppearsUnderItsNameOnlyWhenPublished) {
-  TempFolder temp;
+  base::TempFolder temp;
   ASSERT_TRUE(BeginFolder(temp / "new/step1").ok());
   WriteFile(temp / "new/step1-tmp/f", "x");
   EXPECT_FALSE(fs::exists(temp / "new/step1"));
@@ -36,7 +37,7 @@ TEST(DurableFileTest, AFolderAppearsUnderItsNameOnlyWhenPublished) {
 }
 
 TEST(DurableFileTest, AFolderThatSomebodyElseMadeMeanwhileIsKept) {
-  TempFolder temp;
+  base::TempFolder temp;
   ASSERT_TRUE(BeginFolder(temp / "step1").ok());
   fs::create_directory(temp / "step1");  // empty: a plain rename replaces it
   ExpectError(PublishFolder(temp / "step1"), absl::StatusCode::kAlreadyExists,
@@ -45,4 +46,4 @@ TEST(DurableFileTest, AFolderThatSomebodyElseMadeMeanwhileIsKept) {
 }
 
 }  // namespace
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files

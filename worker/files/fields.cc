@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "worker/files/strict_json.h"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 namespace {
 
 using Json = nlohmann::json;
@@ -173,4 +173,4 @@ void Fields::ExpectNoOther() {
   }
 }
 
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 
 // Takes the fields of one object of a config, each once, checked. The first
 // broken rule sticks, so that a translator can take every field and ask for
@@ -84,6 +84,6 @@ class Fields {
   absl::Status status_;
 };
 
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files
 
 #endif  // SINKWATCH_WORKER_FILES_FIELDS_H_

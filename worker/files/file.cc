@@ -13,7 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 namespace {
 
 // A file that is missing from a folder that is there may still come; without
@@ -173,4 +173,4 @@ bool IsBareName(absl::string_view name) {
          name.find('\0') == absl::string_view::npos;
 }
 
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 
 // A regular file that somebody else may still be writing, replacing or
 // deleting. Bytes come by pread, so a file that shrinks costs an error where a
@@ -87,6 +87,6 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path,
 // neither "." nor "..", at most 255 bytes.
 bool IsBareName(absl::string_view name);
 
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files
 
 #endif  // SINKWATCH_WORKER_FILES_FILE_H_

@@ -7,9 +7,10 @@
 #include <string>
 
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 namespace {
 
 namespace fs = std::filesystem;
@@ -25,7 +26,7 @@ absl::Status OpenIn(const std::string& path, const std::string& real_folder) {
 }
 
 TEST(FileTest, BytesAreReadFromAnywhere) {
-  TempFolder temp;
+  base::TempFolder temp;
   WriteFile(temp / "f", "0123456789");
   auto file = File::Open(temp / "f");
   ASSERT_TRUE(file.ok()) << file.status();
@@ -37,13 +38,13 @@ TEST(FileTest, BytesAreReadFromAnywhere) {
 }
 
 TEST(FileTest, AMissingFileIsNotAMissingFolder) {
-  TempFolder temp;
+  base::TempFolder temp;
   ExpectError(OpenIn(temp / "f", ""), kMissing, {temp / "f", "not there"});
   ExpectError(OpenIn(temp / "d/f", ""), kGone, {temp / "d/f", "folder"});
 }
 
 TEST(FileTest, OnlyARegularFileIsOpened) {
-  TempFolder temp;
+  base::TempFolder temp;
   ASSERT_EQ(::mkfifo((temp / "pipe").c_str(), 0600), 0);
   ExpectError(OpenIn(temp / "pipe", ""), kChanged, {"pipe", "regular"});
   ExpectError(OpenIn(temp.path(), ""), kChanged, {"regular"});
@@ -52,7 +53,7 @@ TEST(FileTest, OnlyARegularFileIsOpened) {
 }
 
 TEST(FileTest, ALinkIsFollowedInsideTheFolderOnly) {
-  TempFolder temp;
+  base::TempFolder temp;
   fs::create_directory(temp / "in");
   fs::create_directory(temp / "out");
   WriteFile(temp / "in/f", "x");
@@ -72,7 +73,7 @@ TEST(FileTest, ALinkIsFollowedInsideTheFolderOnly) {
 }
 
 TEST(FileTest, AFolderOfLinksIsTheFolderTheyLeadTo) {
-  TempFolder temp;
+  base::TempFolder temp;
   fs::create_directory(temp / "real");
   fs::create_directory(temp / "links");
   for (const char* name : {"config.json", "weights"}) {
@@ -85,7 +86,7 @@ TEST(FileTest, AFolderOfLinksIsTheFolderTheyLeadTo) {
 }
 
 TEST(FileTest, EveryKindOfChangeIsSeen) {
-  TempFolder temp;
+  base::TempFolder temp;
   auto opened = [&temp](const char* name) {
     WriteFile(temp / name, "0123456789");
     return *File::Open(temp / name);
@@ -113,7 +114,7 @@ TEST(FileTest, EveryKindOfChangeIsSeen) {
 }
 
 TEST(FileTest, ReadingPastANewEndIsAnErrorAndNotASignal) {
-  TempFolder temp;
+  base::TempFolder temp;
   WriteFile(temp / "f", std::string(100000, 'x'));
   auto file = *File::Open(temp / "f");
   fs::resize_file(temp / "f", 10);
@@ -125,7 +126,7 @@ TEST(FileTest, ReadingPastANewEndIsAnErrorAndNotASignal) {
 }
 
 TEST(FileTest, AWholeFileIsReadUpToItsLimit) {
-  TempFolder temp;
+  base::TempFolder temp;
   WriteFile(temp / "f", "12345");
   EXPECT_EQ(*ReadWholeFile(temp / "f", 5), "12345");
   ExpectError(ReadWholeFile(temp / "f", 4).status(), kTooLarge,
@@ -144,4 +145,4 @@ TEST(FileTest, ABareNameIsNoPath) {
 }
 
 }  // namespace
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files

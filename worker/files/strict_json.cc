@@ -7,7 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 namespace {
 
 using Json = nlohmann::json;
@@ -125,4 +125,4 @@ absl::StatusOr<Json> ParseJsonObject(absl::string_view text,
                      /*allow_exceptions=*/false);
 }
 
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 
 // What a document may cost.
 struct JsonLimits {
@@ -41,6 +41,6 @@ absl::Status JsonSyntaxError(size_t position, absl::string_view text);
 // `text` in quotes for a message: escaped, and cut at 80 characters.
 std::string Quoted(absl::string_view text);
 
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files
 
 #endif  // SINKWATCH_WORKER_FILES_STRICT_JSON_H_

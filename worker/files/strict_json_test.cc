@@ -3,9 +3,9 @@
 #include <string>
 
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
-namespace sinkwatch::checkpoint {
+namespace sinkwatch::files {
 namespace {
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
@@ -72,4 +72,4 @@ TEST(StrictJsonTest, QuotedTextIsEscapedAndShort) {
 }
 
 }  // namespace
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files

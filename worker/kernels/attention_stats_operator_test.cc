@@ -12,8 +12,8 @@
 #include "ATen/ops/zeros.h"
 #include "gtest/gtest.h"
 #include "worker/kernels/attention_stats.h"
-#include "worker/kernels/attention_stats_inputs.h"
 #include "worker/kernels/attention_stats_reference.h"
+#include "worker/kernels/attention_stats_testing.h"
 
 namespace sinkwatch::kernels {
 namespace {

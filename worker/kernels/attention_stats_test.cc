@@ -14,9 +14,9 @@
 #include "ATen/ops/zeros.h"
 #include "gtest/gtest.h"
 #include "worker/kernels/attention_stats_cpu.h"
-#include "worker/kernels/attention_stats_inputs.h"
 #include "worker/kernels/attention_stats_operator.h"
 #include "worker/kernels/attention_stats_reference.h"
+#include "worker/kernels/attention_stats_testing.h"
 
 namespace sinkwatch::kernels {
 namespace {

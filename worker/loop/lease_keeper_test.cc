@@ -5,7 +5,7 @@
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
-#include "worker/loop/scripted_server.h"
+#include "worker/loop/scripted_server_testing.h"
 
 namespace sinkwatch::worker {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
-#include "worker/loop/scripted_server.h"
+#include "worker/loop/scripted_server_testing.h"
 
 namespace sinkwatch::worker {
 namespace {

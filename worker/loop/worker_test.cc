@@ -9,8 +9,8 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "proto/base/version.h"
-#include "worker/executor/tiny_run.h"
-#include "worker/loop/scripted_server.h"
+#include "worker/executor/tiny_run_testing.h"
+#include "worker/loop/scripted_server_testing.h"
 
 namespace sinkwatch::worker {
 namespace {

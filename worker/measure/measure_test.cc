@@ -6,7 +6,7 @@
 #include "ATen/TensorOperators.h"
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
-#include "worker/executor/tiny_run.h"
+#include "worker/executor/tiny_run_testing.h"
 
 namespace sinkwatch::worker {
 namespace {

@@ -15,10 +15,11 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/temp_folder_testing.h"
 #include "worker/checkpoint/checkpoint.h"
-#include "worker/checkpoint/test_files.h"
 #include "worker/checkpoint/writer.h"
 #include "worker/executor/weight_source.h"
+#include "worker/files/files_testing.h"
 #include "worker/model/recorder.h"
 #include "worker/model/registry.h"
 #include "worker/probe/corpus.h"
@@ -82,7 +83,7 @@ at::Tensor LogitsOf(const std::string& folder) {
 // That `config` and `weights` are the model `name`.
 void ExpectSameLogits(const std::string& name, const nlohmann::json& config,
                       const Weights& weights) {
-  const checkpoint::TempFolder temp;
+  const base::TempFolder temp;
   ASSERT_TRUE(
       checkpoint::WriteCheckpoint(temp / "step1", config, weights).ok());
   EXPECT_TRUE(LogitsOf(temp / "step1").equal(LogitsOf(kFolder + name)));

@@ -1,5 +1,5 @@
 #include "gtest/gtest.h"
-#include "worker/metrics/brute_force.h"
+#include "worker/metrics/brute_force_testing.h"
 
 namespace sinkwatch::metrics::test {
 namespace {

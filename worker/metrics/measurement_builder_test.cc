@@ -9,7 +9,7 @@
 #include "ATen/ops/remainder.h"
 #include "ATen/ops/tensor.h"
 #include "gtest/gtest.h"
-#include "worker/metrics/brute_force.h"
+#include "worker/metrics/brute_force_testing.h"
 
 namespace sinkwatch::metrics::test {
 namespace {

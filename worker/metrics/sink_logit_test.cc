@@ -2,7 +2,7 @@
 
 #include "ATen/ops/zeros_like.h"
 #include "gtest/gtest.h"
-#include "worker/metrics/brute_force.h"
+#include "worker/metrics/brute_force_testing.h"
 
 namespace sinkwatch::metrics::test {
 namespace {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "gtest/gtest.h"
-#include "worker/metrics/brute_force.h"
+#include "worker/metrics/brute_force_testing.h"
 
 namespace sinkwatch::metrics::test {
 namespace {

@@ -57,9 +57,8 @@ absl::Status ReadAttention(const checkpoint::Config& config,
   const auto kind = config.StringOr("attention_kind", "softmax");
   if (!kind.ok()) return kind.status();
   if (*kind != "softmax" && *kind != "relu") {
-    return config.Unsupported(absl::StrCat("attention_kind ",
-                                           checkpoint::Quoted(*kind),
-                                           " (softmax and relu are)"));
+    return config.Unsupported(absl::StrCat(
+        "attention_kind ", files::Quoted(*kind), " (softmax and relu are)"));
   }
   const auto present = ReadSwitches(config, "layer_attention", shape.layers);
   if (!present.ok()) return present.status();

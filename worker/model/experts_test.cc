@@ -9,8 +9,8 @@
 #include "ATen/ops/stack.h"
 #include "ATen/ops/topk.h"
 #include "gtest/gtest.h"
-#include "worker/model/plain_math.h"
-#include "worker/model/test_model.h"
+#include "worker/model/model_testing.h"
+#include "worker/model/plain_math_testing.h"
 
 namespace sinkwatch::model {
 namespace {

@@ -15,7 +15,7 @@ absl::StatusOr<GeluKind> ReadGelu(const checkpoint::Config& config,
   for (const char* form : {"gelu_new", "gelu_fast", "gelu_pytorch_tanh"}) {
     if (*name == form) return GeluKind::kTanh;
   }
-  return config.Unsupported(absl::StrCat(key, " ", checkpoint::Quoted(*name)));
+  return config.Unsupported(absl::StrCat(key, " ", files::Quoted(*name)));
 }
 
 at::Tensor Gelu(const at::Tensor& x, GeluKind kind) {

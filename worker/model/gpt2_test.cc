@@ -6,9 +6,9 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "worker/checkpoint/config/config.h"
-#include "worker/model/plain_math.h"
+#include "worker/model/model_testing.h"
+#include "worker/model/plain_math_testing.h"
 #include "worker/model/registry.h"
-#include "worker/model/test_model.h"
 
 namespace sinkwatch::model {
 namespace {

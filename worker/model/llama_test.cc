@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/model/plain_math.h"
-#include "worker/model/test_model.h"
+#include "worker/model/model_testing.h"
+#include "worker/model/plain_math_testing.h"
 
 namespace sinkwatch::model {
 namespace {

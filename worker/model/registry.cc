@@ -39,7 +39,7 @@ absl::Status RefuseQuantised(const checkpoint::Config& config) {
   const std::string method =
       named ? scheme.at("quant_method").get<std::string>() : scheme.dump();
   return absl::UnimplementedError(absl::StrCat(
-      config.path(), ": quantization_config ", checkpoint::Quoted(method),
+      config.path(), ": quantization_config ", files::Quoted(method),
       " is not implemented: weights must be float32, bfloat16 or float16"));
 }
 
@@ -55,7 +55,7 @@ absl::StatusOr<std::unique_ptr<Architecture>> CreateArchitecture(
     if (*name == row.name) return row.make(config);
   }
   return absl::UnimplementedError(
-      absl::StrCat(config.path(), ": architecture ", checkpoint::Quoted(*name),
+      absl::StrCat(config.path(), ": architecture ", files::Quoted(*name),
                    " is not implemented; known: ",
                    absl::StrJoin(ArchitectureNames(), ", ")));
 }

@@ -14,7 +14,7 @@ namespace sinkwatch::model {
 namespace {
 
 using checkpoint::Config;
-using checkpoint::Quoted;
+using files::Quoted;
 using Json = nlohmann::json;
 
 constexpr double kTwoPi = 6.283185307179586;

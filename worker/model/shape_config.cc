@@ -57,7 +57,7 @@ absl::StatusOr<bool> Slides(const checkpoint::Config& config, int layer) {
   if (type == "sliding_attention") return true;
   if (type == "full_attention") return false;
   return config.Unsupported(
-      absl::StrCat("layer_types ", checkpoint::Quoted(type.dump())));
+      absl::StrCat("layer_types ", files::Quoted(type.dump())));
 }
 
 }  // namespace
@@ -188,7 +188,7 @@ absl::Status RequireString(const checkpoint::Config& config,
   const auto found = config.StringOr(key, value);
   if (!found.ok()) return found.status();
   if (*found == value) return absl::OkStatus();
-  return config.Unsupported(absl::StrCat(key, " ", checkpoint::Quoted(*found)));
+  return config.Unsupported(absl::StrCat(key, " ", files::Quoted(*found)));
 }
 
 }  // namespace sinkwatch::model

@@ -19,13 +19,13 @@
 namespace sinkwatch::probe {
 namespace {
 
-using checkpoint::Quoted;
+using files::Quoted;
 
 constexpr char kManifestFile[] = "probe.json";
 
 // The bytes of a file of the probe that the manifest tells of: the whole file,
 // or the part before `num_bytes`, with the digest it says.
-absl::StatusOr<std::string> ReadChecked(const checkpoint::File& file,
+absl::StatusOr<std::string> ReadChecked(const files::File& file,
                                         int64_t num_bytes, bool is_prefix,
                                         const std::string& sha256) {
   const bool fits =
@@ -130,9 +130,9 @@ absl::StatusOr<Domain> ReadDomain(const std::string& folder,
 absl::StatusOr<Corpus> Corpus::Read(const std::string& folder) {
   const std::string path = absl::StrCat(folder, "/", kManifestFile);
   absl::StatusOr<std::string> text =
-      checkpoint::ReadWholeFile(path, kMaxManifestBytes);
+      files::ReadWholeFile(path, kMaxManifestBytes);
   if (!text.ok()) return InvalidUnlessUnavailable(text.status());
-  absl::StatusOr<std::string> real_folder = checkpoint::RealFolderOf(path);
+  absl::StatusOr<std::string> real_folder = files::RealFolderOf(path);
   if (!real_folder.ok()) return InvalidUnlessUnavailable(real_folder.status());
   absl::StatusOr<Manifest> manifest = ParseManifest(path, *text);
   if (!manifest.ok()) return manifest.status();

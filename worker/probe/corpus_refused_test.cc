@@ -4,16 +4,17 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
 #include "worker/probe/corpus.h"
-#include "worker/probe/probe_files.h"
+#include "worker/probe/probe_testing.h"
 
 namespace sinkwatch::probe {
 namespace {
 
-using checkpoint::ExpectError;
-using checkpoint::TempFolder;
-using checkpoint::WriteFile;
+using base::TempFolder;
+using files::ExpectError;
+using files::WriteFile;
 
 struct BadProbe {
   const char* name;

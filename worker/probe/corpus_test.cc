@@ -9,16 +9,17 @@
 #include "ATen/ops/equal.h"
 #include "gtest/gtest.h"
 #include "proto/base/sha256.h"
-#include "worker/checkpoint/test_files.h"
-#include "worker/probe/probe_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
+#include "worker/probe/probe_testing.h"
 
 namespace sinkwatch::probe {
 namespace {
 
-using checkpoint::ExpectError;
-using checkpoint::ReadFile;
-using checkpoint::TempFolder;
-using checkpoint::WriteFile;
+using base::TempFolder;
+using files::ExpectError;
+using files::ReadFile;
+using files::WriteFile;
 
 // Without the doubled slash that a test's folder may have.
 std::string Normal(const std::string& path) {

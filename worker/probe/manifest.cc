@@ -19,7 +19,7 @@ namespace sinkwatch::probe {
 namespace {
 
 using Json = nlohmann::json;
-using checkpoint::Quoted;
+using files::Quoted;
 
 constexpr int64_t kMaxVocabulary = int64_t{1} << 31;
 constexpr size_t kMaxNameBytes = 256;
@@ -95,7 +95,7 @@ class ObjectReader {
 
   std::string FileName(const char* key) {
     std::string name = String(key, kMaxNameBytes);
-    if (status_.ok() && !checkpoint::IsBareName(name)) {
+    if (status_.ok() && !files::IsBareName(name)) {
       Fail(key, absl::StrCat(Quoted(name),
                              " must be a bare file name in the folder"));
     }
@@ -105,8 +105,7 @@ class ObjectReader {
   // A bare name, or an absolute path to a file that is used where it lies.
   std::string TokenPath(const char* key) {
     std::string path = String(key, kMaxPathBytes);
-    if (status_.ok() && !checkpoint::IsBareName(path) &&
-        !IsAbsoluteNormal(path)) {
+    if (status_.ok() && !files::IsBareName(path) && !IsAbsoluteNormal(path)) {
       Fail(key, absl::StrCat(Quoted(path),
                              " must be a bare file name in the folder, or an "
                              "absolute path without '.' and '..'"));
@@ -305,7 +304,7 @@ bool IsAbsoluteNormal(const std::string& path) {
     return false;
   }
   for (absl::string_view part : absl::StrSplit(path.substr(1), '/')) {
-    if (!checkpoint::IsBareName(part)) return false;
+    if (!files::IsBareName(part)) return false;
   }
   return true;
 }
@@ -323,7 +322,7 @@ absl::StatusOr<Manifest> ParseManifest(const std::string& path,
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": ", error.message()));
   };
-  absl::StatusOr<Json> json = checkpoint::ParseJsonObject(text);
+  absl::StatusOr<Json> json = files::ParseJsonObject(text);
   if (!json.ok()) return in_file(json.status());
   ObjectReader root(*json, "");
   root.ExpectOnly({"name", "version", "tokenizer", "dtype", "sequence_length",

@@ -23,7 +23,7 @@ namespace sinkwatch::probe {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using checkpoint::Quoted;
+using files::Quoted;
 
 constexpr int64_t kMaxListBytes = 1 << 20;
 // An end-of-text token that never occurs in so many ids is a wrong id.
@@ -86,7 +86,7 @@ absl::Status AddLine(const PinOptions& options, absl::string_view line,
 
 absl::StatusOr<std::vector<ListedDomain>> ReadList(const PinOptions& options) {
   absl::StatusOr<std::string> text =
-      checkpoint::ReadWholeFile(options.list_file, kMaxListBytes);
+      files::ReadWholeFile(options.list_file, kMaxListBytes);
   if (!text.ok()) return InvalidUnlessUnavailable(text.status());
   std::vector<ListedDomain> domains;
   int number = 0;
@@ -277,16 +277,16 @@ absl::StatusOr<PinReport> PinProbe(const PinOptions& options,
                      : options.dtype;
   absl::StatusOr<std::string> text = MakeManifest(options, report);
   if (!text.ok()) return text.status();
-  if (absl::Status s = checkpoint::BeginFolder(folder); !s.ok()) return s;
-  const std::string temporary = checkpoint::TemporaryName(folder);
+  if (absl::Status s = files::BeginFolder(folder); !s.ok()) return s;
+  const std::string temporary = files::TemporaryName(folder);
   absl::Status s =
-      checkpoint::WriteDurably(absl::StrCat(temporary, "/probe.json"), {*text});
+      files::WriteDurably(absl::StrCat(temporary, "/probe.json"), {*text});
   if (!s.ok()) return s;
   // What cannot be read back must not be published.
   absl::StatusOr<Corpus> corpus = Corpus::Read(temporary);
   if (!corpus.ok()) return corpus.status();
   AddFactsOf(*corpus, report);
-  if (s = checkpoint::PublishFolder(folder); !s.ok()) return s;
+  if (s = files::PublishFolder(folder); !s.ok()) return s;
   return report;
 }
 

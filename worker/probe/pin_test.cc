@@ -8,16 +8,17 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "proto/base/sha256.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
 #include "worker/probe/corpus.h"
 
 namespace sinkwatch::probe {
 namespace {
 
-using checkpoint::ExpectError;
-using checkpoint::ReadFile;
-using checkpoint::TempFolder;
-using checkpoint::WriteFile;
+using base::TempFolder;
+using files::ExpectError;
+using files::ReadFile;
+using files::WriteFile;
 using Json = nlohmann::json;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;

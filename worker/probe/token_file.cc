@@ -66,9 +66,9 @@ absl::Status InvalidUnlessUnavailable(const absl::Status& error) {
   return absl::InvalidArgumentError(error.message());
 }
 
-absl::StatusOr<std::unique_ptr<checkpoint::File>> OpenTokenFile(
+absl::StatusOr<std::unique_ptr<files::File>> OpenTokenFile(
     const std::string& path, const std::string& real_folder) {
-  auto file = checkpoint::File::Open(path, real_folder);
+  auto file = files::File::Open(path, real_folder);
   if (!file.ok()) return InvalidUnlessUnavailable(file.status());
   std::string start(std::min<int64_t>(kNpyMagic.size(), (*file)->size()), 0);
   absl::Status s = (*file)->ReadAt(0, start.size(), start.data());

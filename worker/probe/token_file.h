@@ -27,7 +27,7 @@ absl::Status InvalidUnlessUnavailable(const absl::Status& error);
 
 // Opens raw ids. A file with the header of NumPy's own .npy format is refused
 // by that name: OLMo's files have the ending and no header.
-absl::StatusOr<std::unique_ptr<checkpoint::File>> OpenTokenFile(
+absl::StatusOr<std::unique_ptr<files::File>> OpenTokenFile(
     const std::string& path, const std::string& real_folder);
 
 // Appends the little-endian ids of `bytes`. INVALID_ARGUMENT, naming `path` and

@@ -14,7 +14,7 @@ namespace sinkwatch::probe {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using checkpoint::Quoted;
+using files::Quoted;
 
 absl::Status DomainError(const Domain& domain, absl::string_view rule) {
   return absl::InvalidArgumentError(
@@ -70,7 +70,7 @@ absl::StatusOr<Json> WriteDomain(const std::string& folder,
   if (!ids.ok()) return ids.status();
   const std::string ids_file = domain.label + ".npy";
   absl::Status s =
-      checkpoint::WriteDurably(absl::StrCat(folder, "/", ids_file), {*ids});
+      files::WriteDurably(absl::StrCat(folder, "/", ids_file), {*ids});
   if (!s.ok()) return s;
   Json json = {{"label", domain.label},
                {"files", Json::array({{{"path", ids_file},
@@ -79,8 +79,7 @@ absl::StatusOr<Json> WriteDomain(const std::string& folder,
   if (!domain.row_classes_NT.defined()) return json;
   const std::string classes = ClassBytes(domain);
   const std::string classes_file = domain.label + ".classes.u8";
-  s = checkpoint::WriteDurably(absl::StrCat(folder, "/", classes_file),
-                               {classes});
+  s = files::WriteDurably(absl::StrCat(folder, "/", classes_file), {classes});
   if (!s.ok()) return s;
   json["row_classes"] = {{"path", classes_file},
                          {"sha256", base::Sha256Hex(classes)},
@@ -106,7 +105,7 @@ absl::Status WriteFiles(const std::string& folder, const ProbeText& probe,
   }
   const std::string text =
       json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
-  return checkpoint::WriteDurably(absl::StrCat(folder, "/probe.json"), {text});
+  return files::WriteDurably(absl::StrCat(folder, "/probe.json"), {text});
 }
 
 }  // namespace
@@ -128,13 +127,13 @@ absl::Status WriteProbe(const std::string& folder, const ProbeText& probe) {
     absl::Status s = CheckDomain(domain, sequence_length);
     if (!s.ok()) return s;
   }
-  if (absl::Status s = checkpoint::BeginFolder(folder); !s.ok()) return s;
-  const std::string temporary = checkpoint::TemporaryName(folder);
+  if (absl::Status s = files::BeginFolder(folder); !s.ok()) return s;
+  const std::string temporary = files::TemporaryName(folder);
   absl::Status s = WriteFiles(temporary, probe, sequence_length);
   if (!s.ok()) return s;
   // What cannot be read back must not be published.
   if (s = Corpus::Read(temporary).status(); !s.ok()) return s;
-  return checkpoint::PublishFolder(folder);
+  return files::PublishFolder(folder);
 }
 
 }  // namespace sinkwatch::probe

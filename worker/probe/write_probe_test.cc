@@ -6,15 +6,16 @@
 #include "ATen/ops/full.h"
 #include "ATen/ops/zeros.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
 #include "worker/probe/corpus.h"
 
 namespace sinkwatch::probe {
 namespace {
 
-using checkpoint::ExpectError;
-using checkpoint::ReadFile;
-using checkpoint::TempFolder;
+using base::TempFolder;
+using files::ExpectError;
+using files::ReadFile;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 

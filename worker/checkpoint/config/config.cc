@@ -47,7 +47,7 @@ const Json* FindIn(const Json& object, const std::string& key) {
 absl::Status RuleError(const std::string& path, const std::string& key,
                        absl::string_view rule) {
   return absl::DataLossError(
-      absl::StrCat(path, ": key ", Quoted(key), ": ", rule));
+      absl::StrCat(path, ": key ", files::Quoted(key), ": ", rule));
 }
 
 absl::StatusOr<double> PositiveNumber(const std::string& path,
@@ -77,7 +77,8 @@ Config::Config(std::string path, Json json)
     : path_(std::move(path)), json_(std::move(json)) {}
 
 absl::StatusOr<Config> Config::Read(const std::string& path) {
-  absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxConfigBytes);
+  absl::StatusOr<std::string> text =
+      files::ReadWholeFile(path, kMaxConfigBytes);
   if (!text.ok()) return text.status();
   return Parse(path, *text);
 }
@@ -89,9 +90,9 @@ absl::StatusOr<Config> Config::Parse(const std::string& path,
         absl::StrCat(path, ": above ", kMaxConfigBytes,
                      " bytes, the most that is read of a config"));
   }
-  JsonLimits limits;
+  files::JsonLimits limits;
   limits.depth = kMaxConfigDepth;
-  absl::StatusOr<Json> json = ParseJsonObject(text, limits);
+  absl::StatusOr<Json> json = files::ParseJsonObject(text, limits);
   if (!json.ok()) return ParseError(path, json.status());
   return Config(path, *std::move(json));
 }
@@ -112,7 +113,7 @@ absl::StatusOr<std::string> Config::Architecture() const {
   }
   if (!model_type->empty()) {
     return absl::UnimplementedError(
-        absl::StrCat(path_, ": key 'model_type': ", Quoted(*model_type),
+        absl::StrCat(path_, ": key 'model_type': ", files::Quoted(*model_type),
                      " is not implemented"));
   }
   return absl::UnimplementedError(absl::StrCat(

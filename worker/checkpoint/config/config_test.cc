@@ -4,7 +4,8 @@
 #include <utility>
 
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -25,8 +26,8 @@ absl::Status ParseStatus(const std::string& text) {
 }
 
 TEST(ConfigTest, AFileIsRead) {
-  TempFolder temp;
-  WriteFile(temp / "config.json", R"({"hidden_size": 64})");
+  base::TempFolder temp;
+  files::WriteFile(temp / "config.json", R"({"hidden_size": 64})");
   auto config = Config::Read(temp / "config.json");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->path(), temp / "config.json");
@@ -34,41 +35,43 @@ TEST(ConfigTest, AFileIsRead) {
 }
 
 TEST(ConfigTest, AMissingFileIsIncompleteAndAMissingFolderIsGone) {
-  TempFolder temp;
-  ExpectError(Config::Read(temp / "config.json").status(), kIncomplete,
-              {temp / "config.json", "not there"});
-  ExpectError(Config::Read(temp / "step1/config.json").status(),
-              absl::StatusCode::kNotFound, {"step1/config.json", "gone"});
+  base::TempFolder temp;
+  files::ExpectError(Config::Read(temp / "config.json").status(), kIncomplete,
+                     {temp / "config.json", "not there"});
+  files::ExpectError(Config::Read(temp / "step1/config.json").status(),
+                     absl::StatusCode::kNotFound,
+                     {"step1/config.json", "gone"});
 }
 
 TEST(ConfigTest, AHalfWrittenFileIsIncomplete) {
-  TempFolder temp;
-  WriteFile(temp / "config.json", "");
-  ExpectError(Config::Read(temp / "config.json").status(), kIncomplete,
-              {"config.json", "empty"});
-  WriteFile(temp / "config.json", R"({"hidden_size": 6)");
-  ExpectError(Config::Read(temp / "config.json").status(), kIncomplete,
-              {"config.json", "ends at byte 17"});
+  base::TempFolder temp;
+  files::WriteFile(temp / "config.json", "");
+  files::ExpectError(Config::Read(temp / "config.json").status(), kIncomplete,
+                     {"config.json", "empty"});
+  files::WriteFile(temp / "config.json", R"({"hidden_size": 6)");
+  files::ExpectError(Config::Read(temp / "config.json").status(), kIncomplete,
+                     {"config.json", "ends at byte 17"});
 }
 
 TEST(ConfigTest, WhatIsNotAJsonObjectIsCorrupt) {
-  ExpectError(ParseStatus("[1]"), kCorrupt, {kPath, "not a JSON object"});
-  ExpectError(ParseStatus("{]"), kCorrupt, {kPath, "at byte 2"});
-  ExpectError(ParseStatus("model:\n  d_model: 64\n"), kCorrupt,
-              {kPath, "not a JSON object"});
-  ExpectError(ParseStatus(R"({"a": 1, "a": 2})"), kCorrupt,
-              {kPath, "'a'", "twice"});
+  files::ExpectError(ParseStatus("[1]"), kCorrupt,
+                     {kPath, "not a JSON object"});
+  files::ExpectError(ParseStatus("{]"), kCorrupt, {kPath, "at byte 2"});
+  files::ExpectError(ParseStatus("model:\n  d_model: 64\n"), kCorrupt,
+                     {kPath, "not a JSON object"});
+  files::ExpectError(ParseStatus(R"({"a": 1, "a": 2})"), kCorrupt,
+                     {kPath, "'a'", "twice"});
 }
 
 TEST(ConfigTest, SizeAndDepthAreLimited) {
-  ExpectError(ParseStatus("{\"a\":" + std::string(40, '[')), kUnsupported,
-              {kPath, "deeper than 32"});
-  ExpectError(ParseStatus("{}" + std::string(4 << 20, ' ')), kUnsupported,
-              {kPath, "4194304"});
-  TempFolder temp;
-  WriteFile(temp / "config.json", "{}" + std::string(4 << 20, ' '));
-  ExpectError(Config::Read(temp / "config.json").status(), kUnsupported,
-              {"config.json", "4194304"});
+  files::ExpectError(ParseStatus("{\"a\":" + std::string(40, '[')),
+                     kUnsupported, {kPath, "deeper than 32"});
+  files::ExpectError(ParseStatus("{}" + std::string(4 << 20, ' ')),
+                     kUnsupported, {kPath, "4194304"});
+  base::TempFolder temp;
+  files::WriteFile(temp / "config.json", "{}" + std::string(4 << 20, ' '));
+  files::ExpectError(Config::Read(temp / "config.json").status(), kUnsupported,
+                     {"config.json", "4194304"});
 }
 
 TEST(ConfigTest, ArchitectureComesFromItsKeyOrTheModelType) {
@@ -84,15 +87,16 @@ TEST(ConfigTest, ArchitectureComesFromItsKeyOrTheModelType) {
 }
 
 TEST(ConfigTest, AnArchitectureThatNobodyNamesIsUnsupported) {
-  ExpectError(Parsed("{}").Architecture().status(), kUnsupported,
-              {kPath, "'architectures'", "'model_type'"});
-  ExpectError(Parsed(R"({"model_type": "mamba"})").Architecture().status(),
-              kUnsupported, {kPath, "'mamba'"});
+  files::ExpectError(Parsed("{}").Architecture().status(), kUnsupported,
+                     {kPath, "'architectures'", "'model_type'"});
+  files::ExpectError(
+      Parsed(R"({"model_type": "mamba"})").Architecture().status(),
+      kUnsupported, {kPath, "'mamba'"});
   for (const char* text :
        {R"({"architectures": []})", R"({"architectures": "Llama"})",
         R"({"architectures": [1]})"}) {
-    ExpectError(Parsed(text).Architecture().status(), kCorrupt,
-                {kPath, "'architectures'", "list of names"});
+    files::ExpectError(Parsed(text).Architecture().status(), kCorrupt,
+                       {kPath, "'architectures'", "list of names"});
   }
 }
 
@@ -104,21 +108,21 @@ TEST(ConfigTest, IntegersAreCheckedForTypeAndRange) {
   EXPECT_EQ(*config.Int("low", -3, -3), -3);
   EXPECT_EQ(*config.IntOr("null", 0, 9, 7), 7);
   EXPECT_EQ(*config.IntOr("absent", 0, 9, 7), 7);
-  ExpectError(config.Int("n", 6, 9).status(), kCorrupt,
-              {kPath, "'n'", "5 is not in [6, 9]"});
-  ExpectError(config.Int("n", 0, 4).status(), kCorrupt, {"'n'"});
-  ExpectError(config.IntOr("low", 0, 9, 1).status(), kCorrupt,
-              {"'low'", "-3 is not in [0, 9]"});
-  ExpectError(config.Int("big", 0, INT64_MAX).status(), kCorrupt,
-              {"'big'", "18446744073709551615"});
-  ExpectError(config.Int("big", -5, 5).status(), kCorrupt, {"'big'"});
+  files::ExpectError(config.Int("n", 6, 9).status(), kCorrupt,
+                     {kPath, "'n'", "5 is not in [6, 9]"});
+  files::ExpectError(config.Int("n", 0, 4).status(), kCorrupt, {"'n'"});
+  files::ExpectError(config.IntOr("low", 0, 9, 1).status(), kCorrupt,
+                     {"'low'", "-3 is not in [0, 9]"});
+  files::ExpectError(config.Int("big", 0, INT64_MAX).status(), kCorrupt,
+                     {"'big'", "18446744073709551615"});
+  files::ExpectError(config.Int("big", -5, 5).status(), kCorrupt, {"'big'"});
   for (const char* key : {"half", "whole", "text"}) {
-    ExpectError(config.Int(key, 0, 9).status(), kCorrupt,
-                {kPath, key, "must be an integer"});
+    files::ExpectError(config.Int(key, 0, 9).status(), kCorrupt,
+                       {kPath, key, "must be an integer"});
   }
   for (const char* key : {"absent", "null"}) {
-    ExpectError(config.Int(key, 0, 9).status(), kCorrupt,
-                {kPath, key, "is missing"});
+    files::ExpectError(config.Int(key, 0, 9).status(), kCorrupt,
+                       {kPath, key, "is missing"});
   }
 }
 
@@ -129,18 +133,18 @@ TEST(ConfigTest, OtherValuesAreCheckedForType) {
   EXPECT_DOUBLE_EQ(*config.PositiveOr("eps", 1), 1e-5);
   EXPECT_DOUBLE_EQ(*config.PositiveOr("one", 2), 1);
   EXPECT_DOUBLE_EQ(*config.PositiveOr("null", 2), 2);
-  ExpectError(config.PositiveOr("zero", 1).status(), kCorrupt,
-              {kPath, "'zero'", "above 0"});
-  ExpectError(config.PositiveOr("no", 1).status(), kCorrupt,
-              {"'no'", "must be a number"});
+  files::ExpectError(config.PositiveOr("zero", 1).status(), kCorrupt,
+                     {kPath, "'zero'", "above 0"});
+  files::ExpectError(config.PositiveOr("no", 1).status(), kCorrupt,
+                     {"'no'", "must be a number"});
   EXPECT_FALSE(*config.BoolOr("no", true));
   EXPECT_TRUE(*config.BoolOr("absent", true));
-  ExpectError(config.BoolOr("zero", true).status(), kCorrupt,
-              {kPath, "'zero'", "true or false"});
+  files::ExpectError(config.BoolOr("zero", true).status(), kCorrupt,
+                     {kPath, "'zero'", "true or false"});
   EXPECT_EQ(*config.StringOr("text", ""), "silu");
   EXPECT_EQ(*config.StringOr("absent", "gelu"), "gelu");
-  ExpectError(config.StringOr("one", "").status(), kCorrupt,
-              {kPath, "'one'", "must be a string"});
+  files::ExpectError(config.StringOr("one", "").status(), kCorrupt,
+                     {kPath, "'one'", "must be a string"});
   EXPECT_TRUE(config.Has("no"));
   EXPECT_FALSE(config.Has("null"));
   EXPECT_FALSE(config.Has("absent"));
@@ -151,16 +155,16 @@ TEST(ConfigTest, SectionIsAConfigThatNamesItsKey) {
   const auto section = config.Section("rope");
   ASSERT_TRUE(section.ok()) << section.status();
   EXPECT_EQ(*section->PositiveOr("theta", 1), 5);
-  ExpectError(section->PositiveOr("bad", 1).status(), kCorrupt,
-              {kPath, "rope", "'bad'", "must be a number"});
+  files::ExpectError(section->PositiveOr("bad", 1).status(), kCorrupt,
+                     {kPath, "rope", "'bad'", "must be a number"});
 }
 
 TEST(ConfigTest, AbsentSectionIsEmptyAndAnythingElseIsCorrupt) {
   const Config config = Parsed(R"({"null": null, "list": [1]})");
   EXPECT_TRUE(config.Section("absent")->json().empty());
   EXPECT_TRUE(config.Section("null")->json().empty());
-  ExpectError(config.Section("list").status(), kCorrupt,
-              {kPath, "'list'", "must be an object"});
+  files::ExpectError(config.Section("list").status(), kCorrupt,
+                     {kPath, "'list'", "must be an object"});
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ using Json = nlohmann::json;
 
 constexpr int64_t kMost = int64_t{1} << 31;
 
-int64_t FeedForwardWidth(Fields& fields, int64_t width) {
+int64_t FeedForwardWidth(files::Fields& fields, int64_t width) {
   const int64_t multiple = fields.IntOr("multiple_of", 1, kMost, 256);
   int64_t hidden = 2 * (4 * width) / 3;
   if (fields.Has("ffn_dim_multiplier")) {
@@ -29,7 +29,7 @@ int64_t FeedForwardWidth(Fields& fields, int64_t width) {
 }  // namespace
 
 absl::StatusOr<Json> TranslateMetaParams(const Json& root) {
-  Fields fields(root, "");
+  files::Fields fields(root, "");
   const int64_t width = fields.Int("dim", 1, kMost);
   const int64_t heads = fields.Int("n_heads", 1, kMost);
   const int64_t vocabulary = fields.Int("vocab_size", -1, kMost);

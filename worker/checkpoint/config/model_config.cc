@@ -120,7 +120,8 @@ absl::StatusOr<Config> ReadModelConfig(const std::string& folder,
                                        const std::string& confinement,
                                        const std::string& path) {
   if (!path.empty()) {
-    absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxConfigBytes);
+    absl::StatusOr<std::string> text =
+        files::ReadWholeFile(path, kMaxConfigBytes);
     if (!text.ok()) return text.status();
     return ParseModelConfig(path, *text);
   }
@@ -130,7 +131,7 @@ absl::StatusOr<Config> ReadModelConfig(const std::string& folder,
         absl::StrCat(folder, ": incomplete: config.json missing"));
   }
   absl::StatusOr<std::string> text =
-      ReadWholeFile(found, kMaxConfigBytes, confinement);
+      files::ReadWholeFile(found, kMaxConfigBytes, confinement);
   if (!text.ok()) return text.status();
   return ParseModelConfig(found, *text);
 }

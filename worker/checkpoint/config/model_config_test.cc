@@ -6,7 +6,8 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -126,27 +127,29 @@ TEST(ModelConfigTest, NoPrefixOfAYamlWithinItsModelIsBelieved) {
         ParseModelConfig("c.yaml", text.substr(0, size)).status();
     EXPECT_EQ(status.code(), kIncomplete) << size << ": " << status;
   }
-  ExpectError(ParseModelConfig("c.yaml", text.substr(0, after_model)).status(),
-              kIncomplete, {"c.yaml", "within key 'model'"});
+  files::ExpectError(
+      ParseModelConfig("c.yaml", text.substr(0, after_model)).status(),
+      kIncomplete, {"c.yaml", "within key 'model'"});
 }
 
 TEST(ModelConfigTest, YamlErrorsNameTheFileAndTheRule) {
-  ExpectError(ParseModelConfig("c.yaml", "model: *x\n").status(), kCorrupt,
-              {"c.yaml: line 1"});
-  ExpectError(ParseModelConfig("c.yaml", "model: 1\nmodel: 2\n").status(),
-              kCorrupt, {"c.yaml", "'model'", "second time"});
-  ExpectError(ParseModelConfig("c.yaml", "model: [1\n").status(), kIncomplete,
-              {"c.yaml"});
-  ExpectError(
+  files::ExpectError(ParseModelConfig("c.yaml", "model: *x\n").status(),
+                     kCorrupt, {"c.yaml: line 1"});
+  files::ExpectError(
+      ParseModelConfig("c.yaml", "model: 1\nmodel: 2\n").status(), kCorrupt,
+      {"c.yaml", "'model'", "second time"});
+  files::ExpectError(ParseModelConfig("c.yaml", "model: [1\n").status(),
+                     kIncomplete, {"c.yaml"});
+  files::ExpectError(
       ParseModelConfig(
           "c.yml", "model: {include_bias: false, rope: true, d_model: wide}\n")
           .status(),
       kCorrupt, {"c.yml: key 'model.d_model'", "integer"});
-  ExpectError(ParseModelConfig("c.yaml", "model: 7\n").status(), kCorrupt,
-              {"c.yaml: key 'model'", "object"});
+  files::ExpectError(ParseModelConfig("c.yaml", "model: 7\n").status(),
+                     kCorrupt, {"c.yaml: key 'model'", "object"});
   std::string deep = "model: " + std::string(40, '[') + std::string(40, ']');
-  ExpectError(ParseModelConfig("c.yaml", deep + "\n").status(), kUnsupported,
-              {"c.yaml", "32 levels"});
+  files::ExpectError(ParseModelConfig("c.yaml", deep + "\n").status(),
+                     kUnsupported, {"c.yaml", "32 levels"});
 }
 
 TEST(ModelConfigTest, HfOlmoIsToldFromOlmoByItsFields) {
@@ -185,57 +188,58 @@ TEST(ModelConfigTest, MetaParamsAreLlama) {
   EXPECT_EQ(config->json()["num_key_value_heads"], 32);
   EXPECT_EQ(config->json()["rope_theta"], 10000.0);
   const std::string shape = R"({"dim": 64, "n_heads": 4, "n_layers": 2, )";
-  ExpectError(
+  files::ExpectError(
       ParseModelConfig("p.json", shape + R"("vocab_size": -1})").status(),
       kUnsupported, {"p.json: key 'vocab_size'", "tokenizer"});
-  ExpectError(ParseModelConfig("p.json", shape + R"("vocab_size": 9,
+  files::ExpectError(ParseModelConfig("p.json", shape + R"("vocab_size": 9,
                                    "use_scaled_rope": true})")
-                  .status(),
-              kUnsupported, {"'use_scaled_rope'"});
-  ExpectError(
+                         .status(),
+                     kUnsupported, {"'use_scaled_rope'"});
+  files::ExpectError(
       ParseModelConfig("p.json", shape + R"("vocab_size": 9, "tied": true})")
           .status(),
       kUnsupported, {"'tied'", "not known"});
 }
 
 TEST(ModelConfigTest, TheFirstFileThatIsThereCounts) {
-  TempFolder temp;
-  ExpectError(ReadModelConfig(temp.path(), "").status(), kIncomplete,
-              {temp.path(), "config.json missing"});
-  WriteFile(temp / "params.json",
-            R"({"dim": 64, "n_heads": 4, "n_layers": 2, "vocab_size": 9})");
+  base::TempFolder temp;
+  files::ExpectError(ReadModelConfig(temp.path(), "").status(), kIncomplete,
+                     {temp.path(), "config.json missing"});
+  files::WriteFile(
+      temp / "params.json",
+      R"({"dim": 64, "n_heads": 4, "n_layers": 2, "vocab_size": 9})");
   EXPECT_EQ(Architecture(ReadModelConfig(temp.path(), "")), "LlamaForCausalLM");
-  WriteFile(temp / "config.yaml", kYaml);
+  files::WriteFile(temp / "config.yaml", kYaml);
   EXPECT_EQ(Architecture(ReadModelConfig(temp.path(), "")), "Olmo2ForCausalLM");
-  WriteFile(temp / "config.json", kHuggingFace);
+  files::WriteFile(temp / "config.json", kHuggingFace);
   EXPECT_EQ(ReadModelConfig(temp.path(), "")->path(), temp / "config.json");
   // Half-written, it is waited for; the other files do not step in.
-  WriteFile(temp / "config.json", "");
-  ExpectError(ReadModelConfig(temp.path(), "").status(), kIncomplete,
-              {"config.json", "empty"});
+  files::WriteFile(temp / "config.json", "");
+  files::ExpectError(ReadModelConfig(temp.path(), "").status(), kIncomplete,
+                     {"config.json", "empty"});
 }
 
 TEST(ModelConfigTest, AnOperatorsFileReplacesThem) {
-  TempFolder temp, elsewhere;
-  WriteFile(temp / "config.json", "{");
-  WriteFile(elsewhere / "mine.yaml", kYaml);
+  base::TempFolder temp, elsewhere;
+  files::WriteFile(temp / "config.json", "{");
+  files::WriteFile(elsewhere / "mine.yaml", kYaml);
   const std::string real = std::filesystem::canonical(temp.path());
   EXPECT_EQ(
       Architecture(ReadModelConfig(temp.path(), real, elsewhere / "mine.yaml")),
       "Olmo2ForCausalLM");
-  ExpectError(
+  files::ExpectError(
       ReadModelConfig(temp.path(), real, elsewhere / "gone.json").status(),
       kIncomplete, {"gone.json"});
 }
 
 TEST(ModelConfigTest, ALinkOutOfTheFolderIsRefused) {
-  TempFolder temp, elsewhere;
-  WriteFile(elsewhere / "config.json", kHuggingFace);
+  base::TempFolder temp, elsewhere;
+  files::WriteFile(elsewhere / "config.json", kHuggingFace);
   std::filesystem::create_symlink(elsewhere / "config.json",
                                   temp / "config.json");
   const std::string real = std::filesystem::canonical(temp.path());
-  ExpectError(ReadModelConfig(temp.path(), real).status(), kUnsupported,
-              {"config.json", "outside of"});
+  files::ExpectError(ReadModelConfig(temp.path(), real).status(), kUnsupported,
+                     {"config.json", "outside of"});
   EXPECT_TRUE(ReadModelConfig(temp.path(), "").ok());
 }
 

@@ -45,20 +45,22 @@ int64_t WindowOf(const Block& block, int64_t layer, int64_t num_layers) {
 }
 
 // Every object of the dump names its class; another one is another model.
-void ExpectClass(Fields& fields, absl::string_view expected) {
+void ExpectClass(files::Fields& fields, absl::string_view expected) {
   const std::string path = fields.StringOr("_CLASS_", "");
   const std::string name = path.substr(path.rfind('.') + 1);
   if (name.empty() || name == expected) return;
-  fields.Refuse("_CLASS_", absl::StrCat(Quoted(path), " is not implemented"));
+  fields.Refuse("_CLASS_",
+                absl::StrCat(files::Quoted(path), " is not implemented"));
 }
 
 // Takes an RMSNorm with a weight and without a bias; returns its eps.
-double ReadNorm(Fields& parent, const char* key) {
-  Fields norm(parent.Object(key), parent.PlaceOf(key));
+double ReadNorm(files::Fields& parent, const char* key) {
+  files::Fields norm(parent.Object(key), parent.PlaceOf(key));
   const std::string name = norm.StringOr("name", "default");
   if (name != "rms" && name != "fused_rms" && name != "cute_rms" &&
       name != "qwen_rms") {
-    norm.Refuse("name", absl::StrCat(Quoted(name), " is not implemented"));
+    norm.Refuse("name",
+                absl::StrCat(files::Quoted(name), " is not implemented"));
   }
   norm.RequireBool("elementwise_affine", true, true);
   norm.RequireBool("bias", false, true);
@@ -70,7 +72,7 @@ double ReadNorm(Fields& parent, const char* key) {
 }
 
 // The same where Hugging Face has one eps for all norms.
-void ReadNormOfSameEps(Fields& parent, const char* key, double epsilon) {
+void ReadNormOfSameEps(files::Fields& parent, const char* key, double epsilon) {
   const double found = ReadNorm(parent, key);
   if (found == epsilon) return;
   parent.Refuse(key, absl::StrCat("eps ", found, " beside ", epsilon,
@@ -78,10 +80,10 @@ void ReadNormOfSameEps(Fields& parent, const char* key, double epsilon) {
                                   "implemented"));
 }
 
-void ReadSlidingWindow(Fields& attention, Block& block) {
+void ReadSlidingWindow(files::Fields& attention, Block& block) {
   if (!attention.Has("sliding_window")) return;
-  Fields window(attention.Object("sliding_window"),
-                attention.PlaceOf("sliding_window"));
+  files::Fields window(attention.Object("sliding_window"),
+                       attention.PlaceOf("sliding_window"));
   block.is_first_full =
       window.BoolOr("force_full_attention_on_first_layer", true);
   block.is_last_full =
@@ -99,14 +101,14 @@ void ReadSlidingWindow(Fields& attention, Block& block) {
 }
 
 // "none", "width" (over all heads together) or "head".
-std::string ReadQkNorm(Fields& attention, double epsilon) {
+std::string ReadQkNorm(files::Fields& attention, double epsilon) {
   const bool by_head = attention.BoolOr("use_head_qk_norm", false);
   if (!attention.Has("qk_norm")) return "none";
   ReadNormOfSameEps(attention, "qk_norm", epsilon);
   return by_head ? "head" : "width";
 }
 
-int64_t ReadHeads(Fields& attention, int64_t width, Json& keys) {
+int64_t ReadHeads(files::Fields& attention, int64_t width, Json& keys) {
   const int64_t heads = attention.Int("n_heads", 1, kMost);
   keys["num_attention_heads"] = heads;
   keys["num_key_value_heads"] = attention.IntOr("n_kv_heads", 1, kMost, heads);
@@ -121,14 +123,15 @@ int64_t ReadHeads(Fields& attention, int64_t width, Json& keys) {
 }
 
 // Returns what ReadQkNorm does.
-std::string ReadAttention(Fields& parent, const char* key, int64_t width,
+std::string ReadAttention(files::Fields& parent, const char* key, int64_t width,
                           Block& block) {
-  Fields attention(parent.Object(key), parent.PlaceOf(key));
+  files::Fields attention(parent.Object(key), parent.PlaceOf(key));
   attention.RequireString("type", "attention", "attention");
   ExpectClass(attention, "AttentionConfig");
   const std::string name = attention.StringOr("name", "default");
   if (name != "default") {
-    attention.Refuse("name", absl::StrCat(Quoted(name), " is not implemented"));
+    attention.Refuse("name",
+                     absl::StrCat(files::Quoted(name), " is not implemented"));
   }
   attention.RequireAbsent("gate", "a gate on the attention output");
   attention.RequireAbsent("clip_qkv", "clipping with this block");
@@ -146,9 +149,9 @@ std::string ReadAttention(Fields& parent, const char* key, int64_t width,
 }
 
 // Returns whether it has biases.
-bool ReadFeedForward(Fields& parent, Json& keys) {
-  Fields feed_forward(parent.Object("feed_forward"),
-                      parent.PlaceOf("feed_forward"));
+bool ReadFeedForward(files::Fields& parent, Json& keys) {
+  files::Fields feed_forward(parent.Object("feed_forward"),
+                             parent.PlaceOf("feed_forward"));
   feed_forward.RequireString("name", "default", "default");
   keys["intermediate_size"] = feed_forward.Int("hidden_size", 1, kMost);
   feed_forward.RequireString("activation", "silu", "silu");
@@ -161,7 +164,7 @@ bool ReadFeedForward(Fields& parent, Json& keys) {
 }
 
 // Which family has these norms.
-void ChooseFamily(Fields& fields, const std::string& name,
+void ChooseFamily(files::Fields& fields, const std::string& name,
                   const std::string& qk_norm, bool mlp_bias, Json& keys) {
   if (name == "default" && qk_norm == "none") {
     keys["architectures"] = {"LlamaForCausalLM"};
@@ -173,8 +176,9 @@ void ChooseFamily(Fields& fields, const std::string& name,
   } else if (name == "reordered_norm" && qk_norm == "width") {
     keys["architectures"] = {"Olmo2ForCausalLM"};
   } else {
-    fields.Refuse("name", absl::StrCat(Quoted(name), " with qk_norm over ",
-                                       qk_norm, " is not implemented"));
+    fields.Refuse("name",
+                  absl::StrCat(files::Quoted(name), " with qk_norm over ",
+                               qk_norm, " is not implemented"));
   }
   if (mlp_bias) {
     fields.Refuse("feed_forward.bias",
@@ -182,7 +186,7 @@ void ChooseFamily(Fields& fields, const std::string& name,
   }
 }
 
-const char* AttentionKey(Fields& fields) {
+const char* AttentionKey(files::Fields& fields) {
   const bool has_old = fields.Has("attention");
   if (fields.Has("sequence_mixer") && has_old) {
     fields.Fail("attention", "is the old name of sequence_mixer, both are set");
@@ -192,11 +196,12 @@ const char* AttentionKey(Fields& fields) {
 
 absl::StatusOr<Block> ReadBlock(const Json& json, const std::string& where,
                                 int64_t width) {
-  Fields fields(json, where);
+  files::Fields fields(json, where);
   ExpectClass(fields, "TransformerBlockConfig");
   const std::string name = fields.StringOr("name", "default");
   if (name != "default" && name != "reordered_norm") {
-    fields.Refuse("name", absl::StrCat(Quoted(name), " is not implemented"));
+    fields.Refuse("name",
+                  absl::StrCat(files::Quoted(name), " is not implemented"));
   }
   fields.RequireAbsent("feed_forward_moe", "a mixture of experts");
   fields.RequireNumber("attention_residual_alpha", 1, 1);
@@ -214,7 +219,8 @@ absl::StatusOr<Block> ReadBlock(const Json& json, const std::string& where,
 }
 
 // One block for each layer. Overrides are whole blocks.
-absl::StatusOr<std::vector<Block>> ReadBlocks(Fields& model, int64_t width,
+absl::StatusOr<std::vector<Block>> ReadBlocks(files::Fields& model,
+                                              int64_t width,
                                               int64_t num_layers) {
   const Json& block = model.Object("block");
   if (!model.status().ok()) return model.status();
@@ -226,7 +232,8 @@ absl::StatusOr<std::vector<Block>> ReadBlocks(Fields& model, int64_t width,
   for (const auto& [key, json] : model.Object("block_overrides").items()) {
     int64_t layer = -1;
     if (!absl::SimpleAtoi(key, &layer) || layer < 0 || layer >= num_layers) {
-      model.Fail("block_overrides", absl::StrCat(Quoted(key), " is no layer"));
+      model.Fail("block_overrides",
+                 absl::StrCat(files::Quoted(key), " is no layer"));
       break;
     }
     absl::StatusOr<Block> layer_block =
@@ -245,7 +252,8 @@ absl::StatusOr<std::vector<Block>> ReadBlocks(Fields& model, int64_t width,
 }
 
 // Keys of windows and rope, where layers may differ.
-void AddLayerKeys(Fields& model, const std::vector<Block>& blocks, Json& keys) {
+void AddLayerKeys(files::Fields& model, const std::vector<Block>& blocks,
+                  Json& keys) {
   const auto num_layers = static_cast<int64_t>(blocks.size());
   Json full_rope, sliding_rope, layer_types = Json::array();
   int64_t common_window = 0;
@@ -289,16 +297,16 @@ void AddLayerKeys(Fields& model, const std::vector<Block>& blocks, Json& keys) {
 }
 
 // Before release 1.7 the head was two keys of the model.
-void ReadOlderHead(Fields& model, double epsilon) {
+void ReadOlderHead(files::Fields& model, double epsilon) {
   ReadNormOfSameEps(model, "layer_norm", epsilon);
   model.RequireBool("bias", false, true);
 }
 
-void ReadLmHead(Fields& model, double epsilon) {
+void ReadLmHead(files::Fields& model, double epsilon) {
   if (!model.Has("lm_head") && model.Has("layer_norm")) {
     return ReadOlderHead(model, epsilon);
   }
-  Fields head(model.Object("lm_head"), model.PlaceOf("lm_head"));
+  files::Fields head(model.Object("lm_head"), model.PlaceOf("lm_head"));
   head.RequireString("name", "default", "default");
   ReadNormOfSameEps(head, "layer_norm", epsilon);
   head.RequireBool("bias", false, true);
@@ -307,7 +315,7 @@ void ReadLmHead(Fields& model, double epsilon) {
   model.Keep(head.status());
 }
 
-void RefuseWhatIsNotTransformer(Fields& model) {
+void RefuseWhatIsNotTransformer(files::Fields& model) {
   ExpectClass(model, "TransformerConfig");
   model.RequireString("name", "default", "default");
   model.RequireAbsent("block_pattern", "a pattern of named blocks (a hybrid)");
@@ -322,10 +330,10 @@ void RefuseWhatIsNotTransformer(Fields& model) {
 }  // namespace
 
 absl::StatusOr<Json> TranslateOlmoCore(const Json& root) {
-  Fields fields(root, "");
+  files::Fields fields(root, "");
   const Json& object = fields.Object("model");
   if (!fields.status().ok()) return fields.status();
-  Fields model(object, "model");
+  files::Fields model(object, "model");
   RefuseWhatIsNotTransformer(model);
   const int64_t width = model.Int("d_model", 1, kMost);
   const int64_t num_layers = model.Int("n_layers", 1, kMaxLayers);

@@ -6,8 +6,8 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/config/olmo_core_samples.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/checkpoint/config/olmo_core_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -264,9 +264,9 @@ TEST_P(BadOlmoCoreTest, IsRefusedWithFileKeyAndRule) {
   Json root = Olmo2(2048, 16, 16, 8192);
   GetParam().spoil(root);
   const absl::Status status = Translate(root).status();
-  ExpectError(status, GetParam().code, {kPath});
+  files::ExpectError(status, GetParam().code, {kPath});
   for (const std::string& word : GetParam().words) {
-    ExpectError(status, GetParam().code, {word});
+    files::ExpectError(status, GetParam().code, {word});
   }
 }
 

@@ -22,7 +22,7 @@ double YarnDimension(double turns, double old_length, double theta,
          (2 * std::log(theta));
 }
 
-void ReadYarn(Fields& scaling, int64_t head_dim, Json& rope) {
+void ReadYarn(files::Fields& scaling, int64_t head_dim, Json& rope) {
   const double factor = scaling.PositiveOr("factor", 8.0);
   const double beta_fast = scaling.PositiveOr("beta_fast", 32);
   const double beta_slow = scaling.PositiveOr("beta_slow", 1);
@@ -44,13 +44,13 @@ void ReadYarn(Fields& scaling, int64_t head_dim, Json& rope) {
   }
 }
 
-void ReadLinear(Fields& scaling, Json& rope) {
+void ReadLinear(files::Fields& scaling, Json& rope) {
   rope["rope_type"] = "linear";
   rope["factor"] = scaling.PositiveOr("factor", 2.0);
   scaling.RequireNumber("attention_rescale_factor", 1, 1);
 }
 
-void ReadStepwise(Fields& scaling, Json& rope) {
+void ReadStepwise(files::Fields& scaling, Json& rope) {
   rope["rope_type"] = "llama3";
   rope["factor"] = scaling.PositiveOr("factor", 32.0);
   const double low = scaling.NumberOr("low_freq_proportion", 0.0);
@@ -66,7 +66,7 @@ void ReadStepwise(Fields& scaling, Json& rope) {
 }
 
 // The one scaling of OLMo-core 1.x: Llama 3's, with Llama's own names.
-void ReadFirstVersion(Fields& scaling, Json& rope) {
+void ReadFirstVersion(files::Fields& scaling, Json& rope) {
   rope["rope_type"] = "llama3";
   rope["factor"] = scaling.PositiveOr("factor", 32.0);
   rope["low_freq_factor"] = scaling.PositiveOr("low_freq_factor", 1.0);
@@ -75,14 +75,15 @@ void ReadFirstVersion(Fields& scaling, Json& rope) {
       scaling.IntOr("old_context_len", 1, kMaxPositions, 8192);
 }
 
-void ReadNewTheta(Fields& scaling, Json& rope) {
+void ReadNewTheta(files::Fields& scaling, Json& rope) {
   rope["rope_theta"] = scaling.PositiveOr("new_theta", 8e6);
   scaling.RequireNumber("attention_rescale_factor", 1, 1);
 }
 
-void ReadScaling(Fields& rope_fields, int64_t head_dim, Json& rope) {
+void ReadScaling(files::Fields& rope_fields, int64_t head_dim, Json& rope) {
   if (!rope_fields.Has("scaling")) return;
-  Fields scaling(rope_fields.Object("scaling"), rope_fields.PlaceOf("scaling"));
+  files::Fields scaling(rope_fields.Object("scaling"),
+                        rope_fields.PlaceOf("scaling"));
   const std::string path = scaling.StringOr("_CLASS_", "");
   const std::string name = path.substr(path.rfind('.') + 1);
   if (name == "YaRNRoPEScalingConfig") {
@@ -97,7 +98,7 @@ void ReadScaling(Fields& rope_fields, int64_t head_dim, Json& rope) {
     ReadFirstVersion(scaling, rope);
   } else {
     scaling.Refuse("_CLASS_",
-                   absl::StrCat(Quoted(path), " is not implemented"));
+                   absl::StrCat(files::Quoted(path), " is not implemented"));
   }
   scaling.Ignore({"type"});
   scaling.ExpectNoOther();
@@ -106,7 +107,7 @@ void ReadScaling(Fields& rope_fields, int64_t head_dim, Json& rope) {
 
 }  // namespace
 
-Json ReadOlmoCoreRope(Fields& attention, int64_t head_dim) {
+Json ReadOlmoCoreRope(files::Fields& attention, int64_t head_dim) {
   Json rope = {{"rope_theta", 500000.0}, {"rope_type", "default"}};
   if (!attention.Has("rope")) {
     attention.Refuse("rope",
@@ -114,11 +115,12 @@ Json ReadOlmoCoreRope(Fields& attention, int64_t head_dim) {
                      "implemented");
     return rope;
   }
-  Fields fields(attention.Object("rope"), attention.PlaceOf("rope"));
+  files::Fields fields(attention.Object("rope"), attention.PlaceOf("rope"));
   const std::string name = fields.StringOr("name", "default");
   if (name != "default") {
     // "complex" turns pairs (2i, 2i+1), "fused" comes with fused attention.
-    fields.Refuse("name", absl::StrCat(Quoted(name), " is not implemented"));
+    fields.Refuse("name",
+                  absl::StrCat(files::Quoted(name), " is not implemented"));
   }
   rope["rope_theta"] = fields.PositiveOr("theta", 500000);
   if (!(rope["rope_theta"] > 1.0)) fields.Fail("theta", "must be above 1");

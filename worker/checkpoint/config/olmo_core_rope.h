@@ -12,7 +12,7 @@ namespace sinkwatch::checkpoint {
 // the rope_parameters of such a layer: rope_theta, rope_type ("default",
 // "linear", "llama3" or "yarn") and that type's numbers. Errors go to
 // `attention`.
-nlohmann::json ReadOlmoCoreRope(Fields& attention, int64_t head_dim);
+nlohmann::json ReadOlmoCoreRope(files::Fields& attention, int64_t head_dim);
 
 }  // namespace sinkwatch::checkpoint
 

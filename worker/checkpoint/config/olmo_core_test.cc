@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/config/olmo_core_samples.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/checkpoint/config/olmo_core_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -47,8 +47,8 @@ TEST(OlmoCoreTest, BothSpellingsOfAttentionAreOne) {
   Json root = Olmo2(2048, 16, 16, 8192);
   const Json keys = KeysOf(root);
   Block(root)["attention"] = Attention(root);
-  ExpectError(Translate(root).status(), kCorrupt,
-              {kPath, "'model.block.attention'", "both"});
+  files::ExpectError(Translate(root).status(), kCorrupt,
+                     {kPath, "'model.block.attention'", "both"});
   Block(root).erase("sequence_mixer");
   Block(root)["attention"].erase("type");
   EXPECT_EQ(KeysOf(root), keys);
@@ -69,8 +69,8 @@ TEST(OlmoCoreTest, GroupedHeadsAndTiedWeightsAreKept) {
 TEST(OlmoCoreTest, TheBlocksNameDecidesWhereTheNormsAre) {
   Json root = Olmo2(2048, 16, 16, 8192);
   Block(root)["name"] = "default";
-  ExpectError(Translate(root).status(), kUnsupported,
-              {kPath, "'model.block.name'", "'default'", "width"});
+  files::ExpectError(Translate(root).status(), kUnsupported,
+                     {kPath, "'model.block.name'", "'default'", "width"});
   Attention(root).erase("qk_norm");
   EXPECT_EQ(KeysOf(root)["architectures"][0], "LlamaForCausalLM");
   EXPECT_EQ(KeysOf(root)["mlp_bias"], false);
@@ -78,8 +78,8 @@ TEST(OlmoCoreTest, TheBlocksNameDecidesWhereTheNormsAre) {
   Block(root).erase("name");
   EXPECT_EQ(KeysOf(root)["architectures"][0], "LlamaForCausalLM");
   Block(root)["name"] = "reordered_norm";
-  ExpectError(Translate(root).status(), kUnsupported,
-              {"'model.block.name'", "'reordered_norm'", "none"});
+  files::ExpectError(Translate(root).status(), kUnsupported,
+                     {"'model.block.name'", "'reordered_norm'", "none"});
 }
 
 TEST(OlmoCoreTest, QkNormPerHeadIsQwen3) {
@@ -93,8 +93,8 @@ TEST(OlmoCoreTest, QkNormPerHeadIsQwen3) {
   EXPECT_EQ(keys["head_dim"], 128);
   EXPECT_FALSE(keys.contains("mlp_bias"));
   Block(root)["name"] = "reordered_norm";
-  ExpectError(Translate(root).status(), kUnsupported,
-              {"'model.block.name'", "head"});
+  files::ExpectError(Translate(root).status(), kUnsupported,
+                     {"'model.block.name'", "head"});
 }
 
 TEST(OlmoCoreTest, AnAbsentBiasIsThere) {
@@ -127,7 +127,8 @@ TEST(OlmoCoreTest, AnAbsentBiasThatNoFamilyHasIsRefused) {
   for (const auto& [spoil, key] : cases) {
     Json root = Olmo2(2048, 16, 16, 8192);
     spoil(root);
-    ExpectError(Translate(root).status(), kUnsupported, {kPath, key, "absent"});
+    files::ExpectError(Translate(root).status(), kUnsupported,
+                       {kPath, key, "absent"});
   }
 }
 
@@ -139,11 +140,13 @@ TEST(OlmoCoreTest, ReleasesBefore17HaveTheHeadAsKeysOfTheModel) {
   Model(root).erase("lm_head");
   EXPECT_EQ(KeysOf(root), keys);
   Model(root)["bias"] = true;
-  ExpectError(Translate(root).status(), kUnsupported, {"'model.bias'", "true"});
+  files::ExpectError(Translate(root).status(), kUnsupported,
+                     {"'model.bias'", "true"});
   Model(root).erase("bias");  // true where it is absent
-  ExpectError(Translate(root).status(), kUnsupported, {"'model.bias'", "true"});
+  files::ExpectError(Translate(root).status(), kUnsupported,
+                     {"'model.bias'", "true"});
   Model(root).erase("layer_norm");
-  ExpectError(Translate(root).status(), kCorrupt, {"'model.lm_head'"});
+  files::ExpectError(Translate(root).status(), kCorrupt, {"'model.lm_head'"});
 }
 
 TEST(OlmoCoreTest, AnAbsentEpsIs1e5) {
@@ -155,12 +158,13 @@ TEST(OlmoCoreTest, AnAbsentEpsIs1e5) {
   EXPECT_EQ(KeysOf(root)["rms_norm_eps"], 1e-5);
   // Hugging Face has one eps for all.
   Attention(root)["qk_norm"]["eps"] = 1e-6;
-  ExpectError(Translate(root).status(), kUnsupported,
-              {"'model.block.sequence_mixer.qk_norm'", "eps 1e-06", "1e-05"});
+  files::ExpectError(
+      Translate(root).status(), kUnsupported,
+      {"'model.block.sequence_mixer.qk_norm'", "eps 1e-06", "1e-05"});
   Attention(root)["qk_norm"].erase("eps");
   Model(root)["lm_head"]["layer_norm"]["eps"] = 1e-6;
-  ExpectError(Translate(root).status(), kUnsupported,
-              {"'model.lm_head.layer_norm'", "eps 1e-06"});
+  files::ExpectError(Translate(root).status(), kUnsupported,
+                     {"'model.lm_head.layer_norm'", "eps 1e-06"});
 }
 
 TEST(OlmoCoreTest, AnAbsentThetaIs500000) {
@@ -236,12 +240,12 @@ TEST(OlmoCoreTest, YarnIsOnFullLayersOnly) {
 TEST(OlmoCoreTest, LayersOfOneKindMustHaveOneRope) {
   Json root = Olmo3WithYarn(8);
   Model(root)["block_overrides"].erase("3");
-  ExpectError(Translate(root).status(), kUnsupported,
-              {"'model.block_overrides'", "one kind"});
+  files::ExpectError(Translate(root).status(), kUnsupported,
+                     {"'model.block_overrides'", "one kind"});
   root = Olmo3WithYarn(8);
   Model(root)["block_overrides"]["7"]["sequence_mixer"]["rope"]["scaling"]
              ["factor"] = 4.0;
-  ExpectError(Translate(root).status(), kUnsupported, {"one kind"});
+  files::ExpectError(Translate(root).status(), kUnsupported, {"one kind"});
 }
 
 TEST(OlmoCoreTest, OverridesOfAnythingElseAreRefused) {
@@ -249,13 +253,13 @@ TEST(OlmoCoreTest, OverridesOfAnythingElseAreRefused) {
   Model(root)["block_overrides"]["2"] = Block(root);
   EXPECT_EQ(KeysOf(root), KeysOf(Olmo2(512, 4, 4, 1376)));
   Model(root)["block_overrides"]["2"]["feed_forward"]["hidden_size"] = 1024;
-  ExpectError(Translate(root).status(), kUnsupported,
-              {kPath, "'model.block_overrides'", "layer 2"});
+  files::ExpectError(Translate(root).status(), kUnsupported,
+                     {kPath, "'model.block_overrides'", "layer 2"});
   for (const char* layer : {"4", "-1", "last"}) {
     root = Olmo2(512, 4, 4, 1376);
     Model(root)["block_overrides"][layer] = Block(root);
-    ExpectError(Translate(root).status(), kCorrupt,
-                {"'model.block_overrides'", layer, "no layer"});
+    files::ExpectError(Translate(root).status(), kCorrupt,
+                       {"'model.block_overrides'", layer, "no layer"});
   }
 }
 
@@ -306,8 +310,8 @@ TEST(OlmoCoreTest, AYarnThatHuggingFaceComputesOtherwiseIsRefused) {
   Json root = Olmo2(2048, 16, 16, 8192);
   Attention(root)["rope"]["theta"] = 1000;
   Attention(root)["rope"]["scaling"] = Yarn();
-  ExpectError(Translate(root).status(), kUnsupported,
-              {"'model.block.sequence_mixer.rope.scaling.beta_slow'"});
+  files::ExpectError(Translate(root).status(), kUnsupported,
+                     {"'model.block.sequence_mixer.rope.scaling.beta_slow'"});
 }
 
 TEST(OlmoCoreTest, WhatDoesNotChangeTheComputationIsIgnored) {

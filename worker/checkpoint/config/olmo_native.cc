@@ -16,7 +16,7 @@ constexpr int64_t kMost = int64_t{1} << 31;
 
 // Fields that train, initialise or speed up, and those that an hf_olmo config
 // has from Hugging Face.
-void IgnoreHarmless(Fields& fields) {
+void IgnoreHarmless(files::Fields& fields) {
   fields.Ignore({"alibi_bias_max", "attention_dropout", "embedding_dropout",
                  "emb_init_std", "eos_token_id", "flash_attention",
                  "init_cutoff_factor", "init_device", "init_fn", "init_std",
@@ -28,7 +28,7 @@ void IgnoreHarmless(Fields& fields) {
                  "transformers_version", "use_cache"});
 }
 
-void ReadWidths(Fields& fields, Json& keys) {
+void ReadWidths(files::Fields& fields, Json& keys) {
   const int64_t width = fields.IntOr("d_model", 1, kMost, 768);
   const int64_t heads = fields.IntOr("n_heads", 1, kMost, 12);
   keys["hidden_size"] = width;
@@ -41,7 +41,7 @@ void ReadWidths(Fields& fields, Json& keys) {
 }
 
 // n_kv_heads, or the older multi_query_attention, or both if they agree.
-void ReadKeyValueHeads(Fields& fields, Json& keys) {
+void ReadKeyValueHeads(files::Fields& fields, Json& keys) {
   const int64_t heads = keys["num_attention_heads"];
   const bool is_counted = fields.Has("n_kv_heads");
   const int64_t groups = fields.IntOr("n_kv_heads", 1, kMost, heads);
@@ -57,7 +57,7 @@ void ReadKeyValueHeads(Fields& fields, Json& keys) {
   }
 }
 
-void ReadMlp(Fields& fields, Json& keys) {
+void ReadMlp(files::Fields& fields, Json& keys) {
   fields.RequireString("activation_type", "swiglu", "swiglu");
   keys["hidden_act"] = "silu";
   const int64_t width = keys["hidden_size"];
@@ -72,7 +72,7 @@ void ReadMlp(Fields& fields, Json& keys) {
   keys["intermediate_size"] = both / 2;
 }
 
-void ReadVocabulary(Fields& fields, Json& keys) {
+void ReadVocabulary(files::Fields& fields, Json& keys) {
   const int64_t vocabulary = fields.IntOr("vocab_size", 1, kMost, 50257);
   // Null is not absent here: it stands for vocab_size.
   const int64_t rows =
@@ -86,7 +86,7 @@ void ReadVocabulary(Fields& fields, Json& keys) {
   keys["tie_word_embeddings"] = fields.BoolOr("weight_tying", true);
 }
 
-void ReadPositions(Fields& fields, Json& keys) {
+void ReadPositions(files::Fields& fields, Json& keys) {
   fields.RequireBool("alibi", false, false);
   // Without it there are learned positions (wpe).
   fields.RequireBool("rope", true, false);
@@ -106,14 +106,14 @@ struct Norms {
   bool of_queries_and_keys = false;
 };
 
-Norms ReadNorms(Fields& fields) {
+Norms ReadNorms(files::Fields& fields) {
   Norms norms;
   norms.type = fields.StringOr("layer_norm_type", "default");
   // The low_precision one differs from the default under autocast only.
   if (norms.type == "low_precision") norms.type = "default";
   if (norms.type != "default" && norms.type != "rms") {
-    fields.Refuse("layer_norm_type",
-                  absl::StrCat(Quoted(norms.type), " is not implemented"));
+    fields.Refuse("layer_norm_type", absl::StrCat(files::Quoted(norms.type),
+                                                  " is not implemented"));
   }
   fields.RequireBool("embedding_layer_norm", false, false);
   norms.affine = fields.BoolOr("layer_norm_with_affine", true);
@@ -128,7 +128,7 @@ Norms ReadNorms(Fields& fields) {
   return norms;
 }
 
-void ReadOlmo1(Fields& fields, const Norms& norms, Json& keys) {
+void ReadOlmo1(files::Fields& fields, const Norms& norms, Json& keys) {
   keys["architectures"] = {"OlmoForCausalLM"};
   keys["layer_norm_affine"] = norms.affine;
   keys["scale_logits"] = fields.BoolOr("scale_logits", false);
@@ -140,7 +140,7 @@ void ReadOlmo1(Fields& fields, const Norms& norms, Json& keys) {
   fields.Ignore({"attention_layer_norm_with_affine"});
 }
 
-void ReadRmsFamily(Fields& fields, const Norms& norms, Json& keys) {
+void ReadRmsFamily(files::Fields& fields, const Norms& norms, Json& keys) {
   keys["architectures"] = {norms.after ? "Olmo2ForCausalLM"
                                        : "LlamaForCausalLM"};
   keys["rms_norm_eps"] = norms.epsilon;
@@ -160,7 +160,7 @@ void ReadRmsFamily(Fields& fields, const Norms& norms, Json& keys) {
 
 absl::StatusOr<Json> TranslateOlmoNative(const Json& model,
                                          const std::string& where) {
-  Fields fields(model, where);
+  files::Fields fields(model, where);
   Json keys;
   // A block of type llama has projections of its own and other norms.
   fields.RequireString("block_type", "sequential", "sequential");

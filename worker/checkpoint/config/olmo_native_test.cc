@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -176,13 +176,13 @@ TEST(OlmoNativeTest, AbsentFieldsHaveTheTrainersDefaults) {
   EXPECT_EQ(KeysOf(without("bias_for_layer_norm"))["layer_norm_affine"], true);
   EXPECT_FALSE(KeysOf(without("max_sequence_length"))
                    .contains("max_position_embeddings"));
-  ExpectError(ErrorOf(without("n_heads")), kCorrupt,
-              {"'model.n_heads'", "multiple of 12"});
-  ExpectError(ErrorOf(without("include_bias")), kUnsupported,
-              {"'model.include_bias'", "absent, which means true"});
+  files::ExpectError(ErrorOf(without("n_heads")), kCorrupt,
+                     {"'model.n_heads'", "multiple of 12"});
+  files::ExpectError(ErrorOf(without("include_bias")), kUnsupported,
+                     {"'model.include_bias'", "absent, which means true"});
   // Learned positions.
-  ExpectError(ErrorOf(without("rope")), kUnsupported,
-              {"'model.rope'", "absent, which means false"});
+  files::ExpectError(ErrorOf(without("rope")), kUnsupported,
+                     {"'model.rope'", "absent, which means false"});
 }
 
 TEST(OlmoNativeTest, NullEmbeddingSizeIsTheVocabularyNotTheDefault) {
@@ -210,8 +210,9 @@ TEST(OlmoNativeTest, KeyValueHeadsFromEitherField) {
   EXPECT_EQ(heads(16, false), 16);
   Json model = Olmo1B();
   model["n_kv_heads"] = 4;
-  ExpectError(ErrorOf(model), kCorrupt,
-              {"'model.multi_query_attention'", "means 16", "n_kv_heads is 4"});
+  files::ExpectError(
+      ErrorOf(model), kCorrupt,
+      {"'model.multi_query_attention'", "means 16", "n_kv_heads is 4"});
 }
 
 // An hf_olmo config.json has the model's fields at its root, among others.
@@ -226,8 +227,8 @@ TEST(OlmoNativeTest, HfOlmoIsTheSame) {
   ASSERT_TRUE(keys.ok()) << keys.status();
   EXPECT_EQ(*keys, KeysOf(Olmo7B()));
   config["d_model"] = 4095;
-  ExpectError(TranslateOlmoNative(config, "").status(), kCorrupt,
-              {"key 'n_heads'"});
+  files::ExpectError(TranslateOlmoNative(config, "").status(), kCorrupt,
+                     {"key 'n_heads'"});
 }
 
 struct BadModel {
@@ -380,7 +381,7 @@ TEST_P(BadOlmoNativeTest, IsRefusedWithKeyAndRule) {
   const absl::Status status = ErrorOf(model);
   EXPECT_EQ(status.code(), GetParam().code) << status;
   for (const std::string& word : GetParam().words) {
-    ExpectError(status, GetParam().code, {word});
+    files::ExpectError(status, GetParam().code, {word});
   }
 }
 

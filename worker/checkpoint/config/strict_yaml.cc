@@ -146,7 +146,8 @@ class TreeBuilder : public YAML::EventHandler {
     Level& level = open_.back();
     if (key == "<<") return Fail(mark, "a merge key");
     if (level.container->contains(key)) {
-      return Fail(mark, absl::StrCat("key ", Quoted(key), " a second time"));
+      return Fail(mark,
+                  absl::StrCat("key ", files::Quoted(key), " a second time"));
     }
     level.key = key;
     level.has_key = true;

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -119,8 +119,7 @@ TEST(StrictYamlTest, WhatIsNoConfigIsRefusedWithItsLine) {
         << text << ": " << error;
     EXPECT_NE(error.code(), kLimit) << text << ": " << error;
   }
-  checkpoint::ExpectError(ErrorOf(std::string("a: 1\0\n", 6)), kInvalid,
-                          {"NUL"});
+  files::ExpectError(ErrorOf(std::string("a: 1\0\n", 6)), kInvalid, {"NUL"});
 }
 
 TEST(StrictYamlTest, ATextThatEndsTooEarlyIsToldFromAWrongOne) {
@@ -138,20 +137,21 @@ TEST(StrictYamlTest, LimitsHold) {
   YamlLimits limits;
   limits.depth = 3;
   EXPECT_TRUE(ErrorOf("a: {b: {c: 1}}\n", limits).ok());
-  ExpectError(ErrorOf("a: {b: {c: {}}}\n", limits), kLimit,
-              {"deeper than 3 levels"});
+  files::ExpectError(ErrorOf("a: {b: {c: {}}}\n", limits), kLimit,
+                     {"deeper than 3 levels"});
   limits = {};
   limits.values = 4;
   EXPECT_TRUE(ErrorOf("a: [1, 2]\n", limits).ok());
-  ExpectError(ErrorOf("a: [1, 2, 3]\n", limits), kLimit, {"more than 4"});
+  files::ExpectError(ErrorOf("a: [1, 2, 3]\n", limits), kLimit,
+                     {"more than 4"});
   limits = {};
   limits.bytes = 5;
   EXPECT_TRUE(ErrorOf("a: 1\n", limits).ok());
-  ExpectError(ErrorOf("a: 12\n", limits), kLimit, {"more than 5 bytes"});
+  files::ExpectError(ErrorOf("a: 12\n", limits), kLimit, {"more than 5 bytes"});
 }
 
 TEST(StrictYamlTest, WhatIsQuotedCannotWriteIntoALog) {
-  ExpectError(ErrorOf("a: \"\\\x1b\"\n"), kInvalid, {"line 1", "\\x1b"});
+  files::ExpectError(ErrorOf("a: \"\\\x1b\"\n"), kInvalid, {"line 1", "\\x1b"});
 }
 
 // 256 KiB each: no stack, memory or time without bound.

@@ -17,7 +17,8 @@ namespace {
 absl::StatusOr<DcpMetadata> ReadMetadata(const std::string& path,
                                          const std::string& confinement,
                                          DcpKeys keys) {
-  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, confinement);
+  absl::StatusOr<std::unique_ptr<files::File>> file =
+      files::File::Open(path, confinement);
   if (!file.ok()) return file.status();
   if ((*file)->size() > static_cast<int64_t>(kMaxDcpMetadataBytes)) {
     return absl::UnimplementedError(
@@ -56,8 +57,8 @@ absl::StatusOr<Contents> OpenFolder(const std::string& folder,
   const std::vector<int64_t> ends = EndsOf(*metadata);
   Contents contents;
   for (size_t i = 0; i < ends.size(); ++i) {
-    absl::StatusOr<std::unique_ptr<File>> file =
-        File::Open(absl::StrCat(folder, "/", metadata->files[i]), confinement);
+    absl::StatusOr<std::unique_ptr<files::File>> file = files::File::Open(
+        absl::StrCat(folder, "/", metadata->files[i]), confinement);
     if (!file.ok()) return file.status();
     if ((*file)->size() < ends[i]) {
       return absl::FailedPreconditionError(

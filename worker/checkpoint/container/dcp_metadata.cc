@@ -103,7 +103,7 @@ absl::StatusOr<const Dtype*> DtypeOf(const Value* properties) {
   const absl::string_view name = layout.args()->items()[0]->text();
   if (name != "torch.strided") {
     return absl::UnimplementedError(
-        absl::StrCat("layout ", Quoted(name), " is not implemented"));
+        absl::StrCat("layout ", files::Quoted(name), " is not implemented"));
   }
   if (!dtype.Is(Kind::kGlobal) || dtype.tag() != kDtype) {
     return Corrupt(absl::StrCat("dtype is ", dtype.Describe()));
@@ -361,13 +361,14 @@ class Reader {
   absl::StatusOr<size_t> FileOf(absl::string_view name) {
     const auto found = index_of_file_.find(name);
     if (found != index_of_file_.end()) return found->second;
-    if (!IsBareName(name)) {
-      return Corrupt(absl::StrCat("relative_path ", Quoted(name),
+    if (!files::IsBareName(name)) {
+      return Corrupt(absl::StrCat("relative_path ", files::Quoted(name),
                                   " is no bare file name"));
     }
     if (!absl::EndsWith(name, ".distcp")) {
-      return absl::UnimplementedError(absl::StrCat(
-          "items in ", Quoted(name), " are not read, only in .distcp files"));
+      return absl::UnimplementedError(
+          absl::StrCat("items in ", files::Quoted(name),
+                       " are not read, only in .distcp files"));
     }
     if (result_.files.size() == kMaxDcpFiles) {
       return absl::UnimplementedError(
@@ -392,8 +393,9 @@ class Reader {
   }
 
   static absl::Status AtKey(absl::string_view key, const absl::Status& error) {
-    return absl::Status(error.code(), absl::StrCat("tensor ", Quoted(key), ": ",
-                                                   error.message()));
+    return absl::Status(
+        error.code(),
+        absl::StrCat("tensor ", files::Quoted(key), ": ", error.message()));
   }
 
   const DcpKeys keys_;

@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/container/dcp_bytes.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/checkpoint/container/dcp_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -194,7 +194,7 @@ TEST_P(BadMetadata, IsRefused) {
   Metadata metadata = TwoChunks();
   GetParam().spoil(metadata);
   const absl::Status status = Parse(metadata).status();
-  ExpectError(status, GetParam().code, {});
+  files::ExpectError(status, GetParam().code, {});
   for (const std::string& word : GetParam().words) {
     EXPECT_NE(std::string(status.message()).find(word), std::string::npos)
         << "no '" << word << "' in: " << status.message();
@@ -382,7 +382,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(DcpMetadataTest, WhatEndsTooEarlyIsIncomplete) {
   const std::string bytes = TwoChunks().Bytes();
   for (size_t size = 0; size < bytes.size(); ++size) {
-    ExpectError(
+    files::ExpectError(
         ParseDcpMetadata(bytes.substr(0, size), DcpKeys::kBelowModel).status(),
         kIncomplete, {});
   }
@@ -393,7 +393,7 @@ TEST(DcpMetadataTest, AnotherPickleIsNoMetadata) {
        {None(), Dict({}), Str("x"), dcp_bytes::Dataclass("Metadata", {}),
         dcp_bytes::Dataclass("Metadata", {{"state_dict_metadata", None()}}),
         dcp_bytes::Dataclass("StorageMeta", {})}) {
-    ExpectError(
+    files::ExpectError(
         ParseDcpMetadata("\x80\x02" + body + ".", DcpKeys::kTopLevel).status(),
         kCorrupt, {});
   }

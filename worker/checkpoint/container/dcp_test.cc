@@ -13,11 +13,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/container/dcp_bytes.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/checkpoint/container/dcp_testing.h"
 #include "worker/checkpoint/container/safetensors.h"
 #include "worker/checkpoint/locate_pieces.h"
 #include "worker/checkpoint/tensor_reader.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -60,8 +61,8 @@ Weights ReadAll(const absl::StatusOr<Contents>& contents) {
 }
 
 std::string RealFolder(const std::string& folder) {
-  auto real = RealFolderOf(folder + "/config.json");
-  if (!real.ok()) real = RealFolderOf(folder + "/config.yaml");
+  auto real = files::RealFolderOf(folder + "/config.json");
+  if (!real.ok()) real = files::RealFolderOf(folder + "/config.yaml");
   EXPECT_TRUE(real.ok()) << real.status();
   return *real;
 }
@@ -257,14 +258,14 @@ class SpoiledDcpTest : public ::testing::Test {
     return folder_ + "/model_and_optim/" + name;
   }
 
-  TempFolder temp_;
+  base::TempFolder temp_;
   const std::string folder_ = temp_ / "step1000";
 };
 
 TEST_F(SpoiledDcpTest, AFileThatIsNotThereYetIsIncomplete) {
   fs::remove(Path("__2_1.distcp"));
-  ExpectError(Open().status(), kIncomplete,
-              {Path("__2_1.distcp"), "not there"});
+  files::ExpectError(Open().status(), kIncomplete,
+                     {Path("__2_1.distcp"), "not there"});
 }
 
 TEST_F(SpoiledDcpTest, AFileThatIsTooShortIsIncomplete) {
@@ -273,36 +274,37 @@ TEST_F(SpoiledDcpTest, AFileThatIsTooShortIsIncomplete) {
   const absl::Status status = Open().status();
   // Whether the last item is a weight or belongs to the optimizer.
   if (!status.ok()) {
-    ExpectError(status, kIncomplete, {Path("__3_0.distcp"), "asks for"});
+    files::ExpectError(status, kIncomplete, {Path("__3_0.distcp"), "asks for"});
   }
   fs::resize_file(Path("__3_0.distcp"), 1000);
-  ExpectError(Open().status(), kIncomplete,
-              {Path("__3_0.distcp"), "incomplete: 1000 bytes"});
+  files::ExpectError(Open().status(), kIncomplete,
+                     {Path("__3_0.distcp"), "incomplete: 1000 bytes"});
 }
 
 TEST_F(SpoiledDcpTest, MetadataThatEndsTooEarlyIsIncomplete) {
   fs::resize_file(Path(".metadata"), 4000);
-  ExpectError(Open().status(), kIncomplete, {Path(".metadata"), "4000"});
+  files::ExpectError(Open().status(), kIncomplete, {Path(".metadata"), "4000"});
   fs::resize_file(Path(".metadata"), 0);
-  ExpectError(Open().status(), kIncomplete, {Path(".metadata")});
+  files::ExpectError(Open().status(), kIncomplete, {Path(".metadata")});
 }
 
 TEST_F(SpoiledDcpTest, MetadataAboveTheLimitIsNotRead) {
   fs::resize_file(Path(".metadata"), (160 << 20) + 1);
-  ExpectError(Open().status(), kUnsupported, {Path(".metadata"), "167772161"});
+  files::ExpectError(Open().status(), kUnsupported,
+                     {Path(".metadata"), "167772161"});
 }
 
 TEST_F(SpoiledDcpTest, AFileThatLinksOutOfTheFolderIsNotRead) {
   fs::rename(Path("__1_0.distcp"), temp_ / "elsewhere");
   fs::create_symlink(temp_ / "elsewhere", Path("__1_0.distcp"));
-  ExpectError(Open().status(), kUnsupported,
-              {Path("__1_0.distcp"), "outside of"});
+  files::ExpectError(Open().status(), kUnsupported,
+                     {Path("__1_0.distcp"), "outside of"});
 }
 
 TEST_F(SpoiledDcpTest, StrayFilesOfAWriterAreNotLookedAt) {
-  WriteFile(Path("tmp1234.distcp"), "half");
-  WriteFile(Path("tmp1234.tmp"), "half");
-  WriteFile(Path("__9_9.distcp"), "of an older save");
+  files::WriteFile(Path("tmp1234.distcp"), "half");
+  files::WriteFile(Path("tmp1234.tmp"), "half");
+  files::WriteFile(Path("__9_9.distcp"), "of an older save");
   EXPECT_TRUE(Open().ok());
 }
 
@@ -311,16 +313,16 @@ TEST_F(SpoiledDcpTest, StrayFilesOfAWriterAreNotLookedAt) {
 class ArchiveTest : public ::testing::Test {
  protected:
   absl::Status Read(const std::string& tensor, int64_t offset, int64_t length) {
-    TempFolder temp;
+    base::TempFolder temp;
     fs::create_directories(temp / "c");
     fs::copy(absl::StrCat(kData, "olmo_core/model_and_optim/__0_0.distcp"),
              temp / "c/__0_0.distcp");
-    WriteFile(temp / "c/config.json", "{}");
+    files::WriteFile(temp / "c/config.json", "{}");
     dcp_bytes::Metadata metadata;
     metadata.tensors = {{dcp_bytes::Str("w"), tensor}};
     metadata.storage = {{dcp_bytes::Index("w", dcp_bytes::Size({0, 0})),
                          dcp_bytes::Place("__0_0.distcp", offset, length)}};
-    WriteFile(temp / "c/.metadata", metadata.Bytes());
+    files::WriteFile(temp / "c/.metadata", metadata.Bytes());
     const auto contents = OpenDcp(temp / "c", RealFolder(temp / "c"));
     if (!contents.ok()) return contents.status();
     return LocatePieces(*contents, contents->tensors[0], {{0, 1}}).status();
@@ -342,25 +344,26 @@ TEST_F(ArchiveTest, TheRightOneIsLocated) {
 }
 
 TEST_F(ArchiveTest, AnotherShapeIsCorrupt) {
-  ExpectError(Read(Tensor({65, 32}), 0, kLength), kCorrupt,
-              {"__0_0.distcp", "byte 0", "[66,32] of F32", "[65,32]", "'w'"});
-  ExpectError(Read(Tensor({32, 66}), 0, kLength), kCorrupt, {"[32,66]"});
+  files::ExpectError(
+      Read(Tensor({65, 32}), 0, kLength), kCorrupt,
+      {"__0_0.distcp", "byte 0", "[66,32] of F32", "[65,32]", "'w'"});
+  files::ExpectError(Read(Tensor({32, 66}), 0, kLength), kCorrupt, {"[32,66]"});
 }
 
 TEST_F(ArchiveTest, AnotherDtypeIsCorrupt) {
-  ExpectError(Read(Tensor({66, 32}, "bfloat16"), 0, kLength), kCorrupt,
-              {"[66,32] of F32", "of BF16"});
-  ExpectError(Read(Tensor({66, 32}, "int32"), 0, kLength), kCorrupt,
-              {"of I32"});
+  files::ExpectError(Read(Tensor({66, 32}, "bfloat16"), 0, kLength), kCorrupt,
+                     {"[66,32] of F32", "of BF16"});
+  files::ExpectError(Read(Tensor({66, 32}, "int32"), 0, kLength), kCorrupt,
+                     {"of I32"});
 }
 
 TEST_F(ArchiveTest, ASliceThatIsNoArchiveIsRefused) {
   const std::string tensor = Tensor({66, 32});
-  ExpectError(Read(tensor, 1, kLength - 1), kCorrupt, {"zip"});
-  ExpectError(Read(tensor, 0, kLength - 1), kIncomplete, {"zip"});
-  ExpectError(Read(tensor, 0, kLength + 1), kCorrupt, {"zip"});
+  files::ExpectError(Read(tensor, 1, kLength - 1), kCorrupt, {"zip"});
+  files::ExpectError(Read(tensor, 0, kLength - 1), kIncomplete, {"zip"});
+  files::ExpectError(Read(tensor, 0, kLength + 1), kCorrupt, {"zip"});
   // Two archives in one slice: the directory at its end is the second's.
-  ExpectError(Read(tensor, 0, 2 * kLength), kCorrupt, {"zip"});
+  files::ExpectError(Read(tensor, 0, 2 * kLength), kCorrupt, {"zip"});
 }
 
 }  // namespace

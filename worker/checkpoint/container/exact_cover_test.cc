@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -38,25 +38,27 @@ TEST(ExactCoverTest, APinwheelCovers) {
 
 TEST(ExactCoverTest, WhatDoesNotCoverIsSaid) {
   const auto corrupt = absl::StatusCode::kDataLoss;
-  ExpectError(CheckExactCover({4}, {}), corrupt, {"leave 4 elements out"});
-  ExpectError(CheckExactCover({4}, {Box({0}, {3})}), corrupt,
-              {"leave 1 elements out"});
-  ExpectError(CheckExactCover({4}, {Box({1}, {4})}), corrupt,
-              {"the chunk [4] at [1] leaves the shape [4]"});
-  ExpectError(CheckExactCover({4}, {Box({int64_t{1} << 47}, {4})}), corrupt,
-              {"leaves the shape"});
-  ExpectError(CheckExactCover({4}, {Box({0}, {3}), Box({2}, {2})}), corrupt,
-              {"the chunk [2] at [2] overlaps"});
+  files::ExpectError(CheckExactCover({4}, {}), corrupt,
+                     {"leave 4 elements out"});
+  files::ExpectError(CheckExactCover({4}, {Box({0}, {3})}), corrupt,
+                     {"leave 1 elements out"});
+  files::ExpectError(CheckExactCover({4}, {Box({1}, {4})}), corrupt,
+                     {"the chunk [4] at [1] leaves the shape [4]"});
+  files::ExpectError(CheckExactCover({4}, {Box({int64_t{1} << 47}, {4})}),
+                     corrupt, {"leaves the shape"});
+  files::ExpectError(CheckExactCover({4}, {Box({0}, {3}), Box({2}, {2})}),
+                     corrupt, {"the chunk [2] at [2] overlaps"});
 }
 
 TEST(ExactCoverTest, AnOverlapThatAHoleMakesUpForIsFound) {
   // Volumes add up: 3 + 3 = 6.
-  ExpectError(
+  files::ExpectError(
       CheckExactCover({2, 3}, {Box({0, 0}, {1, 3}), Box({0, 0}, {1, 3})}),
       absl::StatusCode::kDataLoss, {"overlap"});
-  ExpectError(CheckExactCover({3, 3}, {Box({0, 0}, {2, 2}), Box({1, 1}, {2, 2}),
-                                       Box({0, 2}, {1, 1})}),
-              absl::StatusCode::kDataLoss, {"overlap"});
+  files::ExpectError(
+      CheckExactCover({3, 3}, {Box({0, 0}, {2, 2}), Box({1, 1}, {2, 2}),
+                               Box({0, 2}, {1, 1})}),
+      absl::StatusCode::kDataLoss, {"overlap"});
 }
 
 TEST(ExactCoverTest, TooManyCornersAreRefused) {
@@ -64,8 +66,9 @@ TEST(ExactCoverTest, TooManyCornersAreRefused) {
   for (int64_t i = 0; i < 20000; ++i) {
     boxes.push_back(Box({i, 0, 0, 0, 0, 0, 0, 0}, {1, 1, 1, 1, 1, 1, 1, 1}));
   }
-  ExpectError(CheckExactCover({20000, 1, 1, 1, 1, 1, 1, 1}, boxes),
-              absl::StatusCode::kUnimplemented, {"20000 chunks of rank 8"});
+  files::ExpectError(CheckExactCover({20000, 1, 1, 1, 1, 1, 1, 1}, boxes),
+                     absl::StatusCode::kUnimplemented,
+                     {"20000 chunks of rank 8"});
 }
 
 // Random boxes of the right volume, against counting element by element.

@@ -107,12 +107,13 @@ absl::StatusOr<std::vector<LegacyName>> DecodeLegacyNames(
     absl::StatusOr<LegacyName> legacy = DecodeLegacyName(name);
     if (!legacy.ok()) {
       return absl::Status(legacy.status().code(),
-                          absl::StrCat("tensor ", Quoted(name), ": ",
+                          absl::StrCat("tensor ", files::Quoted(name), ": ",
                                        legacy.status().message()));
     }
     if (!seen.insert(legacy->name).second) {
-      return absl::DataLossError(absl::StrCat(
-          "tensor ", Quoted(legacy->name), ": two pickled names are this one"));
+      return absl::DataLossError(
+          absl::StrCat("tensor ", files::Quoted(legacy->name),
+                       ": two pickled names are this one"));
     }
     decoded.push_back(*std::move(legacy));
   }

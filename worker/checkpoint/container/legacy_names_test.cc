@@ -5,7 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -60,8 +60,8 @@ struct BadName {
 class BadNameTest : public ::testing::TestWithParam<BadName> {};
 
 TEST_P(BadNameTest, IsRefused) {
-  ExpectError(DecodeLegacyName(GetParam().text).status(), GetParam().code,
-              {"a pickled name", GetParam().words});
+  files::ExpectError(DecodeLegacyName(GetParam().text).status(),
+                     GetParam().code, {"a pickled name", GetParam().words});
 }
 
 std::string P4(const std::string& body) { return Encoded("\x80\x04"s + body); }
@@ -102,12 +102,12 @@ TEST(LegacyNames, AllNamesOfAFileAreOrNoneIs) {
   auto both = DecodeLegacyNames({kWte, kPath});
   ASSERT_TRUE(both.ok()) << both.status();
   EXPECT_EQ((*both)[1].name, "a.7.b");
-  ExpectError(DecodeLegacyNames({kWte, "b"}).status(), kCorrupt,
-              {"1 names are pickles", "1 are not"});
-  ExpectError(DecodeLegacyNames({kX, kX5}).status(), kCorrupt,
-              {"tensor 'x': two pickled names"});
-  ExpectError(DecodeLegacyNames({kX, "gASV"}).status(), kCorrupt,
-              {"tensor 'gASV'"});
+  files::ExpectError(DecodeLegacyNames({kWte, "b"}).status(), kCorrupt,
+                     {"1 names are pickles", "1 are not"});
+  files::ExpectError(DecodeLegacyNames({kX, kX5}).status(), kCorrupt,
+                     {"tensor 'x': two pickled names"});
+  files::ExpectError(DecodeLegacyNames({kX, "gASV"}).status(), kCorrupt,
+                     {"tensor 'gASV'"});
 }
 
 }  // namespace

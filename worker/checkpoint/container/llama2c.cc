@@ -27,7 +27,7 @@ struct Header {
   int64_t head_dim() const { return dim / heads; }
 };
 
-absl::Status AtPath(const File& file, const absl::Status& error) {
+absl::Status AtPath(const files::File& file, const absl::Status& error) {
   return absl::Status(error.code(),
                       absl::StrCat(file.path(), ": ", error.message()));
 }
@@ -98,7 +98,7 @@ absl::StatusOr<Header> ParseHeader(const int32_t (&fields)[kHeaderFields]) {
   return header;
 }
 
-absl::StatusOr<Header> ReadHeader(const File& file) {
+absl::StatusOr<Header> ReadHeader(const files::File& file) {
   if (file.size() < kHeaderBytes) {
     return absl::FailedPreconditionError(
         absl::StrCat("incomplete: ", file.size(),
@@ -187,7 +187,7 @@ std::string ConfigJson(const Header& header) {
       .dump();
 }
 
-absl::Status CheckSize(const File& file, int64_t size) {
+absl::Status CheckSize(const files::File& file, int64_t size) {
   if (file.size() == size) return absl::OkStatus();
   const std::string sizes =
       absl::StrCat(file.size(), " bytes, the header asks for ", size);
@@ -198,7 +198,7 @@ absl::Status CheckSize(const File& file, int64_t size) {
 }  // namespace
 
 absl::StatusOr<Llama2c> OpenLlama2c(const std::string& path) {
-  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path);
+  absl::StatusOr<std::unique_ptr<files::File>> file = files::File::Open(path);
   if (!file.ok()) return file.status();
   const absl::StatusOr<Header> header = ReadHeader(**file);
   if (!header.ok()) return AtPath(**file, header.status());

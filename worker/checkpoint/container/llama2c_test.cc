@@ -8,8 +8,9 @@
 
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/temp_folder_testing.h"
 #include "worker/checkpoint/tensor_reader.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -37,7 +38,7 @@ std::string Bytes(const Fields& fields, int64_t num_floats) {
 class Llama2cTest : public ::testing::Test {
  protected:
   absl::StatusOr<Llama2c> Open(const std::string& bytes) {
-    WriteFile(temp_ / "model.bin", bytes);
+    files::WriteFile(temp_ / "model.bin", bytes);
     return OpenLlama2c(temp_ / "model.bin");
   }
 
@@ -48,7 +49,7 @@ class Llama2cTest : public ::testing::Test {
     return Open(Bytes(fields, kFloats)).status();
   }
 
-  TempFolder temp_;
+  base::TempFolder temp_;
 };
 
 std::vector<float> ReadAll(const Contents& contents, const std::string& name,
@@ -118,48 +119,50 @@ TEST_F(Llama2cTest, TheConfigIsWhatHuggingFaceWouldSay) {
 TEST_F(Llama2cTest, AFileThatMayStillGrowIsIncomplete) {
   const std::string bytes = Bytes(kFields, kFloats);
   const auto incomplete = absl::StatusCode::kFailedPrecondition;
-  ExpectError(Open("").status(), incomplete, {"model.bin", "header of 28"});
-  ExpectError(Open(bytes.substr(0, 27)).status(), incomplete, {"27 bytes"});
-  ExpectError(Open(bytes.substr(0, bytes.size() - 1)).status(), incomplete,
-              {"model.bin", "the header asks for"});
-  ExpectError(Open(std::string(bytes.size(), '\0')).status(), incomplete,
-              {"zeros"});
+  files::ExpectError(Open("").status(), incomplete,
+                     {"model.bin", "header of 28"});
+  files::ExpectError(Open(bytes.substr(0, 27)).status(), incomplete,
+                     {"27 bytes"});
+  files::ExpectError(Open(bytes.substr(0, bytes.size() - 1)).status(),
+                     incomplete, {"model.bin", "the header asks for"});
+  files::ExpectError(Open(std::string(bytes.size(), '\0')).status(), incomplete,
+                     {"zeros"});
 }
 
 TEST_F(Llama2cTest, AFileThatIsTooLongIsCorrupt) {
-  ExpectError(Open(Bytes(kFields, kFloats) + 'x').status(),
-              absl::StatusCode::kDataLoss, {"model.bin", "asks for"});
+  files::ExpectError(Open(Bytes(kFields, kFloats) + 'x').status(),
+                     absl::StatusCode::kDataLoss, {"model.bin", "asks for"});
 }
 
 TEST_F(Llama2cTest, FieldsThatMakeNoModelAreCorrupt) {
   const auto corrupt = absl::StatusCode::kDataLoss;
-  ExpectError(StatusWith(0, 0), corrupt, {"dim is 0"});
-  ExpectError(StatusWith(1, -6), corrupt, {"hidden_dim is -6"});
-  ExpectError(StatusWith(2, 0), corrupt, {"n_layers is 0"});
-  ExpectError(StatusWith(5, 0), corrupt, {"vocab_size is 0"});
-  ExpectError(StatusWith(3, 3), corrupt, {"dim 8", "n_heads 3"});
-  ExpectError(StatusWith(3, 8), corrupt, {"1 wide", "pairs"});
-  ExpectError(StatusWith(4, 3), corrupt, {"n_heads 2", "n_kv_heads 3"});
+  files::ExpectError(StatusWith(0, 0), corrupt, {"dim is 0"});
+  files::ExpectError(StatusWith(1, -6), corrupt, {"hidden_dim is -6"});
+  files::ExpectError(StatusWith(2, 0), corrupt, {"n_layers is 0"});
+  files::ExpectError(StatusWith(5, 0), corrupt, {"vocab_size is 0"});
+  files::ExpectError(StatusWith(3, 3), corrupt, {"dim 8", "n_heads 3"});
+  files::ExpectError(StatusWith(3, 8), corrupt, {"1 wide", "pairs"});
+  files::ExpectError(StatusWith(4, 3), corrupt, {"n_heads 2", "n_kv_heads 3"});
 }
 
 TEST_F(Llama2cTest, WhatIsNotReadIsSaid) {
   const auto unsupported = absl::StatusCode::kUnimplemented;
-  ExpectError(StatusWith(0, 0x616b3432), unsupported, {"version 6"});
+  files::ExpectError(StatusWith(0, 0x616b3432), unsupported, {"version 6"});
   const int32_t most = std::numeric_limits<int32_t>::max();
   for (int i = 0; i < 7; ++i) {
-    ExpectError(StatusWith(i, most), unsupported, {"above the"});
+    files::ExpectError(StatusWith(i, most), unsupported, {"above the"});
   }
-  ExpectError(StatusWith(5, std::numeric_limits<int32_t>::min()), unsupported,
-              {"vocab_size is 2147483648"});
+  files::ExpectError(StatusWith(5, std::numeric_limits<int32_t>::min()),
+                     unsupported, {"vocab_size is 2147483648"});
 }
 
 TEST_F(Llama2cTest, TheLargestHeaderAsksForAFileAndNoMemory) {
   // 2 PB, nowhere an overflow.
   const Fields fields = {1 << 17, 1 << 20, 1 << 10, 1 << 10,
                          1 << 10, 1 << 22, 1 << 24};
-  ExpectError(Open(Bytes(fields, 0)).status(),
-              absl::StatusCode::kFailedPrecondition,
-              {"28 bytes", "asks for 1972533524430876"});
+  files::ExpectError(Open(Bytes(fields, 0)).status(),
+                     absl::StatusCode::kFailedPrecondition,
+                     {"28 bytes", "asks for 1972533524430876"});
 }
 
 }  // namespace

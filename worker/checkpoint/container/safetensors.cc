@@ -22,7 +22,7 @@ constexpr absl::string_view kLfsPointer = "version https://git-lfs";
 
 absl::Status TensorError(const HeaderEntry& entry, absl::string_view rule) {
   return absl::DataLossError(
-      absl::StrCat("tensor ", Quoted(entry.name), ": ", rule));
+      absl::StrCat("tensor ", files::Quoted(entry.name), ": ", rule));
 }
 
 // a *= b, or false if that does not fit.
@@ -57,9 +57,9 @@ absl::StatusOr<uint64_t> BytesOf(const HeaderEntry& entry, const Dtype& dtype) {
 absl::StatusOr<SafetensorsEntry> CheckEntry(const HeaderEntry& entry) {
   const Dtype* dtype = FindDtype(entry.dtype);
   if (dtype == nullptr) {
-    return absl::UnimplementedError(absl::StrCat("tensor ", Quoted(entry.name),
-                                                 ": unknown dtype ",
-                                                 Quoted(entry.dtype)));
+    return absl::UnimplementedError(
+        absl::StrCat("tensor ", files::Quoted(entry.name), ": unknown dtype ",
+                     files::Quoted(entry.dtype)));
   }
   absl::StatusOr<uint64_t> bytes = BytesOf(entry, *dtype);
   if (!bytes.ok()) return bytes.status();
@@ -96,8 +96,8 @@ absl::Status CheckCover(const std::vector<SafetensorsEntry>& entries,
   for (const SafetensorsEntry& entry : entries) {
     if (entry.begin != end) {
       return absl::DataLossError(absl::StrCat(
-          "tensor ", Quoted(entry.name), ": begins at data byte ", entry.begin,
-          entry.begin < end ? ", an overlap: " : ", a hole: ",
+          "tensor ", files::Quoted(entry.name), ": begins at data byte ",
+          entry.begin, entry.begin < end ? ", an overlap: " : ", a hole: ",
           "the bytes before it end at ", end));
     }
     end = entry.end;
@@ -105,7 +105,7 @@ absl::Status CheckCover(const std::vector<SafetensorsEntry>& entries,
   if (end > data_bytes) {
     return absl::FailedPreconditionError(absl::StrCat(
         "incomplete: the header names ", end, " bytes of data, ", data_bytes,
-        " are there; the last tensor is ", Quoted(entries.back().name)));
+        " are there; the last tensor is ", files::Quoted(entries.back().name)));
   }
   if (end < data_bytes) {
     return absl::DataLossError(absl::StrCat(data_bytes - end,
@@ -120,7 +120,7 @@ absl::Status WithPath(const std::string& path, const absl::Status& error) {
 }
 
 // The length field, with the rules that need nothing but the file's size.
-absl::StatusOr<uint64_t> ReadHeaderLength(const File& file) {
+absl::StatusOr<uint64_t> ReadHeaderLength(const files::File& file) {
   std::array<unsigned char, 32> start = {};
   const int64_t num_start = std::min<int64_t>(start.size(), file.size());
   if (absl::Status s = file.ReadAt(0, num_start, start.data()); !s.ok()) {
@@ -141,7 +141,7 @@ absl::StatusOr<uint64_t> ReadHeaderLength(const File& file) {
   return length;
 }
 
-absl::Status CheckHeaderLength(const File& file, uint64_t length) {
+absl::Status CheckHeaderLength(const files::File& file, uint64_t length) {
   if (length == 0) {
     return absl::FailedPreconditionError(
         absl::StrCat(file.path(),
@@ -195,7 +195,7 @@ absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(
 }
 
 absl::StatusOr<std::vector<SafetensorsEntry>> ReadSafetensorsHeader(
-    const File& file) {
+    const files::File& file) {
   absl::StatusOr<uint64_t> length = ReadHeaderLength(file);
   if (!length.ok()) return length.status();
   if (absl::Status s = CheckHeaderLength(file, *length); !s.ok()) return s;

@@ -44,7 +44,7 @@ struct SafetensorsEntry {
 // contradicts itself; UNIMPLEMENTED above a limit of ours or for an unknown
 // dtype; and the codes of File. Messages name file, tensor and rule.
 absl::StatusOr<std::vector<SafetensorsEntry>> ReadSafetensorsHeader(
-    const File& file);
+    const files::File& file);
 
 // The same for the JSON of a header alone, offsets counted from the first byte
 // after the header. `data_bytes`: how many bytes follow it in the file. `path`

@@ -19,7 +19,8 @@ StoredTensor StoredOf(SafetensorsEntry entry) {
 
 absl::StatusOr<Contents> OpenFile(const std::string& path,
                                   const std::string& confinement) {
-  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, confinement);
+  absl::StatusOr<std::unique_ptr<files::File>> file =
+      files::File::Open(path, confinement);
   if (!file.ok()) return file.status();
   absl::StatusOr<std::vector<SafetensorsEntry>> entries =
       ReadSafetensorsHeader(**file);

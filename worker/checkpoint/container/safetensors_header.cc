@@ -122,7 +122,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
 
   bool parse_error(size_t position, const std::string&,
                    const nlohmann::detail::exception&) override {
-    return Broken(JsonSyntaxError(position, text_).message());
+    return Broken(files::JsonSyntaxError(position, text_).message());
   }
 
  private:
@@ -133,8 +133,8 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
     if (inside && in_metadata) {
       status_ = make(absl::StrCat("__metadata__: ", rule));
     } else if (inside) {
-      status_ = make(
-          absl::StrCat("tensor ", Quoted(entries_.back().name), ": ", rule));
+      status_ = make(absl::StrCat(
+          "tensor ", files::Quoted(entries_.back().name), ": ", rule));
     } else {
       status_ = make(rule);
     }
@@ -161,8 +161,9 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
         return Broken(absl::StrCat("values must be strings, has ", found));
       default:
         return Broken(absl::StrCat(
-            metadata_is_next_ ? "__metadata__"
-                              : absl::StrCat("tensor ", Quoted(last_key_)),
+            metadata_is_next_
+                ? "__metadata__"
+                : absl::StrCat("tensor ", files::Quoted(last_key_)),
             ": must be an object, is ", found));
     }
   }
@@ -188,7 +189,8 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
 
   bool RememberKey(const std::string& key) {
     if (!keys_.back().insert(key).second) {
-      return Broken(absl::StrCat("key ", Quoted(key), " is there twice"));
+      return Broken(
+          absl::StrCat("key ", files::Quoted(key), " is there twice"));
     }
     const bool in_entry = place_ == Place::kEntry || place_ == Place::kIgnored;
     // One more than tensors: the first level may hold __metadata__, too.
@@ -202,9 +204,9 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
     metadata_is_next_ = key == "__metadata__";
     if (metadata_is_next_) return true;
     if (key.size() > kMaxNameBytes) {
-      return Unsupported(absl::StrCat("tensor ", Quoted(key), ": name of ",
-                                      key.size(), " bytes, above ",
-                                      kMaxNameBytes));
+      return Unsupported(absl::StrCat("tensor ", files::Quoted(key),
+                                      ": name of ", key.size(),
+                                      " bytes, above ", kMaxNameBytes));
     }
     if (entries_.size() == kMaxTensors) {
       return Unsupported(absl::StrCat("more than ", kMaxTensors, " tensors"));
@@ -256,7 +258,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
 
 absl::StatusOr<std::vector<HeaderEntry>> ParseHeaderText(
     absl::string_view json) {
-  if (absl::Status s = CheckJsonObjectText(json); !s.ok()) {
+  if (absl::Status s = files::CheckJsonObjectText(json); !s.ok()) {
     return absl::DataLossError(s.message());
   }
   HeaderHandler handler(json);

@@ -7,8 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/container/safetensors_bytes.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/checkpoint/container/safetensors_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -357,11 +358,11 @@ std::vector<BadFile> AboveOurLimits() {
 class BadFileTest : public ::testing::TestWithParam<BadFile> {};
 
 TEST_P(BadFileTest, IsRefusedWithFilePlaceAndRule) {
-  TempFolder temp;
+  base::TempFolder temp;
   absl::Status status = ReadBytes(temp, GetParam().bytes).status();
-  ExpectError(status, GetParam().code, {temp / "model.safetensors: "});
+  files::ExpectError(status, GetParam().code, {temp / "model.safetensors: "});
   for (const std::string& word : GetParam().words) {
-    ExpectError(status, GetParam().code, {word});
+    files::ExpectError(status, GetParam().code, {word});
   }
 }
 

@@ -6,8 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/container/safetensors_bytes.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/checkpoint/container/safetensors_testing.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -25,7 +26,7 @@ SafetensorsEntry EntryOf(const std::vector<SafetensorsEntry>& entries,
 }
 
 TEST(SafetensorsTest, TheReferenceVectorIsRead) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string bytes = SafetensorsBytes(kReferenceHeader, Zeros(16));
   ASSERT_EQ(bytes.substr(0, 8), std::string("<\0\0\0\0\0\0\0", 8));
   auto entries = ReadBytes(temp, bytes);
@@ -40,7 +41,7 @@ TEST(SafetensorsTest, TheReferenceVectorIsRead) {
 }
 
 TEST(SafetensorsTest, WhiteSpaceAroundTheObjectIsPadding) {
-  TempFolder temp;
+  base::TempFolder temp;
   auto entries = ReadBytes(
       temp, SafetensorsBytes(absl::StrCat("\n \t", kReferenceHeader, "   \r\n"),
                              Zeros(16)));
@@ -49,7 +50,7 @@ TEST(SafetensorsTest, WhiteSpaceAroundTheObjectIsPadding) {
 }
 
 TEST(SafetensorsTest, AFileWithoutTensorsIsWhole) {
-  TempFolder temp;
+  base::TempFolder temp;
   auto entries = ReadBytes(
       temp, SafetensorsBytes(R"({"__metadata__":{"format":"pt"}})", ""));
   ASSERT_TRUE(entries.ok()) << entries.status();
@@ -57,14 +58,14 @@ TEST(SafetensorsTest, AFileWithoutTensorsIsWhole) {
 }
 
 TEST(SafetensorsTest, ATensorOfRankZeroHasOneElement) {
-  TempFolder temp;
+  base::TempFolder temp;
   auto entries = ReadBytes(temp, OneTensor("", "0,4", 4));
   ASSERT_TRUE(entries.ok()) << entries.status();
   EXPECT_TRUE(EntryOf(*entries, "x").shape.empty());
 }
 
 TEST(SafetensorsTest, ATensorOfNoElementsMayLieAnywhereInTheCover) {
-  TempFolder temp;
+  base::TempFolder temp;
   // `z` begins where `a` does: it must not count as an overlap, whatever order
   // the text has them in.
   const std::string header = absl::StrCat(
@@ -77,7 +78,7 @@ TEST(SafetensorsTest, ATensorOfNoElementsMayLieAnywhereInTheCover) {
 }
 
 TEST(SafetensorsTest, EntriesAscendByNameWhateverTheirOffsets) {
-  TempFolder temp;
+  base::TempFolder temp;
   auto entries = ReadBytes(temp, SafetensorsBytes(Two("4,8", "0,4"), Zeros(8)));
   ASSERT_TRUE(entries.ok()) << entries.status();
   EXPECT_EQ((*entries)[0].name, "a");
@@ -86,7 +87,7 @@ TEST(SafetensorsTest, EntriesAscendByNameWhateverTheirOffsets) {
 }
 
 TEST(SafetensorsTest, UnknownFieldsAreIgnored) {
-  TempFolder temp;
+  base::TempFolder temp;
   auto entries = ReadBytes(
       temp, OneEntry(R"({"a":{"dtype":1,"shape":[{}]},"dtype":"F32","b":-1.5,)"
                      R"("shape":[1],"c":[null,true,["x"]],)"
@@ -97,7 +98,7 @@ TEST(SafetensorsTest, UnknownFieldsAreIgnored) {
 }
 
 TEST(SafetensorsTest, SubByteTypesAreMeasuredInBits) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string header =
       absl::StrCat("{", Entry("a", "F4", "4", "0,2"), ",",
                    Entry("b", "F6_E2M3", "4", "2,5"), "}");
@@ -107,7 +108,7 @@ TEST(SafetensorsTest, SubByteTypesAreMeasuredInBits) {
 }
 
 TEST(SafetensorsTest, ALimitItselfIsAllowed) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string name(kMaxNameBytes, 'n');
   const std::string header =
       absl::StrCat("{", Entry(name, "F32", "1,1,1,1,1,1,1,1", "0,4"), "}");
@@ -167,10 +168,11 @@ constexpr char kPickledW[] = "gASVCgAAAAAAAACMAXeUhZSJhpQu";
 constexpr char kPickledValueX[] = "gASVCgAAAAAAAACMAXiUhZSIhpQu";
 
 absl::StatusOr<Contents> OpenTwo(const std::string& a, const std::string& b) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string header = absl::StrCat("{", Entry(a, "U8", "4", "0,4"), ",",
                                           Entry(b, "U8", "4", "4,8"), "}");
-  WriteFile(temp / "model.safetensors", SafetensorsBytes(header, Zeros(8)));
+  files::WriteFile(temp / "model.safetensors",
+                   SafetensorsBytes(header, Zeros(8)));
   return OpenSafetensors(temp.path(), "");
 }
 
@@ -181,14 +183,15 @@ TEST(SafetensorsTest, PickledNamesAreDecodedAndPickledValuesLeftOut) {
   EXPECT_EQ(contents->tensors[0].name, "w");
   EXPECT_EQ(contents->tensors[0].pieces[0].offset,
             contents->files[0]->size() - 4);
-  ExpectError(OpenTwo(kPickledW, "x").status(), absl::StatusCode::kDataLoss,
-              {"model.safetensors: 1 names are pickles", "1 are not"});
+  files::ExpectError(OpenTwo(kPickledW, "x").status(),
+                     absl::StatusCode::kDataLoss,
+                     {"model.safetensors: 1 names are pickles", "1 are not"});
 }
 
 TEST(SafetensorsTest, StridesBesideAZeroDimensionDoNotOverflow) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string large = "140737488355328";  // 2^47
-  WriteFile(
+  files::WriteFile(
       temp / "model.safetensors",
       SafetensorsBytes(
           absl::StrCat(
@@ -210,7 +213,7 @@ TEST(SafetensorsTest, StridesBesideAZeroDimensionDoNotOverflow) {
 constexpr std::chrono::seconds kLinearTime(20);
 
 TEST(SafetensorsTest, AHundredThousandTensorsAreReadInLinearTime) {
-  TempFolder temp;
+  base::TempFolder temp;
   const auto start = std::chrono::steady_clock::now();
   auto entries = ReadBytes(temp, ManyTensors(kMaxTensors));
   ASSERT_TRUE(entries.ok()) << entries.status();
@@ -219,13 +222,14 @@ TEST(SafetensorsTest, AHundredThousandTensorsAreReadInLinearTime) {
 }
 
 TEST(SafetensorsTest, MoreTensorsThanThatAreUnsupported) {
-  TempFolder temp;
-  ExpectError(ReadBytes(temp, ManyTensors(kMaxTensors + 1)).status(),
-              kUnsupported, {"model.safetensors", "more than 100000 tensors"});
+  base::TempFolder temp;
+  files::ExpectError(ReadBytes(temp, ManyTensors(kMaxTensors + 1)).status(),
+                     kUnsupported,
+                     {"model.safetensors", "more than 100000 tensors"});
 }
 
 TEST(SafetensorsTest, AHeaderFullOfKeysIsRefusedInLinearTime) {
-  TempFolder temp;
+  base::TempFolder temp;
   // The largest header that is read at all, of ever new keys in an ignored
   // field.
   std::string header = R"({"x":{"more":{"k":0)";
@@ -233,8 +237,9 @@ TEST(SafetensorsTest, AHeaderFullOfKeysIsRefusedInLinearTime) {
     absl::StrAppend(&header, ",\"", i, "\":0");
   }
   const auto start = std::chrono::steady_clock::now();
-  ExpectError(ReadBytes(temp, SafetensorsBytes(header + "}}}", "")).status(),
-              kUnsupported, {"'x'", "more than 64 keys"});
+  files::ExpectError(
+      ReadBytes(temp, SafetensorsBytes(header + "}}}", "")).status(),
+      kUnsupported, {"'x'", "more than 64 keys"});
   EXPECT_LT(std::chrono::steady_clock::now() - start, kLinearTime);
 }
 

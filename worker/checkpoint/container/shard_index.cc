@@ -29,11 +29,12 @@ absl::Status CheckShardName(const Json& shard, absl::string_view suffix) {
     return absl::DataLossError("its shard must be a string");
   }
   const std::string name = shard.get<std::string>();
-  if (IsBareName(name) && absl::EndsWith(name, suffix)) {
+  if (files::IsBareName(name) && absl::EndsWith(name, suffix)) {
     return absl::OkStatus();
   }
-  return absl::DataLossError(absl::StrCat(
-      "shard ", Quoted(name), " must be a bare name of a ", suffix, " file"));
+  return absl::DataLossError(absl::StrCat("shard ", files::Quoted(name),
+                                          " must be a bare name of a ", suffix,
+                                          " file"));
 }
 
 }  // namespace
@@ -41,10 +42,10 @@ absl::Status CheckShardName(const Json& shard, absl::string_view suffix) {
 absl::StatusOr<ShardIndex> ParseShardIndex(const std::string& path,
                                            const std::string& text,
                                            absl::string_view suffix) {
-  JsonLimits limits;
+  files::JsonLimits limits;
   limits.depth = 8;
   limits.values = 2 * kMaxTensors;
-  absl::StatusOr<Json> json = ParseJsonObject(text, limits);
+  absl::StatusOr<Json> json = files::ParseJsonObject(text, limits);
   if (!json.ok()) return ParseError(path, json.status());
   auto weight_map = json->find("weight_map");
   if (weight_map == json->end() || !weight_map->is_object() ||
@@ -59,8 +60,8 @@ absl::StatusOr<ShardIndex> ParseShardIndex(const std::string& path,
   ShardIndex index;
   for (const auto& [tensor, shard] : weight_map->items()) {
     if (absl::Status s = CheckShardName(shard, suffix); !s.ok()) {
-      return absl::DataLossError(
-          absl::StrCat(path, ": tensor ", Quoted(tensor), ": ", s.message()));
+      return absl::DataLossError(absl::StrCat(
+          path, ": tensor ", files::Quoted(tensor), ": ", s.message()));
     }
     index[shard.get<std::string>()].push_back(tensor);
   }

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -109,9 +109,9 @@ class BadIndexTest : public ::testing::TestWithParam<BadIndex> {};
 TEST_P(BadIndexTest, IsRefusedWithFilePlaceAndRule) {
   absl::Status status =
       ParseShardIndex(kPath, GetParam().text, kSuffix).status();
-  ExpectError(status, GetParam().code, {kPath});
+  files::ExpectError(status, GetParam().code, {kPath});
   for (const std::string& word : GetParam().words) {
-    ExpectError(status, GetParam().code, {word});
+    files::ExpectError(status, GetParam().code, {word});
   }
 }
 

@@ -31,14 +31,14 @@ absl::Status AddShard(const std::string& path, Contents shard,
   if (!missing.empty()) {
     return absl::DataLossError(absl::StrCat(
         path, ": tensor ",
-        Quoted(*std::min_element(missing.begin(), missing.end())),
+        files::Quoted(*std::min_element(missing.begin(), missing.end())),
         " is not in the shard that ", format.index_file, " names for it"));
   }
   if (num_unlisted > 0) {
     spdlog::warn("shard has tensors that its index does not list file={} n={}",
                  path, num_unlisted);
   }
-  for (std::unique_ptr<File>& file : shard.files) {
+  for (std::unique_ptr<files::File>& file : shard.files) {
     contents.files.push_back(std::move(file));
   }
   return absl::OkStatus();
@@ -51,7 +51,7 @@ absl::StatusOr<Contents> OpenSharded(const std::string& folder,
                                      const ShardedFormat& format) {
   const std::string index_path = absl::StrCat(folder, "/", format.index_file);
   absl::StatusOr<std::string> text =
-      ReadWholeFile(index_path, kMaxIndexBytes, confinement);
+      files::ReadWholeFile(index_path, kMaxIndexBytes, confinement);
   if (!text.ok()) return text.status();
   absl::StatusOr<ShardIndex> index =
       ParseShardIndex(index_path, *text, format.suffix);

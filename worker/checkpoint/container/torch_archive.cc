@@ -150,7 +150,8 @@ absl::StatusOr<std::string> RootOf(const std::vector<ZipMember>& members) {
     if (absl::StrContains(folder, '/')) continue;
     if (!root.empty()) {
       return absl::DataLossError(
-          absl::StrCat("two pickles: ", Quoted(root), " and ", Quoted(folder)));
+          absl::StrCat("two pickles: ", files::Quoted(root), " and ",
+                       files::Quoted(folder)));
     }
     root = std::string(folder);
   }
@@ -169,7 +170,7 @@ absl::StatusOr<std::string> ReadMember(const FileSlice& slice,
                                        int64_t max_bytes) {
   if (member.size > max_bytes) {
     return absl::UnimplementedError(
-        absl::StrCat("member ", Quoted(member.name), ": ", member.size,
+        absl::StrCat("member ", files::Quoted(member.name), ": ", member.size,
                      " bytes, above the ", max_bytes, " that are read"));
   }
   std::string bytes(member.size, '\0');
@@ -189,7 +190,7 @@ absl::Status CheckByteOrder(const FileSlice& slice,
   if (!order.ok()) return order.status();
   if (*order == "little") return absl::OkStatus();
   return absl::UnimplementedError(
-      absl::StrCat("byte order ", Quoted(*order), " is not read"));
+      absl::StrCat("byte order ", files::Quoted(*order), " is not read"));
 }
 
 absl::StatusOr<Archive> Archive::Open(const FileSlice& slice) {
@@ -211,7 +212,7 @@ absl::StatusOr<Archive> Archive::Open(const FileSlice& slice) {
                    *std::move(pickle));
   }
   absl::Status status =
-      Prefixed(absl::StrCat("member ", Quoted(name)), pickle.status());
+      Prefixed(absl::StrCat("member ", files::Quoted(name)), pickle.status());
   // The archive says how long it is: no later byte can mend it.
   if (absl::IsFailedPrecondition(status)) {
     status = absl::DataLossError(status.message());
@@ -342,14 +343,14 @@ absl::StatusOr<Archive::Storage> Archive::FindStorage(
   const ZipMember* member =
       FindZipMember(members_, absl::StrCat(root_, "/data/", key));
   if (member == nullptr) {
-    return absl::DataLossError(
-        absl::StrCat("its storage ", Quoted(key), " is not in the archive"));
+    return absl::DataLossError(absl::StrCat("its storage ", files::Quoted(key),
+                                            " is not in the archive"));
   }
   const int64_t count = id->items()[4]->integer();
   const int64_t item = storage.dtype == nullptr ? 1 : storage.dtype->bits / 8;
   if (count < 0 || member->size % item != 0 || member->size / item != count) {
     return absl::DataLossError(
-        absl::StrCat("its storage ", Quoted(key), " has ", member->size,
+        absl::StrCat("its storage ", files::Quoted(key), " has ", member->size,
                      " bytes, not ", count, " elements of ", item));
   }
   storage.offset = member->offset;
@@ -392,14 +393,15 @@ class Collector {
     }
     if (name.size() <= kMaxNameBytes) return name;
     return absl::UnimplementedError(
-        absl::StrCat("tensor ", Quoted(name), ": name of ", name.size(),
+        absl::StrCat("tensor ", files::Quoted(name), ": name of ", name.size(),
                      " bytes, above ", kMaxNameBytes));
   }
 
   absl::Status Add(const std::string& name, const Value& value) {
     absl::StatusOr<ArchivedTensor> tensor = archive_.Tensor(value);
     if (!tensor.ok()) {
-      return Prefixed(absl::StrCat("tensor ", Quoted(name)), tensor.status());
+      return Prefixed(absl::StrCat("tensor ", files::Quoted(name)),
+                      tensor.status());
     }
     if (tensors_.size() == kMaxTensors) {
       return absl::UnimplementedError(
@@ -407,7 +409,7 @@ class Collector {
     }
     if (!names_.insert(name).second) {
       return absl::DataLossError(
-          absl::StrCat("tensor ", Quoted(name), ": is there twice"));
+          absl::StrCat("tensor ", files::Quoted(name), ": is there twice"));
     }
     tensor->name = name;
     tensors_.push_back(*std::move(tensor));

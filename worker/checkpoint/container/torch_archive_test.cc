@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "worker/checkpoint/container/torch_pickle_bytes.h"
-#include "worker/checkpoint/container/zip_bytes.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/checkpoint/container/torch_pickle_testing.h"
+#include "worker/checkpoint/container/zip_testing.h"
 #include "worker/files/file.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -19,9 +20,9 @@ constexpr int64_t kMax = 0x7fffffffffffffff;
 
 absl::StatusOr<std::vector<ArchivedTensor>> ReadArchive(
     const ZipMembers& members) {
-  TempFolder temp;
-  WriteFile(temp / "model.pt", MakeZip(members).bytes);
-  auto file = File::Open(temp / "model.pt");
+  base::TempFolder temp;
+  files::WriteFile(temp / "model.pt", MakeZip(members).bytes);
+  auto file = files::File::Open(temp / "model.pt");
   EXPECT_TRUE(file.ok()) << file.status();
   return ReadTorchArchive({file->get(), 0, (*file)->size()});
 }
@@ -52,30 +53,31 @@ TEST(TorchArchive, AViewIsWhereItsStorageAndOffsetSay) {
 // As in a .distcp file, where archives follow one another.
 TEST(TorchArchive, OneTensorIsReadFromASlice) {
   const auto tensor_file =
-      File::Open("worker/checkpoint/testdata/torch/one_tensor.pt");
+      files::File::Open("worker/checkpoint/testdata/torch/one_tensor.pt");
   ASSERT_TRUE(tensor_file.ok()) << tensor_file.status();
   const std::string bytes =
-      ReadFile("worker/checkpoint/testdata/torch/one_tensor.pt");
+      files::ReadFile("worker/checkpoint/testdata/torch/one_tensor.pt");
   auto alone = ReadTorchTensor({tensor_file->get(), 0, (*tensor_file)->size()});
   ASSERT_TRUE(alone.ok()) << alone.status();
   EXPECT_EQ(alone->sizes, (std::vector<int64_t>{3, 2}));
   EXPECT_EQ(alone->strides, (std::vector<int64_t>{1, 3}));
 
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string other =
       MakeZip(ArchiveMembers(PickledDict(PickledTensor().Bytes()))).bytes;
-  WriteFile(temp / "__0_0.distcp", other + bytes + other);
-  const auto file = File::Open(temp / "__0_0.distcp");
+  files::WriteFile(temp / "__0_0.distcp", other + bytes + other);
+  const auto file = files::File::Open(temp / "__0_0.distcp");
   const int64_t begin = other.size();
   const int64_t length = bytes.size();
   auto sliced = ReadTorchTensor({file->get(), begin, length});
   ASSERT_TRUE(sliced.ok()) << sliced.status();
   EXPECT_EQ(sliced->offset, alone->offset + begin);
   EXPECT_EQ(sliced->strides, alone->strides);
-  ExpectError(ReadTorchTensor({file->get(), 0, begin}).status(), kCorrupt,
-              {"__0_0.distcp: archive at byte 0: ", "a dict, not a tensor"});
-  ExpectError(ReadTorchArchive({file->get(), begin, length}).status(),
-              kUnsupported, {"not a dict of tensors"});
+  files::ExpectError(
+      ReadTorchTensor({file->get(), 0, begin}).status(), kCorrupt,
+      {"__0_0.distcp: archive at byte 0: ", "a dict, not a tensor"});
+  files::ExpectError(ReadTorchArchive({file->get(), begin, length}).status(),
+                     kUnsupported, {"not a dict of tensors"});
 }
 
 struct BadTensor {
@@ -88,8 +90,8 @@ struct BadTensor {
 class BadTensorTest : public ::testing::TestWithParam<BadTensor> {};
 
 TEST_P(BadTensorTest, IsRefused) {
-  ExpectError(ReadOne(GetParam().tensor).status(), GetParam().code,
-              {"model.pt: ", "'w'", GetParam().words});
+  files::ExpectError(ReadOne(GetParam().tensor).status(), GetParam().code,
+                     {"model.pt: ", "'w'", GetParam().words});
 }
 
 template <typename Change>
@@ -219,7 +221,7 @@ TEST(TorchArchive, AStorageIsAPersistentIdAndNothingElse) {
   for (const std::string& storage :
        {PickledInt(0), PickledString("storage"), std::string("(tQ"),
         std::string("N"), "(" + PickledString("module") + "NNNNtQ"}) {
-    ExpectError(
+    files::ExpectError(
         ReadArchive(ArchiveMembers(PickledDict(tensor.BytesOn(storage))))
             .status(),
         kCorrupt, {"tensor 'w': not the persistent id of a storage"});
@@ -230,8 +232,8 @@ TEST(TorchArchive, WrappersDoNotNestForever) {
   std::string call = PickledTensor().Bytes();
   const std::string from_type = "ctorch._tensor\n_rebuild_from_type_v2\n";
   call = from_type + "(" + from_type + "ctorch\nTensor\n(tNtR";
-  ExpectError(ReadArchive(ArchiveMembers(PickledDict(call))).status(), kCorrupt,
-              {kArguments});
+  files::ExpectError(ReadArchive(ArchiveMembers(PickledDict(call))).status(),
+                     kCorrupt, {kArguments});
 }
 
 struct BadArchive {
@@ -244,8 +246,8 @@ struct BadArchive {
 class BadArchiveTest : public ::testing::TestWithParam<BadArchive> {};
 
 TEST_P(BadArchiveTest, IsRefused) {
-  ExpectError(ReadArchive(GetParam().members).status(), GetParam().code,
-              {"model.pt: ", GetParam().words});
+  files::ExpectError(ReadArchive(GetParam().members).status(), GetParam().code,
+                     {"model.pt: ", GetParam().words});
 }
 
 ZipMembers Good() {

@@ -53,7 +53,7 @@ absl::Status CheckIsZip(absl::string_view start) {
   return absl::DataLossError("neither a zip archive nor a pickle");
 }
 
-absl::Status CheckStart(const File& file) {
+absl::Status CheckStart(const files::File& file) {
   constexpr int64_t kMaxBytes = 512;
   std::string start(std::min(file.size(), kMaxBytes), '\0');
   absl::Status read = file.ReadAt(0, start.size(), start.data());
@@ -77,7 +77,8 @@ StoredTensor StoredOf(ArchivedTensor tensor) {
 
 absl::StatusOr<Contents> OpenFile(const std::string& path,
                                   const std::string& confinement) {
-  absl::StatusOr<std::unique_ptr<File>> file = File::Open(path, confinement);
+  absl::StatusOr<std::unique_ptr<files::File>> file =
+      files::File::Open(path, confinement);
   if (!file.ok()) return file.status();
   if (absl::Status s = CheckStart(**file); !s.ok()) return s;
   absl::StatusOr<std::vector<ArchivedTensor>> tensors =

@@ -6,10 +6,11 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "proto/base/temp_folder_testing.h"
 #include "worker/checkpoint/container/safetensors.h"
 #include "worker/checkpoint/tensor_reader.h"
-#include "worker/checkpoint/test_files.h"
 #include "worker/files/file.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -84,8 +85,8 @@ class RefusedFixture : public ::testing::TestWithParam<Refused> {};
 
 TEST_P(RefusedFixture, IsUnsupportedByName) {
   const std::string folder = std::string(kData) + "refused/" + GetParam().name;
-  ExpectError(OpenTorchBin(folder, "").status(), kUnsupported,
-              {folder + "/pytorch_model.bin: ", GetParam().words});
+  files::ExpectError(OpenTorchBin(folder, "").status(), kUnsupported,
+                     {folder + "/pytorch_model.bin: ", GetParam().words});
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -107,26 +108,29 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return std::string(info.param.name); });
 
 absl::Status OpenBytes(const std::string& bytes) {
-  TempFolder temp;
-  WriteFile(temp / "model.pt", bytes);
+  base::TempFolder temp;
+  files::WriteFile(temp / "model.pt", bytes);
   return OpenTorchModel(temp.path(), "").status();
 }
 
 TEST(TorchContainer, WhatIsNoZipIsNamed) {
-  ExpectError(OpenBytes(""), kIncomplete, {"model.pt: incomplete"});
-  ExpectError(OpenBytes("PK\3"), kIncomplete, {"model.pt: incomplete"});
-  ExpectError(OpenBytes(std::string(1000, '\0')), kIncomplete, {"zero bytes"});
-  ExpectError(OpenBytes("version https://git-lfs.github.com/spec/v1\n"),
-              kIncomplete, {"Git LFS pointer"});
-  ExpectError(OpenBytes("\x80\x04N."), kUnsupported, {"a bare pickle"});
-  ExpectError(OpenBytes(std::string(257, 'x') + "ustar" + std::string(300, 0)),
-              kUnsupported, {"tar archive"});
-  ExpectError(OpenBytes("hello"), kCorrupt, {"neither a zip archive nor"});
+  files::ExpectError(OpenBytes(""), kIncomplete, {"model.pt: incomplete"});
+  files::ExpectError(OpenBytes("PK\3"), kIncomplete, {"model.pt: incomplete"});
+  files::ExpectError(OpenBytes(std::string(1000, '\0')), kIncomplete,
+                     {"zero bytes"});
+  files::ExpectError(OpenBytes("version https://git-lfs.github.com/spec/v1\n"),
+                     kIncomplete, {"Git LFS pointer"});
+  files::ExpectError(OpenBytes("\x80\x04N."), kUnsupported, {"a bare pickle"});
+  files::ExpectError(
+      OpenBytes(std::string(257, 'x') + "ustar" + std::string(300, 0)),
+      kUnsupported, {"tar archive"});
+  files::ExpectError(OpenBytes("hello"), kCorrupt,
+                     {"neither a zip archive nor"});
 }
 
 TEST(TorchContainer, EveryPrefixIsIncomplete) {
   const std::string whole =
-      ReadFile(std::string(kData) + "read/plain_dict/pytorch_model.bin");
+      files::ReadFile(std::string(kData) + "read/plain_dict/pytorch_model.bin");
   ASSERT_TRUE(OpenBytes(whole).ok()) << OpenBytes(whole);
   for (size_t size = 0; size < whole.size(); size += 7) {
     EXPECT_EQ(OpenBytes(whole.substr(0, size)).code(), kIncomplete) << size;
@@ -137,13 +141,13 @@ TEST(TorchContainer, EveryPrefixIsIncomplete) {
 // a read outside of the file.
 TEST(TorchContainer, AFlippedByteIsReadOrRefused) {
   const std::string whole =
-      ReadFile(std::string(kData) + "read/views/pytorch_model.bin");
-  TempFolder temp;
+      files::ReadFile(std::string(kData) + "read/views/pytorch_model.bin");
+  base::TempFolder temp;
   // One in five, for time: their bits differ, as 5 and 8 have no divisor.
   for (size_t i = 0; i < whole.size(); i += 5) {
     std::string bytes = whole;
     bytes[i] = static_cast<char>(bytes[i] ^ (1 << i % 8));
-    WriteFile(temp / "model.pt", bytes);
+    files::WriteFile(temp / "model.pt", bytes);
     absl::StatusOr<Contents> contents = OpenTorchModel(temp.path(), "");
     if (!contents.ok()) {
       EXPECT_NE(contents.status().code(), absl::StatusCode::kUnavailable);

@@ -119,7 +119,8 @@ class Reader {
     if (slice_.offset != 0 || slice_.length != slice_.file->size()) {
       absl::StrAppend(&place, ": zip at byte ", slice_.offset);
     }
-    if (!member.empty()) absl::StrAppend(&place, ": member ", Quoted(member));
+    if (!member.empty())
+      absl::StrAppend(&place, ": member ", files::Quoted(member));
     return absl::Status(error.code(),
                         absl::StrCat(place, ": ", error.message()));
   }

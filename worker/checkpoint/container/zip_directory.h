@@ -15,7 +15,7 @@ namespace sinkwatch::checkpoint {
 // A part of a file that is a whole of its own: offsets inside of it count from
 // its first byte.
 struct FileSlice {
-  const File* file;
+  const files::File* file;
   int64_t offset = 0;
   int64_t length = 0;  // the slice is inside the file as it was opened
 };

@@ -5,9 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "worker/checkpoint/container/zip_bytes.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/checkpoint/container/zip_testing.h"
 #include "worker/files/file.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
@@ -18,10 +19,10 @@ const ZipMembers kTwo = {{"a/data.pkl", "pickle"}, {"a/data/0", "01234567"}};
 // and before as many.
 absl::StatusOr<std::vector<ZipMember>> ReadZip(const std::string& bytes,
                                                size_t around = 0) {
-  TempFolder temp;
+  base::TempFolder temp;
   const std::string other(around, 'x');
-  WriteFile(temp / "a.zip", other + bytes + other);
-  auto file = File::Open(temp / "a.zip");
+  files::WriteFile(temp / "a.zip", other + bytes + other);
+  auto file = files::File::Open(temp / "a.zip");
   EXPECT_TRUE(file.ok()) << file.status();
   return ReadZipDirectory({file->get(), static_cast<int64_t>(around),
                            static_cast<int64_t>(bytes.size())});
@@ -62,21 +63,23 @@ TEST(ZipDirectory, AnArchiveOfNothingAndEmptyMembersAreLegal) {
 // As of members above 4 GiB: the fields of 32 bits point to those of 64.
 TEST(ZipDirectory, NumbersIn64BitsAreRead) {
   std::string data = "data";
-  const std::string extra = LittleEndian(1, 2) + LittleEndian(24, 2) +
-                            LittleEndian(4, 8) + LittleEndian(4, 8) +
-                            LittleEndian(0, 8);
-  const std::string local = "PK\3\4" + LittleEndian(45, 2) +
-                            std::string(12, '\0') + LittleEndian(~0u, 4) +
-                            LittleEndian(~0u, 4) + LittleEndian(1, 2) +
-                            LittleEndian(0, 2) + "a" + data;
+  const std::string extra =
+      files::LittleEndian(1, 2) + files::LittleEndian(24, 2) +
+      files::LittleEndian(4, 8) + files::LittleEndian(4, 8) +
+      files::LittleEndian(0, 8);
+  const std::string local =
+      "PK\3\4" + files::LittleEndian(45, 2) + std::string(12, '\0') +
+      files::LittleEndian(~0u, 4) + files::LittleEndian(~0u, 4) +
+      files::LittleEndian(1, 2) + files::LittleEndian(0, 2) + "a" + data;
   const std::string central =
-      "PK\1\2" + LittleEndian(0, 4) + std::string(12, '\0') +
-      LittleEndian(~0u, 4) + LittleEndian(~0u, 4) + LittleEndian(1, 2) +
-      LittleEndian(extra.size(), 2) + std::string(10, '\0') +
-      LittleEndian(~0u, 4) + "a" + extra;
-  const std::string end = "PK\5\6" + LittleEndian(0, 4) + LittleEndian(1, 2) +
-                          LittleEndian(1, 2) + LittleEndian(central.size(), 4) +
-                          LittleEndian(local.size(), 4) + LittleEndian(0, 2);
+      "PK\1\2" + files::LittleEndian(0, 4) + std::string(12, '\0') +
+      files::LittleEndian(~0u, 4) + files::LittleEndian(~0u, 4) +
+      files::LittleEndian(1, 2) + files::LittleEndian(extra.size(), 2) +
+      std::string(10, '\0') + files::LittleEndian(~0u, 4) + "a" + extra;
+  const std::string end =
+      "PK\5\6" + files::LittleEndian(0, 4) + files::LittleEndian(1, 2) +
+      files::LittleEndian(1, 2) + files::LittleEndian(central.size(), 4) +
+      files::LittleEndian(local.size(), 4) + files::LittleEndian(0, 2);
   auto members = ReadZip(local + central + end);
   ASSERT_TRUE(members.ok()) << members.status();
   EXPECT_EQ((*members)[0].size, 4);
@@ -95,8 +98,9 @@ TEST(ZipDirectory, EveryPrefixIsIncomplete) {
 TEST(ZipDirectory, AnErrorNamesTheFileThePlaceAndTheMember) {
   ZipBytes zip = MakeZip(kTwo);
   zip.Put(zip.central[1] + 10, 8, 2);
-  ExpectError(ReadZip(zip.bytes, 50).status(), absl::StatusCode::kUnimplemented,
-              {"/a.zip: zip at byte 50: member 'a/data/0': compressed"});
+  files::ExpectError(ReadZip(zip.bytes, 50).status(),
+                     absl::StatusCode::kUnimplemented,
+                     {"/a.zip: zip at byte 50: member 'a/data/0': compressed"});
 }
 
 struct BadCase {
@@ -112,8 +116,8 @@ constexpr absl::StatusCode kUnsupported = absl::StatusCode::kUnimplemented;
 class BadZip : public ::testing::TestWithParam<BadCase> {};
 
 TEST_P(BadZip, IsRefused) {
-  ExpectError(ReadZip(GetParam().bytes).status(), GetParam().code,
-              {"a.zip", GetParam().words});
+  files::ExpectError(ReadZip(GetParam().bytes).status(), GetParam().code,
+                     {"a.zip", GetParam().words});
 }
 
 // kTwo with one number that lies: `bytes` of it at `at`.
@@ -261,13 +265,14 @@ TEST(ZipDirectory, NumbersOf64BitsDoNotOverflow) {
     zip.Put(zip.end64 + at, ~uint64_t{0} - 8, 8);
     return ReadZip(zip.bytes).status();
   };
-  ExpectError(lie(40), kUnsupported, {"18446744073709551607 bytes, above"});
-  ExpectError(lie(48), kCorrupt, {"directory"});
+  files::ExpectError(lie(40), kUnsupported,
+                     {"18446744073709551607 bytes, above"});
+  files::ExpectError(lie(48), kCorrupt, {"directory"});
   ZipBytes zip = MakeZip(kTwo);
   zip.Put(zip.end + 8, 0xffffffff, 4);
   zip.Put(zip.end64 + 24, 1 << 30, 8).Put(zip.end64 + 32, 1 << 30, 8);
-  ExpectError(ReadZip(zip.bytes).status(), kUnsupported,
-              {"1073741824 members, above the 101000"});
+  files::ExpectError(ReadZip(zip.bytes).status(), kUnsupported,
+                     {"1073741824 members, above the 101000"});
 }
 
 }  // namespace

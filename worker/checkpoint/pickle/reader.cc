@@ -242,7 +242,7 @@ class Machine : private Input {
     auto found = globals_.find({module, name});
     if (found != globals_.end()) return Push(arena_.NewGlobal(found->second));
     return Refused(absl::StrCat("global ",
-                                Quoted(absl::StrCat(module, ".", name)),
+                                files::Quoted(absl::StrCat(module, ".", name)),
                                 " is none that such a file may hold"));
   }
 

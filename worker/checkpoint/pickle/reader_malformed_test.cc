@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 #include "worker/checkpoint/pickle/reader.h"
 #include "worker/checkpoint/pickle/value.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint::pickle {
 namespace {
@@ -45,7 +45,7 @@ TEST_P(BadPickle, IsRefusedWithItsPlaceAndRule) {
   absl::StatusOr<Pickle> pickle = Parse(GetParam().bytes, rules);
   ASSERT_FALSE(pickle.ok());
   for (const std::string& word : GetParam().words) {
-    ExpectError(pickle.status(), GetParam().code, {word});
+    files::ExpectError(pickle.status(), GetParam().code, {word});
   }
 }
 
@@ -350,10 +350,11 @@ TEST(Limits, EndAFlood) {
   rules.globals = kGlobals;
   for (const Case& flood : kCases) {
     const std::string bytes = Flood(flood.start, flood.unit, 33 << 20);
-    ExpectError(Parse(bytes, rules).status(), kUnsupported, {flood.words});
+    files::ExpectError(Parse(bytes, rules).status(), kUnsupported,
+                       {flood.words});
   }
-  ExpectError(Parse(std::string((64 << 20) + 1, '\x80'), rules).status(),
-              kUnsupported, {"a pickle of 67108865 bytes"});
+  files::ExpectError(Parse(std::string((64 << 20) + 1, '\x80'), rules).status(),
+                     kUnsupported, {"a pickle of 67108865 bytes"});
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -389,18 +390,18 @@ TEST(Limits, AreExact) {
   Rules rules;
   rules.limits.depth = 3;
   EXPECT_TRUE(Parse(P4(")\x85\x85."s), rules).ok());
-  ExpectError(Parse(P4(")\x85\x85\x85."s), rules).status(), kUnsupported,
-              {"deeper than 3"});
+  files::ExpectError(Parse(P4(")\x85\x85\x85."s), rules).status(), kUnsupported,
+                     {"deeper than 3"});
   rules.limits.values = 2;
   EXPECT_TRUE(Parse(P4(")\x85."s), rules).ok());
-  ExpectError(Parse(P4(")\x85\x85."s), rules).status(), kUnsupported,
-              {"more than 2 values"});
+  files::ExpectError(Parse(P4(")\x85\x85."s), rules).status(), kUnsupported,
+                     {"more than 2 values"});
   rules.limits = Limits{};
   rules.limits.walk = 31;
   EXPECT_TRUE(Parse(MemoBomb(4), rules).ok());
   rules.limits.walk = 30;
-  ExpectError(Parse(MemoBomb(4), rules).status(), kUnsupported,
-              {"more than 30 values"});
+  files::ExpectError(Parse(MemoBomb(4), rules).status(), kUnsupported,
+                     {"more than 30 values"});
 }
 
 // Every prefix of a pickle is incomplete: adding bytes makes it right.

@@ -21,7 +21,7 @@ absl::Status CheckKeys(const Value& dict) {
     const Value& key = dict.key(i);
     if (key.Is(Kind::kString) && !strings.insert(key.text()).second) {
       return absl::DataLossError(
-          absl::StrCat("a dict has key ", Quoted(key.text()), " twice"));
+          absl::StrCat("a dict has key ", files::Quoted(key.text()), " twice"));
     }
     if (key.Is(Kind::kInt) && !integers.insert(key.integer()).second) {
       return absl::DataLossError(

@@ -1,11 +1,11 @@
 #include "worker/examples/bigram_backcopy/trainer.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "proto/base/temp_folder_testing.h"
 #include "worker/examples/bigram_backcopy/toy_probe.h"
 #include "worker/measure/measure.h"
 
@@ -14,12 +14,6 @@ namespace {
 
 using worker::MeasureCallbacks;
 using worker::MeasureRequest;
-
-std::string NewFolder() {
-  std::string pattern = ::testing::TempDir() + "/toy.XXXXXX";
-  EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-  return pattern;
-}
 
 // probe_loss of a domain, as the worker measures it.
 double MeasuredLoss(const std::string& checkpoint, const std::string& probe,
@@ -56,14 +50,13 @@ TEST_P(TrainerTest, LearnsAndTheWorkerMeasuresTheVeryLossItReports) {
   const double after = (*trainer)->Loss(domains[0].tokens_NT);
   EXPECT_LT(after, before - 0.3);
 
-  const std::string folder = NewFolder();
-  ASSERT_TRUE((*trainer)->Save(folder + "/step60").ok());
-  ASSERT_TRUE(WriteToyProbe(folder + "/probe", 16).ok());
+  const base::TempFolder folder;
+  ASSERT_TRUE((*trainer)->Save(folder / "step60").ok());
+  ASSERT_TRUE(WriteToyProbe(folder / "probe", 16).ok());
   for (const probe::Domain& domain : domains) {
     // Both float32 forwards of one checkpoint; only sums differ in order.
-    EXPECT_NEAR(
-        MeasuredLoss(folder + "/step60", folder + "/probe", domain.label),
-        (*trainer)->Loss(domain.tokens_NT), 1e-5)
+    EXPECT_NEAR(MeasuredLoss(folder / "step60", folder / "probe", domain.label),
+                (*trainer)->Loss(domain.tokens_NT), 1e-5)
         << domain.label;
   }
 }

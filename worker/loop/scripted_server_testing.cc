@@ -1,4 +1,4 @@
-#include "worker/loop/scripted_server.h"
+#include "worker/loop/scripted_server_testing.h"
 
 #include <chrono>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "worker/executor/tiny_run.h"
+#include "worker/executor/tiny_run_testing.h"
 
 #include <filesystem>
 #include <memory>

@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_TORCH_PICKLE_BYTES_H_
-#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_TORCH_PICKLE_BYTES_H_
+#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_TORCH_PICKLE_TESTING_H_
+#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_TORCH_PICKLE_TESTING_H_
 
 // Pieces of a data.pkl for tests.
 
@@ -7,16 +7,16 @@
 #include <string>
 #include <vector>
 
-#include "worker/checkpoint/container/zip_bytes.h"
+#include "worker/checkpoint/container/zip_testing.h"
 
 namespace sinkwatch::checkpoint {
 
 inline std::string PickledString(const std::string& text) {
-  return "X" + LittleEndian(text.size(), 4) + text;
+  return "X" + files::LittleEndian(text.size(), 4) + text;
 }
 
 inline std::string PickledInt(int64_t value) {
-  return "\x8a\x08" + LittleEndian(static_cast<uint64_t>(value), 8);
+  return "\x8a\x08" + files::LittleEndian(static_cast<uint64_t>(value), 8);
 }
 
 inline std::string PickledTuple(const std::vector<int64_t>& values) {
@@ -62,4 +62,4 @@ inline ZipMembers ArchiveMembers(const std::string& pickle,
 
 }  // namespace sinkwatch::checkpoint
 
-#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_TORCH_PICKLE_BYTES_H_
+#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_TORCH_PICKLE_TESTING_H_

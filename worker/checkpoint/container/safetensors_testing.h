@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_BYTES_H_
-#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_BYTES_H_
+#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_TESTING_H_
+#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_TESTING_H_
 
 // Small safetensors files for tests, as text.
 
@@ -10,9 +10,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "proto/base/temp_folder_testing.h"
 #include "worker/checkpoint/container/safetensors.h"
-#include "worker/checkpoint/test_files.h"
 #include "worker/files/file.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint {
 
@@ -20,11 +21,17 @@ namespace sinkwatch::checkpoint {
 inline constexpr char kReferenceHeader[] =
     R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}})";
 
+// The bytes of a safetensors file with this header.
+inline std::string SafetensorsBytes(const std::string& header,
+                                    const std::string& data) {
+  return files::LittleEndian(header.size(), 8) + header + data;
+}
+
 // What the reader says of a file of these bytes.
 inline absl::StatusOr<std::vector<SafetensorsEntry>> ReadBytes(
-    const TempFolder& temp, const std::string& bytes) {
-  WriteFile(temp / "model.safetensors", bytes);
-  auto file = File::Open(temp / "model.safetensors");
+    const base::TempFolder& temp, const std::string& bytes) {
+  files::WriteFile(temp / "model.safetensors", bytes);
+  auto file = files::File::Open(temp / "model.safetensors");
   EXPECT_TRUE(file.ok()) << file.status();
   return ReadSafetensorsHeader(**file);
 }
@@ -59,4 +66,4 @@ inline std::string Two(const std::string& first, const std::string& second) {
 
 }  // namespace sinkwatch::checkpoint
 
-#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_BYTES_H_
+#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_SAFETENSORS_TESTING_H_

@@ -1,4 +1,4 @@
-#include "worker/metrics/brute_force.h"
+#include "worker/metrics/brute_force_testing.h"
 
 #include <algorithm>
 #include <cmath>

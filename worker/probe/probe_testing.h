@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_PROBE_PROBE_FILES_H_
-#define SINKWATCH_WORKER_PROBE_PROBE_FILES_H_
+#ifndef SINKWATCH_WORKER_PROBE_PROBE_TESTING_H_
+#define SINKWATCH_WORKER_PROBE_PROBE_TESTING_H_
 
 #include <cstdint>
 #include <string>
@@ -9,7 +9,8 @@
 #include "absl/status/statusor.h"
 #include "nlohmann/json.hpp"
 #include "proto/base/sha256.h"
-#include "worker/checkpoint/test_files.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
 #include "worker/probe/corpus.h"
 
 // A probe on disk for tests.
@@ -55,10 +56,10 @@ struct ProbeFiles {
     const std::string a1 = Ids16({6, 7, 8, 9, 10});
     const std::string classes("\0\1\0\1\0\1\0\1\0\1", 10);
     const std::string b0 = Ids16({1, 1, 1, 499});
-    checkpoint::WriteFile(temp / "a0.npy", a0);
-    checkpoint::WriteFile(temp / "a1.npy", a1);
-    checkpoint::WriteFile(temp / "a.u8", classes);
-    checkpoint::WriteFile(temp / "b.npy", b0);
+    files::WriteFile(temp / "a0.npy", a0);
+    files::WriteFile(temp / "a1.npy", a1);
+    files::WriteFile(temp / "a.u8", classes);
+    files::WriteFile(temp / "b.npy", b0);
     json = {{"name", "toy"},
             {"version", "1"},
             {"tokenizer", {{"name", "t"}, {"vocab_size", 500}}},
@@ -82,19 +83,19 @@ struct ProbeFiles {
   Json& b() { return json["domains"][1]; }
   // Replaces the content of b.npy, and what the manifest says of it.
   void SetB(const std::string& bytes, int64_t tokens) {
-    checkpoint::WriteFile(temp / "b.npy", bytes);
+    files::WriteFile(temp / "b.npy", bytes);
     b()["files"][0] = FileEntry("b.npy", tokens, bytes);
   }
-  void Save() { checkpoint::WriteFile(temp / "probe.json", json.dump()); }
+  void Save() { files::WriteFile(temp / "probe.json", json.dump()); }
   absl::StatusOr<Corpus> Read() {
     Save();
     return Corpus::Read(temp.path());
   }
 
-  checkpoint::TempFolder temp;
+  base::TempFolder temp;
   Json json;
 };
 
 }  // namespace sinkwatch::probe
 
-#endif  // SINKWATCH_WORKER_PROBE_PROBE_FILES_H_
+#endif  // SINKWATCH_WORKER_PROBE_PROBE_TESTING_H_

@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_LOOP_SCRIPTED_SERVER_H_
-#define SINKWATCH_WORKER_LOOP_SCRIPTED_SERVER_H_
+#ifndef SINKWATCH_WORKER_LOOP_SCRIPTED_SERVER_TESTING_H_
+#define SINKWATCH_WORKER_LOOP_SCRIPTED_SERVER_TESTING_H_
 
 #include <cstdint>
 #include <deque>
@@ -95,4 +95,4 @@ v1::Lease TestLease(absl::Duration ttl);
 
 }  // namespace sinkwatch::worker
 
-#endif  // SINKWATCH_WORKER_LOOP_SCRIPTED_SERVER_H_
+#endif  // SINKWATCH_WORKER_LOOP_SCRIPTED_SERVER_TESTING_H_

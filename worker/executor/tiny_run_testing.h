@@ -1,12 +1,13 @@
-#ifndef SINKWATCH_WORKER_EXECUTOR_TINY_RUN_H_
-#define SINKWATCH_WORKER_EXECUTOR_TINY_RUN_H_
+#ifndef SINKWATCH_WORKER_EXECUTOR_TINY_RUN_TESTING_H_
+#define SINKWATCH_WORKER_EXECUTOR_TINY_RUN_TESTING_H_
 
 #include <cstdint>
 #include <string>
 
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/test_files.h"
-#include "worker/model/test_model.h"
+#include "proto/base/temp_folder_testing.h"
+#include "worker/files/files_testing.h"
+#include "worker/model/model_testing.h"
 
 namespace sinkwatch::executor {
 
@@ -35,11 +36,11 @@ class TinyRun {
   void WriteProbeAgain(int64_t vocabulary, int64_t tokens);
 
  private:
-  const checkpoint::TempFolder folder_;
+  const base::TempFolder folder_;
   const nlohmann::json config_;
   model::Weights weights_;
 };
 
 }  // namespace sinkwatch::executor
 
-#endif  // SINKWATCH_WORKER_EXECUTOR_TINY_RUN_H_
+#endif  // SINKWATCH_WORKER_EXECUTOR_TINY_RUN_TESTING_H_

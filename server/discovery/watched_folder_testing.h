@@ -1,23 +1,18 @@
-#ifndef SINKWATCH_SERVER_DISCOVERY_TEMP_FOLDER_H_
-#define SINKWATCH_SERVER_DISCOVERY_TEMP_FOLDER_H_
+#ifndef SINKWATCH_SERVER_DISCOVERY_WATCHED_FOLDER_TESTING_H_
+#define SINKWATCH_SERVER_DISCOVERY_WATCHED_FOLDER_TESTING_H_
 
 #include <string>
 
 #include "absl/time/time.h"
+#include "proto/base/temp_folder_testing.h"
 
 namespace sinkwatch::discovery {
 
-// For tests: a folder of its own that is deleted with everything in it. The
-// methods take paths relative to it and fail the test if they cannot.
-class TempFolder {
+// A folder that a test lets the server look into. The methods take paths
+// relative to it and fail the test if they cannot.
+class WatchedFolder : public base::TempFolder {
  public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string Path(const std::string& name) const { return path_ + "/" + name; }
+  std::string Path(const std::string& name) const { return *this / name; }
 
   // Writes a file, and the folders on the way to it.
   void Write(const std::string& name, const std::string& text) const;
@@ -31,11 +26,8 @@ class TempFolder {
   void WriteCheckpoint(const std::string& folder) const;
   // A probe.json that the server takes.
   void WriteProbe(const std::string& folder) const;
-
- private:
-  std::string path_;
 };
 
 }  // namespace sinkwatch::discovery
 
-#endif  // SINKWATCH_SERVER_DISCOVERY_TEMP_FOLDER_H_
+#endif  // SINKWATCH_SERVER_DISCOVERY_WATCHED_FOLDER_TESTING_H_

@@ -1,38 +1,15 @@
-#ifndef SINKWATCH_WORKER_CHECKPOINT_TEST_FILES_H_
-#define SINKWATCH_WORKER_CHECKPOINT_TEST_FILES_H_
-
-#include <stdlib.h>
+#ifndef SINKWATCH_WORKER_FILES_FILES_TESTING_H_
+#define SINKWATCH_WORKER_FILES_FILES_TESTING_H_
 
 #include <cstdint>
-#include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <sstream>
 #include <string>
 
 #include "gtest/gtest.h"
 
-namespace sinkwatch::checkpoint {
-
-// A folder of a test's own, removed with all it holds at the end.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = ::testing::TempDir() + "/sinkwatch-XXXXXX";
-    path_ = ::mkdtemp(name.data()) == nullptr ? "" : name;
-    EXPECT_FALSE(path_.empty());
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string operator/(const std::string& name) const {
-    return path_ + "/" + name;
-  }
-
- private:
-  std::string path_;
-};
+namespace sinkwatch::files {
 
 inline void WriteFile(const std::string& path, const std::string& bytes) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
@@ -57,12 +34,6 @@ inline std::string LittleEndian(uint64_t value, int num_bytes) {
   return bytes;
 }
 
-// The bytes of a safetensors file with this header.
-inline std::string SafetensorsBytes(const std::string& header,
-                                    const std::string& data) {
-  return LittleEndian(header.size(), 8) + header + data;
-}
-
 // Fails the test unless `status` has `code` and its message holds each of
 // `words`: the file, the place and the rule.
 template <typename Status, typename Code>
@@ -75,6 +46,6 @@ void ExpectError(const Status& status, Code code,
   }
 }
 
-}  // namespace sinkwatch::checkpoint
+}  // namespace sinkwatch::files
 
-#endif  // SINKWATCH_WORKER_CHECKPOINT_TEST_FILES_H_
+#endif  // SINKWATCH_WORKER_FILES_FILES_TESTING_H_

@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_MODEL_PLAIN_MATH_H_
-#define SINKWATCH_WORKER_MODEL_PLAIN_MATH_H_
+#ifndef SINKWATCH_WORKER_MODEL_PLAIN_MATH_TESTING_H_
+#define SINKWATCH_WORKER_MODEL_PLAIN_MATH_TESTING_H_
 
 #include <cstdint>
 #include <map>
@@ -68,4 +68,4 @@ Matrix PlainLookUp(const Matrix& table, const std::vector<int64_t>& ids);
 
 }  // namespace sinkwatch::model
 
-#endif  // SINKWATCH_WORKER_MODEL_PLAIN_MATH_H_
+#endif  // SINKWATCH_WORKER_MODEL_PLAIN_MATH_TESTING_H_

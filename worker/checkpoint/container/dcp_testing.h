@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_DCP_BYTES_H_
-#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_DCP_BYTES_H_
+#ifndef SINKWATCH_WORKER_CHECKPOINT_CONTAINER_DCP_TESTING_H_
+#define SINKWATCH_WORKER_CHECKPOINT_CONTAINER_DCP_TESTING_H_
 
 // A .metadata of torch.distributed.checkpoint made by hand, for tests: each
 // function returns the opcodes that make a value, so that any part can lie.
@@ -13,16 +13,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "worker/checkpoint/test_files.h"
+#include "worker/files/files_testing.h"
 
 namespace sinkwatch::checkpoint::dcp_bytes {
 
 inline std::string None() { return "N"; }
 inline std::string Int(int64_t value) {  // LONG1 of eight bytes
-  return "\x8a\x08" + LittleEndian(static_cast<uint64_t>(value), 8);
+  return "\x8a\x08" + files::LittleEndian(static_cast<uint64_t>(value), 8);
 }
 inline std::string Str(absl::string_view text) {
-  return absl::StrCat("X", LittleEndian(text.size(), 4), text);
+  return absl::StrCat("X", files::LittleEndian(text.size(), 4), text);
 }
 inline std::string Joined(const std::vector<std::string>& items) {
   std::string bytes;
@@ -138,4 +138,4 @@ struct Metadata {
 
 }  // namespace sinkwatch::checkpoint::dcp_bytes
 
-#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_DCP_BYTES_H_
+#endif  // SINKWATCH_WORKER_CHECKPOINT_CONTAINER_DCP_TESTING_H_

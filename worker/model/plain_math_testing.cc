@@ -1,4 +1,4 @@
-#include "worker/model/plain_math.h"
+#include "worker/model/plain_math_testing.h"
 
 #include <algorithm>
 #include <cmath>

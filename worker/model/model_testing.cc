@@ -1,4 +1,4 @@
-#include "worker/model/test_model.h"
+#include "worker/model/model_testing.h"
 
 #include <cmath>
 #include <random>

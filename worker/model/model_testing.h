@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_MODEL_TEST_MODEL_H_
-#define SINKWATCH_WORKER_MODEL_TEST_MODEL_H_
+#ifndef SINKWATCH_WORKER_MODEL_MODEL_TESTING_H_
+#define SINKWATCH_WORKER_MODEL_MODEL_TESTING_H_
 
 #include <cstdint>
 #include <functional>
@@ -12,7 +12,7 @@
 #include "ATen/core/Tensor.h"
 #include "nlohmann/json.hpp"
 #include "worker/model/architecture.h"
-#include "worker/model/plain_math.h"
+#include "worker/model/plain_math_testing.h"
 
 // Random tiny models for tests. Everything random comes from a fixed seed.
 namespace sinkwatch::model {
@@ -72,4 +72,4 @@ void ExpectGradientEquals(const nlohmann::json& config, const std::string& name,
 
 }  // namespace sinkwatch::model
 
-#endif  // SINKWATCH_WORKER_MODEL_TEST_MODEL_H_
+#endif  // SINKWATCH_WORKER_MODEL_MODEL_TESTING_H_

@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_METRICS_BRUTE_FORCE_H_
-#define SINKWATCH_WORKER_METRICS_BRUTE_FORCE_H_
+#ifndef SINKWATCH_WORKER_METRICS_BRUTE_FORCE_TESTING_H_
+#define SINKWATCH_WORKER_METRICS_BRUTE_FORCE_TESTING_H_
 
 #include <cstdint>
 #include <functional>
@@ -89,4 +89,4 @@ void ExpectClose(const Values& values, const std::string& key,
 
 }  // namespace sinkwatch::metrics::test
 
-#endif  // SINKWATCH_WORKER_METRICS_BRUTE_FORCE_H_
+#endif  // SINKWATCH_WORKER_METRICS_BRUTE_FORCE_TESTING_H_
