@@ -10,7 +10,7 @@ case " $* " in
   *" -h "* | *" --help "*) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-deploy/setup.sh
+deploy/setup.sh --build
 printf '\033[1msinkwatch demo: building (minutes the first time, seconds after)\033[0m\n' >&2
 bazel build --ui_event_filters=-info,-stdout,-stderr //:demo
 exec bazel-bin/demo "$@"

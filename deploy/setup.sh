@@ -3,8 +3,10 @@
 #   - system packages of Debian 12 (as root, or through sudo);
 #   - LibTorch, from the wheels that third_party/libtorch.lock pins by sha256,
 #     into ${SINKWATCH_CACHE:-~/.cache/sinkwatch};
+#   - with --build, only what building and running the programs needs, and not
+#     what only tests do (the demo and the images use this);
 #   - with --cuda, also the CUDA libraries that LibTorch loads on a GPU (2 GB);
-#   - with --fuzz, also clang and libFuzzer, which only tests/fuzz/run.sh needs;
+#   - with --fuzz, also libFuzzer, which only tests/fuzz/run.sh needs;
 #   - .bazelrc.local, which tells Bazel where both caches are.
 # A second run finds everything in place and takes under a second.
 set -euo pipefail
@@ -13,19 +15,24 @@ repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cache="${SINKWATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sinkwatch}"
 lock="$repository/third_party/libtorch.lock"
 
+# What fetches LibTorch, which then comes beside the rest.
+fetching=(ca-certificates python3 python3-pip unzip)
 packages=(
   # build
   bazel-bootstrap bazel-rules-java bazel-rules-proto
-  bazel-skylib bazel-platforms g++ git clang-format-14
+  bazel-skylib bazel-platforms g++ git
   # libraries
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev prometheus-cpp-dev libsqlite3-dev nlohmann-json3-dev
   libxxhash-dev libspdlog-dev libfmt-dev libssl-dev zlib1g-dev
   libyaml-cpp-dev
-  # tests and benchmarks
-  libgtest-dev libgmock-dev libbenchmark-dev prometheus curl
-  # fetching LibTorch
-  ca-certificates python3 python3-pip unzip
+  # the demo
+  curl
+)
+testing=(
+  libgtest-dev libgmock-dev libbenchmark-dev prometheus
+  nodejs chromium chromium-driver
+  clang-format-14 clang-14
 )
 
 say() { printf '\033[1m%s\033[0m\n' "sinkwatch set-up: $*" >&2; }
@@ -45,17 +52,21 @@ as_root() {
   else die "installing packages needs root: run as root, or install sudo"; fi
 }
 
-install_packages() {
-  local missing
-  missing="$(dpkg-query -W -f='${binary:Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null |
+# Of the named packages, those that are not installed.
+missing() {
+  dpkg-query -W -f='${binary:Package} ${db:Status-Status}\n' "$@" 2>/dev/null |
     awk '$2 == "installed" {sub(/:.*/, "", $1); print $1}' | sort >"$cache/.have"
-    printf '%s\n' "${packages[@]}" | sort | comm -23 - "$cache/.have")"
-  [[ -z "$missing" ]] && return
-  say "installing $(wc -w <<<"$missing") system packages"
-  as_root apt-get update -qq
+  printf '%s\n' "$@" | sort | comm -23 - "$cache/.have"
+}
+
+install_packages() {
+  local names
+  names="$(missing "$@")"
+  [[ -n "$names" ]] || return 0
+  say "installing $(wc -w <<<"$names") system packages"
   # shellcheck disable=SC2086
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-    --no-install-recommends $missing >"$cache/apt.log" 2>&1 ||
+    --no-install-recommends $names >>"$cache/apt.log" 2>&1 ||
     { tail -20 "$cache/apt.log" >&2; die "apt-get failed (whole log: $cache/apt.log)"; }
 }
 
@@ -104,18 +115,26 @@ RC
 }
 
 main() {
-  local cuda=""
+  local cuda="" libtorch
   case "${1:-}" in
-    "") ;;
-    --cuda) cuda=1 ;;
-    --fuzz) packages+=(clang-14 libclang-rt-14-dev libfuzzer-14-dev llvm-14) ;;
-    -h|--help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    "") packages+=("${testing[@]}") ;;
+    --build) ;;
+    --cuda) cuda=1; packages+=("${testing[@]}") ;;
+    --fuzz) packages+=("${testing[@]}" libclang-rt-14-dev libfuzzer-14-dev llvm-14) ;;
+    -h|--help) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) die "unknown argument '$1' (see --help)" ;;
   esac
   check_system
   mkdir -p "$cache"
-  install_packages
-  install_libtorch
+  : >"$cache/apt.log"
+  [[ -z "$(missing "${fetching[@]}" "${packages[@]}")" ]] || as_root apt-get update -qq
+  install_packages "${fetching[@]}"
+  install_libtorch &
+  libtorch=$!
+  trap 'kill "$libtorch" 2>/dev/null || true' EXIT
+  install_packages "${packages[@]}"
+  wait "$libtorch"
+  trap - EXIT
   [[ -z "$cuda" ]] || install_cuda
   write_bazelrc
 }
