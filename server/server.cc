@@ -138,6 +138,9 @@ void Server::StartDiscovery() {
     OnLook(run, status);
   };
   watcher_ = std::make_unique<discovery::Watcher>(store_.get(), options);
+  queries_ = std::make_unique<query::Queries>(
+      store_.get(),
+      [this](const std::string& run) { return watcher_->ErrorOf(run); });
   runs_ = std::make_unique<service::RunRegistry>(
       store_.get(), [this](const std::vector<v1::RunConfig>& runs) {
         watcher_->SetRuns(runs);
@@ -176,16 +179,16 @@ absl::Status Server::StartGrpc() {
           store_.get(), commits_.get(), scheduler_.get(), feed_.get(),
           metrics_.get(), LeaseLimitsOf(config_)});
   query_service_ = std::make_unique<service::QueryServiceImpl>(
-      service::QueryServiceImpl::Parts{
-          store_.get(), feed_.get(), metrics_.get(),
-          [this](const std::string& run) { return watcher_->ErrorOf(run); }});
+      service::QueryServiceImpl::Parts{queries_.get(), feed_.get(),
+                                       metrics_.get()});
   admin_service_ = std::make_unique<service::AdminServiceImpl>(
-      service::AdminServiceImpl::Parts{
-          store_.get(), runs_.get(), metrics_.get(), [this] { return config_; },
-          [](v1::RunConfig& run) {
-            ApplyDefaults(run);
-            return CheckRun(run);
-          }});
+      service::AdminServiceImpl::Parts{store_.get(), queries_.get(),
+                                       runs_.get(), metrics_.get(),
+                                       [this] { return config_; },
+                                       [](v1::RunConfig& run) {
+                                         ApplyDefaults(run);
+                                         return CheckRun(run);
+                                       }});
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -214,11 +217,8 @@ absl::Status Server::StartHttp() {
     return ready_ ? absl::OkStatus()
                   : absl::UnavailableError("the server is starting or ending");
   };
-  site.discovery_error = [this](const std::string& run) {
-    return watcher_->ErrorOf(run);
-  };
   site.cors_origin = config_.http().cors_origin();
-  site_ = std::make_unique<http::Site>(store_.get(), exporter_.get(), site);
+  site_ = std::make_unique<http::Site>(queries_.get(), exporter_.get(), site);
   http::HttpServerOptions options;
   options.address = config_.http_address();
   options.threads = config_.http().threads();

@@ -14,6 +14,7 @@
 #include "server/exporter/exporter.h"
 #include "server/http/http_server.h"
 #include "server/http/site.h"
+#include "server/query/queries.h"
 #include "server/scheduler/scheduler.h"
 #include "server/service/admin_service.h"
 #include "server/service/measurement_feed.h"
@@ -88,6 +89,7 @@ class Server {
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   std::unique_ptr<exporter::Exporter> exporter_;
   std::unique_ptr<discovery::Watcher> watcher_;
+  std::unique_ptr<query::Queries> queries_;
   std::unique_ptr<service::RunRegistry> runs_;
   std::unique_ptr<service::MeasurementFeed> feed_;
   std::unique_ptr<service::WorkerServiceImpl> worker_service_;

@@ -5,7 +5,7 @@ namespace {
 
 // Below this many buckets a drawing that keeps every column's extremes has too
 // few steps to show a shape.
-constexpr size_t kFewestBuckets = 50;
+constexpr size_t kMinBuckets = 50;
 
 // The places of the smallest and the largest value of some columns in some
 // rows.
@@ -56,7 +56,7 @@ std::vector<size_t> KeptRows(const Matrix& matrix, size_t max_points) {
   std::vector<bool> kept(rows, rows <= max_points);
   if (rows > max_points) {
     const size_t of_each = (max_points - 2) / (2 * matrix.columns);
-    const bool each = of_each >= kFewestBuckets;
+    const bool each = of_each >= kMinBuckets;
     const size_t buckets = each ? of_each : (max_points - 2) / 2;
     kept.front() = kept.back() = true;
     for (size_t i = 0; i < buckets; ++i) {

@@ -1,49 +1,37 @@
 #include "server/answers/table.h"
 
-#include <charconv>
 #include <cmath>
-#include <string_view>
-#include <type_traits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/csv_text.h"
+#include "proto/base/json_string.h"
+#include "proto/base/shortest_float.h"
 
 namespace sinkwatch::answers {
 namespace {
-
-// Shortest decimal that reads back; false, writing nothing, if not finite.
-template <typename Number>
-bool AppendNumber(Number value, std::string* out) {
-  if constexpr (std::is_floating_point_v<Number>) {
-    if (!std::isfinite(value)) return false;
-  }
-  char buffer[32];
-  const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value);
-  out->append(buffer, end.ptr - buffer);
-  return true;
-}
 
 void AppendJson(const Cell& cell, std::string* out) {
   struct Visitor {
     std::string* out;
     void operator()(std::monostate) const { out->append("null"); }
     void operator()(bool value) const { out->append(value ? "true" : "false"); }
-    void operator()(int64_t value) const { AppendNumber(value, out); }
+    void operator()(int64_t value) const { absl::StrAppend(out, value); }
     void operator()(float value) const {
-      if (!AppendNumber(value, out)) out->append("null");
+      if (!base::AppendShortest(value, out)) out->append("null");
     }
     void operator()(double value) const {
-      if (!AppendNumber(value, out)) out->append("null");
+      if (!base::AppendShortest(value, out)) out->append("null");
     }
     void operator()(const std::string& text) const {
-      out->append(JsonString(text));
+      out->append(base::JsonString(text));
     }
     void operator()(const std::vector<std::string>& list) const {
       out->append("[");
       out->append(absl::StrJoin(list, ",", [](std::string* o, const auto& s) {
-        o->append(JsonString(s));
+        o->append(base::JsonString(s));
       }));
       out->append("]");
     }
@@ -51,25 +39,12 @@ void AppendJson(const Cell& cell, std::string* out) {
   std::visit(Visitor{out}, cell);
 }
 
-void AppendCsvText(std::string_view text, std::string* out) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) {
-    out->append(text);
-    return;
-  }
-  out->push_back('"');
-  for (char c : text) {
-    if (c == '"') out->push_back('"');
-    out->push_back(c);
-  }
-  out->push_back('"');
-}
-
 void AppendCsv(const Cell& cell, std::string* out) {
   if (std::holds_alternative<std::monostate>(cell)) return;
   if (const auto* list = std::get_if<std::vector<std::string>>(&cell)) {
-    AppendCsvText(absl::StrJoin(*list, ";"), out);
+    base::AppendCsvText(absl::StrJoin(*list, ";"), out);
   } else if (const auto* text = std::get_if<std::string>(&cell)) {
-    AppendCsvText(*text, out);
+    base::AppendCsvText(*text, out);
   } else {
     std::string json;
     AppendJson(cell, &json);
@@ -77,17 +52,17 @@ void AppendCsv(const Cell& cell, std::string* out) {
   }
 }
 
-}  // namespace
-
-std::string JsonString(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false,
-                                   nlohmann::json::error_handler_t::replace);
+std::string TextOf(const Extras& value) {
+  return value.dump(-1, ' ', /*ensure_ascii=*/false,
+                    Extras::error_handler_t::replace);
 }
+
+}  // namespace
 
 std::string ToJson(const Table& table, const Extras& extras) {
   std::string out = "{";
-  for (const auto& [name, json] : extras) {
-    absl::StrAppend(&out, JsonString(name), ":", json, ",");
+  for (const auto& [name, value] : extras.items()) {
+    absl::StrAppend(&out, base::JsonString(name), ":", TextOf(value), ",");
   }
   out += "\"columns\":";
   AppendJson(table.columns, &out);
@@ -107,7 +82,7 @@ std::string ToJson(const Table& table, const Extras& extras) {
 std::string ToRecords(const Table& table) {
   std::vector<std::string> keys;
   for (const std::string& column : table.columns) {
-    keys.push_back(JsonString(column) + ":");
+    keys.push_back(base::JsonString(column) + ":");
   }
   std::string out = "[";
   for (size_t r = 0; r < table.rows.size(); ++r) {
@@ -127,7 +102,7 @@ std::string ToCsv(const Table& table) {
   std::string out;
   for (size_t c = 0; c < table.columns.size(); ++c) {
     if (c > 0) out.push_back(',');
-    AppendCsvText(table.columns[c], &out);
+    base::AppendCsvText(table.columns[c], &out);
   }
   out += "\r\n";
   for (const std::vector<Cell>& row : table.rows) {

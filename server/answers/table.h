@@ -3,9 +3,10 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
+
+#include "nlohmann/json_fwd.hpp"
 
 namespace sinkwatch::answers {
 
@@ -21,18 +22,15 @@ struct Table {
   std::vector<std::vector<Cell>> rows;
 };
 
-// Facts beside the table: name and a JSON text each.
-using Extras = std::vector<std::pair<std::string, std::string>>;
+// Facts beside the table, by name: an object, or null for none.
+using Extras = nlohmann::ordered_json;
 
-// {"columns":[..],"rows":[[..],..], extras...}
+// {extras..., "columns":[..],"rows":[[..],..]}
 std::string ToJson(const Table& table, const Extras& extras);
 // [{"column":cell,..},..]: what a tool that wants objects reads.
 std::string ToRecords(const Table& table);
 // RFC 4180 with a header line; a list joined by ';'.
 std::string ToCsv(const Table& table);
-
-// A JSON string with quotes; bytes that are not UTF-8 become U+FFFD.
-std::string JsonString(const std::string& text);
 
 // As a person reads it: six significant digits, "-" for no value.
 std::string CellText(const Cell& cell);

@@ -19,7 +19,7 @@ Table Example() {
 }
 
 TEST(Table, JsonHoldsColumnsRowsAndExtras) {
-  const json parsed = json::parse(ToJson(Example(), {{"revision", "7"}}));
+  const json parsed = json::parse(ToJson(Example(), {{"revision", 7}}));
   EXPECT_EQ(parsed["revision"], 7);
   EXPECT_EQ(parsed["columns"],
             json::array({"x", "L0", "text", "list", "flag"}));
@@ -30,7 +30,7 @@ TEST(Table, JsonHoldsColumnsRowsAndExtras) {
 }
 
 TEST(Table, RecordsHoldTheSameCells) {
-  const json table = json::parse(ToJson(Example(), {}));
+  const json table = json::parse(ToJson(Example(), nullptr));
   const json records = json::parse(ToRecords(Example()));
   ASSERT_EQ(records.size(), 2u);
   for (size_t r = 0; r < 2; ++r) {
@@ -55,14 +55,16 @@ TEST(Table, FloatsKeepTheirOwnPrecision) {
 
 TEST(Table, EmptyTableIsStillATable) {
   const Table table{{"x"}, {}};
-  EXPECT_EQ(json::parse(ToJson(table, {}))["rows"], json::array());
+  EXPECT_EQ(json::parse(ToJson(table, nullptr))["rows"], json::array());
   EXPECT_EQ(json::parse(ToRecords(table)), json::array());
   EXPECT_EQ(ToCsv(table), "x\r\n");
 }
 
 TEST(Table, BrokenUtf8CannotBreakJson) {
-  const std::string text = JsonString("a\xFF\"</script>");
-  EXPECT_EQ(json::parse(text), "a\xEF\xBF\xBD\"</script>");
+  const Table table{{"v"}, {{std::string("a\xFF\"</script>")}}};
+  const json parsed = json::parse(ToJson(table, {{"reason", "b\xFE"}}));
+  EXPECT_EQ(parsed["rows"][0][0], "a\xEF\xBF\xBD\"</script>");
+  EXPECT_EQ(parsed["reason"], "b\xEF\xBF\xBD");
 }
 
 TEST(Table, PeopleReadSixDigitsAndDashes) {

@@ -5,21 +5,19 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "google/protobuf/util/time_util.h"
+#include "proto/base/status_macros.h"
+#include "server/answers/names.h"
 #include "server/answers/parse.h"
-#include "server/names.h"
 
 namespace sinkwatch::answers {
 namespace {
 
-std::string ShortName(const std::string& name, const char* prefix) {
-  return absl::AsciiStrToLower(absl::StripPrefix(name, prefix));
-}
+constexpr char kErrorColumn[] = " stderr";
+
+using Floats = google::protobuf::RepeatedField<float>;
 
 Cell TimeCell(bool has, const google::protobuf::Timestamp& time) {
   if (!has) return {};
@@ -36,21 +34,13 @@ Cell IndexCell(bool has, int32_t index) {
   return int64_t{index};
 }
 
-Cell ValueCell(const google::protobuf::RepeatedField<float>& values, int i) {
+Cell ValueCell(const Floats& values, int i) {
   if (i >= values.size() || !std::isfinite(values[i])) return {};
   return values[i];
 }
 
 std::vector<std::string> ListOf(const Repeated<std::string>& items) {
   return {items.begin(), items.end()};
-}
-
-std::vector<v1::JobState> AllStates() {
-  std::vector<v1::JobState> states;
-  for (int s = v1::JobState_MIN + 1; s <= v1::JobState_MAX; ++s) {
-    states.push_back(static_cast<v1::JobState>(s));
-  }
-  return states;
 }
 
 int64_t CountOf(const v1::RunStatus& run, v1::JobState state) {
@@ -60,14 +50,10 @@ int64_t CountOf(const v1::RunStatus& run, v1::JobState state) {
   return 0;
 }
 
-bool HasTokens(const v1::SeriesRow& row) {
-  return row.tokens() != 0 || row.step() == 0;
-}
-
-Cell XOf(const std::string& x, const v1::SeriesRow& row) {
-  if (x == "step") return int64_t{row.step()};
-  if (x == "tokens") return int64_t{row.tokens()};
-  return std::log10(1.0 + static_cast<double>(row.step()));
+Cell XOf(const std::string& x, int64_t step, int64_t tokens) {
+  if (x == "step") return step;
+  if (x == "tokens") return tokens;
+  return std::log10(1.0 + static_cast<double>(step));
 }
 
 std::string TokensNote(int unknown, int tied) {
@@ -84,58 +70,28 @@ std::string TokensNote(int unknown, int tied) {
   return note;
 }
 
-std::string CensoringName(v1::Censoring censoring) {
-  return ShortName(v1::Censoring_Name(censoring), "CENSORING_");
+// Row `row` of a dense matrix, appended.
+void AppendValues(const Floats& matrix, int columns, int row,
+                  std::vector<Cell>* cells) {
+  for (int c = 0; c < columns; ++c) {
+    cells->push_back(ValueCell(matrix, row * columns + c));
+  }
+}
+
+absl::Status CheckShape(const v1::QuerySeriesResponse& series) {
+  const int64_t cells = int64_t{series.steps_size()} * series.columns_size();
+  if (series.tokens_size() == series.steps_size() &&
+      series.values_size() == cells &&
+      (series.standard_errors().empty() ||
+       series.standard_errors_size() == cells)) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(absl::StrCat(
+      "a series of ", series.steps_size(), " steps and ", series.columns_size(),
+      " columns has ", series.values_size(), " values"));
 }
 
 }  // namespace
-
-absl::StatusOr<v1::JobState> ParseState(const std::string& name) {
-  v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
-  if (v1::JobState_Parse("JOB_STATE_" + absl::AsciiStrToUpper(name), &state) &&
-      state != v1::JOB_STATE_UNSPECIFIED) {
-    return state;
-  }
-  std::string states;
-  for (v1::JobState s : AllStates()) {
-    absl::StrAppend(&states, states.empty() ? "" : ", ", server::StateName(s));
-  }
-  return BadParameter("unknown_value", absl::StrCat("\"", name,
-                                                    "\" is no state; there "
-                                                    "are ",
-                                                    states));
-}
-
-std::string OutcomeName(v1::Outcome outcome) {
-  if (outcome == v1::OUTCOME_UNSPECIFIED) return "";
-  return ShortName(v1::Outcome_Name(outcome), "OUTCOME_");
-}
-
-std::string ScopeName(v1::Scope scope) {
-  return ShortName(v1::Scope_Name(scope), "SCOPE_");
-}
-
-absl::StatusOr<v1::Aggregation> ParseAggregation(const std::string& name) {
-  v1::Aggregation aggregation = v1::AGGREGATION_UNSPECIFIED;
-  if (v1::Aggregation_Parse("AGGREGATION_" + absl::AsciiStrToUpper(name),
-                            &aggregation) &&
-      aggregation != v1::AGGREGATION_UNSPECIFIED) {
-    return aggregation;
-  }
-  return BadParameter("unknown_value",
-                      absl::StrCat("agg=", name,
-                                   " is none of each, mean, median, p90, max, "
-                                   "min"));
-}
-
-absl::StatusOr<std::string> OnlyOf(const Repeated<std::string>& choices,
-                                   const std::string& parameter) {
-  if (choices.empty()) return std::string();
-  if (choices.size() == 1) return choices[0];
-  return BadParameter("missing_parameter",
-                      absl::StrCat(parameter, " is needed: this run has ",
-                                   absl::StrJoin(choices, ", ")));
-}
 
 Table RunsTable(const Repeated<v1::RunStatus>& runs) {
   Table table;
@@ -143,7 +99,7 @@ Table RunsTable(const Repeated<v1::RunStatus>& runs) {
                    "latest_step", "last_commit", "probe",    "architecture",
                    "layers",      "heads",       "kv_heads", "discovery_error"};
   for (v1::JobState state : AllStates()) {
-    table.columns.push_back(server::StateName(state));
+    table.columns.push_back(StateName(state));
   }
   for (const v1::RunStatus& run : runs) {
     table.rows.push_back(
@@ -162,63 +118,81 @@ Table RunsTable(const Repeated<v1::RunStatus>& runs) {
 
 Table CheckpointsTable(const Repeated<v1::CheckpointStatus>& checkpoints) {
   Table table;
-  table.columns = {"stage",      "step",     "tokens", "state",    "outcome",
-                   "reason",     "attempts", "worker", "progress", "updated",
-                   "not_before", "path",     "job_id"};
+  table.columns = {"stage",    "step",         "tokens",          "state",
+                   "outcome",  "reason",       "attempts",        "worker",
+                   "progress", "updated",      "not_before",      "path",
+                   "job_id",   "load_seconds", "compute_seconds", "device"};
   for (const v1::CheckpointStatus& c : checkpoints) {
     table.rows.push_back(
         {c.checkpoint().stage(), int64_t{c.checkpoint().step()},
-         Unless(0, c.checkpoint().tokens()), server::StateName(c.state()),
+         Unless(0, c.checkpoint().tokens()), StateName(c.state()),
          OutcomeName(c.outcome()), c.reason(), int64_t{c.attempts()},
          c.worker(), c.progress(), TimeCell(c.has_updated(), c.updated()),
          TimeCell(c.has_not_before(), c.not_before()), c.checkpoint().path(),
-         int64_t{c.job_id()}});
+         int64_t{c.job_id()},
+         c.has_load_seconds() ? Cell(c.load_seconds()) : Cell(),
+         c.has_compute_seconds() ? Cell(c.compute_seconds()) : Cell(),
+         c.device()});
   }
   return table;
 }
 
 Table MetricsTable(const Repeated<v1::MetricDescriptor>& metrics) {
   Table table;
-  table.columns = {"name", "unit", "scope", "meaning", "formula", "source"};
+  table.columns = {"name",    "unit",   "scope",     "meaning",
+                   "formula", "source", "threshold", "below"};
   for (const v1::MetricDescriptor& m : metrics) {
     table.rows.push_back({m.name(), m.unit(), ScopeName(m.scope()), m.meaning(),
-                          m.formula(), m.source()});
+                          m.formula(), m.source(),
+                          m.has_threshold() ? Cell(m.threshold()) : Cell(),
+                          m.has_threshold() ? Cell(m.below()) : Cell()});
   }
   return table;
 }
 
 absl::StatusOr<Table> SeriesTable(const v1::QuerySeriesResponse& series,
-                                  const std::string& x, std::string* note) {
+                                  const SeriesLayout& layout,
+                                  std::string* note) {
+  RETURN_IF_ERROR(CheckShape(series));
+  const bool of_tokens = layout.x == "tokens";
+  const bool errors =
+      layout.standard_errors && !series.standard_errors().empty();
+  const int columns = series.columns_size();
   Table table{{"x"}, {}};
   for (const v1::SeriesKey& key : series.columns()) {
     table.columns.push_back(key.label());
   }
+  for (int c = 0; errors && c < columns; ++c) {
+    table.columns.push_back(series.columns(c).label() + kErrorColumn);
+  }
   int unknown = 0, tied = 0;
-  for (const v1::SeriesRow& row : series.rows()) {
-    if (x == "tokens" && !HasTokens(row)) {
+  for (int row = 0; row < series.steps_size(); ++row) {
+    const int64_t step = series.steps(row), tokens = series.tokens(row);
+    if (of_tokens && tokens == 0 && step != 0) {
       ++unknown;
       continue;
     }
-    Cell at = XOf(x, row);
-    if (!table.rows.empty() && x == "tokens" && table.rows.back()[0] == at) {
+    Cell at = XOf(layout.x, step, tokens);
+    if (!table.rows.empty() && of_tokens && table.rows.back()[0] == at) {
       ++tied;
       continue;
     }
     if (!table.rows.empty() && !(table.rows.back()[0] < at)) {
       return BadParameter("x_not_ascending",
-                          absl::StrCat(x, " does not rise at step ", row.step(),
-                                       ": ask for x=step"));
+                          absl::StrCat(layout.x, " does not rise at step ",
+                                       step, ": ask for x=step"));
     }
-    table.rows.push_back({std::move(at)});
-    for (int c = 0; c < series.columns_size(); ++c) {
-      table.rows.back().push_back(ValueCell(row.values(), c));
-    }
+    std::vector<Cell>& cells = table.rows.emplace_back();
+    cells.reserve(table.columns.size());
+    cells.push_back(std::move(at));
+    AppendValues(series.values(), columns, row, &cells);
+    if (errors) AppendValues(series.standard_errors(), columns, row, &cells);
   }
-  *note = x == "tokens" ? TokensNote(unknown, tied) : "";
+  *note = of_tokens ? TokensNote(unknown, tied) : "";
   return table;
 }
 
-Table MatrixTable(const v1::QueryMatrixResponse& matrix) {
+Table MatrixTable(const v1::QueryMatrixResponse& matrix, bool standard_errors) {
   const v1::Scope scope = matrix.metric().scope();
   const bool per_head = scope == v1::SCOPE_HEAD || scope == v1::SCOPE_KV_HEAD;
   int heads = 0;
@@ -226,25 +200,28 @@ Table MatrixTable(const v1::QueryMatrixResponse& matrix) {
     heads = std::max(heads, row.values_size());
   }
   Table table{{"layer"}, {}};
-  for (int h = 0; h < heads; ++h) {
-    table.columns.push_back(per_head ? absl::StrCat("H", h) : "value");
-  }
-  for (const auto& row : matrix.rows()) {
-    table.rows.push_back({IndexCell(row.has_layer(), row.layer())});
-    for (int h = 0; h < heads; ++h) {
-      table.rows.back().push_back(ValueCell(row.values(), h));
+  for (const char* end : {"", kErrorColumn}) {
+    for (int h = 0; h < heads && (*end == 0 || standard_errors); ++h) {
+      table.columns.push_back(
+          absl::StrCat(per_head ? absl::StrCat("H", h) : "value", end));
     }
   }
-  // A store keeps them in the order in which the worker sent them.
-  std::stable_sort(table.rows.begin(), table.rows.end(),
-                   [](const auto& a, const auto& b) { return a[0] < b[0]; });
+  for (const auto& row : matrix.rows()) {
+    std::vector<Cell>& cells = table.rows.emplace_back();
+    cells.push_back(IndexCell(row.has_layer(), row.layer()));
+    for (int h = 0; h < heads; ++h) cells.push_back(ValueCell(row.values(), h));
+    for (int h = 0; h < heads && standard_errors; ++h) {
+      cells.push_back(ValueCell(row.standard_errors(), h));
+    }
+  }
   return table;
 }
 
 Table EmergenceTable(const v1::GetEmergenceResponse& emergence) {
   Table table;
-  table.columns = {"series",     "layer",   "head",     "censoring",
-                   "after_step", "by_step", "estimate", "provisional"};
+  table.columns = {"series",    "layer",       "head",
+                   "censoring", "after_step",  "by_step",
+                   "estimate",  "provisional", "holds_from_step"};
   for (const v1::Emergence& e : emergence.emergences()) {
     const bool left = e.censoring() == v1::CENSORING_LEFT;
     const bool right = e.censoring() == v1::CENSORING_RIGHT;
@@ -255,7 +232,9 @@ Table EmergenceTable(const v1::GetEmergenceResponse& emergence) {
          CensoringName(e.censoring()),
          left ? Cell() : Cell(int64_t{e.after_step()}),
          right ? Cell() : Cell(int64_t{e.by_step()}),
-         left || right ? Cell() : Cell(e.estimate()), e.provisional()});
+         left || right ? Cell() : Cell(e.estimate()), e.provisional(),
+         e.has_holds_from_step() ? Cell(int64_t{e.holds_from_step()})
+                                 : Cell()});
   }
   return table;
 }

@@ -1,5 +1,7 @@
 #include "server/answers/tables.h"
 
+#include <cmath>
+
 #include "gtest/gtest.h"
 
 namespace sinkwatch::answers {
@@ -11,10 +13,9 @@ v1::QuerySeriesResponse SeriesOf(
   v1::QuerySeriesResponse series;
   series.add_columns()->set_label("L0");
   for (const auto& [step, tokens] : points) {
-    v1::SeriesRow& row = *series.add_rows();
-    row.set_step(step);
-    row.set_tokens(tokens);
-    row.add_values(static_cast<float>(step));
+    series.add_steps(step);
+    series.add_tokens(tokens);
+    series.add_values(static_cast<float>(step));
   }
   return series;
 }
@@ -28,7 +29,7 @@ std::vector<int64_t> XOf(const Table& table) {
 TEST(SeriesTable, LeavesOutOverTokensWhatHasNoneAndSaysSo) {
   const auto series = SeriesOf({{0, 0}, {1, 0}, {2, 10}, {3, 0}, {4, 20}});
   std::string note;
-  const auto table = SeriesTable(series, "tokens", &note);
+  const auto table = SeriesTable(series, {"tokens"}, &note);
   ASSERT_TRUE(table.ok()) << table.status();
   EXPECT_EQ(XOf(*table), (std::vector<int64_t>{0, 10, 20}));
   EXPECT_EQ(note,
@@ -39,7 +40,7 @@ TEST(SeriesTable, LeavesOutOverTokensWhatHasNoneAndSaysSo) {
 TEST(SeriesTable, LeavesOutWhoseRoundedCountIsThatOfTheOneBefore) {
   const auto series = SeriesOf({{1, 10}, {2, 10}, {3, 20}});
   std::string note;
-  const auto table = SeriesTable(series, "tokens", &note);
+  const auto table = SeriesTable(series, {"tokens"}, &note);
   ASSERT_TRUE(table.ok()) << table.status();
   EXPECT_EQ(XOf(*table), (std::vector<int64_t>{10, 20}));
   EXPECT_EQ(std::get<float>(table->rows[0][1]), 1);
@@ -48,7 +49,7 @@ TEST(SeriesTable, LeavesOutWhoseRoundedCountIsThatOfTheOneBefore) {
 
 TEST(SeriesTable, RefusesTokensThatFall) {
   std::string note;
-  EXPECT_EQ(SeriesTable(SeriesOf({{1, 20}, {2, 10}}), "tokens", &note)
+  EXPECT_EQ(SeriesTable(SeriesOf({{1, 20}, {2, 10}}), {"tokens"}, &note)
                 .status()
                 .code(),
             absl::StatusCode::kInvalidArgument);
@@ -56,10 +57,66 @@ TEST(SeriesTable, RefusesTokensThatFall) {
 
 TEST(SeriesTable, NeedsNoTokensOverSteps) {
   std::string note = "stale";
-  const auto table = SeriesTable(SeriesOf({{1, 0}, {2, 0}}), "step", &note);
+  const auto table = SeriesTable(SeriesOf({{1, 0}, {2, 0}}), {"step"}, &note);
   ASSERT_TRUE(table.ok()) << table.status();
   EXPECT_EQ(XOf(*table), (std::vector<int64_t>{1, 2}));
   EXPECT_EQ(note, "");
+}
+
+// What cannot be told is no value, never 0.
+TEST(SeriesTable, PutsStandardErrorsBehindTheValues) {
+  auto series = SeriesOf({{1, 0}, {2, 0}});
+  series.add_standard_errors(.5f);
+  series.add_standard_errors(std::nanf(""));
+  std::string note;
+  const auto table = SeriesTable(series, {"step", true}, &note);
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_EQ(ToCsv(*table), "x,L0,L0 stderr\r\n1,1,0.5\r\n2,2,\r\n");
+  series.clear_standard_errors();
+  EXPECT_EQ(SeriesTable(series, {"step", true}, &note)->columns.size(), 2u);
+}
+
+TEST(SeriesTable, RefusesAMatrixOfAnotherShape) {
+  auto series = SeriesOf({{1, 0}, {2, 0}});
+  series.add_values(3);
+  std::string note;
+  EXPECT_EQ(SeriesTable(series, {}, &note).status().code(),
+            absl::StatusCode::kInternal);
+}
+
+TEST(MatrixTable, HasStandardErrorsIfTheyAreWanted) {
+  v1::QueryMatrixResponse matrix;
+  matrix.mutable_metric()->set_scope(v1::SCOPE_HEAD);
+  auto& row = *matrix.add_rows();
+  row.set_layer(0);
+  for (float value : {.5f, .25f}) {
+    row.add_values(value);
+    row.add_standard_errors(value == .5f ? .125f : std::nanf(""));
+  }
+  EXPECT_EQ(ToCsv(MatrixTable(matrix)), "layer,H0,H1\r\n0,0.5,0.25\r\n");
+  EXPECT_EQ(ToCsv(MatrixTable(matrix, true)),
+            "layer,H0,H1,H0 stderr,H1 stderr\r\n0,0.5,0.25,0.125,\r\n");
+}
+
+TEST(CheckpointsTable, HasNoValueWhereNothingIsKnown) {
+  v1::ListCheckpointsResponse list;
+  list.add_checkpoints()->set_state(v1::JOB_STATE_DONE);
+  list.add_checkpoints()->set_state(v1::JOB_STATE_DONE);
+  list.mutable_checkpoints(1)->set_load_seconds(1.5);
+  list.mutable_checkpoints(1)->set_compute_seconds(60);
+  list.mutable_checkpoints(1)->set_device("cuda:0");
+  const std::string csv = ToCsv(CheckpointsTable(list.checkpoints()));
+  EXPECT_NE(csv.find("0,,,\r\n"), std::string::npos) << csv;
+  EXPECT_NE(csv.find(",1.5,60,cuda:0\r\n"), std::string::npos) << csv;
+}
+
+TEST(EmergenceTable, SaysFromWhereOnItHolds) {
+  v1::GetEmergenceResponse response;
+  response.add_emergences()->set_holds_from_step(7);
+  response.add_emergences();
+  const Table table = EmergenceTable(response);
+  EXPECT_EQ(table.rows[0].back(), Cell(int64_t{7}));
+  EXPECT_EQ(table.rows[1].back(), Cell());
 }
 
 }  // namespace

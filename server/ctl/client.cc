@@ -5,8 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "proto/rpc/channel.h"
 #include "proto/rpc/status.h"
-#include "server/query/find_run.h"
-#include "server/query/series_pages.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -75,12 +73,6 @@ absl::StatusOr<v1::ListRunsResponse> Client::Runs() {
                   &v1::ListRunsResponse::mutable_runs);
 }
 
-absl::StatusOr<v1::RunStatus> Client::FindRun(const std::string& name) {
-  auto runs = Runs();
-  if (!runs.ok()) return runs.status();
-  return query::FindRun(runs->runs(), name);
-}
-
 absl::StatusOr<v1::ListCheckpointsResponse> Client::Checkpoints(
     const v1::ListCheckpointsRequest& request) {
   return AllPages(&v1::QueryService::Stub::ListCheckpoints, request,
@@ -102,11 +94,21 @@ absl::StatusOr<v1::Measurement> Client::GetMeasurement(
 
 absl::StatusOr<v1::QuerySeriesResponse> Client::Series(
     v1::QuerySeriesRequest request) {
-  request.set_page_size(kPage);
-  return query::JoinPages(
-      std::move(request), [this](const v1::QuerySeriesRequest& page) {
-        return Call(query_.get(), &v1::QueryService::Stub::QuerySeries, page);
-      });
+  // Its pages have the same columns.
+  absl::StatusOr<v1::QuerySeriesResponse> whole =
+      Call(query_.get(), &v1::QueryService::Stub::QuerySeries, request);
+  while (whole.ok() && !whole->next_page_token().empty()) {
+    request.set_page_token(whole->next_page_token());
+    const auto page =
+        Call(query_.get(), &v1::QueryService::Stub::QuerySeries, request);
+    if (!page.ok()) return page.status();
+    whole->mutable_steps()->MergeFrom(page->steps());
+    whole->mutable_tokens()->MergeFrom(page->tokens());
+    whole->mutable_values()->MergeFrom(page->values());
+    whole->mutable_standard_errors()->MergeFrom(page->standard_errors());
+    whole->set_next_page_token(page->next_page_token());
+  }
+  return whole;
 }
 
 absl::StatusOr<v1::QueryMatrixResponse> Client::Matrix(

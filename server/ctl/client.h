@@ -26,8 +26,6 @@ class Client {
          std::shared_ptr<grpc::Channel> channel);
 
   absl::StatusOr<v1::ListRunsResponse> Runs();
-  // NOT_FOUND naming the runs that exist.
-  absl::StatusOr<v1::RunStatus> FindRun(const std::string& name);
   absl::StatusOr<v1::ListCheckpointsResponse> Checkpoints(
       const v1::ListCheckpointsRequest& request);
   absl::StatusOr<v1::ListMetricsResponse> Metrics(const std::string& run);

@@ -10,13 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "google/protobuf/util/time_util.h"
+#include "server/answers/names.h"
 #include "server/answers/parse.h"
 #include "server/answers/tables.h"
 #include "server/ctl/admin_commands.h"
 #include "server/ctl/chart.h"
 #include "server/ctl/context.h"
 #include "server/ctl/format.h"
-#include "server/names.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -69,7 +69,8 @@ absl::Status Checkpoints(const Context& c) {
     if (!state.ok()) return state.status();
     request.add_states(*state);
   }
-  if (auto found = c.client.FindRun(*run); !found.ok()) return found.status();
+  // Whole, so that the newest are where a terminal stops.
+  request.set_order(v1::CHECKPOINT_ORDER_OLDEST_FIRST);
   auto list = c.client.Checkpoints(request);
   if (!list.ok()) return list.status();
   return PrintPicked(c, answers::CheckpointsTable(list->checkpoints()),
@@ -86,31 +87,18 @@ absl::Status Metrics(const Context& c) {
   return absl::OkStatus();
 }
 
-// What --`flag` names, or the only choice.
-absl::StatusOr<std::string> Choose(
-    const Context& c, const std::string& flag,
-    const answers::Repeated<std::string>& choices) {
-  if (c.args.Has(flag)) return c.args.Get(flag, "");
-  return answers::OnlyOf(choices, absl::StrCat("--", flag));
-}
-
-// --run, --metric, --stage and --domain, completed from what the run has.
+// --run, --metric, --stage and --domain. The server completes the last two from
+// what the run has.
 absl::StatusOr<v1::SeriesSelector> Select(const Context& c) {
   auto run = c.args.Required("run");
   if (!run.ok()) return run.status();
   auto metric = c.args.Required("metric");
   if (!metric.ok()) return metric.status();
-  auto found = c.client.FindRun(*run);
-  if (!found.ok()) return found.status();
-  auto stage = Choose(c, "stage", found->stages());
-  if (!stage.ok()) return stage.status();
-  auto domain = Choose(c, "domain", found->domains());
-  if (!domain.ok()) return domain.status();
   v1::SeriesSelector selector;
   selector.set_run(*run);
   selector.set_metric(*metric);
-  selector.set_stage(*stage);
-  selector.set_domain(*domain);
+  if (c.args.Has("stage")) selector.set_stage(c.args.Get("stage", ""));
+  if (c.args.Has("domain")) selector.set_domain(c.args.Get("domain", ""));
   return selector;
 }
 
@@ -147,7 +135,7 @@ absl::Status Measurement(const Context& c) {
   v1::GetMeasurementRequest request;
   request.set_run(*run);
   request.set_step(*number);
-  request.set_stage(c.args.Get("stage", ""));
+  if (c.args.Has("stage")) request.set_stage(c.args.Get("stage", ""));
   auto measurement = c.client.GetMeasurement(request);
   if (!measurement.ok()) return measurement.status();
   if (c.format != Format::kJson) {
@@ -170,7 +158,7 @@ absl::Status Series(const Context& c) {
         absl::StrCat("--x=", x, " is none of step, tokens, log10_step"));
   }
   std::string note;
-  auto table = answers::SeriesTable(*series, x, &note);
+  auto table = answers::SeriesTable(*series, {x}, &note);
   if (!table.ok()) return table.status();
   PrintMeaning(c, series->metric());
   if (c.format == Format::kTable && !note.empty()) c.out << note << "\n\n";
@@ -188,8 +176,8 @@ absl::StatusOr<v1::QueryMatrixResponse> FetchMatrix(
     const std::string& metric, std::optional<int64_t> step) {
   v1::QueryMatrixRequest request;
   request.set_run(selector.run());
-  request.set_stage(selector.stage());
-  request.set_domain(selector.domain());
+  if (selector.has_stage()) request.set_stage(selector.stage());
+  if (selector.has_domain()) request.set_domain(selector.domain());
   request.set_metric(metric);
   if (step.has_value()) request.set_step(*step);
   return c.client.Matrix(request);
@@ -275,8 +263,6 @@ absl::Status Heads(const Context& c) {
 }
 
 absl::Status Emergence(const Context& c) {
-  auto needed = c.args.Required("threshold");
-  if (!needed.ok()) return needed.status();
   auto threshold = c.args.Number("threshold", 0);
   if (!threshold.ok()) return threshold.status();
   auto consecutive = c.args.Int("consecutive", 0);
@@ -285,8 +271,8 @@ absl::Status Emergence(const Context& c) {
   if (!selector.ok()) return selector.status();
   v1::GetEmergenceRequest request;
   *request.mutable_selector() = *selector;
-  request.set_threshold(*threshold);
-  request.set_below(c.args.Has("below"));
+  if (c.args.Has("threshold")) request.set_threshold(*threshold);
+  if (c.args.Has("below")) request.set_below(true);
   request.set_consecutive(static_cast<int32_t>(*consecutive));
   auto emergence = c.client.Emergence(request);
   if (!emergence.ok()) return emergence.status();
@@ -303,12 +289,12 @@ void PrintEvent(const Context& c, const v1::MeasurementEvent& event) {
       {"time", "run", "stage", "step", "state", "values", "implausible"},
       {{google::protobuf::util::TimeUtil::ToString(event.time()),
         checkpoint.run(), checkpoint.stage(), int64_t{checkpoint.step()},
-        server::StateName(event.state()), int64_t{event.values()},
+        answers::StateName(event.state()), int64_t{event.values()},
         event.implausible()}}};
   if (c.format == Format::kTable) {
     c.out << std::get<std::string>(table.rows[0][0]) << "  " << checkpoint.run()
           << " step " << checkpoint.step() << "  "
-          << server::StateName(event.state()) << "  " << event.values()
+          << answers::StateName(event.state()) << "  " << event.values()
           << " values" << (event.implausible() ? "  IMPLAUSIBLE" : "") << "\n";
   } else {
     c.out << FormattedRow(table, c.format);

@@ -1,23 +1,25 @@
 #include "server/http/api.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
-#include <vector>
 
 #include "absl/hash/hash.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "proto/base/nearest.h"
+#include "proto/base/status_macros.h"
+#include "server/answers/names.h"
 #include "server/answers/parse.h"
-#include "server/query/find_run.h"
+#include "server/answers/tables.h"
 
 namespace sinkwatch::http {
 namespace {
 
 constexpr int kPage = 500;
-constexpr int kMaxLimit = 5000;
+constexpr char kOpenApi[] = "openapi.json";
 
 answers::Table OneColumn(const std::string& column,
                          const answers::Repeated<std::string>& values) {
@@ -47,109 +49,121 @@ bool Matches(const std::string& header, const std::string& tag) {
          absl::StrContains(header, absl::StripPrefix(tag, "W/"));
 }
 
+// The same question for another page.
+std::string NextLink(const Request& request, const std::string& token) {
+  std::string target = absl::StrCat(request.path, "?");
+  for (absl::string_view pair :
+       absl::StrSplit(request.query, '&', absl::SkipEmpty())) {
+    if (absl::StartsWith(pair, "page_token=")) continue;
+    absl::StrAppend(&target, pair, "&");
+  }
+  return absl::StrCat("<", target, "page_token=", EscapeParameter(token),
+                      ">; rel=\"next\"");
+}
+
 }  // namespace
 
-Api::Api(store::Store* store, std::string version,
-         DiscoveryError discovery_error)
-    : store_(store),
-      version_(std::move(version)),
-      discovery_error_(std::move(discovery_error)) {}
+Api::Api(query::Queries* queries, std::string version)
+    : queries_(queries), version_(std::move(version)) {}
 
 Response Api::Error(const absl::Status& status) {
   Response response;
   response.status = HttpStatus(status.code());
   response.content_type = "application/json";
   response.headers.emplace_back("Cache-Control", "no-store");
-  response.body = absl::StrCat(
-      "{\"error\":{\"code\":", response.status,
-      ",\"rule\":", answers::JsonString(answers::RuleOf(status)),
-      ",\"message\":", answers::JsonString(std::string(status.message())),
-      "}}\n");
+  const nlohmann::ordered_json error = {
+      {"error",
+       {{"code", response.status},
+        {"rule", answers::RuleOf(status)},
+        {"message", std::string(status.message())}}}};
+  response.body = error.dump(-1, ' ', /*ensure_ascii=*/false,
+                             nlohmann::ordered_json::error_handler_t::replace) +
+                  "\n";
   return response;
 }
 
-const std::map<std::string, Api::Route>& Api::Routes() {
-  static const auto* const kRoutes = new std::map<std::string, Route>{
-      {"runs", {{"run"}, &Api::Runs}},
-      {"checkpoints",
-       {{"run", "stage", "state", "limit", "page_token"}, &Api::Checkpoints}},
-      {"metrics", {{"run"}, &Api::Metrics}},
-      {"series",
-       {{"run", "stage", "metric", "domain", "layer", "head", "agg", "x",
-         "include_implausible", "max_columns", "max_rows"},
-        &Api::Series}},
-      {"matrix", {{"run", "stage", "metric", "domain", "step"}, &Api::Matrix}},
-      {"emergence",
-       {{"run", "stage", "metric", "domain", "layer", "head", "agg",
-         "include_implausible", "threshold", "below", "consecutive"},
-        &Api::Emergence}}};
-  return *kRoutes;
+Response Api::Handle(const Request& request) const {
+  if (request.path == "/api/v1" || request.path == "/api/v1/") return Index();
+  const std::string name(absl::StripPrefix(request.path, "/api/v1/"));
+  if (name == kOpenApi) return OpenApi();
+  std::vector<std::string> names;
+  for (const Route& route : Routes()) {
+    if (route.name == name) return Serve(route, request);
+    names.push_back(route.name);
+  }
+  return Error(absl::NotFoundError(
+      absl::StrCat("there is no /api/v1/", name, "; there are ",
+                   absl::StrJoin(names, ", "), base::DidYouMean(name, names))));
 }
 
 bool Api::IsRoute(const std::string& path) {
   absl::string_view name = path;
-  return absl::ConsumePrefix(&name, "/api/v1/") &&
-         Routes().count(std::string(name)) > 0;
+  if (path == "/api/v1") return true;
+  if (!absl::ConsumePrefix(&name, "/api/v1/")) return false;
+  return name.empty() || name == kOpenApi ||
+         std::any_of(Routes().begin(), Routes().end(),
+                     [&](const Route& route) { return route.name == name; });
 }
 
-Response Api::Handle(const Request& request) const {
-  const std::string name(absl::StripPrefix(request.path, "/api/v1/"));
-  const auto route = Routes().find(name);
-  if (route == Routes().end()) {
-    return Error(absl::NotFoundError(absl::StrCat(
-        "there is no /api/v1/", name, "; there are ",
-        absl::StrJoin(Routes(), ", ", [](std::string* out, const auto& item) {
-          absl::StrAppend(out, "/api/v1/", item.first);
-        }))));
+Response Api::Serve(const Route& route, const Request& request) const {
+  std::vector<std::string> allowed;
+  for (const Parameter& parameter : route.parameters) {
+    allowed.push_back(parameter.name);
   }
-  std::vector<std::string> allowed = route->second.parameters;
   allowed.insert(allowed.end(), {"format", "shape"});
   absl::StatusOr<Params> params = Params::Parse(request.query, allowed);
   if (!params.ok()) return Error(params.status());
-  // Lists of job states are tagged by their bytes: reasons and progress change
-  // without changing a count.
-  const bool by_content = name == "runs" || name == "checkpoints";
-  absl::StatusOr<std::string> tag = by_content ? std::string() : Tag();
-  if (!tag.ok()) return Error(tag.status());
 
-  Response response;
-  if (by_content || !Matches(request.if_none_match, *tag)) {
-    response = Render(route->second.endpoint, name, *params);
-    if (response.status != 200) return response;
-    if (by_content) tag = TagOf(response.body);
+  std::string tag;
+  if (!route.tagged_by_content) {
+    const auto version = queries_->Version(params->Text("run", ""));
+    if (!version.ok()) return Error(version.status());
+    tag = TagOf(*version);
   }
-  if (Matches(request.if_none_match, *tag)) {
+  Response response;
+  if (tag.empty() || !Matches(request.if_none_match, tag)) {
+    response = Render(route, request, *params);
+    if (response.status != 200) return response;
+    if (tag.empty()) tag = TagOf(response.body);
+  }
+  if (Matches(request.if_none_match, tag)) {
     response = Response();
     response.status = 304;
   }
-  response.headers.emplace_back("ETag", *tag);
+  response.headers.emplace_back("ETag", tag);
   response.headers.emplace_back("Cache-Control", "no-cache");
   return response;
 }
 
-Response Api::Render(Endpoint endpoint, const std::string& name,
+Response Api::Render(const Route& route, const Request& request,
                      Params& params) const {
   const std::string format = params.Choice("format", {"json", "csv"});
-  const std::string shape =
-      name == "runs"
-          ? params.Choice("shape", {"table", "records", "stages", "domains"})
-          : params.Choice("shape", {"table", "records"});
+  const std::string shape = params.Choice("shape", route.shapes);
   if (!params.status().ok()) return Error(params.status());
   // Read first: a commit in between makes it too old, never too new.
-  const std::string revision = absl::StrCat(store_->revision());
-  absl::StatusOr<Answer> answer = (this->*endpoint)(params);
+  const int64_t revision = queries_->revision();
+  absl::StatusOr<Answer> answer = (this->*route.endpoint)(params);
   if (!answer.ok()) return Error(answer.status());
-  answer->extras.insert(answer->extras.begin(), {"revision", revision});
   Response response;
+  if (answer->total >= 0) {
+    response.headers.emplace_back("X-Total-Count", absl::StrCat(answer->total));
+  }
+  if (!answer->next_page.empty()) {
+    response.headers.emplace_back("Link", NextLink(request, answer->next_page));
+  }
   if (format == "csv") {
     response.content_type = "text/csv; charset=utf-8; header=present";
     response.body = answers::ToCsv(answer->table);
-  } else {
-    response.content_type = "application/json";
-    response.body = shape == "table"
-                        ? answers::ToJson(answer->table, answer->extras)
-                        : answers::ToRecords(answer->table);
+    return response;
   }
+  response.content_type = "application/json";
+  if (shape != "table") {
+    response.body = answers::ToRecords(answer->table);
+    return response;
+  }
+  answers::Extras extras = {{"revision", revision}};
+  if (!answer->extras.is_null()) extras.update(answer->extras);
+  response.body = answers::ToJson(answer->table, extras);
   return response;
 }
 
@@ -158,62 +172,27 @@ std::string Api::TagOf(const std::string& content) const {
                       "\"");
 }
 
-absl::StatusOr<std::string> Api::Tag() const {
-  // Read first: a commit in between makes the tag too old, never too new.
-  const int64_t revision = store_->revision();
-  auto jobs = store_->CountJobs();
-  if (!jobs.ok()) return jobs.status();
-  std::string states;
-  for (const auto& job : *jobs) {
-    absl::StrAppend(&states, job.run, "/", job.state, "=", job.count, ";");
-  }
-  return absl::StrCat("W/\"", version_, ".", revision, ".",
-                      absl::Hash<std::string>()(states), "\"");
-}
-
-absl::StatusOr<answers::Repeated<v1::RunStatus>> Api::AllRuns() const {
-  answers::Repeated<v1::RunStatus> all;
-  store::PageOptions page;
-  page.size = kPage;
-  do {
-    absl::StatusOr<v1::ListRunsResponse> runs = store_->ListRuns(page);
-    if (!runs.ok()) return runs.status();
-    all.MergeFrom(runs->runs());
-    page.token = runs->next_page_token();
-  } while (!page.token.empty());
-  return all;
-}
-
-absl::StatusOr<v1::RunStatus> Api::FindRun(const std::string& name) const {
-  absl::StatusOr<answers::Repeated<v1::RunStatus>> runs = AllRuns();
-  if (!runs.ok()) return runs.status();
-  return query::FindRun(*runs, name);
-}
-
 absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
   const std::string shape = params.Text("shape", "table");
   Answer answer;
-  if (shape == "stages" || shape == "domains") {
+  answers::Repeated<v1::RunStatus> all;
+  if (shape == "stages" || shape == "domains" || params.Has("run")) {
     const std::string name = params.Required("run");
-    if (!params.status().ok()) return params.status();
-    absl::StatusOr<v1::RunStatus> run = FindRun(name);
-    if (!run.ok()) return run.status();
-    answer.table = shape == "stages" ? OneColumn("stage", run->stages())
-                                     : OneColumn("domain", run->domains());
+    RETURN_IF_ERROR(params.status());
+    ASSIGN_OR_RETURN(*all.Add(), queries_->Run(name));
+  }
+  if (shape == "stages" || shape == "domains") {
+    answer.table = shape == "stages" ? OneColumn("stage", all[0].stages())
+                                     : OneColumn("domain", all[0].domains());
     return answer;
   }
-  answers::Repeated<v1::RunStatus> all;
-  if (params.Has("run")) {
-    absl::StatusOr<v1::RunStatus> run = FindRun(params.Text("run", ""));
-    if (!run.ok()) return run.status();
-    *all.Add() = *std::move(run);
-  } else {
-    absl::StatusOr<answers::Repeated<v1::RunStatus>> runs = AllRuns();
-    if (!runs.ok()) return runs.status();
-    all = *std::move(runs);
-  }
-  for (v1::RunStatus& run : all) {
-    if (discovery_error_) run.set_discovery_error(discovery_error_(run.name()));
+  v1::ListRunsRequest request;
+  request.set_page_size(kPage);
+  while (!params.Has("run")) {
+    ASSIGN_OR_RETURN(const v1::ListRunsResponse page, queries_->Runs(request));
+    all.MergeFrom(page.runs());
+    request.set_page_token(page.next_page_token());
+    if (request.page_token().empty()) break;
   }
   answer.table = answers::RunsTable(all);
   return answer;
@@ -224,30 +203,24 @@ absl::StatusOr<Api::Answer> Api::Checkpoints(Params& params) const {
   request.set_run(params.Required("run"));
   if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
   if (params.Has("state")) {
-    absl::StatusOr<v1::JobState> state =
-        answers::ParseState(params.Text("state", ""));
-    if (!state.ok()) return state.status();
-    request.add_states(*state);
+    ASSIGN_OR_RETURN(const v1::JobState state,
+                     answers::ParseState(params.Text("state", "")));
+    request.add_states(state);
   }
-  const int64_t limit = params.Int("limit", kPage, 1, kMaxLimit);
+  if (params.Choice("order", {"newest", "oldest"}) == "oldest") {
+    request.set_order(v1::CHECKPOINT_ORDER_OLDEST_FIRST);
+  }
+  request.set_page_size(params.Int("limit", kPage, 1, query::kMaxCheckpoints));
   request.set_page_token(params.Text("page_token", ""));
-  if (!params.status().ok()) return params.status();
-  if (auto run = FindRun(request.run()); !run.ok()) return run.status();
-  // The store's pages are smaller than the limit may be.
-  answers::Repeated<v1::CheckpointStatus> all;
-  do {
-    request.set_page_size(
-        std::min<int64_t>(limit - all.size(), store::kMaxPage));
-    auto page = store_->ListCheckpoints(request);
-    if (!page.ok()) return page.status();
-    all.MergeFrom(page->checkpoints());
-    request.set_page_token(page->next_page_token());
-  } while (!request.page_token().empty() && all.size() < limit);
-
+  RETURN_IF_ERROR(params.status());
+  ASSIGN_OR_RETURN(const v1::ListCheckpointsResponse list,
+                   queries_->Checkpoints(request));
   Answer answer;
-  answer.table = answers::CheckpointsTable(all);
-  answer.extras.emplace_back("next_page_token",
-                             answers::JsonString(request.page_token()));
+  answer.table = answers::CheckpointsTable(list.checkpoints());
+  answer.total = list.total();
+  answer.next_page = list.next_page_token();
+  answer.extras = {{"total", list.total()},
+                   {"next_page_token", list.next_page_token()}};
   return answer;
 }
 
@@ -255,16 +228,13 @@ absl::StatusOr<Api::Answer> Api::Metrics(Params& params) const {
   v1::ListMetricsRequest request;
   request.set_run(params.Text("run", ""));
   request.set_page_size(kPage);
-  if (!request.run().empty()) {
-    if (auto run = FindRun(request.run()); !run.ok()) return run.status();
-  }
   Answer answer;
   answers::Repeated<v1::MetricDescriptor> all;
   do {
-    auto list = store_->ListMetrics(request);
-    if (!list.ok()) return list.status();
-    all.MergeFrom(list->metrics());
-    request.set_page_token(list->next_page_token());
+    ASSIGN_OR_RETURN(const v1::ListMetricsResponse list,
+                     queries_->Metrics(request));
+    all.MergeFrom(list.metrics());
+    request.set_page_token(list.next_page_token());
   } while (!request.page_token().empty());
   answer.table = answers::MetricsTable(all);
   return answer;

@@ -1,18 +1,17 @@
 #ifndef SINKWATCH_SERVER_HTTP_API_H_
 #define SINKWATCH_SERVER_HTTP_API_H_
 
-#include <functional>
-#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "nlohmann/json.hpp"
 #include "server/answers/table.h"
-#include "server/answers/tables.h"
 #include "server/http/http_server.h"
 #include "server/http/params.h"
-#include "server/store/store.h"
+#include "server/query/queries.h"
 #include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::http {
@@ -20,20 +19,21 @@ namespace sinkwatch::http {
 // /api/v1/{runs,checkpoints,metrics,series,matrix,emergence}: the step plane
 // for browsers, scripts and Grafana. Every answer is one table, as JSON with
 // facts beside it, as a list of records, or as CSV; an error is
-// {"error":{"code","rule","message"}}. Parameters, columns and caps of each:
+// {"error":{"code","rule","message"}}. /api/v1 lists them, and
+// /api/v1/openapi.json describes them. Parameters, columns and caps of each:
 // README.md.
 //
-// Thread-safe. `store` must outlive it. Holds no state of its own.
+// A list that was cut says so in every form: X-Total-Count is how much there
+// is, and Link, rel="next", where the rest is.
+//
+// Thread-safe. `queries` must outlive it. Holds no state of its own.
 class Api {
  public:
-  // Why a run's root could not be read last time; empty if it could.
-  using DiscoveryError = std::function<std::string(const std::string& run)>;
+  // `version` goes into every ETag.
+  Api(query::Queries* queries, std::string version);
 
-  // `version` goes into every ETag. `discovery_error` may be empty: the store
-  // does not know such errors.
-  Api(store::Store* store, std::string version, DiscoveryError discovery_error);
-
-  // `request.path` begins with "/api/v1/". Never fails: errors are responses.
+  // `request.path` is "/api/v1" or begins with "/api/v1/". Never fails: errors
+  // are responses.
   Response Handle(const Request& request) const;
 
   // Whether there is an endpoint of that path.
@@ -46,17 +46,35 @@ class Api {
   struct Answer {
     answers::Table table;
     answers::Extras extras;
+    int64_t total = -1;       // X-Total-Count; -1: none
+    std::string next_page{};  // page_token of the next page; empty: none
   };
   using Endpoint = absl::StatusOr<Answer> (Api::*)(Params&) const;
+  struct Parameter {
+    std::string name;
+    std::string about;
+    bool required = false;
+  };
   struct Route {
-    std::vector<std::string> parameters;
+    std::string name;
+    std::string about;
+    std::vector<Parameter> parameters;
+    std::vector<std::string> shapes;
+    // Tagged by the bytes of the answer: reasons and progress change without
+    // changing a count.
+    bool tagged_by_content = false;
     Endpoint endpoint;
   };
 
-  static const std::map<std::string, Route>& Routes();
+  static const std::vector<Route>& Routes();
+  static Response Index();
+  static Response OpenApi();
+
+  Response Serve(const Route& route, const Request& request) const;
   // The endpoint's answer in the form that the parameters ask for.
-  Response Render(Endpoint endpoint, const std::string& name,
+  Response Render(const Route& route, const Request& request,
                   Params& params) const;
+  std::string TagOf(const std::string& content) const;
 
   absl::StatusOr<Answer> Runs(Params& params) const;
   absl::StatusOr<Answer> Checkpoints(Params& params) const;
@@ -65,29 +83,8 @@ class Api {
   absl::StatusOr<Answer> Matrix(Params& params) const;
   absl::StatusOr<Answer> Emergence(Params& params) const;
 
-  absl::StatusOr<answers::Repeated<v1::RunStatus>> AllRuns() const;
-  // NOT_FOUND, naming those that exist.
-  absl::StatusOr<v1::RunStatus> FindRun(const std::string& name) const;
-  // The parameters run, stage, domain and metric. A stage or domain that is
-  // not given is the run's only one, or an error that lists them.
-  absl::StatusOr<v1::SeriesSelector> Select(Params& params) const;
-  // Select, and layer, head, agg, include_implausible.
-  absl::StatusOr<v1::SeriesSelector> SelectSeries(Params& params) const;
-  // All pages. INVALID_ARGUMENT, naming the cap as its rule, where there is too
-  // much.
-  absl::StatusOr<v1::QuerySeriesResponse> WholeSeries(
-      const v1::SeriesSelector& selector, int64_t max_columns,
-      int64_t max_rows) const;
-  // Steps of the run without a value among `rows`, with state and reason.
-  absl::StatusOr<std::string> Gaps(const v1::SeriesSelector& selector,
-                                   const v1::QuerySeriesResponse& rows) const;
-  // Changes with every commit and with every change of a job's state.
-  absl::StatusOr<std::string> Tag() const;
-  std::string TagOf(const std::string& content) const;
-
-  store::Store* const store_;
+  query::Queries* const queries_;
   const std::string version_;
-  const DiscoveryError discovery_error_;
 };
 
 }  // namespace sinkwatch::http

@@ -5,9 +5,10 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/answers/parse.h"
@@ -39,6 +40,18 @@ std::optional<std::string> Decode(absl::string_view text) {
 }
 
 }  // namespace
+
+std::string EscapeParameter(absl::string_view value) {
+  std::string out;
+  for (const char c : value) {
+    if (absl::ascii_isalnum(c) || absl::StrContains("-._~", c)) {
+      out.push_back(c);
+    } else {
+      absl::StrAppendFormat(&out, "%%%02X", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
 
 absl::StatusOr<Params> Params::Parse(absl::string_view query,
                                      const std::vector<std::string>& allowed) {

@@ -12,6 +12,10 @@
 
 namespace sinkwatch::http {
 
+// `value` as it stands in a query string: everything but letters, digits and
+// -._~ as %XX.
+std::string EscapeParameter(absl::string_view value);
+
 // The query string of a URL. Nothing is ignored: an unknown, repeated or
 // malformed parameter is an error, because a misspelt selector would answer
 // another question than the one that was asked.

@@ -95,5 +95,13 @@ TEST(Params, MissingParameterIsNamed) {
   EXPECT_TRUE(absl::StrContains(params.status().message(), "\"a\""));
 }
 
+TEST(Params, EscapedParametersComeBack) {
+  const std::string value = "12:3:st\xC3\xA4ge/a&b=c d%+";
+  EXPECT_EQ(EscapeParameter("a-b_c.d~9"), "a-b_c.d~9");
+  const auto params = Params::Parse("t=" + EscapeParameter(value), {"t"});
+  ASSERT_TRUE(params.ok()) << params.status();
+  EXPECT_EQ(params->Text("t", ""), value);
+}
+
 }  // namespace
 }  // namespace sinkwatch::http

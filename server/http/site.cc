@@ -107,11 +107,11 @@ void Compress(Response* response) {
 
 }  // namespace
 
-Site::Site(store::Store* store, exporter::Exporter* exporter,
+Site::Site(query::Queries* queries, exporter::Exporter* exporter,
            SiteOptions options)
     : exporter_(exporter),
       options_(std::move(options)),
-      api_(store, options_.version, options_.discovery_error) {}
+      api_(queries, options_.version) {}
 
 Response Site::Handle(const Request& request) const {
   const bool gzip = TakesGzip(request.accept_encoding);
@@ -122,6 +122,8 @@ Response Site::Handle(const Request& request) const {
   if (!options_.cors_origin.empty()) {
     response.headers.emplace_back("Access-Control-Allow-Origin",
                                   options_.cors_origin);
+    response.headers.emplace_back("Access-Control-Expose-Headers",
+                                  "ETag, Link, X-Total-Count");
   }
   if (gzip) Compress(&response);
   return response;
@@ -136,7 +138,9 @@ Response Site::Route(const Request& request, bool gzip) const {
   }
   if (request.path == "/-/healthy") return Text(200, "healthy\n");
   if (request.path == "/-/ready") return Ready();
-  if (absl::StartsWith(request.path, "/api/v1/")) return api_.Handle(request);
+  if (request.path == "/api/v1" || absl::StartsWith(request.path, "/api/v1/")) {
+    return api_.Handle(request);
+  }
   if (request.path == "/") return UserInterface();
   if (request.path == "/favicon.ico") return Text(404, "");
   return Api::Error(absl::NotFoundError(

@@ -8,7 +8,7 @@
 #include "server/exporter/exporter.h"
 #include "server/http/api.h"
 #include "server/http/http_server.h"
-#include "server/store/store.h"
+#include "server/query/queries.h"
 
 namespace sinkwatch::http {
 
@@ -19,17 +19,16 @@ struct SiteOptions {
   std::function<absl::Status()> ready;
   // Origin whose pages may read the API, or "*"; empty: none.
   std::string cors_origin;
-  // Why a run's root could not be read last time; empty if it could.
-  Api::DiscoveryError discovery_error;
 };
 
 // Every URL of the server: /metrics, /metrics/heads, /-/healthy, /-/ready,
 // /api/v1/* and the page at /. Compresses what the client takes compressed.
 //
-// Thread-safe. `store` and `exporter` must outlive it.
+// Thread-safe. `queries` and `exporter` must outlive it.
 class Site {
  public:
-  Site(store::Store* store, exporter::Exporter* exporter, SiteOptions options);
+  Site(query::Queries* queries, exporter::Exporter* exporter,
+       SiteOptions options);
 
   // Never fails: errors are responses. Use as the HttpServer's handler:
   //   HttpServer::Start(options, [&](const Request& r) { return site.Handle(r);

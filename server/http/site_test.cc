@@ -12,6 +12,7 @@
 #include "server/exporter/measured_store_testing.h"
 #include "server/http/api.h"
 #include "server/http/http_client_testing.h"
+#include "server/query/queries.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -28,6 +29,9 @@ class SiteTest : public testing::Test {
   struct World {
     std::unique_ptr<store::Store> store = exporter::MakeStore();
     telemetry::ServiceMetrics metrics{{"1", "r"}};
+    query::Queries queries{store.get(), [](const std::string& run) {
+                             return run == "toy" ? "root is gone" : "";
+                           }};
     std::unique_ptr<Exporter> exporter;
     absl::Status ready;
     std::unique_ptr<Site> site;
@@ -54,10 +58,7 @@ class SiteTest : public testing::Test {
     SiteOptions options;
     options.version = "1";
     options.ready = [] { return world_->ready; };
-    options.discovery_error = [](const std::string& run) {
-      return run == "toy" ? "root is gone" : "";
-    };
-    world_->site = std::make_unique<Site>(world_->store.get(),
+    world_->site = std::make_unique<Site>(&world_->queries,
                                           world_->exporter.get(), options);
     HttpServerOptions http;
     http.address = "127.0.0.1:0";
@@ -167,7 +168,7 @@ TEST_F(SiteTest, OtherOriginsMayReadOnlyWhereTheConfigurationSaysSo) {
             0u);
   SiteOptions options;
   options.cors_origin = "https://notebook.example";
-  const Site site(world_->store.get(), world_->exporter.get(), options);
+  const Site site(&world_->queries, world_->exporter.get(), options);
   Request request;
   request.path = "/api/v1/runs";
   const Response response = site.Handle(request);
@@ -267,10 +268,12 @@ TEST_F(SiteTest, SeriesIsOneWideFrame) {
 TEST_F(SiteTest, SeriesNamesItsGaps) {
   const json gaps = GetJson(kSeries)["gaps"];
   ASSERT_EQ(gaps.size(), 2u) << gaps;
-  EXPECT_EQ(gaps[0]["step"], 700) << "implausible";
-  EXPECT_EQ(gaps[1]["step"], 900);
-  EXPECT_EQ(gaps[1]["state"], "waiting");
-  EXPECT_EQ(gaps[1]["reason"], "model.safetensors is <not> there");
+  EXPECT_EQ(gaps[0]["step"], 900) << "newest first";
+  EXPECT_EQ(gaps[0]["state"], "waiting");
+  EXPECT_EQ(gaps[0]["reason"], "model.safetensors is <not> there");
+  EXPECT_EQ(gaps[1]["step"], 700);
+  EXPECT_EQ(gaps[1]["state"], "done");
+  EXPECT_EQ(gaps[1]["reason"], "implausible");
 }
 
 TEST_F(SiteTest, ImplausibleMeasurementsComeOnRequest) {
@@ -386,17 +389,21 @@ TEST_F(SiteTest, UnchangedAnswersAreNotSentAgain) {
   }
 }
 
-TEST_F(SiteTest, TagChangesWithACommitAndWithAState) {
+// A state of one run leaves the tags of the others alone.
+TEST_F(SiteTest, TagChangesWithACommitAndWithAStateOfItsRun) {
   const std::string before = Get(kSeries).headers.at("etag");
   ASSERT_TRUE(
       exporter::Measure(world_->store.get(), "zz-later", 1, Shape()).ok());
+  const std::string later = "/api/v1/series?run=zz-later&metric=sink_attention";
   const std::string committed = Get(kSeries).headers.at("etag");
   EXPECT_NE(committed, before);
+  const std::string later_committed = Get(later).headers.at("etag");
   store::Observation waiting;
   waiting.checkpoint = exporter::MakeCheckpoint("zz-later", 2);
   waiting.probe = exporter::MakeProbe();
   ASSERT_TRUE(world_->store->Observe({waiting}).ok());
-  EXPECT_NE(Get(kSeries).headers.at("etag"), committed);
+  EXPECT_NE(Get(later).headers.at("etag"), later_committed);
+  EXPECT_EQ(Get(kSeries).headers.at("etag"), committed);
 }
 
 TEST_F(SiteTest, ApiIsCompressedWhereAsked) {
@@ -409,28 +416,129 @@ TEST_F(SiteTest, ApiIsCompressedWhereAsked) {
   EXPECT_EQ(refused.headers.count("content-encoding"), 0u);
 }
 
-// A store of 1200 checkpoints, which are more than one of its pages.
-TEST(ApiTest, ALimitAboveAPageOfTheStoreIsKept) {
-  const auto store = exporter::MakeStore();
-  ASSERT_NE(store, nullptr);
+// One rule on every endpoint: NOT_FOUND, with what there is and the nearest.
+TEST_F(SiteTest, UnknownNamesAreNotFoundWithTheNearest) {
+  const struct {
+    std::string target, answer;
+  } cases[] = {
+      {"/api/v1/runs?run=tory", "did you mean toy?"},
+      {"/api/v1/checkpoints?run=tory", "did you mean toy?"},
+      {"/api/v1/metrics?run=tory", "did you mean toy?"},
+      {"/api/v1/series?run=tory&metric=sink_attention", "did you mean toy?"},
+      {"/api/v1/matrix?run=tory&metric=sink_attention", "did you mean toy?"},
+      {"/api/v1/emergence?run=tory&metric=sink_attention&threshold=1",
+       "did you mean toy?"},
+      {"/api/v1/checkpoints?run=toy&stage=b", "has no stage \"b\""},
+      {absl::StrCat(kSeries, "&stage=b"), "has no stage \"b\""},
+      {absl::StrCat(kSeries, "&domain=wikki"), "did you mean wiki?"},
+      {"/api/v1/matrix?run=toy&metric=sink_attention&domain=wikki",
+       "did you mean wiki?"},
+      {"/api/v1/emergence?run=toy&metric=sink_attention&threshold=1&"
+       "domain=wikki",
+       "did you mean wiki?"},
+      {"/api/v1/series?run=toy&metric=sink_atention",
+       "did you mean sink_attention?"},
+      {"/api/v1/matrix?run=toy&metric=sink_atention",
+       "did you mean sink_attention?"},
+      {"/api/v1/emergence?run=toy&metric=sink_atention&threshold=1",
+       "did you mean sink_attention?"},
+      {absl::StrCat(kSeries, "&layer=99"), "has no layer 99; there are 0 to 1"},
+      {absl::StrCat(kSeries, "&head=4"), "has no head 4; there are 0 to 3"},
+      {"/api/v1/emergence?run=toy&metric=sink_attention&threshold=1&layer=2",
+       "has no layer 2; there are 0 to 1"},
+      {"/api/v1/matrix?run=toy&metric=sink_attention&step=450",
+       "the nearest measured steps are 100 and 500"},
+      {"/api/v1/chekpoints", "did you mean checkpoints?"}};
+  for (const auto& [target, answer] : cases) {
+    const Fetched fetched = Get(target);
+    EXPECT_EQ(fetched.status, 404) << target;
+    EXPECT_TRUE(absl::StrContains(
+        json::parse(fetched.body)["error"]["message"].get<std::string>(),
+        answer))
+        << target << fetched.body;
+  }
+}
+
+TEST_F(SiteTest, BandsAreFiveColumns) {
+  const json band = GetJson(absl::StrCat(kSeries, "&agg=band&across_layers=1"));
+  EXPECT_EQ(band["columns"],
+            json::parse(R"(["x","min","p10","median","p90","max"])"));
+  EXPECT_NEAR(band["rows"][2][5].get<double>(), 1.3, 1e-6);
+  EXPECT_NEAR(band["rows"][2][3].get<double>(), .65, 1e-6);
+  EXPECT_EQ(GetJson(absl::StrCat(kSeries, "&agg=band&layer=1"))["columns"][5],
+            "L1 max");
+}
+
+TEST_F(SiteTest, StandardErrorsComeOnRequest) {
+  const json series = GetJson(absl::StrCat(kSeries, "&layer=1&stderr=1"));
+  ASSERT_EQ(series["columns"].size(), 9u);
+  EXPECT_EQ(series["columns"][5], "L1H0 stderr");
+  EXPECT_NEAR(series["rows"][0][5].get<double>(), .01, 1e-6);
+  const json matrix =
+      GetJson("/api/v1/matrix?run=toy&metric=sink_attention&stderr=1");
+  EXPECT_EQ(matrix["columns"][5], "H0 stderr");
+  EXPECT_NEAR(matrix["rows"][0][5].get<double>(), .01, 1e-6);
+}
+
+TEST_F(SiteTest, ThinningIsSaid) {
+  const Fetched whole = Get(kSeries);
+  EXPECT_EQ(json::parse(whole.body)["thinned"], false);
+  EXPECT_EQ(whole.headers.at("x-total-count"), "3");
+  EXPECT_EQ(RuleFor(absl::StrCat(kSeries, "&max_points=3")), "out_of_range");
+}
+
+TEST_F(SiteTest, TheApiDescribesItself) {
+  const json index = GetJson("/api/v1");
+  ASSERT_EQ(index["endpoints"].size(), 6u);
+  const json described = GetJson("/api/v1/openapi.json");
+  EXPECT_EQ(described["paths"].size(), 6u);
+  for (const json& endpoint : index["endpoints"]) {
+    const json get =
+        described["paths"][endpoint["path"].get<std::string>()]["get"];
+    EXPECT_EQ(get["parameters"].size(), endpoint["parameters"].size() + 2)
+        << endpoint;
+  }
+}
+
+// A store of `count` checkpoints that wait.
+std::unique_ptr<store::Store> StoreOf(size_t count) {
+  auto store = exporter::MakeStore();
   v1::RunConfig run;
   run.set_name("long");
-  ASSERT_TRUE(store->PutRun(run).ok());
-  std::vector<store::Observation> seen(1200);
+  EXPECT_TRUE(store->PutRun(run).ok());
+  std::vector<store::Observation> seen(count);
   for (size_t i = 0; i < seen.size(); ++i) {
     seen[i].checkpoint =
         exporter::MakeCheckpoint("long", static_cast<int64_t>(i));
     seen[i].probe = exporter::MakeProbe();
   }
-  ASSERT_TRUE(store->Observe(seen).ok());
-  const Api api(store.get(), "1", nullptr);
+  EXPECT_TRUE(store->Observe(seen).ok());
+  return store;
+}
+
+Response Ask(const Api& api, const std::string& query) {
+  Request request;
+  request.path = "/api/v1/checkpoints";
+  request.query = query;
+  const Response response = api.Handle(request);
+  EXPECT_EQ(response.status, 200) << response.body;
+  return response;
+}
+
+std::string HeaderOf(const Response& response, const std::string& name) {
+  for (const auto& [key, value] : response.headers) {
+    if (key == name) return value;
+  }
+  return "";
+}
+
+// 1200 checkpoints are more than a page of the store.
+TEST(ApiTest, ALimitAboveAPageOfTheStoreIsKept) {
+  const auto store = StoreOf(1200);
+  query::Queries queries(store.get(), nullptr);
+  const Api api(&queries, "1");
   const auto ask = [&](const std::string& more) {
-    Request request;
-    request.path = "/api/v1/checkpoints";
-    request.query = "run=long" + more;
-    const Response response = api.Handle(request);
-    EXPECT_EQ(response.status, 200) << response.body;
-    return json::parse(response.body, nullptr, /*allow_exceptions=*/false);
+    return json::parse(Ask(api, "run=long&order=oldest" + more).body);
   };
   for (int limit : {999, 1000, 1001, 1199}) {
     const json page = ask(absl::StrCat("&limit=", limit));
@@ -446,6 +554,32 @@ TEST(ApiTest, ALimitAboveAPageOfTheStoreIsKept) {
     EXPECT_EQ(all["rows"].size(), 1200u);
     EXPECT_EQ(all["next_page_token"], "");
   }
+}
+
+TEST(ApiTest, ACutListHasTheNewestAndSaysSoInEveryForm) {
+  const auto store = StoreOf(2500);
+  query::Queries queries(store.get(), nullptr);
+  const Api api(&queries, "1");
+  const std::string path = "</api/v1/checkpoints?";
+  for (const std::string form : {"", "&shape=records", "&format=csv"}) {
+    const Response response = Ask(api, "run=long" + form);
+    EXPECT_EQ(HeaderOf(response, "X-Total-Count"), "2500") << form;
+    const std::string link = HeaderOf(response, "Link");
+    ASSERT_TRUE(absl::StrContains(link, "; rel=\"next\"")) << link;
+    const std::string next =
+        link.substr(path.size(), link.find('>') - path.size());
+    const Response rest = Ask(api, next);
+    EXPECT_TRUE(absl::StrContains(rest.body, "step1999")) << form;
+    EXPECT_FALSE(absl::StrContains(rest.body, "step2000")) << form;
+  }
+  const json table = json::parse(Ask(api, "run=long").body);
+  EXPECT_EQ(table["rows"][0][1], 2499);
+  EXPECT_EQ(table["rows"].size(), 500u);
+  const json records = json::parse(Ask(api, "run=long&shape=records").body);
+  EXPECT_EQ(records[0]["step"], 2499);
+  EXPECT_EQ(records[499]["step"], 2000);
+  EXPECT_EQ(records[0]["not_before"], nullptr);
+  EXPECT_EQ(HeaderOf(Ask(api, "run=long&limit=5000"), "Link"), "");
 }
 
 }  // namespace

@@ -1,16 +1,24 @@
 #ifndef SINKWATCH_SERVER_QUERY_QUERIES_H_
 #define SINKWATCH_SERVER_QUERY_QUERIES_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/query/columns.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/measurement.pb.h"
 #include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::query {
+
+// Checkpoints that a page has at most.
+inline constexpr int32_t kMaxCheckpoints = 5000;
+// Columns that a series has at most, and values that a page of it has.
+inline constexpr int32_t kMaxColumns = 8192;
+inline constexpr int64_t kMaxValues = 1'000'000;
 
 // Every question about runs and their measurements, answered once: gRPC and
 // HTTP only carry requests to it and answers from it. What a request may leave
@@ -33,6 +41,7 @@ class Queries {
   Queries(store::Store* store, DiscoveryError discovery_error);
 
   absl::StatusOr<v1::ListRunsResponse> Runs(const v1::ListRunsRequest& request);
+  // Costs this run, however many there are.
   absl::StatusOr<v1::RunStatus> Run(const std::string& name);
   absl::StatusOr<v1::ListCheckpointsResponse> Checkpoints(
       const v1::ListCheckpointsRequest& request);
@@ -47,13 +56,39 @@ class Queries {
   absl::StatusOr<v1::GetEmergenceResponse> Emergence(
       const v1::GetEmergenceRequest& request);
 
-  // OK if the run is there.
-  absl::Status CheckRun(const std::string& name);
-  // Differs whenever an answer about the run may differ: with every commit and
-  // every change of a state of its jobs. Empty `run`: of all runs.
+  // Differs whenever an answer about the run may differ: after every commit and
+  // every change of the state of one of its jobs. Empty `run`: of all runs.
   absl::StatusOr<std::string> Version(const std::string& run);
+  // Of the store: rises with every commit.
+  int64_t revision() const;
 
  private:
+  // A run, and the stage and domain that are meant: those of the request, or
+  // the only ones.
+  struct Place {
+    v1::RunStatus run;
+    std::string stage;
+    std::string domain;
+  };
+  absl::StatusOr<std::string> StageOf(const v1::RunStatus& run, bool given,
+                                      const std::string& stage) const;
+  absl::StatusOr<Place> PlaceOf(const v1::SeriesSelector& selector);
+
+  // The whole series of the selected layers and heads.
+  absl::StatusOr<store::Series> Read(const Place& place,
+                                     const v1::SeriesSelector& selector);
+  absl::StatusOr<store::Series> ReadStored(const Place& place,
+                                           const store::SeriesQuery& query);
+  // NOT_FOUND if a layer or head that was asked for is in no step.
+  absl::Status CheckNumbers(const Place& place,
+                            const v1::SeriesSelector& selector,
+                            const store::Series& series);
+  // Why the store has not the metric.
+  absl::Status ExplainMetric(const Place& place, const std::string& metric,
+                             const absl::Status& status);
+  absl::Status ExplainStep(const Place& place, int64_t step,
+                           const absl::Status& status);
+
   store::Store* const store_;
   const DiscoveryError discovery_error_;
 };

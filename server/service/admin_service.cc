@@ -45,11 +45,15 @@ grpc::Status AdminServiceImpl::RequeueJobs(
     grpc::ServerContext*, const v1::RequeueJobsRequest* request,
     v1::RequeueJobsResponse* response) {
   const RpcTimer timer(parts_.metrics, "AdminService/RequeueJobs");
-  const auto requeued = parts_.store->Requeue(
-      request->run(), {request->steps().begin(), request->steps().end()},
-      request->include_vanished());
-  if (requeued.ok()) response->set_requeued(*requeued);
-  return End(timer, "RequeueJobs", requeued.status());
+  absl::Status status = parts_.queries->Run(request->run()).status();
+  if (status.ok()) {
+    const auto requeued = parts_.store->Requeue(
+        request->run(), {request->steps().begin(), request->steps().end()},
+        request->include_vanished());
+    if (requeued.ok()) response->set_requeued(*requeued);
+    status = requeued.status();
+  }
+  return End(timer, "RequeueJobs", status);
 }
 
 grpc::Status AdminServiceImpl::GetConfig(grpc::ServerContext*,

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "server/query/queries.h"
 #include "server/service/run_registry.h"
 #include "server/store/store.h"
 #include "server/telemetry/service_metrics.h"
@@ -16,6 +17,7 @@ class AdminServiceImpl final : public v1::AdminService::Service {
  public:
   struct Parts {
     store::Store* store;
+    query::Queries* queries;
     RunRegistry* runs;
     telemetry::ServiceMetrics* metrics;
     // The configuration in force, without runs.

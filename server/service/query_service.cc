@@ -2,16 +2,18 @@
 
 #include <utility>
 
-#include "server/query/query.h"
 #include "server/service/rpc_timer.h"
 #include "server/service/watch_reactor.h"
 
 namespace sinkwatch::service {
-template <typename Response, typename Query>
-grpc::Status QueryServiceImpl::Serve(const char* method, Response* response,
-                                     const Query& query) {
+
+template <typename Request, typename Response>
+grpc::Status QueryServiceImpl::Answer(const char* method,
+                                      Question<Request, Response> question,
+                                      const Request* request,
+                                      Response* response) {
   const RpcTimer timer(parts_.metrics, method);
-  absl::StatusOr<Response> answer = query();
+  absl::StatusOr<Response> answer = (parts_.queries->*question)(*request);
   if (answer.ok()) *response = *std::move(answer);
   return timer.End(answer.status());
 }
@@ -19,67 +21,61 @@ grpc::Status QueryServiceImpl::Serve(const char* method, Response* response,
 grpc::Status QueryServiceImpl::ListRuns(grpc::ServerContext*,
                                         const v1::ListRunsRequest* request,
                                         v1::ListRunsResponse* response) {
-  return Serve("QueryService/ListRuns", response, [&] {
-    store::PageOptions page;
-    if (request->page_size() > 0) page.size = request->page_size();
-    page.token = request->page_token();
-    auto runs = parts_.store->ListRuns(page);
-    if (runs.ok()) {
-      for (v1::RunStatus& run : *runs->mutable_runs()) {
-        run.set_discovery_error(parts_.discovery_error(run.name()));
-      }
-    }
-    return runs;
-  });
+  return Answer("QueryService/ListRuns", &query::Queries::Runs, request,
+                response);
 }
 
 grpc::Status QueryServiceImpl::ListCheckpoints(
     grpc::ServerContext*, const v1::ListCheckpointsRequest* request,
     v1::ListCheckpointsResponse* response) {
-  return Serve("QueryService/ListCheckpoints", response,
-               [&] { return parts_.store->ListCheckpoints(*request); });
+  return Answer("QueryService/ListCheckpoints", &query::Queries::Checkpoints,
+                request, response);
 }
 
 grpc::Status QueryServiceImpl::ListMetrics(
     grpc::ServerContext*, const v1::ListMetricsRequest* request,
     v1::ListMetricsResponse* response) {
-  return Serve("QueryService/ListMetrics", response,
-               [&] { return parts_.store->ListMetrics(*request); });
+  return Answer("QueryService/ListMetrics", &query::Queries::Metrics, request,
+                response);
 }
 
 grpc::Status QueryServiceImpl::GetMeasurement(
     grpc::ServerContext*, const v1::GetMeasurementRequest* request,
     v1::Measurement* response) {
-  return Serve("QueryService/GetMeasurement", response,
-               [&] { return parts_.store->GetMeasurement(*request); });
+  return Answer("QueryService/GetMeasurement", &query::Queries::Measurement,
+                request, response);
 }
 
 grpc::Status QueryServiceImpl::QuerySeries(
     grpc::ServerContext*, const v1::QuerySeriesRequest* request,
     v1::QuerySeriesResponse* response) {
-  return Serve("QueryService/QuerySeries", response,
-               [&] { return query::QuerySeries(*parts_.store, *request); });
+  return Answer("QueryService/QuerySeries", &query::Queries::Series, request,
+                response);
 }
 
 grpc::Status QueryServiceImpl::QueryMatrix(
     grpc::ServerContext*, const v1::QueryMatrixRequest* request,
     v1::QueryMatrixResponse* response) {
-  return Serve("QueryService/QueryMatrix", response,
-               [&] { return parts_.store->QueryMatrix(*request); });
+  return Answer("QueryService/QueryMatrix", &query::Queries::Matrix, request,
+                response);
 }
 
 grpc::Status QueryServiceImpl::GetEmergence(
     grpc::ServerContext*, const v1::GetEmergenceRequest* request,
     v1::GetEmergenceResponse* response) {
-  return Serve("QueryService/GetEmergence", response,
-               [&] { return query::GetEmergence(*parts_.store, *request); });
+  return Answer("QueryService/GetEmergence", &query::Queries::Emergence,
+                request, response);
 }
 
 grpc::ServerWriteReactor<v1::MeasurementEvent>*
 QueryServiceImpl::WatchMeasurements(
     grpc::CallbackServerContext*, const v1::WatchMeasurementsRequest* request) {
+  absl::Status known;
+  if (!request->run().empty()) {
+    known = parts_.queries->Run(request->run()).status();
+  }
   return new WatchReactor(
-      parts_.feed, request->run(),
+      parts_.feed, request->run(), known,
       RpcTimer(parts_.metrics, "QueryService/WatchMeasurements"));
 }
 

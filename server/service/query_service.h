@@ -1,28 +1,23 @@
 #ifndef SINKWATCH_SERVER_SERVICE_QUERY_SERVICE_H_
 #define SINKWATCH_SERVER_SERVICE_QUERY_SERVICE_H_
 
-#include <functional>
-#include <string>
-
+#include "server/query/queries.h"
 #include "server/service/measurement_feed.h"
-#include "server/store/store.h"
 #include "server/telemetry/service_metrics.h"
 #include "sinkwatch/v1/query_service.grpc.pb.h"
 
 namespace sinkwatch::service {
 
-// QueryService over the store and analytics: it has no logic of its own.
+// QueryService over Queries: a line a call. It has no logic of its own.
 // Thread-safe. Everything given must outlive it.
 class QueryServiceImpl final
     : public v1::QueryService::WithCallbackMethod_WatchMeasurements<
           v1::QueryService::Service> {
  public:
   struct Parts {
-    store::Store* store;
+    query::Queries* queries;
     MeasurementFeed* feed;
     telemetry::ServiceMetrics* metrics;
-    // Why a run could not be looked at last time; empty if it could.
-    std::function<std::string(const std::string&)> discovery_error;
   };
   explicit QueryServiceImpl(Parts parts) : parts_(std::move(parts)) {}
 
@@ -52,10 +47,12 @@ class QueryServiceImpl final
       const v1::WatchMeasurementsRequest* request) override;
 
  private:
-  // Runs one query, moves its answer out, counts the call.
-  template <typename Response, typename Query>
-  grpc::Status Serve(const char* method, Response* response,
-                     const Query& query);
+  template <typename Request, typename Response>
+  using Question = absl::StatusOr<Response> (query::Queries::*)(const Request&);
+  // Asks one question, moves its answer out, counts the call.
+  template <typename Request, typename Response>
+  grpc::Status Answer(const char* method, Question<Request, Response> question,
+                      const Request* request, Response* response);
 
   const Parts parts_;
 };

@@ -44,14 +44,16 @@ class ServiceTest : public ::testing::Test {
   }
 
   void StartServices() {
+    queries_ = std::make_unique<query::Queries>(
+        store_.get(), [](const std::string&) { return std::string("away"); });
     worker_service_ = std::make_unique<WorkerServiceImpl>(
         WorkerServiceImpl::Parts{store_.get(), commits_.get(), scheduler_.get(),
                                  &feed_, &metrics_, store::LeaseLimits()});
-    query_service_ = std::make_unique<QueryServiceImpl>(QueryServiceImpl::Parts{
-        store_.get(), &feed_, &metrics_,
-        [](const std::string&) { return std::string("away"); }});
+    query_service_ = std::make_unique<QueryServiceImpl>(
+        QueryServiceImpl::Parts{queries_.get(), &feed_, &metrics_});
     admin_service_ = std::make_unique<AdminServiceImpl>(AdminServiceImpl::Parts{
-        store_.get(), runs_.get(), &metrics_, [] { return v1::ServerConfig(); },
+        store_.get(), queries_.get(), runs_.get(), &metrics_,
+        [] { return v1::ServerConfig(); },
         [](v1::RunConfig& run) {
           return run.root().empty()
                      ? absl::InvalidArgumentError("root is missing")
@@ -82,6 +84,12 @@ class ServiceTest : public ::testing::Test {
     seen.probe.set_digest("p");
     seen.state = v1::JOB_STATE_QUEUED;
     ASSERT_TRUE(store_->Observe({seen}).ok());
+  }
+
+  void Follow(const std::string& run) {
+    v1::RunConfig config;
+    config.set_name(run);
+    ASSERT_TRUE(store_->PutRun(config).ok());
   }
 
   v1::Lease Acquire(const std::string& name = "w1") {
@@ -165,6 +173,7 @@ class ServiceTest : public ::testing::Test {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<store::CommitQueue> commits_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
+  std::unique_ptr<query::Queries> queries_;
   std::unique_ptr<RunRegistry> runs_;
   std::unique_ptr<WorkerServiceImpl> worker_service_;
   std::unique_ptr<QueryServiceImpl> query_service_;
@@ -279,6 +288,7 @@ TEST_F(ServiceTest, AStreamThatEndsEarlyStoresNothing) {
 }
 
 TEST_F(ServiceTest, ACorruptCheckpointIsDeadAtOnceAndCanBeRequeued) {
+  Follow("toy");
   Queue(5);
   const v1::Lease lease = Acquire();
   v1::FailJobRequest request;
@@ -320,7 +330,48 @@ TEST_F(ServiceTest, DrainingGivesOutNoMoreLeasesButTakesResults) {
   EXPECT_TRUE(Send(Chunks(lease)).last.committed());
 }
 
+// An unsaid stage and domain are the run's only ones, over gRPC as elsewhere.
+TEST_F(ServiceTest, AnUnsaidStageAndDomainAreTheOnlyOnes) {
+  Follow("toy");
+  Queue(5);
+  ASSERT_TRUE(Send(Chunks(Acquire())).last.committed());
+  v1::QuerySeriesRequest request;
+  request.mutable_selector()->set_run("toy");
+  request.mutable_selector()->set_metric("sink_attention");
+  v1::QuerySeriesResponse series;
+  grpc::ClientContext context;
+  const grpc::Status status = query_->QuerySeries(&context, request, &series);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(series.domain(), "A");
+  ASSERT_EQ(series.values_size(), 1);
+  EXPECT_EQ(series.values(0), 0.25F);
+}
+
+TEST_F(ServiceTest, NobodyWaitsForAnUnknownRun) {
+  Follow("toy");
+  grpc::ClientContext context;
+  v1::WatchMeasurementsRequest request;
+  request.set_run("tony");
+  auto stream = query_->WatchMeasurements(&context, request);
+  v1::MeasurementEvent event;
+  EXPECT_FALSE(stream->Read(&event));
+  const grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(status.error_message(),
+            "there is no run \"tony\"; there are toy; did you mean toy?");
+}
+
+TEST_F(ServiceTest, NothingOfAnUnknownRunIsRequeued) {
+  grpc::ClientContext context;
+  v1::RequeueJobsRequest request;
+  request.set_run("nope");
+  v1::RequeueJobsResponse response;
+  EXPECT_EQ(admin_->RequeueJobs(&context, request, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+}
+
 TEST_F(ServiceTest, AWatcherHearsOfACommit) {
+  Follow("toy");
   Queue(5);
   grpc::ClientContext context;
   v1::WatchMeasurementsRequest request;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "proto/rpc/status.h"
+
 namespace sinkwatch::service {
 namespace {
 
@@ -10,8 +12,12 @@ constexpr size_t kMaxWaiting = 1000;
 }  // namespace
 
 WatchReactor::WatchReactor(MeasurementFeed* feed, std::string run,
-                           RpcTimer timer)
+                           const absl::Status& known, RpcTimer timer)
     : feed_(feed), run_(std::move(run)), timer_(timer) {
+  if (!known.ok()) {
+    FinishOnce(rpc::ToGrpc(known));
+    return;
+  }
   StartSendInitialMetadata();
   ticket_ =
       feed_->Add([this](const v1::MeasurementEvent& event) { OnEvent(event); });

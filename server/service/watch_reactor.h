@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "grpcpp/support/server_callback.h"
 #include "proto/base/mutex.h"
 #include "server/service/measurement_feed.h"
@@ -19,8 +20,10 @@ namespace sinkwatch::service {
 class WatchReactor final
     : public grpc::ServerWriteReactor<v1::MeasurementEvent> {
  public:
-  // Only events of `run`, all if it is empty. `feed` must outlive the call.
-  WatchReactor(MeasurementFeed* feed, std::string run, RpcTimer timer);
+  // Only events of `run`, all if it is empty. Ends at once with `known` if that
+  // is an error. `feed` must outlive the call.
+  WatchReactor(MeasurementFeed* feed, std::string run,
+               const absl::Status& known, RpcTimer timer);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -33,7 +36,7 @@ class WatchReactor final
   MeasurementFeed* const feed_;
   const std::string run_;
   const RpcTimer timer_;
-  int64_t ticket_ = 0;
+  int64_t ticket_ = -1;
 
   base::Mutex mutex_;
   // The front is being written while `writing_`.

@@ -224,6 +224,15 @@ class Store {
   // NOT_FOUND for a stage without measurements or a metric that it lacks;
   // OUT_OF_RANGE and CANCELLED as SeriesQuery says.
   absl::StatusOr<Series> ReadSeries(SeriesQuery query);
+  // The steps of a run's stage that have a measurement, ascending, each once.
+  struct MeasuredStep {
+    int64_t step = 0;
+    bool shown = false;  // in the series that the stage shows
+    bool implausible = false;
+    std::string reason;  // why it is implausible
+  };
+  absl::StatusOr<std::vector<MeasuredStep>> MeasuredSteps(
+      const std::string& run, const std::string& stage);
   // A page of ReadSeries: one value per head, whatever the aggregation is.
   absl::StatusOr<v1::QuerySeriesResponse> QuerySeries(
       const v1::QuerySeriesRequest& request);

@@ -1,0 +1,392 @@
+// The methods of Queries that answer with values.
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "proto/base/status_macros.h"
+#include "server/analytics/emergence.h"
+#include "server/analytics/thinning.h"
+#include "server/answers/parse.h"
+#include "server/query/gaps.h"
+#include "server/query/queries.h"
+#include "server/query/unknown.h"
+
+namespace sinkwatch::query {
+namespace {
+
+constexpr int kDefaultConsecutive = 2;
+constexpr int32_t kMinPoints = 4;
+// Values that one question may read: 80 layers of 64 heads over 3,000 steps are
+// fifteen million.
+constexpr int64_t kMaxRead = 20'000'000;
+
+store::SeriesQuery QueryOf(const v1::SeriesSelector& selector) {
+  store::SeriesQuery query;
+  query.run = selector.run();
+  query.metric = selector.metric();
+  query.layers = {selector.layers().begin(), selector.layers().end()};
+  query.heads = {selector.heads().begin(), selector.heads().end()};
+  query.include_implausible = selector.include_implausible();
+  query.max_steps = kMaxRead;
+  query.max_cells = kMaxRead;
+  return query;
+}
+
+absl::Status TooMany(const char* rule, int64_t size, const char* what,
+                     int64_t cap, int64_t most) {
+  return answers::BadParameter(
+      rule, absl::StrCat(size, " ", what, " are above ", rule, "=", cap,
+                         ": select layers and heads, aggregate, thin with "
+                         "max_points, or ask for ",
+                         rule, " up to ", most));
+}
+
+absl::Status CheckPoints(int32_t max_points) {
+  if (max_points == 0 || max_points >= kMinPoints) return absl::OkStatus();
+  return answers::BadParameter(
+      "out_of_range",
+      absl::StrCat("max_points=", max_points, " is neither 0 nor at least 4"));
+}
+
+absl::Status CheckColumns(const v1::QuerySeriesRequest& request,
+                          int64_t columns) {
+  const int64_t cap =
+      request.max_columns() > 0
+          ? std::min<int64_t>(request.max_columns(), kMaxColumns)
+          : kMaxColumns;
+  if (columns <= cap) return absl::OkStatus();
+  return TooMany("max_columns", columns, "columns", cap, kMaxColumns);
+}
+
+// The rows that an answer on all pages together has.
+std::vector<size_t> RowsOf(const v1::QuerySeriesRequest& request,
+                           const SelectedColumns& selected) {
+  const analytics::Matrix& values = selected.values;
+  size_t most = request.max_points() > 0 ? request.max_points() : values.rows();
+  if (request.max_points() > 0 && request.max_rows() > 0 &&
+      values.columns > 0) {
+    most = std::min<size_t>(most, kMaxValues / values.columns);
+  }
+  return analytics::KeptRows(values, std::max<size_t>(most, kMinPoints));
+}
+
+absl::Status CheckRows(const v1::QuerySeriesRequest& request, int64_t rows,
+                       int64_t columns) {
+  if (request.max_rows() <= 0) return absl::OkStatus();
+  if (rows > request.max_rows()) {
+    return TooMany("max_rows", rows, "rows", request.max_rows(), INT32_MAX);
+  }
+  if (rows * columns > kMaxValues) {
+    return TooMany("max_cells", rows * columns, "values", kMaxValues,
+                   kMaxValues);
+  }
+  return absl::OkStatus();
+}
+
+// Where a page begins and what columns its query has; its token is
+// "step:columns", the step that of the row before it.
+struct PageToken {
+  int64_t step = INT64_MIN;
+  int64_t columns = -1;
+
+  static absl::StatusOr<PageToken> Parse(const std::string& text) {
+    PageToken token;
+    if (text.empty()) return token;
+    const std::vector<std::string> parts = absl::StrSplit(text, ':');
+    if (parts.size() == 2 && absl::SimpleAtoi(parts[0], &token.step) &&
+        absl::SimpleAtoi(parts[1], &token.columns)) {
+      return token;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("page_token \"", text, "\" is not one of this list"));
+  }
+};
+
+// A series that is read and selected, and the rows of it that are answered.
+struct Answered {
+  const store::Series& series;
+  const SelectedColumns& selected;
+  std::vector<size_t> rows;
+};
+
+size_t PageRows(const v1::QuerySeriesRequest& request, size_t columns) {
+  if (request.max_rows() > 0) return request.max_rows();
+  const size_t most =
+      std::max<size_t>(1, kMaxValues / std::max<size_t>(1, columns));
+  return request.page_size() > 0 ? std::min<size_t>(request.page_size(), most)
+                                 : most;
+}
+
+void AddRow(const analytics::Matrix& matrix, size_t row,
+            google::protobuf::RepeatedField<float>* out) {
+  const float* const begin = matrix.values.data() + row * matrix.columns;
+  out->Add(begin, begin + matrix.columns);
+}
+
+void FillPage(const v1::QuerySeriesRequest& request, const PageToken& token,
+              const Answered& answered, v1::QuerySeriesResponse& response) {
+  const std::vector<int64_t>& steps = answered.series.steps;
+  const size_t columns = answered.selected.values.columns;
+  const bool errors = !request.omit_standard_errors() &&
+                      !answered.selected.standard_errors.values.empty();
+  auto at = std::find_if(answered.rows.begin(), answered.rows.end(),
+                         [&](size_t row) { return steps[row] > token.step; });
+  const size_t left = answered.rows.end() - at;
+  const size_t count = std::min(left, PageRows(request, columns));
+  response.mutable_values()->Reserve(static_cast<int>(count * columns));
+  for (const auto end = at + count; at != end; ++at) {
+    response.add_steps(steps[*at]);
+    response.add_tokens(answered.series.tokens[*at]);
+    AddRow(answered.selected.values, *at, response.mutable_values());
+    if (!errors) continue;
+    AddRow(answered.selected.standard_errors, *at,
+           response.mutable_standard_errors());
+  }
+  if (count < left) {
+    response.set_next_page_token(absl::StrCat(steps[*(at - 1)], ":", columns));
+  }
+}
+
+void NoteThinning(const Answered& answered, v1::QuerySeriesResponse& response) {
+  const size_t all = answered.series.steps.size();
+  response.set_total_steps(all);
+  response.set_thinned(answered.rows.size() < all);
+  if (!response.thinned()) return;
+  response.add_notes(absl::StrCat(
+      answered.rows.size(), " of ", all,
+      " steps are shown: the first, the last, and those of extreme values"));
+}
+
+// The values of a column that are there, by step.
+std::vector<analytics::SeriesPoint> PointsOf(const store::Series& series,
+                                             const analytics::Matrix& values,
+                                             size_t column) {
+  std::vector<analytics::SeriesPoint> points;
+  for (size_t row = 0; row < values.rows(); ++row) {
+    const float value = values.values[row * values.columns + column];
+    if (!std::isnan(value)) points.push_back({series.steps[row], value});
+  }
+  return points;
+}
+
+absl::StatusOr<analytics::EmergenceRule> RuleOf(
+    const v1::GetEmergenceRequest& request,
+    const v1::MetricDescriptor& metric) {
+  if (!request.has_threshold() && !metric.has_threshold()) {
+    return answers::BadParameter(
+        "missing_parameter",
+        absl::StrCat("a threshold is needed: metric \"", metric.name(),
+                     "\" has none of its own"));
+  }
+  analytics::EmergenceRule rule;
+  rule.threshold =
+      request.has_threshold() ? request.threshold() : metric.threshold();
+  rule.below = request.has_below() ? request.below() : metric.below();
+  rule.consecutive =
+      request.consecutive() > 0 ? request.consecutive() : kDefaultConsecutive;
+  if (std::isfinite(rule.threshold)) return rule;
+  return absl::InvalidArgumentError("threshold must be a finite number");
+}
+
+// The rows of one step, layer by layer.
+void FillMatrix(const store::Series& series,
+                v1::QueryMatrixResponse& response) {
+  for (size_t c = 0; c < series.columns.size(); ++c) {
+    const std::optional<int>& layer = series.columns[c].first;
+    if (c == 0 || layer != series.columns[c - 1].first) {
+      v1::QueryMatrixResponse::Row& row = *response.add_rows();
+      if (layer.has_value()) row.set_layer(*layer);
+    }
+    v1::QueryMatrixResponse::Row& row = *response.mutable_rows()->rbegin();
+    row.add_values(series.value(0, c));
+    row.add_standard_errors(series.standard_error(0, c));
+  }
+}
+
+}  // namespace
+
+absl::Status Queries::ExplainMetric(const Place& place,
+                                    const std::string& metric,
+                                    const absl::Status& status) {
+  v1::ListMetricsRequest request;
+  request.set_run(place.run.name());
+  ASSIGN_OR_RETURN(const v1::ListMetricsResponse list,
+                   store_->ListMetrics(request));
+  std::vector<std::string> names;
+  for (const v1::MetricDescriptor& known : list.metrics()) {
+    if (known.name() == metric) return status;
+    names.push_back(known.name());
+  }
+  return UnknownName(
+      absl::StrCat("run \"", place.run.name(), "\" has no metric"), metric,
+      names, "it has no measurements yet");
+}
+
+absl::StatusOr<store::Series> Queries::ReadStored(
+    const Place& place, const store::SeriesQuery& query) {
+  store::SeriesQuery at = query;
+  at.stage = place.stage;
+  at.domain = place.domain;
+  auto series = store_->ReadSeries(at);
+  if (absl::IsNotFound(series.status())) {
+    return ExplainMetric(place, query.metric, series.status());
+  }
+  if (absl::IsOutOfRange(series.status())) {
+    return answers::BadParameter("max_cells", series.status().message());
+  }
+  return series;
+}
+
+absl::Status Queries::CheckNumbers(const Place& place,
+                                   const v1::SeriesSelector& selector,
+                                   const store::Series& series) {
+  std::set<int64_t> layers, heads;
+  const auto note = [&](const store::Series& some) {
+    for (const store::SeriesColumn& column : some.columns) {
+      if (column.first.has_value()) layers.insert(*column.first);
+      heads.insert(column.second);
+    }
+  };
+  const auto missing =
+      [](const auto& wanted,
+         const std::set<int64_t>& there) -> std::optional<int64_t> {
+    for (int32_t number : wanted) {
+      if (there.count(number) == 0) return number;
+    }
+    return std::nullopt;
+  };
+  note(series);
+  if (!missing(selector.layers(), layers) &&
+      !missing(selector.heads(), heads)) {
+    return absl::OkStatus();
+  }
+  // What there is, whatever was asked for: of the newest step.
+  store::SeriesQuery newest = QueryOf(selector);
+  newest.layers.clear();
+  newest.heads.clear();
+  newest.newest = true;
+  newest.max_steps = 1;
+  newest.include_implausible = true;
+  ASSIGN_OR_RETURN(const store::Series all, ReadStored(place, newest));
+  note(all);
+  const std::string lack =
+      absl::StrCat("metric \"", selector.metric(), "\" of run \"",
+                   selector.run(), "\" has no ");
+  const auto layer = missing(selector.layers(), layers);
+  if (layer.has_value() && !layers.empty()) {
+    return UnknownNumber(lack + "layer", *layer, layers);
+  }
+  const auto head = missing(selector.heads(), heads);
+  if (head.has_value() && heads.size() > 1) {
+    return UnknownNumber(lack + "head", *head, heads);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<store::Series> Queries::Read(
+    const Place& place, const v1::SeriesSelector& selector) {
+  ASSIGN_OR_RETURN(store::Series series, ReadStored(place, QueryOf(selector)));
+  RETURN_IF_ERROR(CheckNumbers(place, selector, series));
+  return series;
+}
+
+absl::StatusOr<v1::QuerySeriesResponse> Queries::Series(
+    const v1::QuerySeriesRequest& request) {
+  const v1::SeriesSelector& selector = request.selector();
+  RETURN_IF_ERROR(CheckPoints(request.max_points()));
+  ASSIGN_OR_RETURN(const PageToken token,
+                   PageToken::Parse(request.page_token()));
+  v1::QuerySeriesResponse response;
+  response.set_revision(store_->revision());
+  ASSIGN_OR_RETURN(const Place place, PlaceOf(selector));
+  ASSIGN_OR_RETURN(store::Series series, Read(place, selector));
+  const SelectedColumns selected = SelectColumns(series, selector);
+  const int64_t columns = static_cast<int64_t>(selected.keys.size());
+  RETURN_IF_ERROR(CheckColumns(request, columns));
+  if (token.columns >= 0 && token.columns != columns) {
+    return absl::AbortedError(
+        "the run was measured in a new shape between two pages: ask again");
+  }
+  const Answered answered{series, selected, RowsOf(request, selected)};
+  RETURN_IF_ERROR(
+      CheckRows(request, static_cast<int64_t>(answered.rows.size()), columns));
+
+  *response.mutable_metric() = series.metric;
+  *response.mutable_columns() = {selected.keys.begin(), selected.keys.end()};
+  response.set_stage(place.stage);
+  response.set_domain(place.domain);
+  NoteThinning(answered, response);
+  FillPage(request, token, answered, response);
+  if (!request.page_token().empty()) return response;
+  RETURN_IF_ERROR(AddGaps(*store_, place.run, place.stage, series.steps,
+                          selector, response));
+  return response;
+}
+
+absl::StatusOr<v1::QueryMatrixResponse> Queries::Matrix(
+    const v1::QueryMatrixRequest& request) {
+  v1::SeriesSelector selector;
+  selector.set_run(request.run());
+  if (request.has_stage()) selector.set_stage(request.stage());
+  if (request.has_domain()) selector.set_domain(request.domain());
+  selector.set_metric(request.metric());
+  v1::QueryMatrixResponse response;
+  response.set_revision(store_->revision());
+  ASSIGN_OR_RETURN(const Place place, PlaceOf(selector));
+  store::SeriesQuery query = QueryOf(selector);
+  query.newest = true;
+  query.max_steps = 1;
+  if (request.has_step()) query.first_step = query.last_step = request.step();
+  ASSIGN_OR_RETURN(store::Series series, ReadStored(place, query));
+  if (series.steps.empty()) {
+    query.include_implausible = true;
+    ASSIGN_OR_RETURN(series, ReadStored(place, query));
+    response.set_implausible(true);
+  }
+  if (series.steps.empty()) {
+    const absl::Status lack = absl::NotFoundError(absl::StrCat(
+        "run \"", request.run(), "\" has no ", request.metric(),
+        " in domain \"", place.domain, "\"",
+        request.has_step() ? absl::StrCat(" at step ", request.step()) : ""));
+    return request.has_step() ? ExplainStep(place, request.step(), lack) : lack;
+  }
+  *response.mutable_metric() = series.metric;
+  response.set_step(series.steps[0]);
+  response.set_tokens(series.tokens[0]);
+  response.set_stage(place.stage);
+  response.set_domain(place.domain);
+  FillMatrix(series, response);
+  return response;
+}
+
+absl::StatusOr<v1::GetEmergenceResponse> Queries::Emergence(
+    const v1::GetEmergenceRequest& request) {
+  const v1::SeriesSelector& selector = request.selector();
+  v1::GetEmergenceResponse response;
+  response.set_revision(store_->revision());
+  ASSIGN_OR_RETURN(const Place place, PlaceOf(selector));
+  ASSIGN_OR_RETURN(store::Series series, Read(place, selector));
+  ASSIGN_OR_RETURN(const analytics::EmergenceRule rule,
+                   RuleOf(request, series.metric));
+  const SelectedColumns selected = SelectColumns(series, selector);
+  for (size_t c = 0; c < selected.keys.size(); ++c) {
+    v1::Emergence& emergence = *response.add_emergences();
+    emergence =
+        analytics::FindEmergence(PointsOf(series, selected.values, c), rule);
+    *emergence.mutable_key() = selected.keys[c];
+  }
+  *response.mutable_metric() = series.metric;
+  response.set_stage(place.stage);
+  response.set_domain(place.domain);
+  response.set_threshold(rule.threshold);
+  response.set_below(rule.below);
+  response.set_consecutive(rule.consecutive);
+  return response;
+}
+
+}  // namespace sinkwatch::query
