@@ -131,7 +131,7 @@ main() {
   install_packages "${fetching[@]}"
   install_libtorch &
   libtorch=$!
-  trap 'kill "$libtorch" 2>/dev/null || true' EXIT
+  trap "kill $libtorch 2>/dev/null || true" EXIT
   install_packages "${packages[@]}"
   wait "$libtorch"
   trap - EXIT
