@@ -195,6 +195,11 @@ absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
     if (request.page_token().empty()) break;
   }
   answer.table = answers::RunsTable(all);
+  answers::Extras states = answers::Extras::array();
+  for (v1::JobState state : answers::AllStates()) {
+    states.push_back(answers::StateName(state));
+  }
+  answer.extras = {{"states", std::move(states)}};
   return answer;
 }
 
