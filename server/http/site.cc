@@ -87,12 +87,8 @@ Response Text(int status, std::string body) {
 Response UserInterface() {
   Response response;
   response.content_type = "text/html; charset=utf-8";
-  response.headers = {
-      {"Cache-Control", "no-cache"},
-      {"Content-Security-Policy",
-       "default-src 'none'; script-src 'unsafe-inline'; style-src "
-       "'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
-       "form-action 'none'; frame-ancestors 'none'"}};
+  response.headers = {{"Cache-Control", "no-cache"},
+                      {"Content-Security-Policy", ui::ContentSecurityPolicy()}};
   response.body = ui::Page();
   return response;
 }

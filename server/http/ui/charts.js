@@ -1,92 +1,47 @@
-"use strict";
-// Drawing only: numbers in, SVG out. Text enters the document as text nodes,
-// never as markup: names and reasons come from files that others wrote.
+// Charts as lists of shapes: numbers in, places and colours out. Nothing here
+// touches the document; draw.js paints the shapes.
+//
+// A shape is {kind: "line", points: [x, y, x, y, ...], colour, width, alpha},
+// {kind: "area", ...}, {kind: "dot", x, y, radius, colour}, {kind: "rule", x1,
+// y1, x2, y2, class}, {kind: "text", x, y, anchor, text}, {kind: "cell", x, y,
+// width, height, fill, layer, head, value}, {kind: "gap", x, y, title}.
 
-const SVG = "http://www.w3.org/2000/svg";
-
-function svg(name, attributes, parent, text) {
-  const node = document.createElementNS(SVG, name);
-  for (const key in attributes) node.setAttribute(key, attributes[key]);
-  if (text !== undefined) node.textContent = text;
-  if (parent) parent.appendChild(node);
-  return node;
-}
-
-function html(name, options, ...children) {
-  const node = document.createElement(name);
-  const { text, ...attributes } = options || {};
-  for (const key in attributes) node.setAttribute(key, attributes[key]);
-  if (text !== undefined) node.textContent = text;
-  node.append(...children);
-  return node;
-}
-
-function show(value) {
-  if (value === null || value === undefined || value === "") return "\u2013";
-  if (typeof value !== "number") return String(value);
-  if (Number.isInteger(value)) return value.toLocaleString("en-US");
-  const size = Math.abs(value);
-  return size >= 1e5 || size < 1e-3 ? value.toExponential(2)
-                                    : String(Number(value.toPrecision(4)));
-}
-
-function short(value) {
-  for (const [unit, size] of [["T", 1e12], ["B", 1e9], ["M", 1e6], ["k", 1e3]]) {
-    if (Math.abs(value) >= size) return Number((value / size).toPrecision(4)) + unit;
-  }
-  return Number(value.toPrecision(4)).toString();
-}
+// More lines than this are not told apart by eye: they get no legend.
+const MANY_LINES = 24;
 
 // Viridis, by its published corner colours.
-const STOPS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142],
-               [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50],
-               [253, 231, 37]];
+const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142],
+                 [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50],
+                 [253, 231, 37]];
+// Blue, white, red: for values on both sides of 0.
+const DIVERGING = [[33, 102, 172], [103, 169, 207], [209, 229, 240], [247, 247, 247],
+                   [253, 219, 199], [239, 138, 98], [178, 24, 43]];
+const FEW = ["#2f7ed8", "#e0752d", "#2ca06b", "#c8448f", "#8a6fd1", "#a78b1f", "#24a3b8", "#d4504b"];
 
-function viridis(share) {
-  const at = Math.min(Math.max(share, 0), 1) * (STOPS.length - 1);
-  const low = Math.min(Math.floor(at), STOPS.length - 2);
-  const mix = STOPS[low].map((c, i) => Math.round(c + (at - low) * (STOPS[low + 1][i] - c)));
+function mixed(stops, share) {
+  const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
+  const low = Math.min(Math.floor(at), stops.length - 2);
+  const mix = stops[low].map((c, i) => Math.round(c + (at - low) * (stops[low + 1][i] - c)));
   return `rgb(${mix.join(",")})`;
 }
 
-const FEW = ["#2f7ed8", "#e0752d", "#2ca06b", "#c8448f", "#8a6fd1", "#a78b1f", "#24a3b8", "#d4504b"];
-
-function colourOf(index, count) {
+function colourOf(index, count, dark) {
   if (count <= FEW.length) return FEW[index];
   // Viridis ends too pale for white and begins too dark for black.
-  const from = document.documentElement.dataset.theme === "dark" ? 0.2 : 0;
-  return viridis(from + (from ? 0.8 : 0.88) * index / (count - 1));
+  return mixed(VIRIDIS, (dark ? 0.2 : 0) + (dark ? 0.8 : 0.88) * index / (count - 1));
 }
 
-// About `count` round numbers that cover [low, high].
-function ticks(low, high, count) {
+// About `count` round numbers within [low, high]; `whole`: whole numbers only.
+function ticks(low, high, count, whole) {
   if (!(high > low)) return [low];
   const raw = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map(m => m * power).find(s => s >= raw * 0.999);
+  let step = [1, 2, 2.5, 5, 10].map(m => m * power).find(s => s >= raw * 0.999);
+  if (whole) step = Math.max(1, Math.ceil(step - 1e-9));
   const list = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) list.push(i * step);
+  // + 0: no -0.
+  for (let i = Math.ceil(low / step - 1e-9) + 0; i * step <= high + step * 1e-9; i++) list.push(i * step);
   return list;
-}
-
-function extent(values, pad) {
-  let low = Infinity, high = -Infinity;
-  for (const v of values) {
-    if (v === null || v === undefined) continue;
-    low = Math.min(low, v);
-    high = Math.max(high, v);
-  }
-  if (low > high) return [0, 1];
-  if (low === high) return [low - 0.5, high + 0.5];
-  const room = (high - low) * pad;
-  return [low - room, high + room];
-}
-
-function placeTip(tip, event) {
-  const box = tip.getBoundingClientRect();
-  const left = event.clientX + 16 + box.width > innerWidth ? event.clientX - box.width - 16 : event.clientX + 16;
-  tip.style.left = left + "px";
-  tip.style.top = Math.max(8, Math.min(event.clientY + 12, innerHeight - box.height - 8)) + "px";
 }
 
 // 0, 1, 10, 100, ... on an axis of log10(1 + step).
@@ -96,126 +51,229 @@ function decadeTicks(low, high) {
   return list.filter(t => t >= low);
 }
 
-// data: {columns: ["x", ...], rows}; options: {tip, xLabel, xText, xTicks, gaps,
-// hidden, unit}. A null breaks its line.
-function lineChart(box, data, options) {
-  const width = Math.max(box.clientWidth, 320), height = 340;
-  const left = 64, right = 16, top = 12, bottom = 44;
-  const names = data.columns.slice(1);
-  const visible = names.map((_, i) => i).filter(i => !options.hidden.has(names[i]));
-  const gapXs = options.gaps.map(g => g.x).filter(Number.isFinite);
-  const [x0, x1] = extent([...data.rows.map(r => r[0]), ...gapXs], 0.01);
-  let [y0, y1] = extent(data.rows.flatMap(r => visible.map(i => r[i + 1])), 0.06);
-  if (options.unit === "ratio" && y0 > -0.1 && y1 < 1.1) [y0, y1] = [Math.min(0, y0 < -0.07 ? y0 : 0), Math.max(y1, y1 > 0.5 ? 1.02 : y1)];
-  const sx = v => left + (v - x0) / (x1 - x0) * (width - left - right);
-  const sy = v => height - bottom - (v - y0) / (y1 - y0) * (height - top - bottom);
+const stepOfLog = v => Math.round(10 ** v - 1);
 
-  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img" });
+// How an axis is labelled: `text` on the axis, `exact` where a person reads one
+// point, `place` of a step on it (NaN: it has none).
+const AXES = {
+  step: { label: "step", text: v => short(v), exact: show, place: step => step,
+          ticks: (a, b, n) => ticks(a, b, n, true) },
+  log10_step: { label: "step", text: v => short(stepOfLog(v)), exact: v => show(stepOfLog(v)),
+                place: step => Math.log10(1 + step), ticks: decadeTicks },
+  tokens: { label: "tokens", text: tokenText, exact: v => `${tokenText(v)} (${show(v)})`,
+            place: () => NaN, ticks: (a, b, n) => ticks(a, b, n, true) },
+};
+
+const known = v => v !== null && v !== undefined;
+
+function extent(lists, pad) {
+  let low = Infinity, high = -Infinity;
+  for (const list of lists) {
+    for (const v of list) {
+      if (!known(v)) continue;
+      if (v < low) low = v;
+      if (v > high) high = v;
+    }
+  }
+  if (low > high) return [0, 1];
+  if (low === high) return [low - 0.5, high + 0.5];
+  const room = (high - low) * pad;
+  return [low - room, high + room];
+}
+
+// Shares keep 0 (and 1, if they come near it) in view.
+function valueExtent(lists, unit) {
+  const [low, high] = extent(lists, 0.06);
+  if (unit !== "ratio" || low < -0.1 || high > 1.1) return [low, high];
+  return [Math.min(low < -0.07 ? low : 0, 0), high > 0.5 ? Math.max(high, 1.02) : high];
+}
+
+// The unbroken pieces of a line: a null ends one, undefined is passed over. A
+// piece of one point is a dot, however many lines there are.
+function lineShapes(xs, values, sy, style) {
+  const shapes = [];
+  let points = [];
+  const close = () => {
+    if (points.length === 2) {
+      shapes.push({ kind: "dot", x: points[0], y: points[1], radius: Math.max(2.4, style.width), ...style });
+    } else if (points.length > 2) {
+      shapes.push({ kind: "line", points, ...style });
+    }
+    points = [];
+  };
+  values.forEach((v, i) => {
+    if (v === null) close();
+    else if (v !== undefined) points.push(xs[i], sy(v));
+  });
+  close();
+  return shapes;
+}
+
+// Between two rows of values, in unbroken pieces as a line's. A piece of one
+// point is an upright bar.
+function areaShapes(xs, low, high, sy, style) {
+  const shapes = [];
+  let over = [], under = [];
+  const close = () => {
+    if (over.length === 2) shapes.push({ kind: "line", points: [...over, ...under], ...style, width: 4 });
+    else if (over.length > 2) shapes.push({ kind: "area", points: [...over, ...under], ...style });
+    over = [];
+    under = [];
+  };
+  xs.forEach((x, i) => {
+    if (low[i] === null || high[i] === null) close();
+    else if (low[i] !== undefined) {
+      over.push(x, sy(high[i]));
+      under.unshift(x, sy(low[i]));
+    }
+  });
+  close();
+  return shapes;
+}
+
+// Steps without a value; those that would lie on each other are one mark.
+function gapShapes(gaps, axis, sx, y, x0, x1) {
+  const shapes = [];
+  for (const gap of [...gaps].sort((a, b) => a.step - b.step)) {
+    const place = axis.place(gap.step);
+    if (!(place >= x0 && place <= x1)) continue;
+    const text = `step ${show(gap.step)}: ${gap.state}${gap.reason ? ", " + gap.reason : ""}`;
+    const last = shapes[shapes.length - 1];
+    if (last && sx(place) - last.x < 6) last.more++;
+    else shapes.push({ kind: "gap", x: sx(place), y, title: text, more: 0 });
+  }
+  for (const shape of shapes) if (shape.more) shape.title += `; and ${shape.more} more near it`;
+  return shapes;
+}
+
+// data: {x, xs: [...], lines: [{name, values, colour}], band: null or {colour,
+// min, p10, median, p90, max}, gaps, unit}. The result's `frame` is for a vector
+// image, `marks` for a canvas, `places` are the pixels of `xs`.
+function lineChart(data, size) {
+  const box = { left: 64, right: size.width - 16, top: 12, bottom: size.height - 44 };
+  const axis = AXES[data.x];
+  const bandRows = data.band ? [data.band.min, data.band.max] : [];
+  const places = data.gaps.map(g => axis.place(g.step)).filter(Number.isFinite);
+  const [x0, x1] = extent([data.xs, places], 0.01);
+  const [y0, y1] = valueExtent([...data.lines.map(l => l.values), ...bandRows], data.unit);
+  const sx = v => box.left + (v - x0) / (x1 - x0) * (box.right - box.left);
+  const sy = v => box.bottom - (v - y0) / (y1 - y0) * (box.bottom - box.top);
+  const pixels = data.xs.map(sx);
+  const frame = [];
   for (const t of ticks(y0, y1, 6)) {
-    svg("line", { class: "grid", x1: left, x2: width - right, y1: sy(t), y2: sy(t) }, root);
-    svg("text", { x: left - 8, y: sy(t) + 4, "text-anchor": "end" }, root, short(t));
+    frame.push({ kind: "rule", class: "grid", x1: box.left, x2: box.right, y1: sy(t), y2: sy(t) },
+               { kind: "text", x: box.left - 8, y: sy(t) + 4, anchor: "end", text: short(t) });
   }
-  for (const t of options.xTicks(x0, x1, Math.floor(width / 130))) {
-    svg("line", { class: "grid", x1: sx(t), x2: sx(t), y1: top, y2: height - bottom }, root);
-    svg("text", { x: sx(t), y: height - bottom + 17, "text-anchor": "middle" }, root, options.xText(t));
+  for (const t of axis.ticks(x0, x1, Math.max(2, Math.floor(size.width / 130)))) {
+    frame.push({ kind: "rule", class: "grid", x1: sx(t), x2: sx(t), y1: box.top, y2: box.bottom },
+               { kind: "text", x: sx(t), y: box.bottom + 17, anchor: "middle", text: axis.text(t) });
   }
-  svg("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }, root);
-  svg("text", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, root, options.xLabel);
-
-  const single = data.rows.length < 60;
-  for (const i of visible) {
-    const colour = colourOf(i, names.length);
-    let path = "", open = false;
-    for (const row of data.rows) {
-      const v = row[i + 1];
-      if (v === null) { open = false; continue; }
-      path += `${open ? "L" : "M"}${sx(row[0]).toFixed(1)} ${sy(v).toFixed(1)}`;
-      open = true;
-    }
-    svg("path", { d: path, fill: "none", stroke: colour, "stroke-width": names.length > 24 ? 1.1 : 1.8, "stroke-linejoin": "round" }, root);
-    if (!single || names.length > 24) continue;
-    for (const row of data.rows) {
-      if (row[i + 1] !== null) svg("circle", { cx: sx(row[0]), cy: sy(row[i + 1]), r: 2.4, fill: colour }, root);
-    }
-  }
-  for (const gap of options.gaps) {
-    if (!Number.isFinite(gap.x)) continue;
-    const mark = svg("path", { class: "gap", d: `M${sx(gap.x) - 4} ${height - bottom + 1}h8l-4 -8z` }, root);
-    svg("title", {}, mark, gap.text);
-  }
-  addCrosshair(root, box, data, options, { sx, visible, names, left, right, top, bottom, height, width });
-  box.replaceChildren(root);
+  frame.push({ kind: "rule", class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom },
+             { kind: "text", x: (box.left + box.right) / 2, y: size.height - 8, anchor: "middle", text: axis.label },
+             ...gapShapes(data.gaps, axis, sx, box.bottom, x0, x1));
+  return { frame, marks: lineMarks(data, pixels, sy), places: pixels, box };
 }
 
-function addCrosshair(root, box, data, options, at) {
-  const cross = svg("line", { class: "cross", y1: at.top, y2: at.height - at.bottom, visibility: "hidden" }, root);
-  root.addEventListener("mouseleave", () => {
-    cross.setAttribute("visibility", "hidden");
-    options.tip.hidden = true;
-  });
-  root.addEventListener("mousemove", event => {
-    if (!data.rows.length) return;
-    const scale = at.width / root.getBoundingClientRect().width;
-    const px = (event.clientX - root.getBoundingClientRect().left) * scale;
-    const row = data.rows.reduce((a, b) => Math.abs(at.sx(b[0]) - px) < Math.abs(at.sx(a[0]) - px) ? b : a);
-    cross.setAttribute("x1", at.sx(row[0]));
-    cross.setAttribute("x2", at.sx(row[0]));
-    cross.setAttribute("visibility", "visible");
-    const shown = at.visible.filter(i => row[i + 1] !== null).sort((a, b) => row[b + 1] - row[a + 1]);
-    const lines = shown.slice(0, 12).map(i => {
-      const swatch = html("i");
-      swatch.style.background = colourOf(i, at.names.length);
-      return html("div", {}, swatch, at.names[i] + "  ", html("b", { text: show(row[i + 1]) }));
+function lineMarks(data, pixels, sy) {
+  const marks = [];
+  if (data.band) {
+    const { colour, min, p10, median, p90, max } = data.band;
+    marks.push(...areaShapes(pixels, min, max, sy, { colour, alpha: 0.12 }),
+               ...areaShapes(pixels, p10, p90, sy, { colour, alpha: 0.25 }),
+               ...lineShapes(pixels, median, sy, { colour, width: 2, alpha: 1 }));
+  }
+  const many = data.lines.length > MANY_LINES;
+  for (const line of data.lines) {
+    marks.push(...lineShapes(pixels, line.values, sy, { colour: line.colour, width: many ? 1 : 1.8, alpha: many ? 0.6 : 1 }));
+  }
+  if (many || data.xs.length >= 60) return marks;
+  for (const line of data.lines) {
+    line.values.forEach((v, i) => {
+      if (known(v)) marks.push({ kind: "dot", x: pixels[i], y: sy(v), radius: 2.4, colour: line.colour, alpha: 1 });
     });
-    if (shown.length > 12) lines.push(html("div", { text: `and ${shown.length - 12} more` }));
-    options.tip.replaceChildren(html("div", { text: `${options.xLabel} ${options.xText(row[0])}` }), ...lines);
-    options.tip.hidden = false;
-    placeTip(options.tip, event);
-  });
+  }
+  return marks;
 }
 
-// data: {columns: ["layer", "H0", ...], rows}; options: {tip, unit, pick}.
-function heatMap(box, data, options) {
-  const width = Math.max(box.clientWidth, 280);
-  const heads = data.columns.length - 1, layers = data.rows.length;
-  const left = 44, top = 8, bottom = 56;
-  const cell = Math.min(84, (width - left - 8) / Math.max(heads, 1));
-  const tall = Math.max(6, Math.min(34, Math.max(cell, 420 / Math.max(layers, 1) > 20 ? 20 : 420 / layers)));
-  const plot = layers * tall, height = top + plot + bottom;
-  const values = data.rows.flatMap(r => r.slice(1)).filter(v => v !== null);
-  let [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
-  if (options.unit === "ratio" && low >= 0 && high <= 1) [low, high] = [0, 1];
-  const share = v => high > low ? (v - low) / (high - low) : 0.5;
+// The index of the place that is nearest to `x`; places ascend. -1: none.
+function nearest(places, x) {
+  let low = 0, high = places.length - 1;
+  if (high < 0) return -1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (places[middle] < x) low = middle;
+    else high = middle;
+  }
+  return Math.abs(places[low] - x) <= Math.abs(places[high] - x) ? low : high;
+}
 
-  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img" });
-  data.rows.forEach((row, r) => {
+// What a tip says at one x: {title, lines: [{colour, name, text}], more}, the
+// band first, then the `most` largest values.
+function tipAt(data, index, most) {
+  const axis = AXES[data.x];
+  const band = data.band && known(data.band.median[index]) ? ["max", "p90", "median", "p10", "min"].map(name => (
+    { colour: data.band.colour, name, text: show(data.band[name][index]) })) : [];
+  const told = data.lines.filter(line => known(line.values[index]))
+    .sort((a, b) => b.values[index] - a.values[index]);
+  const lines = told.slice(0, most).map(line => (
+    { colour: line.colour, name: line.name, text: show(line.values[index]) }));
+  return { title: `${axis.label} ${axis.exact(data.xs[index])}`, lines: [...lines, ...band],
+           more: told.length - lines.length };
+}
+
+// The ends of a heat map's scale. "auto" is the values' own range (from 0 for
+// shares), "symmetric" has 0 in the middle.
+function scaleOf(values, scale, unit) {
+  if (scale === "unit") return [0, 1];
+  let low = Infinity, high = -Infinity;
+  for (const v of values) { low = Math.min(low, v); high = Math.max(high, v); }
+  if (low > high) return scale === "symmetric" ? [-1, 1] : [0, 1];
+  if (scale === "symmetric") {
+    const most = Math.max(Math.abs(low), Math.abs(high)) || 1;
+    return [-most, most];
+  }
+  return [unit === "ratio" && low >= 0 ? 0 : low, high];
+}
+
+// matrix: {columns: ["layer", "H0", ...], rows: [[layer, value, ...]]};
+// options: {width, scale, unit}.
+function heatMap(matrix, options) {
+  const heads = matrix.columns.length - 1, layers = matrix.rows.length;
+  const left = 44, top = 8;
+  const width = Math.min(84, (options.width - left - 8) / Math.max(heads, 1));
+  const height = Math.max(4, Math.min(20, 420 / Math.max(layers, 1)));
+  const plot = layers * height;
+  const values = matrix.rows.flatMap(r => r.slice(1)).filter(v => v !== null);
+  const [low, high] = scaleOf(values, options.scale, options.unit);
+  const stops = options.scale === "symmetric" ? DIVERGING : VIRIDIS;
+  const share = v => high > low ? (v - low) / (high - low) : 0.5;
+  const shapes = [];
+  matrix.rows.forEach((row, r) => {
     // The last layer on top, as models are drawn.
-    const y = top + (layers - 1 - r) * tall;
-    if (tall >= 11 || r % Math.ceil(12 / tall) === 0) {
-      svg("text", { x: left - 6, y: y + tall / 2 + 4, "text-anchor": "end" }, root, row[0] === null ? "" : "L" + row[0]);
+    const y = top + (layers - 1 - r) * height;
+    if (row[0] !== null && (height >= 11 || r % Math.ceil(12 / height) === 0)) {
+      shapes.push({ kind: "text", x: left - 6, y: y + height / 2 + 4, anchor: "end", text: "L" + row[0] });
     }
     for (let h = 0; h < heads; h++) {
       const v = row[h + 1];
       if (v === null) continue;
-      const node = svg("rect", { class: "cell", x: left + h * cell, y, width: Math.max(1, cell - 1), height: Math.max(1, tall - 1), fill: viridis(share(v)), rx: 2 }, root);
-      node.addEventListener("mousemove", event => {
-        options.tip.replaceChildren(`layer ${row[0]}, ${data.columns[h + 1]}  `, html("b", { text: show(v) }));
-        options.tip.hidden = false;
-        placeTip(options.tip, event);
-      });
-      node.addEventListener("mouseleave", () => { options.tip.hidden = true; });
-      node.addEventListener("click", () => options.pick(row[0], h));
+      shapes.push({ kind: "cell", x: left + h * width, y, width: Math.max(1, width - 1), height: Math.max(1, height - 1),
+                    fill: mixed(stops, share(v)), layer: row[0], head: h, name: matrix.columns[h + 1], value: v });
     }
   });
-  const every = Math.ceil(26 / cell);
-  for (let h = 0; h < heads; h += every) {
-    svg("text", { x: left + (h + 0.5) * cell, y: top + plot + 14, "text-anchor": "middle" }, root, data.columns[h + 1]);
+  for (let h = 0; h < heads; h += Math.ceil(26 / width)) {
+    shapes.push({ kind: "text", x: left + (h + 0.5) * width, y: top + plot + 14, anchor: "middle", text: matrix.columns[h + 1] });
   }
-  const bar = Math.min(220, width - left - 8), barY = top + plot + 26;
+  shapes.push(...scaleBar(left, top + plot + 26, Math.min(220, options.width - left - 8), low, high, stops));
+  return { shapes, low, high, height: top + plot + 56 };
+}
+
+function scaleBar(x, y, width, low, high, stops) {
+  const shapes = [];
   for (let i = 0; i < 44; i++) {
-    svg("rect", { x: left + i * bar / 44, y: barY, width: bar / 44 + 0.5, height: 8, fill: viridis(i / 43) }, root);
+    shapes.push({ kind: "cell", x: x + i * width / 44, y, width: width / 44 + 0.5, height: 8, fill: mixed(stops, i / 43) });
   }
-  svg("text", { x: left, y: barY + 22 }, root, show(low));
-  svg("text", { x: left + bar, y: barY + 22, "text-anchor": "end" }, root, show(high));
-  box.replaceChildren(root);
+  shapes.push({ kind: "text", x, y: y + 22, anchor: "start", text: show(low) },
+              { kind: "text", x: x + width, y: y + 22, anchor: "end", text: show(high) });
+  return shapes;
 }
