@@ -1,4 +1,8 @@
 // The methods of Store behind the now plane: the latest of each run.
+#include <algorithm>
+#include <map>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "server/store/database.h"
 #include "server/store/measurement_rows.h"
@@ -32,6 +36,38 @@ absl::StatusOr<std::vector<SeriesKey>> SeriesOfRun(sqlite3* connection,
   }
   if (!next.status().ok()) return next.status();
   return keys;
+}
+
+absl::StatusOr<std::vector<std::string>> FollowedRuns(sqlite3* connection) {
+  Statement select(connection,
+                   "SELECT name FROM run WHERE followed > 0 ORDER BY name");
+  std::vector<std::string> names;
+  while (select.Step()) names.push_back(select.Text());
+  if (!select.status().ok()) return select.status();
+  return names;
+}
+
+absl::StatusOr<bool> NewestIsImplausible(sqlite3* connection,
+                                         const std::string& run) {
+  const auto keys = SeriesOfRun(connection, run);
+  if (!keys.ok()) return keys.status();
+  Statement select(connection,
+                   "SELECT step, implausible FROM measurement WHERE run = ? "
+                   "AND stage = ? AND series = ? AND is_current = 1 ORDER BY "
+                   "step DESC LIMIT 1");
+  std::map<std::string, std::pair<int64_t, bool>> newest;  // by stage
+  for (const SeriesKey& key : *keys) {
+    select.Reset();
+    select.Bind(run).Bind(key.stage).Bind(key.series);
+    if (!select.Step()) continue;
+    const int64_t step = select.Int();
+    const bool implausible = select.Int() != 0;
+    auto& of_stage = newest.try_emplace(key.stage, step, false).first->second;
+    if (step >= of_stage.first) of_stage = {step, implausible};
+  }
+  if (!select.status().ok()) return select.status();
+  return std::any_of(newest.begin(), newest.end(),
+                     [](const auto& item) { return item.second.second; });
 }
 
 // Adds the latest of every stage of a run.
@@ -87,17 +123,27 @@ void AddVectors(const ValueBlob& blob, const std::string& domain,
 
 absl::StatusOr<std::vector<Store::LatestKey>> Store::LatestKeys() {
   base::MutexLock lock(database_->mutex);
-  Statement runs(database_->connection,
-                 "SELECT name FROM run WHERE followed > 0 ORDER BY name");
-  std::vector<std::string> names;
-  while (runs.Step()) names.push_back(runs.Text());
-  if (!runs.status().ok()) return runs.status();
+  const auto names = FollowedRuns(database_->connection);
+  if (!names.ok()) return names.status();
   std::vector<LatestKey> latest;
-  for (const std::string& name : names) {
+  for (const std::string& name : *names) {
     absl::Status status = AddLatest(database_->connection, name, latest);
     if (!status.ok()) return status;
   }
   return latest;
+}
+
+absl::StatusOr<std::vector<std::string>> Store::ImplausibleRuns() {
+  base::MutexLock lock(database_->mutex);
+  const auto names = FollowedRuns(database_->connection);
+  if (!names.ok()) return names.status();
+  std::vector<std::string> runs;
+  for (const std::string& name : *names) {
+    const auto implausible = NewestIsImplausible(database_->connection, name);
+    if (!implausible.ok()) return implausible.status();
+    if (*implausible) runs.push_back(name);
+  }
+  return runs;
 }
 
 absl::StatusOr<v1::Measurement> Store::MeasurementFacts(int64_t measurement) {

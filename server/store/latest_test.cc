@@ -52,6 +52,17 @@ TEST(LatestTest, IsTheHighestPlausibleStepOfEachStage) {
   EXPECT_EQ((*keys)[1].step, 5);
 }
 
+TEST(LatestTest, RunsWhoseNewestIsImplausibleAreTold) {
+  TestStore store;
+  Follow(store);
+  MeasureAt(store, 10, "", /*implausible=*/true);
+  EXPECT_EQ(store->ImplausibleRuns().value(), std::vector<std::string>{"toy"});
+  MeasureAt(store, 20);
+  EXPECT_TRUE(store->ImplausibleRuns().value().empty());
+  MeasureAt(store, 5, "anneal", /*implausible=*/true);
+  EXPECT_EQ(store->ImplausibleRuns().value(), std::vector<std::string>{"toy"});
+}
+
 TEST(LatestTest, RunsThatNobodyFollowsHaveNone) {
   TestStore store;
   Follow(store);

@@ -248,6 +248,9 @@ class Store {
     int64_t step = 0;
   };
   absl::StatusOr<std::vector<LatestKey>> LatestKeys();
+  // Followed runs whose highest measured step, in some stage, is marked
+  // implausible: LatestKeys passes it over.
+  absl::StatusOr<std::vector<std::string>> ImplausibleRuns();
   // A measurement without its vectors. NOT_FOUND; DATA_LOSS.
   absl::StatusOr<v1::Measurement> MeasurementFacts(int64_t measurement);
   // Vectors of the named metrics, in that order, without standard errors. What
