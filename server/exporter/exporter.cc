@@ -107,6 +107,9 @@ absl::StatusOr<std::shared_ptr<const NowInput>> Exporter::ReadStore() {
   auto jobs = store_->CountJobs();
   if (!jobs.ok()) return jobs.status();
   if (absl::Status status = latest_.Update(); !status.ok()) return status;
+  auto implausible = store_->ImplausibleRuns();
+  if (!implausible.ok()) return implausible.status();
+  seen->implausible = {implausible->begin(), implausible->end()};
   for (const v1::RunConfig& run : *runs) seen->runs.push_back(run.name());
   seen->jobs = *std::move(jobs);
   seen->discovery = metrics_->Discovery();

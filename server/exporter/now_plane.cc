@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,8 +22,9 @@ namespace {
 using v1::MetricDescriptor;
 using v1::MetricVector;
 
-// Within a run, what is kept first when the cap bites.
-enum Priority {
+// What a group holds. Within a run, also what is kept first when the cap bites;
+// a histogram stands beside the quantiles of its metric.
+enum Kind {
   kFacts,
   kModelValues,
   kLayerValues,
@@ -51,7 +51,7 @@ struct Family;
 
 // Series that are shown or left out together, not rendered yet.
 struct Group {
-  int priority = kFacts;
+  Kind kind = kFacts;
   int metric_order = 0;
   Family* family = nullptr;
   int64_t series = 0;
@@ -60,9 +60,10 @@ struct Group {
   std::vector<const MetricVector*> vectors;
   const char* head_label = "";
 
+  int Priority() const { return kind == kHistograms ? kQuantiles : kind; }
   bool operator<(const Group& other) const {
-    return std::tie(priority, metric_order) <
-           std::tie(other.priority, other.metric_order);
+    return std::make_pair(Priority(), metric_order) <
+           std::make_pair(other.Priority(), other.metric_order);
   }
 };
 
@@ -129,7 +130,7 @@ void RenderHeads(const Group& group, SampleFamily* family) {
 }
 
 void Render(const Group& group, SampleFamily* family) {
-  switch (group.priority) {
+  switch (group.kind) {
     case kFacts:
       family->samples.insert(family->samples.end(), group.facts.begin(),
                              group.facts.end());
@@ -165,7 +166,7 @@ class Plane {
     if (options_.facts) {
       AddJobs();
       AddDiscovery();
-      AddUnreadable();
+      AddTrouble();
     }
     for (const auto& measurement : input_.latest) {
       const auto& checkpoint = measurement->header().checkpoint();
@@ -216,8 +217,13 @@ class Plane {
     }
   }
 
-  void AddUnreadable() {
+  void AddTrouble() {
     for (const auto& [run, groups] : groups_) {
+      AddFact(run, "sinkwatch_newest_implausible",
+              "1 if the newest measurement is marked implausible and an older "
+              "one is shown in its place.",
+              {{"run", run}},
+              static_cast<double>(input_.implausible.count(run)));
       const auto found = input_.unreadable.find(run);
       const int64_t count =
           found == input_.unreadable.end() ? 0 : found->second;
@@ -342,10 +348,10 @@ class Plane {
     }
   }
 
-  void AddValue(const MetricDescriptor& metric, int order, Priority priority,
+  void AddValue(const MetricDescriptor& metric, int order, Kind kind,
                 const MetricVector& vector, const Source& source) {
     Group group;
-    group.priority = priority;
+    group.kind = kind;
     group.metric_order = order;
     group.series = 1;
     group.labels = LabelsOf(vector, source);
@@ -359,7 +365,7 @@ class Plane {
                        const std::vector<const MetricVector*>& vectors,
                        const std::string& over, const std::string& run) {
     Group group;
-    group.priority = kQuantiles;
+    group.kind = kQuantiles;
     group.metric_order = order;
     group.series = std::size(kShownQuantiles);
     group.labels = labels;
@@ -369,7 +375,7 @@ class Plane {
         HelpOf(metric, absl::StrCat(" (quantiles ", over, ")")),
         FamilyType::kSummary, run, std::move(group));
     if (!options_.histograms) return;
-    histogram.priority = kHistograms;
+    histogram.kind = kHistograms;
     histogram.series = 1;
     Put(metric, HistogramFamilyName(metric),
         HelpOf(metric, absl::StrCat(" (native histogram ", over, ")")),
@@ -380,7 +386,7 @@ class Plane {
                 const MetricVector& vector, int64_t finite,
                 const Source& source) {
     Group group;
-    group.priority = kHeadValues;
+    group.kind = kHeadValues;
     group.metric_order = order;
     group.series = finite;
     group.labels = LabelsOf(vector, source);

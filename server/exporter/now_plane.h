@@ -23,6 +23,9 @@ struct NowInput {
   std::vector<std::shared_ptr<const v1::Measurement>> latest;
   std::vector<store::Store::StateCount> jobs;
   std::map<std::string, telemetry::ServiceMetrics::RunDiscovery> discovery;
+  // Runs whose newest measurement is marked implausible, so that `latest` has
+  // an older one of them, or none.
+  std::set<std::string> implausible;
   // Stored values of a run's latest measurements that cannot be read.
   std::map<std::string, int64_t> unreadable;
 };

@@ -347,9 +347,12 @@ TEST(NowPlane, TheCapCutsTheLeastImportantMetricFirst) {
 TEST(NowPlane, ValuesThatCannotBeReadAreCounted) {
   NowInput input = InputOf({"toy", "other"});
   input.unreadable["toy"] = 3;
+  input.implausible = {"other"};
   const auto series = SeriesOf(RenderNow(input, {}).text);
   EXPECT_EQ(series.at("sinkwatch_unreadable_values{run=\"toy\"}"), 3);
   EXPECT_EQ(series.at("sinkwatch_unreadable_values{run=\"other\"}"), 0);
+  EXPECT_EQ(series.at("sinkwatch_newest_implausible{run=\"toy\"}"), 0);
+  EXPECT_EQ(series.at("sinkwatch_newest_implausible{run=\"other\"}"), 1);
 }
 
 TEST(NowPlane, CapOfZeroShowsNothing) {

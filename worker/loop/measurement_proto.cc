@@ -2,6 +2,7 @@
 
 #include "proto/base/utf8.h"
 #include "proto/base/version.h"
+#include "worker/metrics/headline.h"
 
 namespace sinkwatch::worker {
 namespace {
@@ -60,6 +61,7 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
   header.set_bos_policy(facts.bos_policy);
   for (const metrics::Descriptor& metric : facts.metrics) {
     v1::MetricDescriptor& proto = *header.add_metrics();
+    proto.set_headline(metrics::IsHeadline(metric.name));
     proto.set_name(metric.name);
     proto.set_unit(metric.unit);
     proto.set_scope(ScopeProto(metric.scope));

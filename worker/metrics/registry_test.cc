@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "worker/metrics/headline.h"
 #include "worker/metrics/measurement_builder.h"
 #include "worker/metrics/model_scalars.h"
 
@@ -25,6 +26,16 @@ TEST(RegistryTest, EveryDescriptorIsComplete) {
     ASSERT_FALSE(d.meaning.empty()) << d.name;
     EXPECT_EQ(d.meaning.back(), '.') << d.name << " is no sentence";
   }
+}
+
+TEST(RegistryTest, HeadlinesAreMetrics) {
+  std::set<std::string> names;
+  for (const Descriptor& d : AllDescriptors()) names.insert(d.name);
+  for (const std::string& headline : HeadlineMetrics()) {
+    EXPECT_EQ(names.count(headline), 1u) << headline;
+    EXPECT_TRUE(IsHeadline(headline));
+  }
+  EXPECT_FALSE(IsHeadline("sink_count"));
 }
 
 TEST(RegistryTest, NamesAreUnique) {
