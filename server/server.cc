@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <thread>
@@ -38,6 +40,15 @@ scheduler::RetryLimits RetryLimitsOf(const v1::ServerConfig& config) {
   return limits;
 }
 
+// Debian's soft limit is 1024, and gRPC stops accepting for good once it had
+// none left.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 void SetServing(grpc::Server& server, bool serving) {
   grpc::HealthCheckServiceInterface* const health =
       server.GetHealthCheckService();
@@ -53,6 +64,7 @@ void SetServing(grpc::Server& server, bool serving) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const v1::ServerConfig& config) {
+  RaiseDescriptorLimit();
   std::unique_ptr<Server> server(new Server(config));
   absl::Status status = server->OpenStore();
   if (status.ok()) {

@@ -4,23 +4,14 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/http/request.h"
+#include "server/http/response.h"
 
 namespace sinkwatch::http {
-
-struct Response {
-  int status = 200;
-  std::string content_type = "text/plain; charset=utf-8";
-  std::vector<std::pair<std::string, std::string>> headers;
-  // Sent before `body` if set: text that many responses share.
-  std::shared_ptr<const std::string> prefix;
-  std::string body;
-};
 
 // Answers one request. Called from several threads at once. What it throws
 // becomes a 500.
