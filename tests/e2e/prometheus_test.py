@@ -1,6 +1,7 @@
 """A real Prometheus scrapes a real server; dashboards and alerts are tried on
 what it has."""
 import json
+import math
 import re
 import subprocess
 import unittest
@@ -11,19 +12,26 @@ from pathlib import Path
 import harness
 from harness import Cluster, TOY, await_state, copy_checkpoint
 
+STORIES = Path("tests/data/stories260K")
+STORIES_PROBE = Path("tests/data/stories_probe")
+
 STEP = sorted(p.name for p in (TOY / "adam").iterdir() if p.name.startswith("step"))[-1]
 RUNS = 50
-CAP = 20000  # the default; fifty runs have half as many again
+CAP = 20000  # fifty runs of every metric have half as many again
+CONFIG = f'prometheus {{ max_series: {CAP} metrics: ["sink_attention", "value_norm_ratio", "*"] }}'
+# Of native histograms, server/exporter/native_histogram.h: what lies in the same
+# bucket as a threshold may be counted on either side of it.
+SCHEMA = 5
 
 
 class Prometheus:
-    """Debian's Prometheus on a port of its own, scraping one target twice a second."""
+    """Debian's Prometheus on a port of its own, scraping both pages of one server."""
 
     def __init__(self, cluster):
         self.port = harness.free_port()
         config = cluster.folder / "prometheus.yml"
         config.write_text(f"""
-global: {{scrape_interval: 500ms}}
+global: {{scrape_interval: 2s, scrape_timeout: 2s}}
 scrape_configs:
   - job_name: sinkwatch
     static_configs: [{{targets: ["127.0.0.1:{cluster.http_port}"]}}]
@@ -34,6 +42,7 @@ scrape_configs:
         cluster.start("prometheus", [
             "/usr/bin/prometheus", f"--config.file={config}",
             f"--storage.tsdb.path={cluster.folder / 'tsdb'}",
+            "--enable-feature=native-histograms",
             f"--web.listen-address=127.0.0.1:{self.port}"])
 
     def api(self, path, **query):
@@ -60,7 +69,14 @@ def panels(name):
 
 
 def expressions():
-    return [target["expr"] for panel in panels("fleet.json") for target in panel.get("targets", [])]
+    found = [target["expr"] for panel in panels("fleet.json") for target in panel.get("targets", [])]
+    for name in ["run", "job", "instance"]:
+        found = [text.replace(f"${name}", ".*") for text in found]
+    return [text.replace("$__rate_interval", "5m") for text in found]
+
+
+def bucket(value):
+    return math.ceil(math.log2(value) * 2 ** SCHEMA)
 
 
 def urls():
@@ -75,19 +91,22 @@ def urls():
 class PrometheusTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster()
+        cls.cluster = Cluster(config=CONFIG)
         for index in range(RUNS):
             root = cls.cluster.add_run(f"run{index:02}", quiescence=0.1)
             copy_checkpoint(TOY / "adam" / STEP, root / STEP)
+        root = cls.cluster.add_run("stories", probe=STORIES_PROBE, quiescence=0.1)
+        copy_checkpoint(STORIES, root / "step7")
         cls.cluster.start_server()
         cls.cluster.start_worker()
         cls.prometheus = Prometheus(cls.cluster)
         for index in range(RUNS):
             await_state(cls.cluster, f"run{index:02}", int(STEP[4:]), "done")
+        await_state(cls.cluster, "stories", 7, "done")
         harness.wait_until(cls.prometheus.up, "both targets to be up")
         harness.wait_until(
             lambda: cls.prometheus.query("count(sinkwatch_latest_step)") and
-            cls.prometheus.query("count(sinkwatch_latest_step)")[0]["value"][1] == str(RUNS),
+            cls.prometheus.query("count(sinkwatch_latest_step)")[0]["value"][1] == str(RUNS + 1),
             "every run's latest step")
 
     @classmethod
@@ -135,16 +154,36 @@ class PrometheusTest(unittest.TestCase):
             "sum(sinkwatch_series_dropped_total{reason='cap'})")[0]["value"][1]) > 0)
         # Every run is still seen: the cap is shared out.
         self.assertEqual(len(self.prometheus.query(
-            "count by (run) (sinkwatch_latest_step{job='sinkwatch'})")), RUNS)
+            "count by (run) (sinkwatch_latest_step{job='sinkwatch'})")), RUNS + 1)
+
+    def test_native_histograms_tell_the_share_of_heads_above_a_threshold(self):
+        measured = harness.measurement(self.cluster, "stories", 7)
+        values = [value for (domain, metric, _), heads in measured.items()
+                  if (domain, metric) == ("story", "sink_attention") for value in heads]
+        self.assertGreater(len(values), 30)
+        of_run = ("sum by (run) (sinkwatch_sink_attention_ratio_heads"
+                  "{run='stories',domain='story',job='sinkwatch'})")
+        counted = harness.wait_until(
+            lambda: self.prometheus.query(f"histogram_count({of_run})"), "a native histogram")
+        self.assertEqual(float(counted[0]["value"][1]), len(values))
+        total = self.prometheus.query(f"histogram_sum({of_run})")
+        self.assertAlmostEqual(float(total[0]["value"][1]), sum(values), delta=1e-4)
+        for threshold in [0.02, 0.1, 0.3, 0.5, 0.8]:
+            share = float(self.prometheus.query(
+                f"histogram_fraction({threshold}, 2, {of_run})")[0]["value"][1])
+            exact = sum(value > threshold for value in values) / len(values)
+            beside = sum(value > 0 and bucket(value) == bucket(threshold) for value in values)
+            print(f"above {threshold}: histogram {share:.4f}, exact {exact:.4f}, "
+                  f"{beside} of {len(values)} heads in the threshold's bucket")
+            self.assertLessEqual(abs(share - exact), beside / len(values) + 1e-9, threshold)
 
     def test_every_expression_of_the_fleet_dashboard_has_an_answer(self):
         # Rates of what has not happened yet have no samples, but must parse.
         may_be_empty = ["rate(", "increase("]
         for expression in expressions():
-            text = expression.replace("$run", ".*")
-            with self.subTest(expression=text):
-                found = self.prometheus.query(text)
-                if not any(part in text for part in may_be_empty):
+            with self.subTest(expression=expression):
+                found = self.prometheus.query(expression)
+                if not any(part in expression for part in may_be_empty):
                     self.assertTrue(found)
 
     def test_every_url_of_the_step_dashboard_has_an_answer(self):
@@ -159,7 +198,8 @@ class PrometheusTest(unittest.TestCase):
 
     def test_the_step_dashboard_draws_over_steps_with_the_variables_it_promises(self):
         dashboard = json.loads(Path("dashboards/steps.json").read_text())
-        names = {variable["name"] for variable in dashboard["templating"]["list"]}
+        names = {variable["name"] for variable in dashboard["templating"]["list"]
+                 if variable["type"] != "datasource"}
         self.assertLessEqual({"run", "stage", "domain", "metric", "layer"}, names)
         drawn = [panel for panel in dashboard["panels"] if panel.get("targets")]
         # Time series panels would need a time; the parsers of the browser cannot
@@ -189,7 +229,9 @@ class PrometheusTest(unittest.TestCase):
     def test_every_panel_has_a_title_and_queries_or_text(self):
         for name in ["fleet.json", "steps.json"]:
             for panel in panels(name):
-                self.assertTrue(panel["type"] == "text" or panel["title"], panel["id"])
+                self.assertTrue(panel["title"] and panel["description"], panel["id"])
+                self.assertEqual(panel.get("datasource", {}).get("uid", "${datasource}"),
+                                 "${datasource}", panel["id"])
                 self.assertTrue(panel["type"] == "text" or panel["targets"], panel["id"])
 
     def test_the_alert_rules_load_and_pass_their_own_tests(self):
@@ -198,6 +240,11 @@ class PrometheusTest(unittest.TestCase):
             done = subprocess.run(["/usr/bin/promtool", *command], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         rules = Path("dashboards/alerts.yml").read_text()
+        # Each says what to do about it.
+        runbook = re.findall(r"(?m)^### (\w+)$", Path("dashboards/README.md").read_text())
+        for alert in re.findall(r"alert: (\w+)", rules):
+            self.assertIn(alert, runbook)
+            self.assertIn(f"dashboards/README.md#{alert.lower()}", rules)
         # The names that the rules ask for are names that the server exports.
         known = set(self.prometheus.api("label/__name__/values"))
         for name in set(re.findall(r"\b(sinkwatch_[a-z0-9_]+)\b", rules)):
