@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/store/job_rows.h"
 #include "server/store/migrations.h"
 #include "server/store/statement.h"
 
@@ -129,6 +130,9 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
                       "SELECT coalesce(max(id), 0) FROM measurement");
   if (committed.Step()) database->revision = committed.Int();
   if (!committed.status().ok()) return committed.status();
+  absl::Status superseded =
+      SupersedeOtherVersions(*connection, database->clock());
+  if (!superseded.ok()) return superseded;
   return std::unique_ptr<Store>(new Store(std::move(database)));
 }
 

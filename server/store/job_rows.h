@@ -29,6 +29,10 @@ std::string StateList(const std::vector<v1::JobState>& states);
 // The states in which a job still waits for its measurement.
 std::string OpenStateList();
 
+// Open jobs that a server of other definitions of the metrics left: no worker
+// of ours may take them, and discovery makes new ones for their checkpoints.
+absl::Status SupersedeOtherVersions(sqlite3* connection, absl::Time now);
+
 // Puts the job into `state`, with no progress and the given outcome, reason and
 // not_before.
 absl::Status EndJob(sqlite3* connection, int64_t id, v1::JobState state,

@@ -111,6 +111,17 @@ std::string OpenStateList() {
                     v1::JOB_STATE_LEASED, v1::JOB_STATE_RETRYING});
 }
 
+absl::Status SupersedeOtherVersions(sqlite3* connection, absl::Time now) {
+  Statement update(
+      connection,
+      absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_SUPERSEDED,
+                   ", token = token + 1, reason = 'the definitions of the "
+                   "metrics are of another version', updated = ? WHERE "
+                   "spec_version <> ? AND state IN ",
+                   OpenStateList()));
+  return update.Bind(now).Bind(int64_t{kSpecVersion}).Run();
+}
+
 absl::Status EndJob(sqlite3* connection, int64_t id, v1::JobState state,
                     v1::Outcome outcome, const std::string& reason,
                     absl::Time not_before, absl::Time now) {

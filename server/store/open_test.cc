@@ -40,6 +40,23 @@ TEST(OpenTest, KeepsWhatWasWritten) {
   EXPECT_NE(JobOfStep(*again, 7), 0);
 }
 
+// A store of a server of other definitions: no worker of ours gets its jobs.
+TEST(OpenTest, SupersedesOpenJobsOfOtherVersionsOfTheDefinitions) {
+  const std::string path = FreshFile("versions");
+  {
+    TestStore before(path);
+    Observation old = Seen(7);
+    old.spec_version = kSpecVersion - 1;
+    ASSERT_TRUE(before->Observe({old, Seen(8)}).ok());
+  }
+  TestStore again(path);
+  EXPECT_EQ(JobOfStep(*again, 7), 0);
+  EXPECT_NE(JobOfStep(*again, 7, v1::JOB_STATE_SUPERSEDED), 0);
+  EXPECT_NE(JobOfStep(*again, 8), 0);
+  ASSERT_TRUE(again->Observe({Seen(7)}).ok());
+  EXPECT_NE(JobOfStep(*again, 7), 0);
+}
+
 TEST(OpenTest, RefusesAFileThatIsHeld) {
   const std::string path = FreshFile("held");
   TestStore holder(path);
