@@ -88,16 +88,12 @@ v1::SeriesKey KeyOf(const SeriesColumn& column,
 constexpr int64_t kBatchRows = 1024;
 constexpr size_t kBatchBytes = size_t{8} << 20;
 
-// Stored steps of a series, not decoded yet.
-struct StoredSteps {
-  struct Step {
-    int64_t step;
-    int64_t tokens;
-    size_t end;  // of its blob in `blobs`
-  };
-  std::vector<Step> steps;
-  std::string blobs;  // one behind the other
+// What a batch came to.
+struct Batch {
+  int64_t rows = 0;  // that were added
+  int64_t last_step = 0;
   bool ended = false;
+  bool cut = false;  // there was one more than was wanted
 };
 
 std::string SeriesSql(const SeriesQuery& query) {
@@ -110,11 +106,14 @@ std::string SeriesSql(const SeriesQuery& query) {
       query.newest ? " DESC" : "", " LIMIT ?");
 }
 
-// The next steps of `query`, in its order, at most `most` of them.
-absl::StatusOr<StoredSteps> ReadSteps(sqlite3* connection,
-                                      const SeriesQuery& query,
-                                      const std::string& series, int64_t most) {
-  const int64_t limit = std::min(most, kBatchRows);
+// Adds the next steps of `query`, in its order, at most `most` of them. Blobs
+// are decoded where they lie: copying them first would cost more than the lock
+// that it would free.
+absl::StatusOr<Batch> AddSteps(sqlite3* connection, const SeriesQuery& query,
+                               const std::string& series, int64_t most,
+                               SeriesBuilder& builder) {
+  // One more than is wanted tells whether there are more.
+  const int64_t limit = std::min(most + 1, kBatchRows);
   Statement select(connection, SeriesSql(query));
   select.Bind(query.metric)
       .Bind(query.domain)
@@ -125,17 +124,22 @@ absl::StatusOr<StoredSteps> ReadSteps(sqlite3* connection,
       .Bind(query.last_step)
       .Bind(int64_t{query.include_implausible})
       .Bind(limit);
-  StoredSteps read;
-  while (read.blobs.size() < kBatchBytes && select.Step()) {
-    const int64_t step = select.Int();
+  Batch batch;
+  size_t bytes = 0;
+  while (bytes < kBatchBytes && select.Step()) {
+    batch.cut = batch.rows == most;
+    if (batch.cut) return batch;
+    batch.last_step = select.Int();
     const int64_t tokens = select.Int();
-    select.AppendBlob(read.blobs);
-    read.steps.push_back({step, tokens, read.blobs.size()});
+    const absl::string_view blob = select.BlobInPlace();
+    absl::Status status = builder.Add(batch.last_step, tokens, blob);
+    if (!status.ok()) return status;
+    ++batch.rows;
+    bytes += blob.size();
   }
   if (!select.status().ok()) return select.status();
-  read.ended = read.blobs.size() < kBatchBytes &&
-               static_cast<int64_t>(read.steps.size()) < limit;
-  return read;
+  batch.ended = bytes < kBatchBytes && batch.rows < limit;
+  return batch;
 }
 
 // Leaves to `query` what lies behind `step`; false if that is nothing.
@@ -162,31 +166,23 @@ absl::StatusOr<Series> Store::ReadSeries(SeriesQuery query) {
   if (!shown.ok()) return shown.status();
   SeriesBuilder builder(query);
   int64_t left = query.max_steps;
-  bool cut = false;
-  for (bool ended = false; !ended && !cut;) {
+  Batch batch;
+  while (!batch.ended && !batch.cut) {
     if (query.cancelled && query.cancelled()) {
       return absl::CancelledError("nobody waits for the series any more");
     }
-    // One more than is answered tells whether it is cut.
-    const auto read = locked([&](sqlite3* connection) {
-      return ReadSteps(connection, query, shown->series, left + 1);
+    const auto added = locked([&](sqlite3* connection) {
+      return AddSteps(connection, query, shown->series, left, builder);
     });
-    if (!read.ok()) return read.status();
-    const absl::string_view blobs = read->blobs;
-    size_t begin = 0;
-    for (const StoredSteps::Step& step : read->steps) {
-      cut = left-- == 0;
-      if (cut) break;
-      absl::Status status = builder.Add(step.step, step.tokens,
-                                        blobs.substr(begin, step.end - begin));
-      if (!status.ok()) return status;
-      begin = step.end;
-    }
-    ended = read->ended || !GoOn(query, read->steps.back().step);
+    if (!added.ok()) return added.status();
+    batch = *added;
+    left -= batch.rows;
+    if (batch.ended || batch.cut) break;
+    batch.ended = !GoOn(query, batch.last_step);
   }
   Series series = builder.Finish();
   series.metric = shown->metric;
-  series.cut = cut;
+  series.cut = batch.cut;
   return series;
 }
 

@@ -101,18 +101,14 @@ absl::Time Statement::Time() {
   return absl::FromUnixMicros(micros);
 }
 
-std::string Statement::Blob() {
-  std::string bytes;
-  AppendBlob(bytes);
-  return bytes;
-}
+std::string Statement::Blob() { return std::string(BlobInPlace()); }
 
-void Statement::AppendBlob(std::string& bytes) {
+absl::string_view Statement::BlobInPlace() {
   const int column = column_++;
   const void* blob = sqlite3_column_blob(statement_, column);
-  if (blob == nullptr) return;
-  bytes.append(static_cast<const char*>(blob),
-               sqlite3_column_bytes(statement_, column));
+  if (blob == nullptr) return {};
+  return {static_cast<const char*>(blob),
+          static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
 void Statement::Check(int code) {

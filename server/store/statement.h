@@ -50,8 +50,8 @@ class Statement {
   std::string Text();
   absl::Time Time();
   std::string Blob();
-  // Reads the next column behind what `bytes` holds.
-  void AppendBlob(std::string& bytes);
+  // As Blob, where it lies: until the next Step or Reset.
+  absl::string_view BlobInPlace();
 
   const absl::Status& status() const { return status_; }
 
