@@ -9,24 +9,14 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "nlohmann/json.hpp"
 #include "proto/base/nearest.h"
-#include "proto/base/status_macros.h"
-#include "server/answers/names.h"
 #include "server/answers/parse.h"
-#include "server/answers/tables.h"
 
 namespace sinkwatch::http {
 namespace {
 
-constexpr int kPage = 500;
 constexpr char kOpenApi[] = "openapi.json";
-
-answers::Table OneColumn(const std::string& column,
-                         const answers::Repeated<std::string>& values) {
-  answers::Table table{{column}, {}};
-  for (const std::string& value : values) table.rows.push_back({value});
-  return table;
-}
 
 int HttpStatus(absl::StatusCode code) {
   switch (code) {
@@ -87,9 +77,9 @@ Response Api::Handle(const Request& request) const {
   const std::string name(absl::StripPrefix(request.path, "/api/v1/"));
   if (name == kOpenApi) return OpenApi();
   std::vector<std::string> names;
-  for (const Route& route : Routes()) {
-    if (route.name == name) return Serve(route, request);
-    names.push_back(route.name);
+  for (const Endpoint& endpoint : Endpoints()) {
+    if (endpoint.name == name) return Serve(endpoint, request);
+    names.push_back(endpoint.name);
   }
   return Error(absl::NotFoundError(
       absl::StrCat("there is no /api/v1/", name, "; there are ",
@@ -101,13 +91,14 @@ bool Api::IsRoute(const std::string& path) {
   if (path == "/api/v1") return true;
   if (!absl::ConsumePrefix(&name, "/api/v1/")) return false;
   return name.empty() || name == kOpenApi ||
-         std::any_of(Routes().begin(), Routes().end(),
-                     [&](const Route& route) { return route.name == name; });
+         std::any_of(
+             Endpoints().begin(), Endpoints().end(),
+             [&](const Endpoint& endpoint) { return endpoint.name == name; });
 }
 
-Response Api::Serve(const Route& route, const Request& request) const {
+Response Api::Serve(const Endpoint& endpoint, const Request& request) const {
   std::vector<std::string> allowed;
-  for (const Parameter& parameter : route.parameters) {
+  for (const Parameter& parameter : endpoint.parameters) {
     allowed.push_back(parameter.name);
   }
   allowed.insert(allowed.end(), {"format", "shape"});
@@ -115,14 +106,14 @@ Response Api::Serve(const Route& route, const Request& request) const {
   if (!params.ok()) return Error(params.status());
 
   std::string tag;
-  if (!route.tagged_by_content) {
+  if (!endpoint.tagged_by_content) {
     const auto version = queries_->Version(params->Text("run", ""));
     if (!version.ok()) return Error(version.status());
     tag = TagOf(*version);
   }
   Response response;
   if (tag.empty() || !Matches(request.if_none_match, tag)) {
-    response = Render(route, request, *params);
+    response = Render(endpoint, request, *params);
     if (response.status != 200) return response;
     if (tag.empty()) tag = TagOf(response.body);
   }
@@ -135,14 +126,14 @@ Response Api::Serve(const Route& route, const Request& request) const {
   return response;
 }
 
-Response Api::Render(const Route& route, const Request& request,
+Response Api::Render(const Endpoint& endpoint, const Request& request,
                      Params& params) const {
   const std::string format = params.Choice("format", {"json", "csv"});
-  const std::string shape = params.Choice("shape", route.shapes);
+  const std::string shape = params.Choice("shape", endpoint.shapes);
   if (!params.status().ok()) return Error(params.status());
   // Read first: a commit in between makes it too old, never too new.
   const int64_t revision = queries_->revision();
-  absl::StatusOr<Answer> answer = (this->*route.endpoint)(params);
+  absl::StatusOr<Answer> answer = endpoint.answer(*queries_, params);
   if (!answer.ok()) return Error(answer.status());
   Response response;
   if (answer->total >= 0) {
@@ -170,79 +161,6 @@ Response Api::Render(const Route& route, const Request& request,
 std::string Api::TagOf(const std::string& content) const {
   return absl::StrCat("W/\"", version_, ".", absl::Hash<std::string>()(content),
                       "\"");
-}
-
-absl::StatusOr<Api::Answer> Api::Runs(Params& params) const {
-  const std::string shape = params.Text("shape", "table");
-  Answer answer;
-  answers::Repeated<v1::RunStatus> all;
-  if (shape == "stages" || shape == "domains" || params.Has("run")) {
-    const std::string name = params.Required("run");
-    RETURN_IF_ERROR(params.status());
-    ASSIGN_OR_RETURN(*all.Add(), queries_->Run(name));
-  }
-  if (shape == "stages" || shape == "domains") {
-    answer.table = shape == "stages" ? OneColumn("stage", all[0].stages())
-                                     : OneColumn("domain", all[0].domains());
-    return answer;
-  }
-  v1::ListRunsRequest request;
-  request.set_page_size(kPage);
-  while (!params.Has("run")) {
-    ASSIGN_OR_RETURN(const v1::ListRunsResponse page, queries_->Runs(request));
-    all.MergeFrom(page.runs());
-    request.set_page_token(page.next_page_token());
-    if (request.page_token().empty()) break;
-  }
-  answer.table = answers::RunsTable(all);
-  answers::Extras states = answers::Extras::array();
-  for (v1::JobState state : answers::AllStates()) {
-    states.push_back(answers::StateName(state));
-  }
-  answer.extras = {{"states", std::move(states)}};
-  return answer;
-}
-
-absl::StatusOr<Api::Answer> Api::Checkpoints(Params& params) const {
-  v1::ListCheckpointsRequest request;
-  request.set_run(params.Required("run"));
-  if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
-  if (params.Has("state")) {
-    ASSIGN_OR_RETURN(const v1::JobState state,
-                     answers::ParseState(params.Text("state", "")));
-    request.add_states(state);
-  }
-  if (params.Choice("order", {"newest", "oldest"}) == "oldest") {
-    request.set_order(v1::CHECKPOINT_ORDER_OLDEST_FIRST);
-  }
-  request.set_page_size(params.Int("limit", kPage, 1, query::kMaxCheckpoints));
-  request.set_page_token(params.Text("page_token", ""));
-  RETURN_IF_ERROR(params.status());
-  ASSIGN_OR_RETURN(const v1::ListCheckpointsResponse list,
-                   queries_->Checkpoints(request));
-  Answer answer;
-  answer.table = answers::CheckpointsTable(list.checkpoints());
-  answer.total = list.total();
-  answer.next_page = list.next_page_token();
-  answer.extras = {{"total", list.total()},
-                   {"next_page_token", list.next_page_token()}};
-  return answer;
-}
-
-absl::StatusOr<Api::Answer> Api::Metrics(Params& params) const {
-  v1::ListMetricsRequest request;
-  request.set_run(params.Text("run", ""));
-  request.set_page_size(kPage);
-  Answer answer;
-  answers::Repeated<v1::MetricDescriptor> all;
-  do {
-    ASSIGN_OR_RETURN(const v1::ListMetricsResponse list,
-                     queries_->Metrics(request));
-    all.MergeFrom(list.metrics());
-    request.set_page_token(list.next_page_token());
-  } while (!request.page_token().empty());
-  answer.table = answers::MetricsTable(all);
-  return answer;
 }
 
 }  // namespace sinkwatch::http

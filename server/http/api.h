@@ -2,17 +2,13 @@
 #define SINKWATCH_SERVER_HTTP_API_H_
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "nlohmann/json.hpp"
-#include "server/answers/table.h"
+#include "server/http/endpoint.h"
 #include "server/http/http_server.h"
 #include "server/http/params.h"
 #include "server/query/queries.h"
-#include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::http {
 
@@ -43,45 +39,15 @@ class Api {
   static Response Error(const absl::Status& status);
 
  private:
-  struct Answer {
-    answers::Table table;
-    answers::Extras extras;
-    int64_t total = -1;       // X-Total-Count; -1: none
-    std::string next_page{};  // page_token of the next page; empty: none
-  };
-  using Endpoint = absl::StatusOr<Answer> (Api::*)(Params&) const;
-  struct Parameter {
-    std::string name;
-    std::string about;
-    bool required = false;
-  };
-  struct Route {
-    std::string name;
-    std::string about;
-    std::vector<Parameter> parameters;
-    std::vector<std::string> shapes;
-    // Tagged by the bytes of the answer: reasons and progress change without
-    // changing a count.
-    bool tagged_by_content = false;
-    Endpoint endpoint;
-  };
-
-  static const std::vector<Route>& Routes();
+  static const std::vector<Endpoint>& Endpoints();
   static Response Index();
   static Response OpenApi();
 
-  Response Serve(const Route& route, const Request& request) const;
+  Response Serve(const Endpoint& endpoint, const Request& request) const;
   // The endpoint's answer in the form that the parameters ask for.
-  Response Render(const Route& route, const Request& request,
+  Response Render(const Endpoint& endpoint, const Request& request,
                   Params& params) const;
   std::string TagOf(const std::string& content) const;
-
-  absl::StatusOr<Answer> Runs(Params& params) const;
-  absl::StatusOr<Answer> Checkpoints(Params& params) const;
-  absl::StatusOr<Answer> Metrics(Params& params) const;
-  absl::StatusOr<Answer> Series(Params& params) const;
-  absl::StatusOr<Answer> Matrix(Params& params) const;
-  absl::StatusOr<Answer> Emergence(Params& params) const;
 
   query::Queries* const queries_;
   const std::string version_;

@@ -5,7 +5,7 @@
 #include "proto/base/status_macros.h"
 #include "server/answers/names.h"
 #include "server/answers/tables.h"
-#include "server/http/api.h"
+#include "server/http/endpoint.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -67,9 +67,7 @@ Extras GapsJson(const answers::Repeated<v1::SeriesGap>& gaps) {
   return list;
 }
 
-}  // namespace
-
-absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
+absl::StatusOr<Answer> Series(query::Queries& queries, Params& params) {
   v1::QuerySeriesRequest request;
   answers::SeriesLayout layout;
   layout.x = params.Choice("x", {"step", "tokens", "log10_step"});
@@ -81,7 +79,7 @@ absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
   request.set_max_rows(params.Int("max_rows", kRows, 1, kMaxRows));
   ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(params));
   ASSIGN_OR_RETURN(const v1::QuerySeriesResponse series,
-                   queries_->Series(request));
+                   queries.Series(request));
   Answer answer;
   std::string note;
   ASSIGN_OR_RETURN(answer.table, answers::SeriesTable(series, layout, &note));
@@ -101,7 +99,7 @@ absl::StatusOr<Api::Answer> Api::Series(Params& params) const {
   return answer;
 }
 
-absl::StatusOr<Api::Answer> Api::Matrix(Params& params) const {
+absl::StatusOr<Answer> Matrix(query::Queries& queries, Params& params) {
   v1::QueryMatrixRequest request;
   const int64_t step = params.Int("step", -1, 0, INT64_MAX);
   const bool errors = params.Bool("stderr");
@@ -109,7 +107,7 @@ absl::StatusOr<Api::Answer> Api::Matrix(Params& params) const {
   RETURN_IF_ERROR(params.status());
   if (step >= 0) request.set_step(step);
   ASSIGN_OR_RETURN(const v1::QueryMatrixResponse matrix,
-                   queries_->Matrix(request));
+                   queries.Matrix(request));
   Answer answer;
   answer.table = answers::MatrixTable(matrix, errors);
   answer.extras = {{"step", matrix.step()},
@@ -120,7 +118,7 @@ absl::StatusOr<Api::Answer> Api::Matrix(Params& params) const {
   return answer;
 }
 
-absl::StatusOr<Api::Answer> Api::Emergence(Params& params) const {
+absl::StatusOr<Answer> Emergence(query::Queries& queries, Params& params) {
   v1::GetEmergenceRequest request;
   if (!params.Text("threshold", "").empty()) {
     request.set_threshold(params.Number("threshold", 0));
@@ -130,7 +128,7 @@ absl::StatusOr<Api::Answer> Api::Emergence(Params& params) const {
   request.set_consecutive(params.Int("consecutive", 0, 0, 1000));
   ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(params));
   ASSIGN_OR_RETURN(const v1::GetEmergenceResponse result,
-                   queries_->Emergence(request));
+                   queries.Emergence(request));
   Answer answer;
   answer.table = answers::EmergenceTable(result);
   answer.extras = {{"metric", MetricJson(result.metric())},
@@ -140,6 +138,77 @@ absl::StatusOr<Api::Answer> Api::Emergence(Params& params) const {
                    {"below", result.below()},
                    {"consecutive", result.consecutive()}};
   return answer;
+}
+
+}  // namespace
+
+std::vector<Endpoint> ValueEndpoints() {
+  const Parameter metric = {"metric", "name of the metric", true};
+  const Parameter domain = {"domain",
+                            "domain of the probe; may be left out where there "
+                            "is one"};
+  const Parameter layer = {"layer",
+                           "layers: 3, or 0,2,5-7, or *; -1 is the embedding "
+                           "output"};
+  const Parameter head = {"head", "heads: 3, or 0,2,5-7, or *"};
+  const Parameter agg = {"agg",
+                         "over heads: each, mean, median, p10, p90, max, min, "
+                         "or band (min, p10, median, p90, max)"};
+  const Parameter across = {"across_layers",
+                            "1: aggregate over all layers together"};
+  const Parameter implausible = {"include_implausible",
+                                 "1: with measurements marked implausible"};
+  const Parameter errors = {"stderr", "1: with standard errors"};
+  const std::vector<std::string> shapes = {"table", "records"};
+  return {
+      {"series",
+       "one metric over the steps of a run",
+       {kRun,
+        metric,
+        domain,
+        kStage,
+        layer,
+        head,
+        agg,
+        across,
+        {"x", "step, tokens or log10_step"},
+        errors,
+        implausible,
+        {"max_points", "thins to so many rows, keeping extremes; 2000, 0: all"},
+        {"max_columns", "more columns are an error; 1024, at most 8192"},
+        {"max_rows", "more rows are an error; 20000, at most 100000"}},
+       shapes,
+       false,
+       Series},
+      {"matrix",
+       "one metric of every layer and head at one step",
+       {kRun,
+        metric,
+        domain,
+        kStage,
+        {"step", "the latest if left out"},
+        errors},
+       shapes,
+       false,
+       Matrix},
+      {"emergence",
+       "the step interval in which a metric crossed a threshold and stayed "
+       "beyond it for some checkpoints in a row",
+       {kRun,
+        metric,
+        domain,
+        kStage,
+        layer,
+        head,
+        agg,
+        across,
+        implausible,
+        {"threshold", "the metric's own if left out"},
+        {"below", "1: crossing downward; as the metric says if left out"},
+        {"consecutive", "checkpoints in a row; 2 if left out"}},
+       shapes,
+       false,
+       Emergence}};
 }
 
 }  // namespace sinkwatch::http
