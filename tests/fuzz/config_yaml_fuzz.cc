@@ -1,13 +1,12 @@
 // config.yaml of OLMo's first trainer: YAML, and the keys made of it.
-#include <algorithm>
 #include <cstddef>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "nlohmann/json.hpp"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/json_size.h"
 #include "worker/checkpoint/config/config.h"
 #include "worker/checkpoint/config/model_config.h"
 #include "worker/checkpoint/config/strict_yaml.h"
@@ -16,7 +15,6 @@ namespace sinkwatch::fuzz {
 namespace {
 
 using checkpoint::ParseYamlObject;
-using Json = nlohmann::json;
 
 // Small, so that the fuzzer reaches them.
 checkpoint::YamlLimits Limits() {
@@ -24,21 +22,6 @@ checkpoint::YamlLimits Limits() {
   limits.depth = 6;
   limits.values = 100;
   return limits;
-}
-
-size_t DepthOf(const Json& value) {
-  size_t depth = 0;
-  for (const Json& child : value) {
-    if (child.is_structured()) depth = std::max(depth, DepthOf(child));
-  }
-  return depth + 1;
-}
-
-size_t CountOf(const Json& value) {
-  size_t count = 1;
-  if (!value.is_structured()) return count;
-  for (const Json& child : value) count += CountOf(child);
-  return count;
 }
 
 }  // namespace

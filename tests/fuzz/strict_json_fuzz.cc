@@ -1,33 +1,15 @@
 // JSON of people and trainers: what every config, index and probe goes through.
-#include <algorithm>
 #include <cstddef>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "nlohmann/json.hpp"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/json_size.h"
 #include "worker/files/strict_json.h"
 
 namespace sinkwatch::fuzz {
 namespace {
-
-using Json = nlohmann::json;
-
-size_t DepthOf(const Json& value) {
-  size_t depth = 0;
-  for (const Json& child : value) {
-    if (child.is_structured()) depth = std::max(depth, DepthOf(child));
-  }
-  return depth + 1;
-}
-
-size_t CountOf(const Json& value) {
-  size_t count = 1;
-  if (!value.is_structured()) return count;
-  for (const Json& child : value) count += CountOf(child);
-  return count;
-}
 
 // Small, so that the fuzzer reaches them.
 files::JsonLimits Limits() {
