@@ -24,6 +24,8 @@ def sinkwatch_library(
         name = name,
         srcs = native.glob([name + ".cc"]),
         hdrs = [name + ".h"],
+        # Else //... links a shared form of it, which nothing uses.
+        linkstatic = True,
         deps = deps,
         **kwargs
     )

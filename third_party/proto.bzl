@@ -42,6 +42,7 @@ def cc_proto(name, src, deps = [], grpc = False, visibility = None):
         srcs = sources,
         hdrs = headers,
         copts = ["-w"],
+        linkstatic = True,
         strip_include_prefix = "/" + IMPORT_ROOT,
         deps = deps + ["//third_party:grpc" if grpc else "//third_party:protobuf"],
         visibility = visibility,
