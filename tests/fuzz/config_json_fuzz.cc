@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/checkpoint/config/config.h"
+#include "worker/files/fields.h"
 
 namespace sinkwatch::fuzz {
 namespace {
@@ -17,37 +18,25 @@ using checkpoint::Config;
 
 constexpr char kPath[] = "config.json";
 
-// The first error sticks; an architecture reads its keys one after another.
-void Keep(const absl::Status& status, absl::Status* first) {
-  if (first->ok()) *first = status;
-}
-
-void ReadInts(const Config& config, absl::Status* first) {
+// Reads as an architecture does, and what it is given after an error as well.
+void ReadKeys(files::Fields& fields) {
   for (const char* key :
        {"hidden_size", "vocab_size", "num_hidden_layers", "head_dim"}) {
-    const absl::StatusOr<int64_t> value = config.Int(key, 1, 1 << 20);
-    Keep(value.status(), first);
-    Expect(!value.ok() || (*value >= 1 && *value <= 1 << 20),
-           "an integer is in its range");
-    Expect(!value.ok() || config.Has(key), "a value has its key");
+    const int64_t value = fields.Int(key, 1, 1 << 20);
+    Expect(value >= 1 && value <= 1 << 20, "an integer is in its range");
+    Expect(!fields.status().ok() || fields.Has(key), "a value has its key");
   }
-  Keep(config.IntOr("num_key_value_heads", 1, 1024, 1).status(), first);
-}
-
-void ReadOthers(const Config& config, absl::Status* first) {
   for (const char* key : {"rms_norm_eps", "initializer_range"}) {
-    const absl::StatusOr<double> value = config.PositiveOr(key, 1);
-    Keep(value.status(), first);
-    Expect(!value.ok() || (std::isfinite(*value) && *value > 0),
-           "a number is finite and above 0");
+    const double value = fields.PositiveOr(key, 1);
+    Expect(std::isfinite(value) && value > 0, "a number is finite and above 0");
   }
-  Keep(config.BoolOr("tie_word_embeddings", false).status(), first);
-  Keep(config.StringOr("hidden_act", "silu").status(), first);
-  const absl::StatusOr<Config> section = config.Section("rope_parameters");
-  Keep(section.status(), first);
-  if (!section.ok()) return;
-  Keep(section->PositiveOr("rope_theta", 10000).status(), first);
-  Keep(section->StringOr("rope_type", "default").status(), first);
+  const int64_t groups = fields.IntOr("num_key_value_heads", 1, 1024, 1);
+  Expect(groups >= 1 && groups <= 1024, "a default is in its range");
+  fields.BoolOr("tie_word_embeddings", false);
+  fields.StringOr("hidden_act", "silu");
+  files::Fields section = fields.Section("rope_parameters");
+  section.PositiveOr("rope_theta", 10000);
+  section.StringOr("rope_type", "default");
 }
 
 }  // namespace
@@ -60,10 +49,9 @@ absl::Status FuzzOne(absl::string_view input) {
   Expect(absl::IsFailedPrecondition(
              Config::Parse(kPath, std::string(input.substr(0, end))).status()),
          "a config without its last brace is incomplete");
-  absl::Status first = config->Architecture().status();
-  ReadInts(*config, &first);
-  ReadOthers(*config, &first);
-  return first;
+  files::Fields fields = config->fields();
+  ReadKeys(fields);
+  return fields.status();
 }
 
 }  // namespace sinkwatch::fuzz

@@ -8,13 +8,13 @@
 #include "absl/strings/string_view.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/files/file.h"
-#include "worker/probe/manifest.h"
+#include "worker/probe/probe_manifest.h"
 
 namespace sinkwatch::fuzz {
 namespace {
 
 using probe::DomainManifest;
-using probe::Manifest;
+using probe::ProbeManifest;
 
 void ExpectSha256(const std::string& text) {
   Expect(text.size() == 64, "a sha256 has 64 digits");
@@ -48,7 +48,7 @@ void ExpectDomain(const DomainManifest& domain, const Manifest& manifest) {
 
 absl::Status FuzzOne(absl::string_view input) {
   const absl::StatusOr<Manifest> manifest =
-      probe::ParseManifest("probe.json", std::string(input));
+      probe::ParseProbeManifest("probe.json", std::string(input));
   if (!manifest.ok()) return manifest.status();
   const int64_t bytes = manifest->token_bytes;
   Expect(bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8,

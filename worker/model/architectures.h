@@ -3,15 +3,16 @@
 
 #include <memory>
 
-#include "absl/status/statusor.h"
-#include "worker/checkpoint/config/config.h"
+#include "worker/files/fields.h"
 #include "worker/model/architecture.h"
 
 namespace sinkwatch::model {
 
-// Reads what an architecture needs of the config; codes as CreateArchitecture.
+// Reads what an architecture needs of a config's keys, checked. What is wrong
+// with them is the status of `config`, to be asked before the architecture is
+// used.
 using ArchitectureFactory =
-    absl::StatusOr<std::unique_ptr<Architecture>>(const checkpoint::Config&);
+    std::unique_ptr<Architecture>(files::Fields& config);
 
 // One per file of this folder; the registry's table names them.
 ArchitectureFactory MakeBigramBackcopy;

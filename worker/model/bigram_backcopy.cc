@@ -11,12 +11,12 @@
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/embedding.h"
 #include "ATen/ops/relu.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "worker/files/strict_json.h"
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
 #include "worker/model/layers.h"
+#include "worker/model/naming.h"
 #include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
@@ -32,68 +32,53 @@ struct BigramBackcopyConfig {
   std::vector<bool> layer_mlp;
 };
 
-absl::StatusOr<std::vector<bool>> ReadSwitches(const checkpoint::Config& config,
-                                               const std::string& key,
-                                               int layers) {
+std::vector<bool> ReadSwitches(files::Fields& config, const char* key,
+                               int layers) {
   std::vector<bool> switches(layers, true);
   if (!config.Has(key)) return switches;
   const nlohmann::json& list = config.json().at(key);
   if (!list.is_array() || list.size() != switches.size()) {
-    return config.Contradiction(
+    config.Contradiction(
         absl::StrCat(key, " must be a list of ", layers, " booleans"));
+    return switches;
   }
   for (int layer = 0; layer < layers; ++layer) {
     if (!list[layer].is_boolean()) {
-      return config.Contradiction(
-          absl::StrCat(key, "[", layer, "] is no boolean"));
+      config.Contradiction(absl::StrCat(key, "[", layer, "] is no boolean"));
     }
-    switches[layer] = list[layer].get<bool>();
+    switches[layer] = list[layer] == true;
   }
   return switches;
 }
 
-absl::Status ReadAttention(const checkpoint::Config& config,
-                           ModelShape& shape) {
-  const auto kind = config.StringOr("attention_kind", "softmax");
-  if (!kind.ok()) return kind.status();
-  if (*kind != "softmax" && *kind != "relu") {
-    return config.Unsupported(absl::StrCat(
-        "attention_kind ", files::Quoted(*kind), " (softmax and relu are)"));
+void ReadAttention(files::Fields& config, ModelShape& shape) {
+  const std::string kind = config.StringOr("attention_kind", "softmax");
+  if (kind != "softmax" && kind != "relu") {
+    config.Unsupported(absl::StrCat("attention_kind ", files::Quoted(kind),
+                                    " (softmax and relu are)"));
   }
-  const auto present = ReadSwitches(config, "layer_attention", shape.layers);
-  if (!present.ok()) return present.status();
+  const std::vector<bool> present =
+      ReadSwitches(config, "layer_attention", shape.layers);
   for (int layer = 0; layer < shape.layers; ++layer) {
-    shape.attention[layer].kind = !(*present)[layer] ? AttentionKind::kNone
-                                  : *kind == "relu"  ? AttentionKind::kRelu
-                                                     : AttentionKind::kSoftmax;
+    shape.attention[layer].kind = !present[layer]  ? AttentionKind::kNone
+                                  : kind == "relu" ? AttentionKind::kRelu
+                                                   : AttentionKind::kSoftmax;
   }
-  return absl::OkStatus();
 }
 
-absl::StatusOr<BigramBackcopyConfig> ReadConfig(
-    const checkpoint::Config& config) {
+BigramBackcopyConfig ReadConfig(files::Fields& config) {
   BigramBackcopyConfig toy;
-  auto shape = ReadShape(config, "BigramBackcopyForCausalLM");
-  if (!shape.ok()) return shape.status();
-  toy.shape = *std::move(shape);
+  toy.shape = ReadShape(config, "BigramBackcopyForCausalLM");
   if (toy.shape.max_positions == 0) {
-    return config.Contradiction("max_position_embeddings is missing");
+    config.Contradiction("max_position_embeddings is missing");
   }
   if (toy.shape.kv_heads != toy.shape.heads) {
-    return config.Unsupported(
-        "num_key_value_heads other than num_attention_heads");
+    config.Unsupported("num_key_value_heads other than num_attention_heads");
   }
-  absl::Status attention = ReadAttention(config, toy.shape);
-  if (!attention.ok()) return attention;
-  auto layer_mlp = ReadSwitches(config, "layer_mlp", toy.shape.layers);
-  if (!layer_mlp.ok()) return layer_mlp.status();
-  toy.layer_mlp = *std::move(layer_mlp);
-  const auto feed_forward = ReadFeedForwardWidth(config);
-  if (!feed_forward.ok()) return feed_forward.status();
-  toy.feed_forward = *feed_forward;
-  const auto epsilon = config.PositiveOr("layer_norm_eps", 1e-5);
-  if (!epsilon.ok()) return epsilon.status();
-  toy.norm_epsilon = *epsilon;
+  ReadAttention(config, toy.shape);
+  toy.layer_mlp = ReadSwitches(config, "layer_mlp", toy.shape.layers);
+  toy.feed_forward = ReadFeedForwardWidth(config);
+  toy.norm_epsilon = config.PositiveOr("layer_norm_eps", 1e-5);
   return toy;
 }
 
@@ -115,26 +100,21 @@ class BigramBackcopy final : public Architecture {
   std::vector<TensorSpec> LayerTensors(int layer) const override {
     const int64_t width = config_.shape.width, wide = config_.feed_forward;
     const int64_t inner = config_.shape.heads * config_.shape.head_dim;
-    std::vector<TensorSpec> specs;
-    const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
-      specs.push_back({name, absl::StrCat("model.layers.", layer, ".", name),
-                       std::move(shape)});
-    };
+    PrefixedTensors tensors(absl::StrCat("model.layers.", layer, "."));
     if (HasAttention(layer)) {
-      add("attention_norm.weight", {width});
-      add("attention_norm.bias", {width});
-      add("attention.q_proj.weight", {inner, width});
-      add("attention.k_proj.weight", {inner, width});
-      add("attention.v_proj.weight", {inner, width});
-      add("attention.o_proj.weight", {width, inner});
+      tensors.AddNorm("attention_norm", width);
+      for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
+        tensors.AddLinear(absl::StrCat("attention.", name), inner, width,
+                          false);
+      }
+      tensors.AddLinear("attention.o_proj", width, inner, false);
     }
     if (config_.layer_mlp[layer]) {
-      add("mlp_norm.weight", {width});
-      add("mlp_norm.bias", {width});
-      add("mlp.up_proj.weight", {wide, width});
-      add("mlp.down_proj.weight", {width, wide});
+      tensors.AddNorm("mlp_norm", width);
+      tensors.AddLinear("mlp.up_proj", wide, width, false);
+      tensors.AddLinear("mlp.down_proj", width, wide, false);
     }
-    return specs;
+    return tensors.Take();
   }
 
   std::vector<TensorSpec> HeadTensors() const override {
@@ -152,21 +132,16 @@ class BigramBackcopy final : public Architecture {
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
     recorder.Record(Point::kResidPre, layer, x_BTD);
-    at::Tensor stream_BTD = x_BTD;
-    if (HasAttention(layer)) {
-      const at::Tensor attended_BTD =
-          Attention(layer, weights, stream_BTD, recorder);
-      recorder.Record(Point::kAttnOut, layer, attended_BTD);
-      stream_BTD = stream_BTD + attended_BTD;
-    }
-    recorder.Record(Point::kResidMid, layer, stream_BTD);
-    if (config_.layer_mlp[layer]) {
-      const at::Tensor mlp_BTD = Mlp(weights, stream_BTD);
-      recorder.Record(Point::kMlpOut, layer, mlp_BTD);
-      stream_BTD = stream_BTD + mlp_BTD;
-    }
-    recorder.Record(Point::kResidPost, layer, stream_BTD);
-    return stream_BTD;
+    const at::Tensor mid_BTD =
+        HasAttention(layer)
+            ? AddRecorded(layer, x_BTD,
+                          Attention(layer, weights, x_BTD, recorder),
+                          Point::kResidMid, recorder)
+            : Unchanged(layer, x_BTD, Point::kResidMid, recorder);
+    return config_.layer_mlp[layer]
+               ? AddRecorded(layer, mid_BTD, Mlp(weights, mid_BTD),
+                             Point::kResidPost, recorder)
+               : Unchanged(layer, mid_BTD, Point::kResidPost, recorder);
   }
 
   at::Tensor Logits(const TensorMap& weights,
@@ -181,6 +156,13 @@ class BigramBackcopy final : public Architecture {
   }
 
  private:
+  // The stream where the layer has no sub-layer.
+  static at::Tensor Unchanged(int layer, const at::Tensor& x_BTD, Point after,
+                              Recorder& recorder) {
+    recorder.Record(after, layer, x_BTD);
+    return x_BTD;
+  }
+
   bool HasAttention(int layer) const {
     return config_.shape.attention[layer].kind != AttentionKind::kNone;
   }
@@ -195,7 +177,7 @@ class BigramBackcopy final : public Architecture {
     const int heads = config_.shape.heads;
     const at::Tensor n_BTD = Norm(x_BTD, weights, "attention_norm");
     const auto project = [&](const char* name) {
-      return SplitHeads(Project(weights, name, n_BTD), heads);
+      return ProjectHeads(weights, name, n_BTD, heads);
     };
     const at::Tensor z_BHTE = RecordedAttention(
         layer, project("attention.q_proj"), project("attention.k_proj"),
@@ -214,11 +196,8 @@ class BigramBackcopy final : public Architecture {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Architecture>> MakeBigramBackcopy(
-    const checkpoint::Config& config) {
-  auto toy = ReadConfig(config);
-  if (!toy.ok()) return toy.status();
-  return std::make_unique<BigramBackcopy>(*std::move(toy));
+std::unique_ptr<Architecture> MakeBigramBackcopy(files::Fields& config) {
+  return std::make_unique<BigramBackcopy>(ReadConfig(config));
 }
 
 }  // namespace sinkwatch::model

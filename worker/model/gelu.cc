@@ -6,16 +6,16 @@
 
 namespace sinkwatch::model {
 
-absl::StatusOr<GeluKind> ReadGelu(const checkpoint::Config& config,
-                                  const std::string& key,
-                                  const std::string& fallback) {
-  const auto name = config.StringOr(key, fallback);
-  if (!name.ok()) return name.status();
-  if (*name == "gelu") return GeluKind::kExact;
+GeluKind ReadGelu(files::Fields& config, const char* key,
+                  const std::string& fallback) {
+  const std::string name = config.StringOr(key, fallback);
   for (const char* form : {"gelu_new", "gelu_fast", "gelu_pytorch_tanh"}) {
-    if (*name == form) return GeluKind::kTanh;
+    if (name == form) return GeluKind::kTanh;
   }
-  return config.Unsupported(absl::StrCat(key, " ", files::Quoted(*name)));
+  if (name != "gelu") {
+    config.Unsupported(absl::StrCat(key, " ", files::Quoted(name)));
+  }
+  return GeluKind::kExact;
 }
 
 at::Tensor Gelu(const at::Tensor& x, GeluKind kind) {

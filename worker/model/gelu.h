@@ -4,8 +4,7 @@
 #include <string>
 
 #include "ATen/core/Tensor.h"
-#include "absl/status/statusor.h"
-#include "worker/checkpoint/config/config.h"
+#include "worker/files/fields.h"
 
 namespace sinkwatch::model {
 
@@ -17,9 +16,8 @@ enum class GeluKind {
 // The activation that `key` names, `fallback` where it is absent: "gelu" is
 // exact, "gelu_new", "gelu_fast" and "gelu_pytorch_tanh" are names of the tanh
 // form. UNIMPLEMENTED, naming the key, for any other.
-absl::StatusOr<GeluKind> ReadGelu(const checkpoint::Config& config,
-                                  const std::string& key,
-                                  const std::string& fallback);
+GeluKind ReadGelu(files::Fields& config, const char* key,
+                  const std::string& fallback);
 
 at::Tensor Gelu(const at::Tensor& x, GeluKind kind);
 

@@ -9,7 +9,6 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/embedding.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
@@ -32,44 +31,29 @@ struct Gpt2Config {
   bool tied = true;
 };
 
-absl::Status ReadScales(const checkpoint::Config& config, ModelShape& shape) {
-  const auto scaled = config.BoolOr("scale_attn_weights", true);
-  if (!scaled.ok()) return scaled.status();
-  const auto by_layer = config.BoolOr("scale_attn_by_inverse_layer_idx", false);
-  if (!by_layer.ok()) return by_layer.status();
+void ReadScales(files::Fields& config, ModelShape& shape) {
+  const bool scaled = config.BoolOr("scale_attn_weights", true);
+  const bool by_layer = config.BoolOr("scale_attn_by_inverse_layer_idx", false);
   for (int layer = 0; layer < shape.layers; ++layer) {
     double& scale = shape.attention[layer].scale;
-    if (!*scaled) scale = 1;
-    if (*by_layer) scale /= layer + 1;
+    if (!scaled) scale = 1;
+    if (by_layer) scale /= layer + 1;
   }
-  return absl::OkStatus();
 }
 
-absl::StatusOr<Gpt2Config> ReadConfig(const checkpoint::Config& config) {
+Gpt2Config ReadConfig(files::Fields& config) {
   Gpt2Config gpt2;
-  auto shape = ReadShape(config, "GPT2LMHeadModel", kKeys);
-  if (!shape.ok()) return shape.status();
-  gpt2.shape = *std::move(shape);
+  gpt2.shape = ReadShape(config, "GPT2LMHeadModel", kKeys);
   if (gpt2.shape.max_positions == 0) {
-    return config.Contradiction("n_positions is missing");
+    config.Contradiction("n_positions is missing");
   }
-  absl::Status scales = ReadScales(config, gpt2.shape);
-  if (!scales.ok()) return scales;
-  const auto feed_forward =
+  ReadScales(config, gpt2.shape);
+  gpt2.feed_forward =
       ReadFeedForwardWidth(config, "n_inner", 4 * gpt2.shape.width);
-  if (!feed_forward.ok()) return feed_forward.status();
-  gpt2.feed_forward = *feed_forward;
-  const auto epsilon = config.PositiveOr("layer_norm_epsilon", 1e-5);
-  if (!epsilon.ok()) return epsilon.status();
-  gpt2.norm_epsilon = *epsilon;
-  const auto activation = ReadGelu(config, "activation_function", "gelu_new");
-  if (!activation.ok()) return activation.status();
-  gpt2.activation = *activation;
-  const auto tied = config.BoolOr("tie_word_embeddings", true);
-  if (!tied.ok()) return tied.status();
-  gpt2.tied = *tied;
-  absl::Status cross = RequireBool(config, "add_cross_attention", false);
-  if (!cross.ok()) return cross;
+  gpt2.norm_epsilon = config.PositiveOr("layer_norm_epsilon", 1e-5);
+  gpt2.activation = ReadGelu(config, "activation_function", "gelu_new");
+  gpt2.tied = config.BoolOr("tie_word_embeddings", true);
+  config.RequireBool("add_cross_attention", false, false);
   return gpt2;
 }
 
@@ -141,16 +125,12 @@ class Gpt2 final : public Architecture {
 
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    recorder.Record(Point::kResidPre, layer, x_BTD);
-    const at::Tensor attended_BTD = Attention(layer, weights, x_BTD, recorder);
-    recorder.Record(Point::kAttnOut, layer, attended_BTD);
-    const at::Tensor mid_BTD = x_BTD + attended_BTD;
-    recorder.Record(Point::kResidMid, layer, mid_BTD);
-    const at::Tensor mlp_BTD = Mlp(weights, mid_BTD);
-    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
-    const at::Tensor out_BTD = mid_BTD + mlp_BTD;
-    recorder.Record(Point::kResidPost, layer, out_BTD);
-    return out_BTD;
+    return Residual(
+        layer, x_BTD, recorder,
+        [&](const at::Tensor& stream_BTD) {
+          return Attention(layer, weights, stream_BTD, recorder);
+        },
+        [&](const at::Tensor& stream_BTD) { return Mlp(weights, stream_BTD); });
   }
 
   at::Tensor Logits(const TensorMap& weights,
@@ -192,11 +172,8 @@ class Gpt2 final : public Architecture {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Architecture>> MakeGpt2(
-    const checkpoint::Config& config) {
-  auto gpt2 = ReadConfig(config);
-  if (!gpt2.ok()) return gpt2.status();
-  return std::make_unique<Gpt2>(*std::move(gpt2));
+std::unique_ptr<Architecture> MakeGpt2(files::Fields& config) {
+  return std::make_unique<Gpt2>(ReadConfig(config));
 }
 
 }  // namespace sinkwatch::model

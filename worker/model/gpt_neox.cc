@@ -9,7 +9,6 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/embedding.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
@@ -33,43 +32,19 @@ struct GptNeoXConfig {
   bool tied = false;
 };
 
-absl::Status ReadSwitches(const checkpoint::Config& config,
-                          GptNeoXConfig& neox) {
-  const auto bias = config.BoolOr("attention_bias", true);
-  if (!bias.ok()) return bias.status();
-  neox.attention_bias = *bias;
-  const auto parallel = config.BoolOr("use_parallel_residual", true);
-  if (!parallel.ok()) return parallel.status();
-  neox.parallel = *parallel;
-  const auto tied = config.BoolOr("tie_word_embeddings", false);
-  if (!tied.ok()) return tied.status();
-  neox.tied = *tied;
-  return absl::OkStatus();
-}
-
-absl::StatusOr<GptNeoXConfig> ReadConfig(const checkpoint::Config& config) {
+GptNeoXConfig ReadConfig(files::Fields& config) {
   GptNeoXConfig neox;
-  auto shape = ReadShape(config, "GPTNeoXForCausalLM");
-  if (!shape.ok()) return shape.status();
-  neox.shape = *std::move(shape);
-  absl::Status full = RequireFullHeads(config, neox.shape);
-  if (!full.ok()) return full;
-  const auto feed_forward = ReadFeedForwardWidth(config);
-  if (!feed_forward.ok()) return feed_forward.status();
-  neox.feed_forward = *feed_forward;
-  const auto epsilon = config.PositiveOr("layer_norm_eps", 1e-5);
-  if (!epsilon.ok()) return epsilon.status();
-  neox.norm_epsilon = *epsilon;
+  neox.shape = ReadShape(config, "GPTNeoXForCausalLM");
+  RequireFullHeads(config, neox.shape);
+  neox.feed_forward = ReadFeedForwardWidth(config);
+  neox.norm_epsilon = config.PositiveOr("layer_norm_eps", 1e-5);
   RopeFamily family;
   family.partial_factor = 0.25;
-  auto rope = ReadRope(config, neox.shape, "full_attention", family);
-  if (!rope.ok()) return rope.status();
-  neox.rope = *std::move(rope);
-  const auto activation = ReadGelu(config, "hidden_act", "gelu");
-  if (!activation.ok()) return activation.status();
-  neox.activation = *activation;
-  absl::Status switches = ReadSwitches(config, neox);
-  if (!switches.ok()) return switches;
+  neox.rope = ReadRope(config, neox.shape, "full_attention", family);
+  neox.activation = ReadGelu(config, "hidden_act", "gelu");
+  neox.attention_bias = config.BoolOr("attention_bias", true);
+  neox.parallel = config.BoolOr("use_parallel_residual", true);
+  neox.tied = config.BoolOr("tie_word_embeddings", false);
   return neox;
 }
 
@@ -86,26 +61,15 @@ class GptNeoX final : public Architecture {
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
     const int64_t width = config_.shape.width, wide = config_.feed_forward;
-    std::vector<TensorSpec> specs;
-    const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
-      specs.push_back({name, absl::StrCat("gpt_neox.layers.", layer, ".", name),
-                       std::move(shape)});
-    };
-    const auto add_linear = [&](const std::string& name, int64_t out,
-                                int64_t in, bool bias) {
-      add(name + ".weight", {out, in});
-      if (bias) add(name + ".bias", {out});
-    };
     const bool bias = config_.attention_bias;
-    for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
-      add(absl::StrCat(norm, ".weight"), {width});
-      add(absl::StrCat(norm, ".bias"), {width});
-    }
-    add_linear("attention.query_key_value", 3 * width, width, bias);
-    add_linear("attention.dense", width, width, bias);
-    add_linear("mlp.dense_h_to_4h", wide, width, true);
-    add_linear("mlp.dense_4h_to_h", width, wide, true);
-    return specs;
+    PrefixedTensors tensors(absl::StrCat("gpt_neox.layers.", layer, "."));
+    tensors.AddNorm("input_layernorm", width);
+    tensors.AddNorm("post_attention_layernorm", width);
+    tensors.AddLinear("attention.query_key_value", 3 * width, width, bias);
+    tensors.AddLinear("attention.dense", width, width, bias);
+    tensors.AddLinear("mlp.dense_h_to_4h", wide, width, true);
+    tensors.AddLinear("mlp.dense_4h_to_h", width, wide, true);
+    return tensors.Take();
   }
 
   std::vector<TensorSpec> HeadTensors() const override {
@@ -126,18 +90,22 @@ class GptNeoX final : public Architecture {
   // Parallel: both sub-layers read x, and there is no stream between them.
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
+    if (!config_.parallel) {
+      return Residual(
+          layer, x_BTD, recorder,
+          [&](const at::Tensor& stream_BTD) {
+            return Attention(layer, weights, stream_BTD, recorder);
+          },
+          [&](const at::Tensor& stream_BTD) {
+            return Mlp(weights, stream_BTD);
+          });
+    }
     recorder.Record(Point::kResidPre, layer, x_BTD);
     const at::Tensor attended_BTD = Attention(layer, weights, x_BTD, recorder);
     recorder.Record(Point::kAttnOut, layer, attended_BTD);
-    at::Tensor mid_BTD;
-    if (!config_.parallel) {
-      mid_BTD = x_BTD + attended_BTD;
-      recorder.Record(Point::kResidMid, layer, mid_BTD);
-    }
-    const at::Tensor mlp_BTD = Mlp(weights, config_.parallel ? x_BTD : mid_BTD);
+    const at::Tensor mlp_BTD = Mlp(weights, x_BTD);
     recorder.Record(Point::kMlpOut, layer, mlp_BTD);
-    const at::Tensor out_BTD =
-        config_.parallel ? mlp_BTD + attended_BTD + x_BTD : mid_BTD + mlp_BTD;
+    const at::Tensor out_BTD = mlp_BTD + attended_BTD + x_BTD;
     recorder.Record(Point::kResidPost, layer, out_BTD);
     return out_BTD;
   }
@@ -162,9 +130,8 @@ class GptNeoX final : public Architecture {
     const ModelShape& shape = config_.shape;
     // The rows lie head by head: q of a head, its k, its v.
     const std::vector<at::Tensor> qkv_BHTE =
-        SplitHeads(Project(weights, "attention.query_key_value",
-                           Norm(weights, "input_layernorm", x_BTD)),
-                   shape.heads)
+        ProjectHeads(weights, "attention.query_key_value",
+                     Norm(weights, "input_layernorm", x_BTD), shape.heads)
             .chunk(3, -1);
     const at::Tensor z_BHTE =
         RecordedAttention(layer, RotaryEmbedding(qkv_BHTE[0], config_.rope),
@@ -186,11 +153,8 @@ class GptNeoX final : public Architecture {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Architecture>> MakeGptNeoX(
-    const checkpoint::Config& config) {
-  auto neox = ReadConfig(config);
-  if (!neox.ok()) return neox.status();
-  return std::make_unique<GptNeoX>(*std::move(neox));
+std::unique_ptr<Architecture> MakeGptNeoX(files::Fields& config) {
+  return std::make_unique<GptNeoX>(ReadConfig(config));
 }
 
 }  // namespace sinkwatch::model

@@ -172,6 +172,11 @@ at::Tensor MergeHeads(const at::Tensor& x_BHTE) {
   return x_BHTE.transpose(1, 2).flatten(2);
 }
 
+at::Tensor ProjectHeads(const TensorMap& weights, const std::string& name,
+                        const at::Tensor& x_BTD, int64_t heads) {
+  return SplitHeads(Project(weights, name, x_BTD), heads);
+}
+
 at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                            const at::Tensor& v_BGTE,
                            const AttentionShape& shape,
@@ -198,6 +203,17 @@ at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
       CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape, learned_sinks_H);
   recorder.Record(Point::kZ, layer, z_BHTE);
   return z_BHTE;
+}
+
+at::Tensor AddRecorded(int layer, const at::Tensor& x_BTD,
+                       const at::Tensor& added_BTD, Point after,
+                       Recorder& recorder) {
+  const bool is_attention = after == Point::kResidMid;
+  recorder.Record(is_attention ? Point::kAttnOut : Point::kMlpOut, layer,
+                  added_BTD);
+  const at::Tensor sum_BTD = x_BTD + added_BTD;
+  recorder.Record(after, layer, sum_BTD);
+  return sum_BTD;
 }
 
 }  // namespace sinkwatch::model

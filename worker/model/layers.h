@@ -60,6 +60,10 @@ at::Tensor Silu(const at::Tensor& x);
 at::Tensor SplitHeads(const at::Tensor& x_BTD, int64_t heads);
 at::Tensor MergeHeads(const at::Tensor& x_BHTE);
 
+// Project, split into heads: [B,T,D] -> [B,heads,T,E].
+at::Tensor ProjectHeads(const TensorMap& weights, const std::string& name,
+                        const at::Tensor& x_BTD, int64_t heads);
+
 // Causal attention A v -> z [B,H,T,E], A by `shape`; learned sinks, if defined,
 // are one more logit of softmax in each row of a head, and get no value. Never
 // holds T x T: plain softmax goes through scaled_dot_product_attention's flash
@@ -74,6 +78,24 @@ at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
                              const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
                              const AttentionShape& shape, Recorder& recorder,
                              const at::Tensor& learned_sinks_H = {});
+
+// x + what a sub-layer adds to it, `added`; shows that and then the sum, which
+// is the stream at `after`: kResidMid behind attention, kResidPost behind the
+// MLP.
+at::Tensor AddRecorded(int layer, const at::Tensor& x_BTD,
+                       const at::Tensor& added_BTD, Point after,
+                       Recorder& recorder);
+
+// The block of most families, x + attention(x), then y + mlp(y), shown at each
+// of its points; `attention` and `mlp` give what they add to the stream.
+template <typename Attention, typename Mlp>
+at::Tensor Residual(int layer, const at::Tensor& x_BTD, Recorder& recorder,
+                    const Attention& attention, const Mlp& mlp) {
+  recorder.Record(Point::kResidPre, layer, x_BTD);
+  const at::Tensor mid_BTD =
+      AddRecorded(layer, x_BTD, attention(x_BTD), Point::kResidMid, recorder);
+  return AddRecorded(layer, mid_BTD, mlp(mid_BTD), Point::kResidPost, recorder);
+}
 
 }  // namespace sinkwatch::model
 

@@ -4,23 +4,17 @@
 #include <memory>
 #include <utility>
 
-#include "absl/status/statusor.h"
 #include "worker/model/architectures.h"
 #include "worker/model/llama_family.h"
 
 namespace sinkwatch::model {
 
-absl::StatusOr<std::unique_ptr<Architecture>> MakeLlama(
-    const checkpoint::Config& config) {
-  auto llama = ReadLlamaFamily(config, "LlamaForCausalLM");
-  if (!llama.ok()) return llama.status();
-  const auto attention_bias = config.BoolOr("attention_bias", false);
-  if (!attention_bias.ok()) return attention_bias.status();
-  llama->qkv_bias = llama->output_bias = *attention_bias;
-  const auto mlp_bias = config.BoolOr("mlp_bias", false);
-  if (!mlp_bias.ok()) return mlp_bias.status();
-  llama->mlp_bias = *mlp_bias;
-  return MakeLlamaFamily(*std::move(llama));
+std::unique_ptr<Architecture> MakeLlama(files::Fields& config) {
+  LlamaFamily llama = ReadLlamaFamily(config, "LlamaForCausalLM");
+  llama.qkv_bias = config.BoolOr("attention_bias", false);
+  llama.output_bias = llama.qkv_bias;
+  llama.mlp_bias = config.BoolOr("mlp_bias", false);
+  return MakeLlamaFamily(std::move(llama));
 }
 
 }  // namespace sinkwatch::model

@@ -35,20 +35,18 @@ class LlamaLike final : public Architecture {
 
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    recorder.Record(Point::kResidPre, layer, x_BTD);
-    const at::Tensor attended_BTD =
-        Attention(layer, weights,
-                  Norm(x_BTD, weights.at("input_layernorm.weight")), recorder);
-    recorder.Record(Point::kAttnOut, layer, attended_BTD);
-    const at::Tensor mid_BTD = x_BTD + attended_BTD;
-    recorder.Record(Point::kResidMid, layer, mid_BTD);
-    const at::Tensor mlp_BTD =
-        SwiGlu(weights, "mlp.",
-               Norm(mid_BTD, weights.at("post_attention_layernorm.weight")));
-    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
-    const at::Tensor out_BTD = mid_BTD + mlp_BTD;
-    recorder.Record(Point::kResidPost, layer, out_BTD);
-    return out_BTD;
+    return Residual(
+        layer, x_BTD, recorder,
+        [&](const at::Tensor& stream_BTD) {
+          return Attention(
+              layer, weights,
+              Norm(stream_BTD, weights.at("input_layernorm.weight")), recorder);
+        },
+        [&](const at::Tensor& stream_BTD) {
+          return SwiGlu(
+              weights, "mlp.",
+              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")));
+        });
   }
 
   at::Tensor Logits(const TensorMap& weights,
@@ -71,11 +69,11 @@ class LlamaLike final : public Architecture {
   at::Tensor Attention(int layer, const TensorMap& weights,
                        const at::Tensor& n_BTD, Recorder& recorder) const {
     at::Tensor q_BHTE =
-        SplitHeads(Project(weights, "self_attn.q_proj", n_BTD), shape().heads);
-    at::Tensor k_BGTE = SplitHeads(Project(weights, "self_attn.k_proj", n_BTD),
-                                   shape().kv_heads);
-    const at::Tensor v_BGTE = SplitHeads(
-        Project(weights, "self_attn.v_proj", n_BTD), shape().kv_heads);
+        ProjectHeads(weights, "self_attn.q_proj", n_BTD, shape().heads);
+    at::Tensor k_BGTE =
+        ProjectHeads(weights, "self_attn.k_proj", n_BTD, shape().kv_heads);
+    const at::Tensor v_BGTE =
+        ProjectHeads(weights, "self_attn.v_proj", n_BTD, shape().kv_heads);
     if (family_.head_norms) {
       q_BHTE = Norm(q_BHTE, weights.at("self_attn.q_norm.weight"));
       k_BGTE = Norm(k_BGTE, weights.at("self_attn.k_norm.weight"));
@@ -152,17 +150,12 @@ void LlamaLike::AddMetaNames(int layer, std::vector<TensorSpec>& specs) const {
 
 }  // namespace
 
-absl::StatusOr<LlamaFamily> ReadLlamaFamily(const checkpoint::Config& config,
-                                            const std::string& architecture) {
+LlamaFamily ReadLlamaFamily(files::Fields& config,
+                            const std::string& architecture) {
   LlamaFamily family;
-  absl::Status shape = ReadSwiGluShape(config, architecture, family);
-  if (!shape.ok()) return shape;
-  const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-6);
-  if (!epsilon.ok()) return epsilon.status();
-  family.norm_epsilon = *epsilon;
-  auto rope = ReadRope(config, family.shape, "full_attention");
-  if (!rope.ok()) return rope.status();
-  family.rope = *std::move(rope);
+  ReadSwiGluShape(config, architecture, family);
+  family.norm_epsilon = config.PositiveOr("rms_norm_eps", 1e-6);
+  family.rope = ReadRope(config, family.shape, "full_attention");
   return family;
 }
 

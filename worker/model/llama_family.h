@@ -4,8 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/statusor.h"
-#include "worker/checkpoint/config/config.h"
+#include "worker/files/fields.h"
 #include "worker/model/architecture.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
@@ -27,8 +26,8 @@ struct LlamaFamily : SwiGluShape {
 
 // The keys that all of them have: those of ReadSwiGluShape, rms_norm_eps, rope.
 // Options and windows are left for the caller.
-absl::StatusOr<LlamaFamily> ReadLlamaFamily(const checkpoint::Config& config,
-                                            const std::string& architecture);
+LlamaFamily ReadLlamaFamily(files::Fields& config,
+                            const std::string& architecture);
 
 // Tensors in the schemes of Hugging Face, OLMo (RMSNorm before each sub-layer),
 // OLMo-core (block `default`) and, without options, Meta.

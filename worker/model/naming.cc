@@ -144,4 +144,19 @@ std::vector<TensorSpec> MlpBiases(int layer, const ModelShape& shape,
                       {shape.width})};
 }
 
+void PrefixedTensors::Add(const std::string& name, std::vector<int64_t> shape) {
+  specs_.push_back({name, prefix_ + name, std::move(shape)});
+}
+
+void PrefixedTensors::AddLinear(const std::string& name, int64_t out,
+                                int64_t in, bool bias) {
+  Add(name + ".weight", {out, in});
+  if (bias) Add(name + ".bias", {out});
+}
+
+void PrefixedTensors::AddNorm(const std::string& name, int64_t width) {
+  Add(name + ".weight", {width});
+  Add(name + ".bias", {width});
+}
+
 }  // namespace sinkwatch::model

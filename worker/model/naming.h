@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/model/architecture.h"
@@ -62,6 +63,25 @@ std::vector<TensorSpec> QkvBiases(int layer, const ModelShape& shape);
 TensorSpec OutputBias(int layer, const ModelShape& shape);
 std::vector<TensorSpec> MlpBiases(int layer, const ModelShape& shape,
                                   int64_t feed_forward);
+
+// Tensors of a family that was published in one scheme: each lies under
+// `prefix` + what the forward pass calls it.
+class PrefixedTensors {
+ public:
+  explicit PrefixedTensors(std::string prefix) : prefix_(std::move(prefix)) {}
+
+  void Add(const std::string& name, std::vector<int64_t> shape);
+  // `name`.weight [out, in] and, where there is one, `name`.bias.
+  void AddLinear(const std::string& name, int64_t out, int64_t in, bool bias);
+  // `name`.weight and `name`.bias of a LayerNorm.
+  void AddNorm(const std::string& name, int64_t width);
+
+  std::vector<TensorSpec> Take() { return std::move(specs_); }
+
+ private:
+  const std::string prefix_;
+  std::vector<TensorSpec> specs_;
+};
 
 }  // namespace sinkwatch::model
 

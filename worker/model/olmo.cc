@@ -13,7 +13,6 @@
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/clamp.h"
 #include "ATen/ops/embedding.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
@@ -36,25 +35,16 @@ struct OlmoConfig : SwiGluShape {
   double logit_scale = 1;
 };
 
-absl::StatusOr<OlmoConfig> ReadConfig(const checkpoint::Config& config) {
+OlmoConfig ReadConfig(files::Fields& config) {
   OlmoConfig olmo;
-  absl::Status shape = ReadSwiGluShape(config, "OlmoForCausalLM", olmo);
-  if (!shape.ok()) return shape;
-  auto rope = ReadRope(config, olmo.shape, "full_attention");
-  if (!rope.ok()) return rope.status();
-  olmo.rope = *std::move(rope);
-  const auto clip = ReadClipQkv(config);
-  if (!clip.ok()) return clip.status();
-  olmo.clip_qkv = *clip;
-  const auto affine = config.BoolOr("layer_norm_affine", false);
-  if (!affine.ok()) return affine.status();
-  olmo.affine = *affine;
-  const auto scaled = config.BoolOr("scale_logits", false);
-  if (!scaled.ok()) return scaled.status();
-  if (*scaled) olmo.logit_scale = 1 / std::sqrt(olmo.shape.width);
-  const auto bias = config.BoolOr("attention_bias", false);
-  if (!bias.ok()) return bias.status();
-  olmo.attention_bias = *bias;
+  ReadSwiGluShape(config, "OlmoForCausalLM", olmo);
+  olmo.rope = ReadRope(config, olmo.shape, "full_attention");
+  olmo.clip_qkv = ReadClipQkv(config);
+  olmo.affine = config.BoolOr("layer_norm_affine", false);
+  if (config.BoolOr("scale_logits", false)) {
+    olmo.logit_scale = 1 / std::sqrt(olmo.shape.width);
+  }
+  olmo.attention_bias = config.BoolOr("attention_bias", false);
   return olmo;
 }
 
@@ -101,18 +91,17 @@ class Olmo final : public Architecture {
 
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    recorder.Record(Point::kResidPre, layer, x_BTD);
-    const at::Tensor attended_BTD = Attention(
-        layer, weights, Norm(x_BTD, weights, "attn_norm.weight"), recorder);
-    recorder.Record(Point::kAttnOut, layer, attended_BTD);
-    const at::Tensor mid_BTD = x_BTD + attended_BTD;
-    recorder.Record(Point::kResidMid, layer, mid_BTD);
-    const at::Tensor mlp_BTD =
-        SwiGlu(weights, "mlp.", Norm(mid_BTD, weights, "ff_norm.weight"));
-    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
-    const at::Tensor out_BTD = mid_BTD + mlp_BTD;
-    recorder.Record(Point::kResidPost, layer, out_BTD);
-    return out_BTD;
+    return Residual(
+        layer, x_BTD, recorder,
+        [&](const at::Tensor& stream_BTD) {
+          return Attention(layer, weights,
+                           Norm(stream_BTD, weights, "attn_norm.weight"),
+                           recorder);
+        },
+        [&](const at::Tensor& stream_BTD) {
+          return SwiGlu(weights, "mlp.",
+                        Norm(stream_BTD, weights, "ff_norm.weight"));
+        });
   }
 
   at::Tensor Logits(const TensorMap& weights,
@@ -134,25 +123,24 @@ class Olmo final : public Architecture {
                      kNormEpsilon);
   }
 
-  // A projection, clamped before the heads are split and rotated.
-  at::Tensor ProjectHeads(const TensorMap& weights, const std::string& name,
+  // Clamped before it is rotated.
+  at::Tensor ClampedHeads(const TensorMap& weights, const std::string& name,
                           const at::Tensor& x, int heads) const {
-    at::Tensor y = Project(weights, name, x);
-    if (config_.clip_qkv > 0) {
-      y = at::clamp(y, -config_.clip_qkv, config_.clip_qkv);
-    }
-    return SplitHeads(y, heads);
+    const at::Tensor y = ProjectHeads(weights, name, x, heads);
+    return config_.clip_qkv > 0
+               ? at::clamp(y, -config_.clip_qkv, config_.clip_qkv)
+               : y;
   }
 
   at::Tensor Attention(int layer, const TensorMap& weights,
                        const at::Tensor& n_BTD, Recorder& recorder) const {
     const ModelShape& shape = config_.shape;
     const at::Tensor q_BHTE =
-        ProjectHeads(weights, "self_attn.q_proj", n_BTD, shape.heads);
+        ClampedHeads(weights, "self_attn.q_proj", n_BTD, shape.heads);
     const at::Tensor k_BGTE =
-        ProjectHeads(weights, "self_attn.k_proj", n_BTD, shape.kv_heads);
+        ClampedHeads(weights, "self_attn.k_proj", n_BTD, shape.kv_heads);
     const at::Tensor v_BGTE =
-        ProjectHeads(weights, "self_attn.v_proj", n_BTD, shape.kv_heads);
+        ClampedHeads(weights, "self_attn.v_proj", n_BTD, shape.kv_heads);
     const at::Tensor z_BHTE =
         RecordedAttention(layer, RotaryEmbedding(q_BHTE, config_.rope),
                           RotaryEmbedding(k_BGTE, config_.rope), v_BGTE,
@@ -165,11 +153,8 @@ class Olmo final : public Architecture {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Architecture>> MakeOlmo(
-    const checkpoint::Config& config) {
-  auto olmo = ReadConfig(config);
-  if (!olmo.ok()) return olmo.status();
-  return std::make_unique<Olmo>(*std::move(olmo));
+std::unique_ptr<Architecture> MakeOlmo(files::Fields& config) {
+  return std::make_unique<Olmo>(ReadConfig(config));
 }
 
 }  // namespace sinkwatch::model

@@ -34,20 +34,16 @@ class Olmo2Like final : public Architecture {
   // Sub-layers read the stream as it is; what they add is normed.
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    recorder.Record(Point::kResidPre, layer, x_BTD);
-    const at::Tensor attended_BTD =
-        Norm(Attention(layer, weights, x_BTD, recorder),
-             weights.at("post_attention_layernorm.weight"));
-    recorder.Record(Point::kAttnOut, layer, attended_BTD);
-    const at::Tensor mid_BTD = x_BTD + attended_BTD;
-    recorder.Record(Point::kResidMid, layer, mid_BTD);
-    const at::Tensor mlp_BTD =
-        Norm(SwiGlu(weights, "mlp.", mid_BTD),
-             weights.at("post_feedforward_layernorm.weight"));
-    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
-    const at::Tensor out_BTD = mid_BTD + mlp_BTD;
-    recorder.Record(Point::kResidPost, layer, out_BTD);
-    return out_BTD;
+    return Residual(
+        layer, x_BTD, recorder,
+        [&](const at::Tensor& stream_BTD) {
+          return Norm(Attention(layer, weights, stream_BTD, recorder),
+                      weights.at("post_attention_layernorm.weight"));
+        },
+        [&](const at::Tensor& stream_BTD) {
+          return Norm(SwiGlu(weights, "mlp.", stream_BTD),
+                      weights.at("post_feedforward_layernorm.weight"));
+        });
   }
 
   at::Tensor Logits(const TensorMap& weights,
@@ -120,17 +116,12 @@ std::vector<TensorSpec> Olmo2Like::LayerTensors(int layer) const {
 
 }  // namespace
 
-absl::StatusOr<Olmo2Family> ReadOlmo2Family(const checkpoint::Config& config,
-                                            const std::string& architecture) {
+Olmo2Family ReadOlmo2Family(files::Fields& config,
+                            const std::string& architecture) {
   Olmo2Family family;
-  absl::Status shape = ReadSwiGluShape(config, architecture, family);
-  if (!shape.ok()) return shape;
-  const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
-  if (!epsilon.ok()) return epsilon.status();
-  family.norm_epsilon = *epsilon;
-  const auto bias = config.BoolOr("attention_bias", false);
-  if (!bias.ok()) return bias.status();
-  family.attention_bias = *bias;
+  ReadSwiGluShape(config, architecture, family);
+  family.norm_epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
+  family.attention_bias = config.BoolOr("attention_bias", false);
   return family;
 }
 

@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "worker/checkpoint/config/config.h"
+#include "worker/files/fields.h"
 #include "worker/model/architecture.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
@@ -22,8 +21,8 @@ struct Olmo2Family : SwiGluShape {
 };
 
 // The keys that both have, but for rope and windows, which the caller reads.
-absl::StatusOr<Olmo2Family> ReadOlmo2Family(const checkpoint::Config& config,
-                                            const std::string& architecture);
+Olmo2Family ReadOlmo2Family(files::Fields& config,
+                            const std::string& architecture);
 
 // Tensors in the schemes of Hugging Face, OLMo (norm_after) and OLMo-core
 // (block `reordered_norm`).

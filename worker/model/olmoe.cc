@@ -13,7 +13,6 @@
 #include "ATen/ops/embedding.h"
 #include "ATen/ops/softmax.h"
 #include "ATen/ops/topk.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "worker/model/architecture.h"
 #include "worker/model/architectures.h"
@@ -26,49 +25,24 @@
 namespace sinkwatch::model {
 namespace {
 
-constexpr int64_t kMaxExperts = 4096;
-
 struct OlmoeConfig : SwiGluShape {  // of an expert
-  int64_t experts = 0;
-  int64_t chosen = 0;
+  ExpertCounts counts;
   bool renormalised = false;  // the chosen experts' weights add up to 1
   double norm_epsilon = 0;
   double clip_qkv = 0;  // 0: not clamped
   Rope rope;
 };
 
-absl::Status ReadExperts(const checkpoint::Config& config, OlmoeConfig& olmoe) {
-  const auto experts = config.Int("num_experts", 1, kMaxExperts);
-  if (!experts.ok()) return experts.status();
-  olmoe.experts = *experts;
-  const auto chosen = config.Int("num_experts_per_tok", 1, *experts);
-  if (!chosen.ok()) return chosen.status();
-  olmoe.chosen = *chosen;
-  const auto renormalised = config.BoolOr("norm_topk_prob", false);
-  if (!renormalised.ok()) return renormalised.status();
-  olmoe.renormalised = *renormalised;
-  return absl::OkStatus();
-}
-
-absl::StatusOr<OlmoeConfig> ReadConfig(const checkpoint::Config& config) {
+OlmoeConfig ReadConfig(files::Fields& config) {
   OlmoeConfig olmoe;
-  absl::Status shape = ReadSwiGluShape(config, "OlmoeForCausalLM", olmoe);
-  if (!shape.ok()) return shape;
-  absl::Status full = RequireFullHeads(config, olmoe.shape);
-  if (!full.ok()) return full;
-  absl::Status experts = ReadExperts(config, olmoe);
-  if (!experts.ok()) return experts;
-  const auto epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
-  if (!epsilon.ok()) return epsilon.status();
-  olmoe.norm_epsilon = *epsilon;
-  const auto clip = ReadClipQkv(config);
-  if (!clip.ok()) return clip.status();
-  olmoe.clip_qkv = *clip;
-  auto rope = ReadRope(config, olmoe.shape, "full_attention");
-  if (!rope.ok()) return rope.status();
-  olmoe.rope = *std::move(rope);
-  absl::Status bias = RequireBool(config, "attention_bias", false);
-  if (!bias.ok()) return bias;
+  ReadSwiGluShape(config, "OlmoeForCausalLM", olmoe);
+  RequireFullHeads(config, olmoe.shape);
+  olmoe.counts = ReadExpertCounts(config, "num_experts");
+  olmoe.renormalised = config.BoolOr("norm_topk_prob", false);
+  olmoe.norm_epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
+  olmoe.clip_qkv = ReadClipQkv(config);
+  olmoe.rope = ReadRope(config, olmoe.shape, "full_attention");
+  config.RequireBool("attention_bias", false, false);
   return olmoe;
 }
 
@@ -109,7 +83,8 @@ class Olmoe final : public Architecture {
         spec("self_attn.k_norm", "k_norm.weight", {key}),
         spec("self_attn.o_proj", "attn_out.weight", {width, width}),
         spec("post_attention_layernorm", "ff_norm.weight", {width}),
-        spec("mlp.gate", "ffn.router.layer.weight", {config_.experts, width})};
+        spec("mlp.gate", "ffn.router.layer.weight",
+             {config_.counts.experts, width})};
     AddExperts(layer, specs);
     return specs;
   }
@@ -126,16 +101,14 @@ class Olmoe final : public Architecture {
 
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    recorder.Record(Point::kResidPre, layer, x_BTD);
-    const at::Tensor attended_BTD = Attention(layer, weights, x_BTD, recorder);
-    recorder.Record(Point::kAttnOut, layer, attended_BTD);
-    const at::Tensor mid_BTD = x_BTD + attended_BTD;
-    recorder.Record(Point::kResidMid, layer, mid_BTD);
-    const at::Tensor mlp_BTD = Mixture(weights, mid_BTD);
-    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
-    const at::Tensor out_BTD = mid_BTD + mlp_BTD;
-    recorder.Record(Point::kResidPost, layer, out_BTD);
-    return out_BTD;
+    return Residual(
+        layer, x_BTD, recorder,
+        [&](const at::Tensor& stream_BTD) {
+          return Attention(layer, weights, stream_BTD, recorder);
+        },
+        [&](const at::Tensor& stream_BTD) {
+          return Mixture(weights, stream_BTD);
+        });
   }
 
   at::Tensor Logits(const TensorMap& weights,
@@ -165,13 +138,13 @@ class Olmoe final : public Architecture {
           Named(layer, ExpertName(index, projection), std::move(shape));
       AddOlmoName(layer, absl::StrCat("ffn.experts.mlp.", native), spec);
       for (size_t i = 1; i < spec.sources.size(); ++i) {
-        spec.sources[i].shape = {config_.experts * wide, width};
+        spec.sources[i].shape = {config_.counts.experts * wide, width};
         spec.sources[i].arrangement = arrangement;
         spec.sources[i].first_row = index * wide;
       }
       specs.push_back(std::move(spec));
     };
-    for (int64_t index = 0; index < config_.experts; ++index) {
+    for (int64_t index = 0; index < config_.counts.experts; ++index) {
       add(index, "gate_proj", "w1", {wide, width}, Arrangement::kAsStored);
       add(index, "up_proj", "v1", {wide, width}, Arrangement::kAsStored);
       add(index, "down_proj", "w2", {width, wide}, Arrangement::kTransposed);
@@ -213,8 +186,8 @@ class Olmoe final : public Architecture {
 
   // Softmax over all experts in float32, then the largest.
   Routing Route(const at::Tensor& logits_NX) const {
-    auto [weight_NK, expert_NK] =
-        at::topk(at::softmax(logits_NX, -1, at::kFloat), config_.chosen, -1);
+    auto [weight_NK, expert_NK] = at::topk(
+        at::softmax(logits_NX, -1, at::kFloat), config_.counts.chosen, -1);
     if (config_.renormalised) {
       weight_NK = weight_NK / weight_NK.sum(-1, /*keepdim=*/true);
     }
@@ -232,7 +205,8 @@ class Olmoe final : public Architecture {
                                       project("up_proj", x_RD));
     };
     const Routing routing = Route(Linear(n_ND, weights.at("mlp.gate")));
-    return MixExperts(n_ND, routing, config_.experts, expert).view_as(x_BTD);
+    return MixExperts(n_ND, routing, config_.counts.experts, expert)
+        .view_as(x_BTD);
   }
 
   const OlmoeConfig config_;
@@ -240,11 +214,8 @@ class Olmoe final : public Architecture {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Architecture>> MakeOlmoe(
-    const checkpoint::Config& config) {
-  auto olmoe = ReadConfig(config);
-  if (!olmoe.ok()) return olmoe.status();
-  return std::make_unique<Olmoe>(*std::move(olmoe));
+std::unique_ptr<Architecture> MakeOlmoe(files::Fields& config) {
+  return std::make_unique<Olmoe>(ReadConfig(config));
 }
 
 }  // namespace sinkwatch::model

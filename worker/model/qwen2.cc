@@ -4,21 +4,17 @@
 #include <memory>
 #include <utility>
 
-#include "absl/status/statusor.h"
 #include "worker/model/architectures.h"
 #include "worker/model/llama_family.h"
 #include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
 
-absl::StatusOr<std::unique_ptr<Architecture>> MakeQwen2(
-    const checkpoint::Config& config) {
-  auto qwen = ReadLlamaFamily(config, "Qwen2ForCausalLM");
-  if (!qwen.ok()) return qwen.status();
-  qwen->qkv_bias = true;
-  absl::Status windows = ReadQwenWindows(config, qwen->shape);
-  if (!windows.ok()) return windows;
-  return MakeLlamaFamily(*std::move(qwen));
+std::unique_ptr<Architecture> MakeQwen2(files::Fields& config) {
+  LlamaFamily qwen = ReadLlamaFamily(config, "Qwen2ForCausalLM");
+  qwen.qkv_bias = true;
+  ReadQwenWindows(config, qwen.shape);
+  return MakeLlamaFamily(std::move(qwen));
 }
 
 }  // namespace sinkwatch::model

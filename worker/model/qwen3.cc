@@ -4,24 +4,19 @@
 #include <memory>
 #include <utility>
 
-#include "absl/status/statusor.h"
 #include "worker/model/architectures.h"
 #include "worker/model/llama_family.h"
 #include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
 
-absl::StatusOr<std::unique_ptr<Architecture>> MakeQwen3(
-    const checkpoint::Config& config) {
-  auto qwen = ReadLlamaFamily(config, "Qwen3ForCausalLM");
-  if (!qwen.ok()) return qwen.status();
-  qwen->head_norms = true;
-  const auto bias = config.BoolOr("attention_bias", false);
-  if (!bias.ok()) return bias.status();
-  qwen->qkv_bias = qwen->output_bias = *bias;
-  absl::Status windows = ReadQwenWindows(config, qwen->shape);
-  if (!windows.ok()) return windows;
-  return MakeLlamaFamily(*std::move(qwen));
+std::unique_ptr<Architecture> MakeQwen3(files::Fields& config) {
+  LlamaFamily qwen = ReadLlamaFamily(config, "Qwen3ForCausalLM");
+  qwen.head_norms = true;
+  qwen.qkv_bias = config.BoolOr("attention_bias", false);
+  qwen.output_bias = qwen.qkv_bias;
+  ReadQwenWindows(config, qwen.shape);
+  return MakeLlamaFamily(std::move(qwen));
 }
 
 }  // namespace sinkwatch::model

@@ -3,6 +3,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/status_macros.h"
+#include "worker/files/fields.h"
 #include "worker/files/strict_json.h"
 #include "worker/model/architectures.h"
 
@@ -10,24 +12,59 @@ namespace sinkwatch::model {
 namespace {
 
 struct Row {
-  const char* name;
+  const char* name;        // in `architectures`
+  const char* model_type;  // where there is no `architectures`
   ArchitectureFactory* make;
 };
 
 constexpr Row kTable[] = {
-    {"BigramBackcopyForCausalLM", MakeBigramBackcopy},
-    {"GPT2LMHeadModel", MakeGpt2},
-    {"GPTNeoXForCausalLM", MakeGptNeoX},
-    {"GptOssForCausalLM", MakeGptOss},
-    {"LlamaForCausalLM", MakeLlama},
-    {"MistralForCausalLM", MakeMistral},
-    {"Olmo2ForCausalLM", MakeOlmo2},
-    {"Olmo3ForCausalLM", MakeOlmo3},
-    {"OlmoForCausalLM", MakeOlmo},
-    {"OlmoeForCausalLM", MakeOlmoe},
-    {"Qwen2ForCausalLM", MakeQwen2},
-    {"Qwen3ForCausalLM", MakeQwen3},
+    {"BigramBackcopyForCausalLM", "bigram_backcopy", MakeBigramBackcopy},
+    {"GPT2LMHeadModel", "gpt2", MakeGpt2},
+    {"GPTNeoXForCausalLM", "gpt_neox", MakeGptNeoX},
+    {"GptOssForCausalLM", "gpt_oss", MakeGptOss},
+    {"LlamaForCausalLM", "llama", MakeLlama},
+    {"MistralForCausalLM", "mistral", MakeMistral},
+    {"Olmo2ForCausalLM", "olmo2", MakeOlmo2},
+    {"Olmo3ForCausalLM", "olmo3", MakeOlmo3},
+    {"OlmoForCausalLM", "olmo", MakeOlmo},
+    {"OlmoeForCausalLM", "olmoe", MakeOlmoe},
+    {"Qwen2ForCausalLM", "qwen2", MakeQwen2},
+    {"Qwen3ForCausalLM", "qwen3", MakeQwen3},
 };
+
+absl::StatusOr<const Row*> FindByModelType(const checkpoint::Config& config) {
+  files::Fields fields = config.fields();
+  const std::string model_type = fields.StringOr("model_type", "");
+  for (const Row& row : kTable) {
+    if (model_type == row.model_type) return &row;
+  }
+  if (fields.Has("model_type")) {
+    fields.Refuse("model_type", absl::StrCat(files::Quoted(model_type),
+                                             " is not implemented"));
+    return fields.status();
+  }
+  return absl::UnimplementedError(
+      absl::StrCat(config.path(),
+                   ": neither key 'architectures' nor 'model_type' is there"));
+}
+
+absl::StatusOr<const Row*> FindRow(const checkpoint::Config& config) {
+  if (!config.Has("architectures")) return FindByModelType(config);
+  const nlohmann::json& names = config.json().at("architectures");
+  if (!names.is_array() || names.empty() || !names.front().is_string()) {
+    files::Fields fields = config.fields();
+    fields.Fail("architectures", "must be a list of names");
+    return fields.status();
+  }
+  const std::string name = names.front().get<std::string>();
+  for (const Row& row : kTable) {
+    if (name == row.name) return &row;
+  }
+  return absl::UnimplementedError(
+      absl::StrCat(config.path(), ": architecture ", files::Quoted(name),
+                   " is not implemented; known: ",
+                   absl::StrJoin(ArchitectureNames(), ", ")));
+}
 
 // Quantised weights (MXFP4, GPTQ, ...) lie under other names and in other
 // types.
@@ -47,17 +84,12 @@ absl::Status RefuseQuantised(const checkpoint::Config& config) {
 
 absl::StatusOr<std::unique_ptr<Architecture>> CreateArchitecture(
     const checkpoint::Config& config) {
-  const auto name = config.Architecture();
-  if (!name.ok()) return name.status();
-  absl::Status quantised = RefuseQuantised(config);
-  if (!quantised.ok()) return quantised;
-  for (const Row& row : kTable) {
-    if (*name == row.name) return row.make(config);
-  }
-  return absl::UnimplementedError(
-      absl::StrCat(config.path(), ": architecture ", files::Quoted(*name),
-                   " is not implemented; known: ",
-                   absl::StrJoin(ArchitectureNames(), ", ")));
+  ASSIGN_OR_RETURN(const Row* row, FindRow(config));
+  RETURN_IF_ERROR(RefuseQuantised(config));
+  files::Fields fields = config.fields();
+  std::unique_ptr<Architecture> architecture = row->make(fields);
+  RETURN_IF_ERROR(fields.status());
+  return architecture;
 }
 
 std::vector<std::string> ArchitectureNames() {

@@ -11,9 +11,10 @@
 
 namespace sinkwatch::model {
 
-// The architecture that `config` asks for. UNIMPLEMENTED, by name, if there is
-// none or it has an option that is not implemented; DATA_LOSS if a key is
-// missing, of the wrong type or out of range.
+// The architecture that `config` asks for: architectures[0] or, where that is
+// absent, model_type. UNIMPLEMENTED, by name, if there is none or it has an
+// option that is not implemented; DATA_LOSS if a key is missing, of the wrong
+// type or out of range.
 absl::StatusOr<std::unique_ptr<Architecture>> CreateArchitecture(
     const checkpoint::Config& config);
 

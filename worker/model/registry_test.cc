@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -144,20 +145,70 @@ TEST(RegistryTest, NamesAreInOrderAndDifferent) {
   for (size_t i = 1; i < names.size(); ++i) EXPECT_LT(names[i - 1], names[i]);
 }
 
+// A config without `architectures` of the type.
+nlohmann::json ConfigOfType(const std::string& model_type,
+                            const std::string& architecture) {
+  nlohmann::json config = ConfigOf(architecture);
+  config.erase("architectures");
+  config["model_type"] = model_type;
+  config.update({{"n_embd", 16},
+                 {"n_layer", 2},
+                 {"n_head", 4},
+                 {"n_positions", 64}});  // GPT-2's names
+  return config;
+}
+
 TEST(RegistryTest, EveryNameIsAlsoFoundByItsModelType) {
+  const std::pair<const char*, const char*> types[] = {
+      {"bigram_backcopy", "BigramBackcopyForCausalLM"},
+      {"gpt2", "GPT2LMHeadModel"},
+      {"gpt_neox", "GPTNeoXForCausalLM"},
+      {"gpt_oss", "GptOssForCausalLM"},
+      {"llama", "LlamaForCausalLM"},
+      {"mistral", "MistralForCausalLM"},
+      {"olmo", "OlmoForCausalLM"},
+      {"olmo2", "Olmo2ForCausalLM"},
+      {"olmo3", "Olmo3ForCausalLM"},
+      {"olmoe", "OlmoeForCausalLM"},
+      {"qwen2", "Qwen2ForCausalLM"},
+      {"qwen3", "Qwen3ForCausalLM"}};
   std::set<std::string> found;
-  for (const char* type :
-       {"bigram_backcopy", "gpt2", "gpt_neox", "gpt_oss", "llama", "mistral",
-        "olmo", "olmo2", "olmo3", "olmoe", "qwen2", "qwen3"}) {
-    const auto config = checkpoint::Config::Parse(
-        "config.json", nlohmann::json({{"model_type", type}}).dump());
-    ASSERT_TRUE(config.ok());
-    const auto name = config->Architecture();
-    ASSERT_TRUE(name.ok()) << name.status();
-    found.insert(*name);
+  for (const auto& [type, name] : types) {
+    const auto architecture = Create(ConfigOfType(type, name));
+    ASSERT_TRUE(architecture.ok()) << type << ": " << architecture.status();
+    EXPECT_EQ((*architecture)->shape().architecture, name);
+    found.insert(name);
   }
   const std::vector<std::string> names = ArchitectureNames();
   EXPECT_EQ(found, std::set<std::string>(names.begin(), names.end()));
+}
+
+TEST(RegistryTest, ArchitecturesCountBeforeTheModelType) {
+  nlohmann::json config = ConfigOf("OlmoForCausalLM");
+  config["model_type"] = "llama";
+  EXPECT_EQ((*Create(config))->shape().architecture, "OlmoForCausalLM");
+  config["architectures"] = nullptr;
+  EXPECT_EQ((*Create(config))->shape().architecture, "LlamaForCausalLM");
+}
+
+TEST(RegistryTest, AnArchitectureThatNobodyNamesIsUnsupported) {
+  nlohmann::json config = ConfigOf("LlamaForCausalLM");
+  config.erase("architectures");
+  const absl::Status nameless = Create(config).status();
+  EXPECT_EQ(nameless.code(), absl::StatusCode::kUnimplemented);
+  for (const char* word : {kFile, "'architectures'", "'model_type'"}) {
+    EXPECT_NE(nameless.message().find(word), std::string::npos) << nameless;
+  }
+  ExpectRefused(config, "model_type", "mamba",
+                absl::StatusCode::kUnimplemented);
+  config["model_type"] = "mamba";
+  EXPECT_NE(Create(config).status().message().find("'mamba'"),
+            std::string::npos);
+  for (const nlohmann::json& value :
+       {nlohmann::json::array(), nlohmann::json("Llama"),
+        nlohmann::json::array({1})}) {
+    ExpectRefused(config, "architectures", value, absl::StatusCode::kDataLoss);
+  }
 }
 
 TEST(RegistryTest, UnknownRopeTypeIsUnimplementedByName) {

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "ATen/ops/empty.h"
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 #include "worker/files/strict_json.h"
@@ -13,7 +12,7 @@
 namespace sinkwatch::model {
 namespace {
 
-using checkpoint::Config;
+using files::Fields;
 using files::Quoted;
 using Json = nlohmann::json;
 
@@ -41,10 +40,8 @@ Rope RopeOf(const std::vector<double>& inverse, double attention_factor) {
   return rope;
 }
 
-absl::StatusOr<std::string> TypeOf(const Config& section) {
-  const auto older = section.StringOr("type", "default");
-  if (!older.ok()) return older;
-  return section.StringOr("rope_type", *older);
+std::string TypeOf(Fields& section) {
+  return section.StringOr("rope_type", section.StringOr("type", "default"));
 }
 
 int CountOf(const Json& object, bool (*is)(const Json&)) {
@@ -52,27 +49,24 @@ int CountOf(const Json& object, bool (*is)(const Json&)) {
 }
 
 // rope_parameters itself, or its object of the layer type.
-absl::StatusOr<Config> OfLayerType(const Config& parameters,
-                                   const std::string& layer_type,
-                                   const RopeFamily& family) {
+Fields OfLayerType(Fields& parameters, const std::string& layer_type,
+                   const RopeFamily& family) {
   const Json& json = parameters.json();
   const int objects =
       CountOf(json, [](const Json& value) { return value.is_object(); });
-  if (objects == 0) {
-    const auto type = TypeOf(parameters);
-    if (!type.ok()) return type.status();
-    if (*type == "default" || !family.scales_full_layers_only) {
-      return parameters;
-    }
-    return parameters.Unsupported(absl::StrCat(
-        "rope type ", Quoted(*type), " that is not given by layer type"));
-  }
   const int empty =
       CountOf(json, [](const Json& value) { return value.is_null(); });
-  if (objects + empty == static_cast<int>(json.size())) {
-    return parameters.Section(layer_type);
+  if (objects > 0 && objects + empty == static_cast<int>(json.size())) {
+    return parameters.Section(layer_type.c_str());
   }
-  return parameters.Unsupported("a mix of layer types and values");
+  const std::string type = objects == 0 ? TypeOf(parameters) : "default";
+  if (objects > 0) {
+    parameters.Unsupported("a mix of layer types and values");
+  } else if (type != "default" && family.scales_full_layers_only) {
+    parameters.Unsupported(absl::StrCat("rope type ", Quoted(type),
+                                        " that is not given by layer type"));
+  }
+  return parameters;
 }
 
 // Today's name of a key of an older generation.
@@ -81,121 +75,90 @@ std::string TodaysName(const std::string& key) {
 }
 
 // rope_scaling beside rope_parameters must say nothing of its own.
-absl::Status CheckAgrees(const Config& scaling, const Config& parameters) {
-  const auto type = TypeOf(scaling);
-  if (!type.ok()) return type.status();
-  if (*type == "default") return absl::OkStatus();
+void CheckAgrees(Fields& scaling, const Fields& parameters) {
+  if (TypeOf(scaling) == "default") return;
   for (const auto& [key, value] : scaling.json().items()) {
     const auto found = parameters.json().find(TodaysName(key));
     if (found != parameters.json().end() && *found == value) continue;
-    return scaling.Unsupported(
+    scaling.Unsupported(
         absl::StrCat(Quoted(absl::StrCat(key, " ", value.dump())),
-                     " beside a rope_parameters "
-                     "that does not say so"));
+                     " beside a rope_parameters that does not say so"));
   }
-  return absl::OkStatus();
 }
 
 // The object that describes `layer_type`, empty where nothing does.
-absl::StatusOr<Config> FindSection(const Config& config,
-                                   const std::string& layer_type,
-                                   const RopeFamily& family) {
-  const auto scaling = config.Section("rope_scaling");
-  if (!scaling.ok()) return scaling;
-  auto parameters = config.Section("rope_parameters");
-  if (!parameters.ok()) return parameters;
-  if (parameters->json().empty()) {
-    const bool scaled =
-        !family.scales_full_layers_only || layer_type == "full_attention";
-    return scaled ? scaling : Config::Parse(config.path(), "{}");
+Fields FindSection(Fields& config, const std::string& layer_type,
+                   const RopeFamily& family) {
+  static const Json* const nothing = new Json(Json::object());
+  Fields scaling = config.Section("rope_scaling");
+  Fields parameters = config.Section("rope_parameters");
+  if (!parameters.json().empty()) {
+    CheckAgrees(scaling, parameters);
+    return OfLayerType(parameters, layer_type, family);
   }
-  absl::Status agrees = CheckAgrees(*scaling, *parameters);
-  if (!agrees.ok()) return agrees;
-  return OfLayerType(*parameters, layer_type, family);
+  const bool scaled =
+      !family.scales_full_layers_only || layer_type == "full_attention";
+  return scaled ? scaling : config.Part(*nothing, "");
 }
 
-absl::StatusOr<double> ReadTheta(const Config& config, const Config& section,
-                                 double fallback) {
-  const auto neox = config.PositiveOr("rotary_emb_base", fallback);
-  if (!neox.ok()) return neox;
-  const auto outside = config.PositiveOr("rope_theta", *neox);
-  if (!outside.ok()) return outside;
-  return section.PositiveOr("rope_theta", *outside);
+double ReadTheta(Fields& config, Fields& section, double fallback) {
+  const double neox = config.PositiveOr("rotary_emb_base", fallback);
+  return section.PositiveOr("rope_theta",
+                            config.PositiveOr("rope_theta", neox));
 }
 
 // How many elements of a head are turned.
-absl::StatusOr<int64_t> ReadWidth(const Config& config, const Config& section,
-                                  int64_t head_dim, const RopeFamily& family) {
-  const auto neox =
+int64_t ReadWidth(Fields& config, Fields& section, int64_t head_dim,
+                  const RopeFamily& family) {
+  const double neox =
       config.PositiveOr("rotary_pct", family.partial_factor.value_or(1.0));
-  if (!neox.ok()) return neox.status();
-  const auto outside = config.PositiveOr("partial_rotary_factor", *neox);
-  if (!outside.ok()) return outside.status();
-  const auto factor = section.PositiveOr("partial_rotary_factor", *outside);
-  if (!factor.ok()) return factor.status();
-  if (!family.partial_factor.has_value() && *factor != 1.0) {
-    return section.Unsupported(
-        absl::StrCat("partial_rotary_factor ", *factor,
-                     " in a family that turns whole heads"));
+  const double outside = config.PositiveOr("partial_rotary_factor", neox);
+  const double factor = section.PositiveOr("partial_rotary_factor", outside);
+  if (!family.partial_factor.has_value() && factor != 1.0) {
+    section.Unsupported(absl::StrCat("partial_rotary_factor ", factor,
+                                     " in a family that turns whole heads"));
   }
   const auto width = static_cast<int64_t>(static_cast<double>(head_dim) *
-                                          std::min(*factor, 2.0));
+                                          std::min(factor, 2.0));
   if (width >= 2 && width <= head_dim && width % 2 == 0) return width;
-  return config.Contradiction(
+  config.Contradiction(
       absl::StrCat("head_dim ", head_dim, ": ", width,
                    " elements of a head cannot have rotary positions, "
                    "it takes an even number"));
-}
-
-absl::StatusOr<double> RequiredPositive(const Config& section,
-                                        const std::string& key) {
-  if (section.Has(key)) return section.PositiveOr(key, 1.0);
-  return section.Contradiction(absl::StrCat("key '", key, "' is missing"));
+  return 2;
 }
 
 // Positions that the model saw before its scaling. A key beside the section
 // counts first (Phi's habit), max_position_embeddings last.
-absl::StatusOr<double> ReadOriginalPositions(const Config& config,
-                                             const Config& section,
-                                             const ModelShape& shape) {
-  const std::string key = "original_max_position_embeddings";
-  const bool outside = config.Has(key), inside = section.Has(key);
-  if (!outside && !inside && shape.max_positions == 0) {
-    return section.Contradiction(absl::StrCat("key '", key, "' is missing"));
-  }
-  const auto positions = (outside ? config : section)
-                             .IntOr(key, 1, kMaxPositions, shape.max_positions);
-  if (!positions.ok()) return positions.status();
-  return static_cast<double>(*positions);
+double ReadOriginalPositions(Fields& config, Fields& section,
+                             const ModelShape& shape) {
+  const char* const key = "original_max_position_embeddings";
+  Fields& said = config.Has(key) ? config : section;
+  return static_cast<double>(
+      shape.max_positions > 0
+          ? said.IntOr(key, 1, kMaxPositions, shape.max_positions)
+          : said.Int(key, 1, kMaxPositions));
 }
 
-absl::StatusOr<Rope> ReadLinear(const Config& section,
-                                std::vector<double> inverse) {
-  const auto factor = RequiredPositive(section, "factor");
-  if (!factor.ok()) return factor.status();
-  for (double& frequency : inverse) frequency /= *factor;
+Rope ReadLinear(Fields& section, std::vector<double> inverse) {
+  const double factor = section.Positive("factor");
+  for (double& frequency : inverse) frequency /= factor;
   return RopeOf(inverse, 1.0);
 }
 
 // Llama 3.1: long waves are stretched by `factor`, short ones are not, those in
 // between by a mean of both.
-absl::StatusOr<Rope> ReadLlama3(const Config& section, double original,
-                                std::vector<double> inverse) {
-  const auto factor = RequiredPositive(section, "factor");
-  if (!factor.ok()) return factor.status();
-  const auto low = RequiredPositive(section, "low_freq_factor");
-  if (!low.ok()) return low.status();
-  const auto high = RequiredPositive(section, "high_freq_factor");
-  if (!high.ok()) return high.status();
-  if (*high <= *low) {
-    return section.Contradiction(
-        "high_freq_factor must be above "
-        "low_freq_factor");
+Rope ReadLlama3(Fields& section, double original, std::vector<double> inverse) {
+  const double factor = section.Positive("factor");
+  const double low = section.Positive("low_freq_factor");
+  const double high = section.Positive("high_freq_factor");
+  if (high <= low) {
+    section.Contradiction("high_freq_factor must be above low_freq_factor");
   }
   for (double& frequency : inverse) {
     const double turns = original * frequency / kTwoPi;
-    const double kept = std::clamp((turns - *low) / (*high - *low), 0.0, 1.0);
-    frequency = (1 - kept) * frequency / *factor + kept * frequency;
+    const double kept = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+    frequency = (1 - kept) * frequency / factor + kept * frequency;
   }
   return RopeOf(inverse, 1.0);
 }
@@ -206,36 +169,25 @@ struct Yarn {
   bool truncate = true;
 };
 
-absl::StatusOr<Yarn> ReadYarn(const Config& section, const ModelShape& shape,
-                              double theta, double original) {
+Yarn ReadYarn(Fields& section, const ModelShape& shape, double theta,
+              double original) {
   for (const char* key : {"mscale", "mscale_all_dim"}) {
-    if (section.Has(key)) return section.Unsupported(key);
+    if (section.Has(key)) section.Unsupported(key);
   }
   Yarn yarn;
   yarn.theta = theta;
   yarn.original = original;
   const bool implied = !section.Has("factor") && shape.max_positions > 0;
-  const auto factor =
-      implied ? absl::StatusOr<double>(
-                    static_cast<double>(shape.max_positions) / original)
-              : RequiredPositive(section, "factor");
-  if (!factor.ok()) return factor.status();
-  yarn.factor = *factor;
-  const auto attention = section.PositiveOr(
-      "attention_factor", *factor <= 1 ? 1.0 : 0.1 * std::log(*factor) + 1.0);
-  if (!attention.ok()) return attention.status();
-  yarn.attention_factor = *attention;
-  const auto fast = section.PositiveOr("beta_fast", 32);
-  if (!fast.ok()) return fast.status();
-  yarn.beta_fast = *fast;
-  const auto slow = section.PositiveOr("beta_slow", 1);
-  if (!slow.ok()) return slow.status();
-  yarn.beta_slow = *slow;
-  const auto truncate = section.BoolOr("truncate", true);
-  if (!truncate.ok()) return truncate.status();
-  yarn.truncate = *truncate;
+  yarn.factor = implied ? static_cast<double>(shape.max_positions) / original
+                        : section.Positive("factor");
+  yarn.attention_factor = section.PositiveOr(
+      "attention_factor",
+      yarn.factor <= 1 ? 1.0 : 0.1 * std::log(yarn.factor) + 1.0);
+  yarn.beta_fast = section.PositiveOr("beta_fast", 32);
+  yarn.beta_slow = section.PositiveOr("beta_slow", 1);
+  yarn.truncate = section.BoolOr("truncate", true);
   if (yarn.beta_fast < yarn.beta_slow || theta <= 1) {
-    return section.Contradiction(
+    section.Contradiction(
         "yarn needs beta_fast >= beta_slow and rope_theta > 1");
   }
   return yarn;
@@ -272,30 +224,24 @@ Rope PlainRope(int64_t width, double theta) {
   return RopeOf(PlainFrequencies(width, theta), 1.0);
 }
 
-absl::StatusOr<Rope> ReadRope(const Config& config, const ModelShape& shape,
-                              const std::string& layer_type,
-                              const RopeFamily& family) {
-  const auto section = FindSection(config, layer_type, family);
-  if (!section.ok()) return section.status();
-  const auto type = TypeOf(*section);
-  if (!type.ok()) return type.status();
-  const auto theta = ReadTheta(config, *section, family.theta);
-  if (!theta.ok()) return theta.status();
-  const auto width = ReadWidth(config, *section, shape.head_dim, family);
-  if (!width.ok()) return width.status();
-  if (*type == "default") return PlainRope(*width, *theta);
+Rope ReadRope(Fields& config, const ModelShape& shape,
+              const std::string& layer_type, const RopeFamily& family) {
+  Fields section = FindSection(config, layer_type, family);
+  const std::string type = TypeOf(section);
+  const double theta = ReadTheta(config, section, family.theta);
+  const int64_t width = ReadWidth(config, section, shape.head_dim, family);
+  if (type == "default") return PlainRope(width, theta);
 
-  const std::vector<double> inverse = PlainFrequencies(*width, *theta);
-  if (*type == "linear") return ReadLinear(*section, inverse);
-  if (*type != "llama3" && *type != "yarn") {
-    return section->Unsupported(absl::StrCat("rope type ", Quoted(*type)));
+  const std::vector<double> inverse = PlainFrequencies(width, theta);
+  if (type == "linear") return ReadLinear(section, inverse);
+  if (type != "llama3" && type != "yarn") {
+    section.Unsupported(absl::StrCat("rope type ", Quoted(type)));
+    return PlainRope(width, theta);
   }
-  const auto original = ReadOriginalPositions(config, *section, shape);
-  if (!original.ok()) return original.status();
-  if (*type == "llama3") return ReadLlama3(*section, *original, inverse);
-  const auto yarn = ReadYarn(*section, shape, *theta, *original);
-  if (!yarn.ok()) return yarn.status();
-  return StretchByYarn(*yarn, inverse);
+  const double original = ReadOriginalPositions(config, section, shape);
+  if (type == "llama3") return ReadLlama3(section, original, inverse);
+  const Yarn yarn = ReadYarn(section, shape, theta, original);
+  return StretchByYarn(yarn, inverse);
 }
 
 }  // namespace sinkwatch::model

@@ -6,8 +6,7 @@
 #include <string>
 
 #include "ATen/core/Tensor.h"
-#include "absl/status/statusor.h"
-#include "worker/checkpoint/config/config.h"
+#include "worker/files/fields.h"
 #include "worker/model/architecture.h"
 
 namespace sinkwatch::model {
@@ -56,10 +55,10 @@ Rope PlainRope(int64_t width, double theta);
 // UNIMPLEMENTED, by name: any other type, YaRN with mscale, a partial factor
 // that the family does not have. DATA_LOSS: a key that is missing, of the wrong
 // type or out of range, or a rotated width that is no even number.
-absl::StatusOr<Rope> ReadRope(const checkpoint::Config& config,
-                              const ModelShape& shape,
-                              const std::string& layer_type,
-                              const RopeFamily& family = {});
+//
+// The status of `config` says so; a plain Rope is returned then.
+Rope ReadRope(files::Fields& config, const ModelShape& shape,
+              const std::string& layer_type, const RopeFamily& family = {});
 
 }  // namespace sinkwatch::model
 

@@ -6,7 +6,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "proto/base/status_macros.h"
+#include "worker/files/fields.h"
 
 namespace sinkwatch::model {
 namespace {
@@ -21,8 +25,11 @@ ModelShape Shape() {
 absl::StatusOr<Rope> Read(const std::string& text,
                           const std::string& layer_type = "full_attention",
                           const RopeFamily& family = {}) {
-  return ReadRope(*checkpoint::Config::Parse("config.json", text), Shape(),
-                  layer_type, family);
+  const nlohmann::json json = nlohmann::json::parse(text);
+  files::Fields config(json, "", "config.json");
+  const Rope rope = ReadRope(config, Shape(), layer_type, family);
+  RETURN_IF_ERROR(config.status());
+  return rope;
 }
 
 void ExpectFrequencies(const absl::StatusOr<Rope>& rope,

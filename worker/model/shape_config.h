@@ -5,11 +5,11 @@
 #include <functional>
 #include <string>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "worker/checkpoint/config/config.h"
+#include "worker/files/fields.h"
 #include "worker/model/architecture.h"
 
+// Keys that several families have. What is wrong with one is the status of the
+// fields; what is returned then is a harmless value in range.
 namespace sinkwatch::model {
 
 // What a family calls the numbers of its shape; null: it has no such key.
@@ -28,9 +28,8 @@ struct ShapeKeys {
 //
 // DATA_LOSS names a key that is missing or out of range, or heads that do not
 // share out over key/value heads or width.
-absl::StatusOr<ModelShape> ReadShape(const checkpoint::Config& config,
-                                     const std::string& architecture,
-                                     const ShapeKeys& keys = {});
+ModelShape ReadShape(files::Fields& config, const std::string& architecture,
+                     const ShapeKeys& keys = {});
 
 // What every family with one SwiGLU a layer, or one an expert, has.
 struct SwiGluShape {
@@ -41,46 +40,43 @@ struct SwiGluShape {
 
 // The keys of ReadShape, intermediate_size, tie_word_embeddings, and
 // hidden_act, of which UNIMPLEMENTED refuses any but "silu".
-absl::Status ReadSwiGluShape(const checkpoint::Config& config,
-                             const std::string& architecture,
-                             SwiGluShape& read);
+void ReadSwiGluShape(files::Fields& config, const std::string& architecture,
+                     SwiGluShape& read);
 
 // clip_qkv, what OLMo's projections are clamped to; 0 where they are not.
-absl::StatusOr<double> ReadClipQkv(const checkpoint::Config& config);
+double ReadClipQkv(files::Fields& config);
 
 // UNIMPLEMENTED, naming the key, unless the heads together are as wide as the
 // stream: for families whose code takes that for granted.
-absl::Status RequireFullHeads(const checkpoint::Config& config,
-                              const ModelShape& shape);
+void RequireFullHeads(files::Fields& config, const ModelShape& shape);
 
 // intermediate_size, bounded; or `key`, `fallback` where that is absent.
-absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config);
-absl::StatusOr<int64_t> ReadFeedForwardWidth(const checkpoint::Config& config,
-                                             const std::string& key,
-                                             int64_t fallback);
+int64_t ReadFeedForwardWidth(files::Fields& config);
+int64_t ReadFeedForwardWidth(files::Fields& config, const char* key,
+                             int64_t fallback);
+
+// Experts of a mixture, and how many of them a token takes.
+struct ExpertCounts {
+  int64_t experts = 0;
+  int64_t chosen = 0;
+};
+
+// `experts_key`, bounded, and num_experts_per_tok, at most as many.
+ExpertCounts ReadExpertCounts(files::Fields& config, const char* experts_key);
 
 // sliding_window; `fallback` where the key is absent, 0 where it is null.
-absl::StatusOr<int64_t> ReadWindow(const checkpoint::Config& config,
-                                   int64_t fallback);
+int64_t ReadWindow(files::Fields& config, int64_t fallback);
 
 // Gives every sliding layer its window: those that layer_types calls
 // "sliding_attention", or layers i with slides(i) where that key is absent.
 // UNIMPLEMENTED for a layer type other than that and "full_attention";
 // DATA_LOSS if there is not one per layer, or a layer slides and `window` is 0.
-absl::Status ReadLayerTypes(const checkpoint::Config& config, int64_t window,
-                            const std::function<bool(int)>& slides,
-                            ModelShape& shape);
+void ReadLayerTypes(files::Fields& config, int64_t window,
+                    const std::function<bool(int)>& slides, ModelShape& shape);
 
 // The same by Qwen's keys: layers from max_window_layers on slide, if
 // use_sliding_window.
-absl::Status ReadQwenWindows(const checkpoint::Config& config,
-                             ModelShape& shape);
-
-// UNIMPLEMENTED, naming the key, unless `key` is absent or has the value.
-absl::Status RequireBool(const checkpoint::Config& config,
-                         const std::string& key, bool value);
-absl::Status RequireString(const checkpoint::Config& config,
-                           const std::string& key, const std::string& value);
+void ReadQwenWindows(files::Fields& config, ModelShape& shape);
 
 }  // namespace sinkwatch::model
 

@@ -13,7 +13,7 @@
 #include "proto/base/sha256.h"
 #include "worker/files/file.h"
 #include "worker/files/strict_json.h"
-#include "worker/probe/manifest.h"
+#include "worker/probe/probe_manifest.h"
 #include "worker/probe/token_file.h"
 
 namespace sinkwatch::probe {
@@ -49,7 +49,7 @@ absl::StatusOr<std::string> ReadChecked(const files::File& file,
 // manifest asks for such a token; the remainder is dropped.
 template <typename T>
 at::Tensor CutIntoSequences(const std::vector<T>& values,
-                            const Manifest& manifest, T first,
+                            const ProbeManifest& manifest, T first,
                             at::ScalarType type) {
   const int64_t stored = manifest.stored_length();
   const int64_t num_sequences = static_cast<int64_t>(values.size()) / stored;
@@ -65,7 +65,7 @@ at::Tensor CutIntoSequences(const std::vector<T>& values,
 
 absl::Status ReadRowClasses(const std::string& folder,
                             const std::string& real_folder,
-                            const Manifest& manifest,
+                            const ProbeManifest& manifest,
                             const DomainManifest& from, Domain& domain) {
   const std::string path = absl::StrCat(folder, "/", from.row_classes.path);
   auto file = OpenTokenFile(path, real_folder);
@@ -90,8 +90,8 @@ absl::Status ReadRowClasses(const std::string& folder,
 // is what the manifest's sha256 says.
 absl::Status AppendTokenFile(const std::string& folder,
                              const std::string& real_folder,
-                             const Manifest& manifest, const TokenFile& from,
-                             std::vector<int64_t>& ids) {
+                             const ProbeManifest& manifest,
+                             const TokenFile& from, std::vector<int64_t>& ids) {
   const bool is_absolute = absl::StartsWith(from.path, "/");
   auto file = is_absolute ? OpenTokenFile(from.path, "")
                           : OpenTokenFile(absl::StrCat(folder, "/", from.path),
@@ -106,7 +106,7 @@ absl::Status AppendTokenFile(const std::string& folder,
 
 absl::StatusOr<Domain> ReadDomain(const std::string& folder,
                                   const std::string& real_folder,
-                                  const Manifest& manifest,
+                                  const ProbeManifest& manifest,
                                   const DomainManifest& from) {
   Domain domain;
   domain.label = from.label;
@@ -134,7 +134,7 @@ absl::StatusOr<Corpus> Corpus::Read(const std::string& folder) {
   if (!text.ok()) return InvalidUnlessUnavailable(text.status());
   absl::StatusOr<std::string> real_folder = files::RealFolderOf(path);
   if (!real_folder.ok()) return InvalidUnlessUnavailable(real_folder.status());
-  absl::StatusOr<Manifest> manifest = ParseManifest(path, *text);
+  absl::StatusOr<ProbeManifest> manifest = ParseProbeManifest(path, *text);
   if (!manifest.ok()) return manifest.status();
   Corpus corpus;
   corpus.name_ = manifest->name;

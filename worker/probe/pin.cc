@@ -16,7 +16,7 @@
 #include "worker/files/file.h"
 #include "worker/files/strict_json.h"
 #include "worker/probe/corpus.h"
-#include "worker/probe/manifest.h"
+#include "worker/probe/probe_manifest.h"
 #include "worker/probe/token_file.h"
 
 namespace sinkwatch::probe {

@@ -8,7 +8,7 @@
 #include "worker/files/durable_file.h"
 #include "worker/files/strict_json.h"
 #include "worker/probe/corpus.h"
-#include "worker/probe/manifest.h"
+#include "worker/probe/probe_manifest.h"
 
 namespace sinkwatch::probe {
 namespace {

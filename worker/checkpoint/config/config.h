@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nlohmann/json.hpp"
+#include "worker/files/fields.h"
 
 namespace sinkwatch::checkpoint {
 
@@ -14,15 +14,13 @@ namespace sinkwatch::checkpoint {
 // reach a megabyte.
 inline constexpr int64_t kMaxConfigBytes = 4 << 20;
 
-// A checkpoint's config.json, read once, with checked access to its keys.
-// Every error names the file, the key and the rule it broke. Immutable, so
-// safe to share between threads.
+// A checkpoint's config.json, read once. Immutable, so safe to share between
+// threads.
 //
-// Codes: FAILED_PRECONDITION (file not there yet, empty, or ends in the middle
-// of its JSON), DATA_LOSS (not JSON, a key twice), UNIMPLEMENTED (a value
-// nobody implements, or a file beyond our limits), NOT_FOUND (folder is gone),
-// UNAVAILABLE (read error). A missing required key or one of the wrong type or
-// out of range is DATA_LOSS.
+// Codes of Read and Parse: FAILED_PRECONDITION (file not there yet, empty, or
+// ends in the middle of its JSON), DATA_LOSS (not JSON, a key twice),
+// UNIMPLEMENTED (a file beyond our limits), NOT_FOUND (folder is gone),
+// UNAVAILABLE (read error).
 class Config {
  public:
   // Reads `path`, at most kMaxConfigBytes and 32 levels deep.
@@ -34,35 +32,12 @@ class Config {
   const std::string& path() const { return path_; }
   const nlohmann::json& json() const { return json_; }
 
-  // architectures[0]; where that is absent, by model_type. UNIMPLEMENTED if
-  // neither is there.
-  absl::StatusOr<std::string> Architecture() const;
-
   // Whether `key` is there and not null.
   bool Has(const std::string& key) const;
 
-  // A required integer in [low, high].
-  absl::StatusOr<int64_t> Int(const std::string& key, int64_t low,
-                              int64_t high) const;
-  // The same, `fallback` where the key is absent or null.
-  absl::StatusOr<int64_t> IntOr(const std::string& key, int64_t low,
-                                int64_t high, int64_t fallback) const;
-  // A finite number > 0, `fallback` where the key is absent or null.
-  absl::StatusOr<double> PositiveOr(const std::string& key,
-                                    double fallback) const;
-  absl::StatusOr<bool> BoolOr(const std::string& key, bool fallback) const;
-  absl::StatusOr<std::string> StringOr(const std::string& key,
-                                       const std::string& fallback) const;
-
-  // The object under `key` as a config of its own, whose errors name `key` too;
-  // an empty one where the key is absent or null.
-  absl::StatusOr<Config> Section(const std::string& key) const;
-
-  // Errors of the file's content, with its path: UNIMPLEMENTED, "`what` is not
-  // implemented", and DATA_LOSS, `what`. Quote (strict_json.h) what comes from
-  // the file.
-  absl::Status Unsupported(const std::string& what) const;
-  absl::Status Contradiction(const std::string& what) const;
+  // The keys, to be taken checked; its errors begin with the path. The config
+  // outlives it.
+  files::Fields fields() const;
 
  private:
   Config(std::string path, nlohmann::json json);

@@ -29,7 +29,7 @@ int64_t FeedForwardWidth(files::Fields& fields, int64_t width) {
 }  // namespace
 
 absl::StatusOr<Json> TranslateMetaParams(const Json& root) {
-  files::Fields fields(root, "");
+  files::Fields fields(root);
   const int64_t width = fields.Int("dim", 1, kMost);
   const int64_t heads = fields.Int("n_heads", 1, kMost);
   const int64_t vocabulary = fields.Int("vocab_size", -1, kMost);

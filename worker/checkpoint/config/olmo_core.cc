@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "proto/base/status_macros.h"
 #include "worker/checkpoint/config/olmo_core_rope.h"
 #include "worker/files/fields.h"
 #include "worker/files/strict_json.h"
@@ -55,7 +56,7 @@ void ExpectClass(files::Fields& fields, absl::string_view expected) {
 
 // Takes an RMSNorm with a weight and without a bias; returns its eps.
 double ReadNorm(files::Fields& parent, const char* key) {
-  files::Fields norm(parent.Object(key), parent.PlaceOf(key));
+  files::Fields norm = parent.RequiredSection(key);
   const std::string name = norm.StringOr("name", "default");
   if (name != "rms" && name != "fused_rms" && name != "cute_rms" &&
       name != "qwen_rms") {
@@ -67,7 +68,6 @@ double ReadNorm(files::Fields& parent, const char* key) {
   const double epsilon = norm.PositiveOr("eps", 1e-5);
   norm.Ignore({"full_precision", "dtype", "_CLASS_", "type"});
   norm.ExpectNoOther();
-  parent.Keep(norm.status());
   return epsilon;
 }
 
@@ -82,8 +82,7 @@ void ReadNormOfSameEps(files::Fields& parent, const char* key, double epsilon) {
 
 void ReadSlidingWindow(files::Fields& attention, Block& block) {
   if (!attention.Has("sliding_window")) return;
-  files::Fields window(attention.Object("sliding_window"),
-                       attention.PlaceOf("sliding_window"));
+  files::Fields window = attention.RequiredSection("sliding_window");
   block.is_first_full =
       window.BoolOr("force_full_attention_on_first_layer", true);
   block.is_last_full =
@@ -97,7 +96,6 @@ void ReadSlidingWindow(files::Fields& attention, Block& block) {
   if (block.pattern.empty()) window.Fail("pattern", "must not be empty");
   window.Ignore({"_CLASS_", "type"});
   window.ExpectNoOther();
-  attention.Keep(window.status());
 }
 
 // "none", "width" (over all heads together) or "head".
@@ -125,7 +123,7 @@ int64_t ReadHeads(files::Fields& attention, int64_t width, Json& keys) {
 // Returns what ReadQkNorm does.
 std::string ReadAttention(files::Fields& parent, const char* key, int64_t width,
                           Block& block) {
-  files::Fields attention(parent.Object(key), parent.PlaceOf(key));
+  files::Fields attention = parent.RequiredSection(key);
   attention.RequireString("type", "attention", "attention");
   ExpectClass(attention, "AttentionConfig");
   const std::string name = attention.StringOr("name", "default");
@@ -144,14 +142,12 @@ std::string ReadAttention(files::Fields& parent, const char* key, int64_t width,
   ReadSlidingWindow(attention, block);
   attention.Ignore({"dropout", "use_flash", "backend", "dtype"});
   attention.ExpectNoOther();
-  parent.Keep(attention.status());
   return qk_norm;
 }
 
 // Returns whether it has biases.
 bool ReadFeedForward(files::Fields& parent, Json& keys) {
-  files::Fields feed_forward(parent.Object("feed_forward"),
-                             parent.PlaceOf("feed_forward"));
+  files::Fields feed_forward = parent.RequiredSection("feed_forward");
   feed_forward.RequireString("name", "default", "default");
   keys["intermediate_size"] = feed_forward.Int("hidden_size", 1, kMost);
   feed_forward.RequireString("activation", "silu", "silu");
@@ -159,7 +155,6 @@ bool ReadFeedForward(files::Fields& parent, Json& keys) {
   const bool bias = feed_forward.BoolOr("bias", true);
   feed_forward.Ignore({"dtype", "_CLASS_", "type"});
   feed_forward.ExpectNoOther();
-  parent.Keep(feed_forward.status());
   return bias;
 }
 
@@ -214,7 +209,7 @@ absl::StatusOr<Block> ReadBlock(const Json& json, const std::string& where,
   ChooseFamily(fields, name, qk_norm, mlp_bias, block.keys);
   fields.Ignore({"dropout", "type"});
   fields.ExpectNoOther();
-  if (!fields.status().ok()) return fields.status();
+  RETURN_IF_ERROR(fields.status());
   return block;
 }
 
@@ -223,10 +218,10 @@ absl::StatusOr<std::vector<Block>> ReadBlocks(files::Fields& model,
                                               int64_t width,
                                               int64_t num_layers) {
   const Json& block = model.Object("block");
-  if (!model.status().ok()) return model.status();
-  absl::StatusOr<Block> base = ReadBlock(block, model.PlaceOf("block"), width);
-  if (!base.ok()) return base.status();
-  std::vector<Block> blocks(num_layers, *base);
+  RETURN_IF_ERROR(model.status());
+  ASSIGN_OR_RETURN(const Block base,
+                   ReadBlock(block, model.PlaceOf("block"), width));
+  std::vector<Block> blocks(num_layers, base);
   if (!model.Has("block_overrides")) return blocks;
   const std::string where = model.PlaceOf("block_overrides");
   for (const auto& [key, json] : model.Object("block_overrides").items()) {
@@ -236,18 +231,17 @@ absl::StatusOr<std::vector<Block>> ReadBlocks(files::Fields& model,
                  absl::StrCat(files::Quoted(key), " is no layer"));
       break;
     }
-    absl::StatusOr<Block> layer_block =
-        ReadBlock(json, absl::StrCat(where, ".", key), width);
-    if (!layer_block.ok()) return layer_block.status();
-    if (layer_block->keys != base->keys) {
+    ASSIGN_OR_RETURN(Block layer_block,
+                     ReadBlock(json, absl::StrCat(where, ".", key), width));
+    if (layer_block.keys != base.keys) {
       model.Refuse("block_overrides",
                    absl::StrCat("layer ", key,
                                 " that differs from the others in more than "
                                 "window and rope is not implemented"));
     }
-    blocks[layer] = *std::move(layer_block);
+    blocks[layer] = std::move(layer_block);
   }
-  if (!model.status().ok()) return model.status();
+  RETURN_IF_ERROR(model.status());
   return blocks;
 }
 
@@ -306,13 +300,12 @@ void ReadLmHead(files::Fields& model, double epsilon) {
   if (!model.Has("lm_head") && model.Has("layer_norm")) {
     return ReadOlderHead(model, epsilon);
   }
-  files::Fields head(model.Object("lm_head"), model.PlaceOf("lm_head"));
+  files::Fields head = model.RequiredSection("lm_head");
   head.RequireString("name", "default", "default");
   ReadNormOfSameEps(head, "layer_norm", epsilon);
   head.RequireBool("bias", false, true);
   head.Ignore({"dtype", "loss_implementation", "_CLASS_", "type"});
   head.ExpectNoOther();
-  model.Keep(head.status());
 }
 
 void RefuseWhatIsNotTransformer(files::Fields& model) {
@@ -330,28 +323,27 @@ void RefuseWhatIsNotTransformer(files::Fields& model) {
 }  // namespace
 
 absl::StatusOr<Json> TranslateOlmoCore(const Json& root) {
-  files::Fields fields(root, "");
+  files::Fields fields(root);
   const Json& object = fields.Object("model");
-  if (!fields.status().ok()) return fields.status();
+  RETURN_IF_ERROR(fields.status());
   files::Fields model(object, "model");
   RefuseWhatIsNotTransformer(model);
   const int64_t width = model.Int("d_model", 1, kMost);
   const int64_t num_layers = model.Int("n_layers", 1, kMaxLayers);
   const int64_t vocabulary = model.Int("vocab_size", 1, kMost);
   const bool tied = model.BoolOr("tie_word_embeddings", false);
-  if (!model.status().ok()) return model.status();
-  absl::StatusOr<std::vector<Block>> blocks =
-      ReadBlocks(model, width, num_layers);
-  if (!blocks.ok()) return blocks.status();
-  Json keys = blocks->front().keys;
+  RETURN_IF_ERROR(model.status());
+  ASSIGN_OR_RETURN(const std::vector<Block> blocks,
+                   ReadBlocks(model, width, num_layers));
+  Json keys = blocks.front().keys;
   keys["hidden_size"] = width;
   keys["num_hidden_layers"] = num_layers;
   keys["vocab_size"] = vocabulary;  // padded already
   keys["tie_word_embeddings"] = tied;
-  AddLayerKeys(model, *blocks, keys);
+  AddLayerKeys(model, blocks, keys);
   ReadLmHead(model, keys["rms_norm_eps"]);
   model.ExpectNoOther();
-  if (!model.status().ok()) return model.status();
+  RETURN_IF_ERROR(model.status());
   return keys;
 }
 

@@ -82,8 +82,7 @@ void ReadNewTheta(files::Fields& scaling, Json& rope) {
 
 void ReadScaling(files::Fields& rope_fields, int64_t head_dim, Json& rope) {
   if (!rope_fields.Has("scaling")) return;
-  files::Fields scaling(rope_fields.Object("scaling"),
-                        rope_fields.PlaceOf("scaling"));
+  files::Fields scaling = rope_fields.RequiredSection("scaling");
   const std::string path = scaling.StringOr("_CLASS_", "");
   const std::string name = path.substr(path.rfind('.') + 1);
   if (name == "YaRNRoPEScalingConfig") {
@@ -102,7 +101,6 @@ void ReadScaling(files::Fields& rope_fields, int64_t head_dim, Json& rope) {
   }
   scaling.Ignore({"type"});
   scaling.ExpectNoOther();
-  rope_fields.Keep(scaling.status());
 }
 
 }  // namespace
@@ -115,7 +113,7 @@ Json ReadOlmoCoreRope(files::Fields& attention, int64_t head_dim) {
                      "implemented");
     return rope;
   }
-  files::Fields fields(attention.Object("rope"), attention.PlaceOf("rope"));
+  files::Fields fields = attention.RequiredSection("rope");
   const std::string name = fields.StringOr("name", "default");
   if (name != "default") {
     // "complex" turns pairs (2i, 2i+1), "fused" comes with fused attention.
@@ -130,7 +128,6 @@ Json ReadOlmoCoreRope(files::Fields& attention, int64_t head_dim) {
   // In float32 everything is of full precision.
   fields.Ignore({"full_precision", "_CLASS_", "type"});
   fields.ExpectNoOther();
-  attention.Keep(fields.status());
   return rope;
 }
 

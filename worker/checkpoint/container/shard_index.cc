@@ -4,7 +4,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/status_macros.h"
 #include "worker/checkpoint/stored_tensor.h"
+#include "worker/files/fields.h"
 #include "worker/files/file.h"
 #include "worker/files/strict_json.h"
 
@@ -45,20 +47,20 @@ absl::StatusOr<ShardIndex> ParseShardIndex(const std::string& path,
   files::JsonLimits limits;
   limits.depth = 8;
   limits.values = 2 * kMaxTensors;
-  absl::StatusOr<Json> json = files::ParseJsonObject(text, limits);
+  const absl::StatusOr<Json> json = files::ParseJsonObject(text, limits);
   if (!json.ok()) return ParseError(path, json.status());
-  auto weight_map = json->find("weight_map");
-  if (weight_map == json->end() || !weight_map->is_object() ||
-      weight_map->empty()) {
-    return absl::DataLossError(absl::StrCat(
-        path, ": key 'weight_map' must be an object that is not empty"));
+  files::Fields fields(*json, "", path);
+  const Json& weight_map = fields.Object("weight_map");
+  if (weight_map.empty()) {
+    fields.Fail("weight_map", "must be an object that is not empty");
   }
-  if (weight_map->size() > kMaxTensors) {
+  RETURN_IF_ERROR(fields.status());
+  if (weight_map.size() > kMaxTensors) {
     return absl::UnimplementedError(
         absl::StrCat(path, ": more than ", kMaxTensors, " tensors"));
   }
   ShardIndex index;
-  for (const auto& [tensor, shard] : weight_map->items()) {
+  for (const auto& [tensor, shard] : weight_map.items()) {
     if (absl::Status s = CheckShardName(shard, suffix); !s.ok()) {
       return absl::DataLossError(absl::StrCat(
           path, ": tensor ", files::Quoted(tensor), ": ", s.message()));

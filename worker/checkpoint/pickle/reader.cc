@@ -10,11 +10,11 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "proto/base/utf8.h"
 #include "worker/checkpoint/pickle/arena.h"
 #include "worker/checkpoint/pickle/input.h"
 #include "worker/checkpoint/pickle/opcode.h"
 #include "worker/checkpoint/pickle/tree_check.h"
-#include "worker/checkpoint/pickle/utf8.h"
 #include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint::pickle {
@@ -188,7 +188,8 @@ class Machine : private Input {
     uint64_t length = 0;
     absl::string_view text;
     if (!TakeInt(prefix_bytes, &length) || !Take(length, &text)) return false;
-    if (kind == Kind::kString && !IsUtf8(text)) return Broken("not UTF-8");
+    if (kind == Kind::kString && !base::IsUtf8(text))
+      return Broken("not UTF-8");
     return Push(arena_.NewText(kind, text));
   }
 

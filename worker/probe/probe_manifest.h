@@ -1,5 +1,5 @@
-#ifndef SINKWATCH_WORKER_PROBE_MANIFEST_H_
-#define SINKWATCH_WORKER_PROBE_MANIFEST_H_
+#ifndef SINKWATCH_WORKER_PROBE_PROBE_MANIFEST_H_
+#define SINKWATCH_WORKER_PROBE_PROBE_MANIFEST_H_
 
 #include <cstdint>
 #include <string>
@@ -42,7 +42,7 @@ struct DomainManifest {
 };
 
 // What probe.json says, every rule checked that needs no other file.
-struct Manifest {
+struct ProbeManifest {
   std::string name;
   std::string version;
   int64_t vocabulary = 0;
@@ -62,8 +62,8 @@ struct Manifest {
 
 // INVALID_ARGUMENT for everything that is wrong, naming `path`, the key and the
 // rule.
-absl::StatusOr<Manifest> ParseManifest(const std::string& path,
-                                       const std::string& text);
+absl::StatusOr<ProbeManifest> ParseProbeManifest(const std::string& path,
+                                                 const std::string& text);
 
 // Whether `path` begins with a slash and has no empty part, "." or "..", no
 // NUL, and at most 4096 bytes.
@@ -75,4 +75,4 @@ bool IsLabel(const std::string& label);
 
 }  // namespace sinkwatch::probe
 
-#endif  // SINKWATCH_WORKER_PROBE_MANIFEST_H_
+#endif  // SINKWATCH_WORKER_PROBE_PROBE_MANIFEST_H_
