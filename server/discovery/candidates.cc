@@ -19,7 +19,7 @@ void AddPart(const std::string& part, std::string* stage) {
 }
 
 Candidate StepFolder(const v1::RunConfig& run, const std::string& folder_stage,
-                     const std::string& path, const StepName& name) {
+                     const std::string& path, const base::StepName& name) {
   Candidate candidate;
   candidate.path = path;
   candidate.name = name;
@@ -36,10 +36,10 @@ absl::Status AddFolder(const v1::RunConfig& run, const std::string& path,
   for (const Entry& entry : entries) {
     if (!entry.is_folder) continue;
     const std::string inner = absl::StrCat(path, "/", entry.name);
-    if (const auto name = ParseStepName(entry.name)) {
+    if (const auto name = base::ParseStepName(entry.name)) {
       if (name->converted && !run.include_hf_siblings()) continue;
       found->push_back(StepFolder(run, stage, inner, *name));
-    } else if (depth < kDeepestStage && IsStageFolder(entry.name)) {
+    } else if (depth < kDeepestStage && base::IsStageFolder(entry.name)) {
       const auto below = ListFolder(inner);
       if (absl::IsNotFound(below.status())) continue;  // between the two looks
       if (!below.ok()) return below.status();
@@ -124,7 +124,7 @@ std::string StageOfRow(const v1::RunConfig& run, const ManifestRow& row) {
 Candidate CandidateOfRow(const v1::RunConfig& run, const ManifestRow& row) {
   Candidate candidate;
   candidate.is_listed = true;
-  if (const auto name = ParseStepName(row.path.back())) candidate.name = *name;
+  if (const auto name = base::ParseStepName(row.path.back())) candidate.name = *name;
   candidate.stage = StageOfRow(run, row);
   candidate.step = row.step;
   candidate.tokens = row.tokens;
@@ -135,7 +135,7 @@ Candidate CandidateOfRow(const v1::RunConfig& run, const ManifestRow& row) {
 }  // namespace
 
 std::string StageOf(const std::string& run_stage,
-                    const std::string& folder_stage, const StepName& name) {
+                    const std::string& folder_stage, const base::StepName& name) {
   std::string stage = folder_stage;
   AddPart(name.stage, &stage);
   if (stage.empty()) stage = run_stage;

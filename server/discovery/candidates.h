@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "server/discovery/entry.h"
 #include "server/discovery/manifest.h"
-#include "server/discovery/step_name.h"
+#include "proto/base/step_name.h"
 #include "sinkwatch/v1/config.pb.h"
 
 // Where a run's checkpoints may be: three ways to find them. What is in the
@@ -20,7 +20,7 @@ namespace sinkwatch::discovery {
 // A place of a checkpoint.
 struct Candidate {
   std::string path;
-  StepName name;
+  base::StepName name;
   std::string stage;  // with everything that tells it from others of its step
   int64_t step = 0;
   int64_t tokens = 0;  // 0: not known
@@ -50,7 +50,7 @@ absl::Status FindManifestRows(const v1::RunConfig& run,
 // Stage of a checkpoint whose folder has this name and lies in `folder_stage`
 // (empty: at the top), in a run whose root is of `run_stage`.
 std::string StageOf(const std::string& run_stage,
-                    const std::string& folder_stage, const StepName& name);
+                    const std::string& folder_stage, const base::StepName& name);
 
 }  // namespace sinkwatch::discovery
 

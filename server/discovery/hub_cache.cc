@@ -30,7 +30,7 @@ std::string ReadCommit(const std::string& path) {
 }
 
 Candidate Revision(const v1::RunConfig& run, const std::string& ref,
-                   const std::string& stage, const StepName& name) {
+                   const std::string& stage, const base::StepName& name) {
   Candidate candidate;
   candidate.name = name;
   candidate.stage = StageOf(run.stage(), stage, name);
@@ -63,9 +63,9 @@ absl::Status AddRefs(const v1::RunConfig& run, const std::string& folder,
       if (!status.ok()) return status;
       continue;
     }
-    const auto name = ParseStepName(entry.name);
+    const auto name = base::ParseStepName(entry.name);
     // A number alone is a pull request.
-    if (!name.has_value() || name->form == NameForm::kNumber) continue;
+    if (!name.has_value() || name->form == base::NameForm::kNumber) continue;
     found->push_back(Revision(run, ref, stage, *name));
   }
   return absl::OkStatus();

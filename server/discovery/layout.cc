@@ -55,7 +55,7 @@ void AppendFile(const std::string& path, const Entry& entry,
 }  // namespace
 
 const Layout* FindLayout(const Subject& subject) {
-  const bool may_be_any = subject.name.form != NameForm::kNumber;
+  const bool may_be_any = subject.name.form != base::NameForm::kNumber;
   for (const Layout* layout : kLayouts) {
     if (layout->recognises(subject) && (may_be_any || layout == &kNanotron)) {
       return layout;
@@ -79,7 +79,7 @@ Verdict Judge(const Layout& layout, const Subject& subject) {
 }
 
 bool BelongsToCheckpoint(const std::string& folder, const Entry& entry) {
-  if (entry.is_folder || IsUnderWay(entry.name)) return false;
+  if (entry.is_folder || base::IsUnderWay(entry.name)) return false;
   if (folder == "model" && absl::EndsWith(entry.name, ".safetensors")) {
     return true;
   }

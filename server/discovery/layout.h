@@ -5,7 +5,7 @@
 #include <string>
 
 #include "server/discovery/entry.h"
-#include "server/discovery/step_name.h"
+#include "proto/base/step_name.h"
 
 // What the names, sizes and times of a folder say about a checkpoint. Pure
 // functions: nothing is read here, and the files themselves never are.
@@ -13,7 +13,7 @@ namespace sinkwatch::discovery {
 
 // A folder to be judged.
 struct Subject {
-  StepName name;
+  base::StepName name;
   Listing listing;
   // The run gives a configuration for checkpoints that have none.
   bool has_model_config = false;

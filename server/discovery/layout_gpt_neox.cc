@@ -7,7 +7,7 @@ namespace sinkwatch::discovery {
 namespace {
 
 bool Recognises(const Subject& subject) {
-  return subject.name.form == NameForm::kGlobalStep;
+  return subject.name.form == base::NameForm::kGlobalStep;
 }
 
 Verdict Judge(const Subject&) {

@@ -10,7 +10,7 @@ namespace sinkwatch::discovery {
 namespace {
 
 bool Recognises(const Subject& subject) {
-  return subject.name.form == NameForm::kCheckpoint &&
+  return subject.name.form == base::NameForm::kCheckpoint &&
          !HasDcpFiles(subject.listing.entries);
 }
 

@@ -30,7 +30,7 @@ Verdict Judge(const Subject& subject) {
         "unshard into one model.safetensors");
   }
   for (const Entry& entry : entries) {
-    if (IsUnderWay(entry.name)) {
+    if (base::IsUnderWay(entry.name)) {
       return WaitingFor(absl::StrCat(entry.name, " is still being written"));
     }
   }

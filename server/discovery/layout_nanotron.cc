@@ -7,7 +7,7 @@ namespace sinkwatch::discovery {
 namespace {
 
 bool Recognises(const Subject& subject) {
-  return subject.name.form == NameForm::kNumber &&
+  return subject.name.form == base::NameForm::kNumber &&
          (FindFolder(subject.listing, "model") != nullptr ||
           FindFile(subject.listing.entries, "model_config.json") != nullptr);
 }

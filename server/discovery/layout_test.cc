@@ -18,7 +18,7 @@ Entry File(const std::string& name, int64_t size = 10, int64_t time = 1) {
 Entry Folder(const std::string& name) { return {name, true, 0, 1, "", ""}; }
 
 std::string WhyIncomplete(const Entries& entries) {
-  const Subject subject{*ParseStepName("step5"), {entries, {}}, false};
+  const Subject subject{*base::ParseStepName("step5"), {entries, {}}, false};
   return Judge(*FindLayout(subject), subject).why;
 }
 

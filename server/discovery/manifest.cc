@@ -11,7 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "server/discovery/small_file.h"
-#include "server/discovery/step_name.h"
+#include "proto/base/step_name.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -140,7 +140,7 @@ absl::StatusOr<const Header*> ReadHeader(const std::string& line) {
 
 // A directory of another step would be measured as this one.
 std::string WhyOfAnotherStep(const ManifestRow& row) {
-  const auto name = ParseStepName(row.path.back());
+  const auto name = base::ParseStepName(row.path.back());
   if (!name.has_value() || name->step == row.step) return "";
   return absl::StrCat("the row is of step ", row.step, ", its directory ",
                       row.path.back(), " of step ", name->step);

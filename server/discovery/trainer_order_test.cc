@@ -328,7 +328,7 @@ std::string Told(const Verdict& verdict) {
 TEST(TrainerOrderTest, NothingIsWholeBeforeItsLastFileAndEveryWaitHasAReason) {
   for (const Trainer& trainer : Trainers()) {
     Subject subject{
-        *ParseStepName(trainer.folder), {}, trainer.has_model_config};
+        *base::ParseStepName(trainer.folder), {}, trainer.has_model_config};
     const Layout* layout = nullptr;
     for (const Write& write : trainer.order) {
       SCOPED_TRACE(absl::StrCat(trainer.what, ", after ", write.path));
@@ -353,7 +353,7 @@ TEST(TrainerOrderTest, AFolderThatIsNewIsWaitedForWhateverItsName) {
   for (const char* name :
        {"step5", "step-5", "step5-unsharded", "checkpoint-5"}) {
     for (const bool has_model_config : {false, true}) {
-      const Subject subject{*ParseStepName(name), {}, has_model_config};
+      const Subject subject{*base::ParseStepName(name), {}, has_model_config};
       const Layout* layout = FindLayout(subject);
       ASSERT_NE(layout, nullptr) << name;
       const Verdict verdict = Judge(*layout, subject);
@@ -364,7 +364,7 @@ TEST(TrainerOrderTest, AFolderThatIsNewIsWaitedForWhateverItsName) {
 }
 
 TEST(TrainerOrderTest, AFolderNamedByANumberAloneIsNoCheckpointOfItself) {
-  Subject subject{*ParseStepName("2024"), {}, false};
+  Subject subject{*base::ParseStepName("2024"), {}, false};
   EXPECT_EQ(FindLayout(subject), nullptr);
   Apply("config.json", &subject.listing);
   Apply("model.safetensors", &subject.listing);
@@ -372,7 +372,7 @@ TEST(TrainerOrderTest, AFolderNamedByANumberAloneIsNoCheckpointOfItself) {
 }
 
 TEST(TrainerOrderTest, AMissingConfigurationIsNamedOnceTheGraceTimeIsOver) {
-  Subject subject{*ParseStepName("step5"), {}, false};
+  Subject subject{*base::ParseStepName("step5"), {}, false};
   Apply("model_and_optim/__0_0.distcp", &subject.listing);
   Apply("model_and_optim/.metadata", &subject.listing);
   const Verdict verdict = Judge(*FindLayout(subject), subject);
@@ -382,7 +382,7 @@ TEST(TrainerOrderTest, AMissingConfigurationIsNamedOnceTheGraceTimeIsOver) {
 
 TEST(TrainerOrderTest, FormsThatWorkersRefuseAreKnown) {
   for (const char* file : {"rank0.pt", "model/rank12.pt"}) {
-    Subject subject{*ParseStepName("step5"), {}, false};
+    Subject subject{*base::ParseStepName("step5"), {}, false};
     Apply(file, &subject.listing);
     Apply("config.yaml", &subject.listing);
     const Verdict verdict = Judge(*FindLayout(subject), subject);

@@ -1,4 +1,4 @@
-#include "server/discovery/step_name.h"
+#include "proto/base/step_name.h"
 
 #include <map>
 #include <regex>
@@ -7,7 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/strip.h"
 
-namespace sinkwatch::discovery {
+namespace sinkwatch::base {
 namespace {
 
 constexpr size_t kMaxName = 200;
@@ -72,4 +72,4 @@ bool IsStageFolder(const std::string& name) {
          std::regex_match(name, kPattern);
 }
 
-}  // namespace sinkwatch::discovery
+}  // namespace sinkwatch::base

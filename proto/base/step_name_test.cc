@@ -1,11 +1,11 @@
-#include "server/discovery/step_name.h"
+#include "proto/base/step_name.h"
 
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-namespace sinkwatch::discovery {
+namespace sinkwatch::base {
 namespace {
 
 TEST(StepNameTest, ReadsTheNamesOfKnownTrainers) {
@@ -136,4 +136,4 @@ TEST(StageFolderTest, KnowsTheFoldersOfPublishedSeries) {
 }
 
 }  // namespace
-}  // namespace sinkwatch::discovery
+}  // namespace sinkwatch::base

@@ -1,12 +1,12 @@
-#ifndef SINKWATCH_SERVER_DISCOVERY_STEP_NAME_H_
-#define SINKWATCH_SERVER_DISCOVERY_STEP_NAME_H_
+#ifndef SINKWATCH_PROTO_BASE_STEP_NAME_H_
+#define SINKWATCH_PROTO_BASE_STEP_NAME_H_
 
 #include <cstdint>
 #include <optional>
 #include <string>
 
 // What the names of folders and revisions say. Pure functions.
-namespace sinkwatch::discovery {
+namespace sinkwatch::base {
 
 // Whose habit a name is.
 enum class NameForm {
@@ -45,6 +45,6 @@ bool IsUnderWay(const std::string& name);
 // "stage<N>" or "ingredient<N>" (olmo2_stage2_ingredient1), or is soup, souped.
 bool IsStageFolder(const std::string& name);
 
-}  // namespace sinkwatch::discovery
+}  // namespace sinkwatch::base
 
-#endif  // SINKWATCH_SERVER_DISCOVERY_STEP_NAME_H_
+#endif  // SINKWATCH_PROTO_BASE_STEP_NAME_H_
