@@ -124,7 +124,8 @@ std::string StageOfRow(const v1::RunConfig& run, const ManifestRow& row) {
 Candidate CandidateOfRow(const v1::RunConfig& run, const ManifestRow& row) {
   Candidate candidate;
   candidate.is_listed = true;
-  if (const auto name = base::ParseStepName(row.path.back())) candidate.name = *name;
+  if (const auto name = base::ParseStepName(row.path.back()))
+    candidate.name = *name;
   candidate.stage = StageOfRow(run, row);
   candidate.step = row.step;
   candidate.tokens = row.tokens;
@@ -135,7 +136,8 @@ Candidate CandidateOfRow(const v1::RunConfig& run, const ManifestRow& row) {
 }  // namespace
 
 std::string StageOf(const std::string& run_stage,
-                    const std::string& folder_stage, const base::StepName& name) {
+                    const std::string& folder_stage,
+                    const base::StepName& name) {
   std::string stage = folder_stage;
   AddPart(name.stage, &stage);
   if (stage.empty()) stage = run_stage;

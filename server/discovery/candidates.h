@@ -8,9 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "proto/base/step_name.h"
 #include "server/discovery/entry.h"
 #include "server/discovery/manifest.h"
-#include "proto/base/step_name.h"
 #include "sinkwatch/v1/config.pb.h"
 
 // Where a run's checkpoints may be: three ways to find them. What is in the
@@ -50,7 +50,8 @@ absl::Status FindManifestRows(const v1::RunConfig& run,
 // Stage of a checkpoint whose folder has this name and lies in `folder_stage`
 // (empty: at the top), in a run whose root is of `run_stage`.
 std::string StageOf(const std::string& run_stage,
-                    const std::string& folder_stage, const base::StepName& name);
+                    const std::string& folder_stage,
+                    const base::StepName& name);
 
 }  // namespace sinkwatch::discovery
 

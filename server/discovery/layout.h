@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "server/discovery/entry.h"
 #include "proto/base/step_name.h"
+#include "server/discovery/entry.h"
 
 // What the names, sizes and times of a folder say about a checkpoint. Pure
 // functions: nothing is read here, and the files themselves never are.

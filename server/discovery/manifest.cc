@@ -10,8 +10,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "server/discovery/small_file.h"
 #include "proto/base/step_name.h"
+#include "server/discovery/small_file.h"
 
 namespace sinkwatch::discovery {
 namespace {

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "proto/base/utf8.h"
+
 namespace sinkwatch::exporter {
 namespace {
 
@@ -105,24 +107,6 @@ int64_t AppendMetric(const MetricFamily& family, const ClientMetric& metric,
   return 0;
 }
 
-// Length of the UTF-8 sequence at the start of `text`, 0 if it is not one.
-size_t Utf8Length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates and what lies above U+10FFFF.
-  if (lead == 0xE0 && byte(1) < 0xA0) return 0;
-  if (lead == 0xED && byte(1) >= 0xA0) return 0;
-  if (lead == 0xF0 && byte(1) < 0x90) return 0;
-  if (lead == 0xF4 && byte(1) >= 0x90) return 0;
-  return length;
-}
-
 }  // namespace
 
 void AppendFamilyHeader(std::string_view name, std::string_view help,
@@ -196,7 +180,8 @@ bool IsLabelValue(std::string_view value) {
   if (value.empty() || value.size() > 128) return false;
   while (!value.empty()) {
     const uint8_t lead = static_cast<uint8_t>(value[0]);
-    const size_t length = Utf8Length(value);
+    const size_t length =
+        base::Utf8CharacterBytes({value.data(), value.size()});
     if (length == 0 || lead < 0x20 || lead == 0x7F) return false;
     value.remove_prefix(length);
   }
