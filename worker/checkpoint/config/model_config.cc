@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/status_macros.h"
 #include "worker/checkpoint/config/meta_params.h"
 #include "worker/checkpoint/config/olmo_core.h"
 #include "worker/checkpoint/config/olmo_native.h"
@@ -111,29 +112,26 @@ std::string FindModelConfig(const std::string& folder) {
 absl::StatusOr<Config> ParseModelConfig(const std::string& path,
                                         const std::string& text) {
   if (IsYaml(path)) return TranslateYaml(path, text);
-  absl::StatusOr<Config> config = Config::Parse(path, text);
-  if (!config.ok()) return config.status();
-  return TranslateJson(path, *std::move(config));
+  ASSIGN_OR_RETURN(Config config, Config::Parse(path, text));
+  return TranslateJson(path, std::move(config));
 }
 
 absl::StatusOr<Config> ReadModelConfig(const std::string& folder,
                                        const std::string& confinement,
                                        const std::string& path) {
   if (!path.empty()) {
-    absl::StatusOr<std::string> text =
-        files::ReadWholeFile(path, kMaxConfigBytes);
-    if (!text.ok()) return text.status();
-    return ParseModelConfig(path, *text);
+    ASSIGN_OR_RETURN(const std::string text,
+                     files::ReadWholeFile(path, kMaxConfigBytes));
+    return ParseModelConfig(path, text);
   }
   const std::string found = FindModelConfig(folder);
   if (found.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat(folder, ": incomplete: config.json missing"));
   }
-  absl::StatusOr<std::string> text =
-      files::ReadWholeFile(found, kMaxConfigBytes, confinement);
-  if (!text.ok()) return text.status();
-  return ParseModelConfig(found, *text);
+  ASSIGN_OR_RETURN(const std::string text,
+                   files::ReadWholeFile(found, kMaxConfigBytes, confinement));
+  return ParseModelConfig(found, text);
 }
 
 }  // namespace sinkwatch::checkpoint
