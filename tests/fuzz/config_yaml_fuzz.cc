@@ -10,6 +10,7 @@
 #include "worker/checkpoint/config/config.h"
 #include "worker/checkpoint/config/model_config.h"
 #include "worker/checkpoint/config/strict_yaml.h"
+#include "worker/files/fields.h"
 
 namespace sinkwatch::fuzz {
 namespace {
@@ -39,9 +40,10 @@ absl::Status FuzzOne(absl::string_view input) {
   const auto config =
       checkpoint::ParseModelConfig("config.yaml", std::string(input));
   if (!config.ok()) return config.status();
-  Expect(config->Architecture().ok(), "a translated config has its name");
-  Expect(config->Int("hidden_size", 1, 1 << 30).ok(),
-         "a translated config has a width");
+  Expect(config->Has("architectures"), "a translated config has its name");
+  files::Fields fields = config->fields();
+  fields.Int("hidden_size", 1, 1 << 30);
+  Expect(fields.status().ok(), "a translated config has a width");
   return absl::OkStatus();
 }
 

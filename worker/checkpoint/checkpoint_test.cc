@@ -57,7 +57,8 @@ absl::Status OpenStatus(const std::string& folder) {
 TEST(CheckpointTest, ARealCheckpointIsListedAndRead) {
   auto checkpoint = Checkpoint::Open(kStories);
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
-  EXPECT_EQ(*(*checkpoint)->config().Architecture(), "LlamaForCausalLM");
+  EXPECT_EQ((*checkpoint)->config().json().at("architectures").at(0),
+            "LlamaForCausalLM");
   EXPECT_EQ((*checkpoint)->tensors().size(), 47u);
   const TensorInfo* q =
       (*checkpoint)->Find("model.layers.0.self_attn.q_proj.weight");
@@ -282,7 +283,8 @@ TEST(CheckpointTest, TheSameWeightsInEveryFormOfTorchSaveAreTheSameBits) {
 TEST(CheckpointTest, AFileOfLlama2cIsACheckpoint) {
   auto file = Checkpoint::Open("tests/data/containers/stories260K.bin");
   ASSERT_TRUE(file.ok()) << file.status();
-  EXPECT_EQ(*(*file)->config().Architecture(), "LlamaForCausalLM");
+  EXPECT_EQ((*file)->config().json().at("architectures").at(0),
+            "LlamaForCausalLM");
   auto folder = Checkpoint::Open(kStories);
   ASSERT_TRUE(folder.ok()) << folder.status();
   const std::pair<const char*, const char*> kSame[] = {
