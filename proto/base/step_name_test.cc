@@ -32,6 +32,7 @@ TEST(StepNameTest, ReadsTheNamesOfKnownTrainers) {
        50000000000},
       {"stage2-ingredient1+2-step23842", "stage2-ingredient1+2", 23842, 0},
       {"ingredient3-step5", "ingredient3", 5, 0},
+      {"ckpt_12", "", 12, 0},
       {"ckpt_356", "", 356, 0},
       {"step9223372036854775807", "", INT64_MAX, 0},
       // A count that does not fit is not known; the step is.
@@ -77,6 +78,7 @@ TEST(StepNameTest, LeavesEveryOtherNameAlone) {
                                "stage-step5",
                                "stage1step5",
                                "mystep5",
+                               "olmo_checkpoint5_step9",
                                "latest",
                                "latest-unsharded",
                                "main",
