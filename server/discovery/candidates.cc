@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "proto/base/utf8.h"
 #include "server/discovery/listing.h"
 
 namespace sinkwatch::discovery {
@@ -23,7 +24,7 @@ Candidate StepFolder(const v1::RunConfig& run, const std::string& folder_stage,
   Candidate candidate;
   candidate.path = path;
   candidate.name = name;
-  candidate.stage = StageOf(run.stage(), folder_stage, name);
+  candidate.stage = base::EscapeBytes(StageOf(run.stage(), folder_stage, name));
   candidate.step = name.step;
   candidate.tokens = name.tokens;
   return candidate;
@@ -39,6 +40,7 @@ absl::Status AddFolder(const v1::RunConfig& run, const std::string& path,
     if (const auto name = base::ParseStepName(entry.name)) {
       if (name->converted && !run.include_hf_siblings()) continue;
       found->push_back(StepFolder(run, stage, inner, *name));
+      found->back().modified_ns = entry.modified_ns;
     } else if (depth < kDeepestStage && base::IsStageFolder(entry.name)) {
       const auto below = ListFolder(inner);
       if (absl::IsNotFound(below.status())) continue;  // between the two looks

@@ -21,6 +21,8 @@ namespace sinkwatch::discovery {
 struct Candidate {
   std::string path;
   base::StepName name;
+  // When an entry of the folder came, went or was renamed last; 0: not known.
+  int64_t modified_ns = 0;
   std::string stage;  // with everything that tells it from others of its step
   int64_t step = 0;
   int64_t tokens = 0;  // 0: not known

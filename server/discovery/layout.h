@@ -27,6 +27,8 @@ struct Verdict {
   std::string why;
   // Where it differs: why, once the folder has stood still for the grace time.
   std::string why_later;
+  // Unless supported: which kind it is, in the same word in every release.
+  std::string code;
   // Complete, in a form that workers are known to refuse.
   bool refused = false;
 };

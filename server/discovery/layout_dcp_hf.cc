@@ -45,6 +45,7 @@ Verdict Judge(const Subject& subject) {
   const Entries& entries = subject.listing.entries;
   if (HasRankShards(entries) && !HasModelFiles(entries)) {
     return Unsupported(
+        "dcp-hf-rank-shards",
         "shards of single ranks (shard-*.safetensors) are not supported: "
         "consolidate them (HuggingFaceStorageWriter's enable_consolidation, "
         "consolidate_safetensors_files)");

@@ -12,6 +12,7 @@ bool Recognises(const Subject& subject) {
 
 Verdict Judge(const Subject&) {
   return Unsupported(
+      "gpt-neox",
       "gpt-neox's (DeepSpeed's) checkpoints are not supported: convert it to "
       "the Hugging Face form");
 }

@@ -27,6 +27,7 @@ Verdict Judge(const Subject& subject) {
   if (!WhyWeightsMissing(subject.listing.entries).empty() &&
       HasFsdpShards(subject.listing.entries)) {
     return Unsupported(
+        "fsdp-shards",
         "FSDP's shards (pytorch_model_fsdp_*) are not supported: merge them, "
         "or "
         "train with FULL_STATE_DICT");

@@ -26,6 +26,7 @@ Verdict Judge(const Subject& subject) {
   const Entries& entries = subject.listing.entries;
   if (IsSplit(subject.listing)) {
     return Unsupported(
+        "olmo-core-split",
         "OLMo-core's split weights (model/*.safetensors) are not supported: "
         "unshard into one model.safetensors");
   }

@@ -14,6 +14,7 @@ bool Recognises(const Subject& subject) {
 
 Verdict Judge(const Subject&) {
   return Unsupported(
+      "nanotron",
       "nanotron's checkpoints are not supported: convert it to the Hugging "
       "Face "
       "form");

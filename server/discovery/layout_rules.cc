@@ -177,8 +177,9 @@ Verdict WaitingFor(std::string why) {
   return verdict;
 }
 
-Verdict Unsupported(std::string why) {
+Verdict Unsupported(const char* code, std::string why) {
   Verdict verdict;
+  verdict.code = code;
   verdict.kind = Verdict::Kind::kUnsupported;
   verdict.why = std::move(why);
   return verdict;
@@ -196,6 +197,7 @@ Verdict JudgeDcp(const Entries& entries, const std::string& folder) {
   }
   if (!why.empty() && has_rank_metadata) {
     return Unsupported(
+        "dcp-without-collectives",
         absl::StrCat(folder,
                      "__<rank>.metadata, a save without collectives, is not "
                      "supported: save with use_collectives, which writes one "

@@ -46,7 +46,8 @@ bool HasRankFiles(const Entries& entries);
 Verdict Complete();
 // Waiting for `why`, or complete if that is empty.
 Verdict WaitingFor(std::string why);
-Verdict Unsupported(std::string why);
+// `code` names the kind for good: it is the fingerprint of what is unsupported.
+Verdict Unsupported(const char* code, std::string why);
 
 // A torch.distributed.checkpoint: complete with .metadata, which its writer
 // puts there last, and data files. `folder` ("model_and_optim/" or "") is for

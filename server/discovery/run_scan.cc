@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "proto/base/sha256.h"
+#include "proto/base/utf8.h"
 #include "server/discovery/digest.h"
 #include "server/discovery/hub_cache.h"
 #include "server/discovery/listing.h"
@@ -13,23 +14,29 @@
 namespace sinkwatch::discovery {
 namespace {
 
+constexpr size_t kListedEachLook = 500;
+
 StepKey KeyOf(const v1::Checkpoint& checkpoint) {
   return {checkpoint.stage(), checkpoint.step()};
 }
 
-// Of a checkpoint that a list names and whose folder is not there.
-std::string MissingFingerprint() { return base::Sha256Hex("not there yet"); }
-
-// Of one that is not supported, whatever its files.
-std::string UnsupportedFingerprint(const std::string& why) {
-  return base::Sha256Hex(why);
-}
+// Fingerprints of what has no files to tell it by: of a checkpoint that a list
+// names and whose folder is not there, and of one that is not supported,
+// whatever its files. They are kinds and codes, so that a better worded reason
+// makes no other job of them.
+constexpr char kMissing[] = "missing:";
+constexpr char kUnsupported[] = "unsupported:";
+constexpr char kBadRow[] = "manifest-row";
 
 // Whether it is dead by what was said of it here, and no worker saw it.
 bool IsUnsupported(const v1::CheckpointStatus& status) {
   return status.state() == v1::JOB_STATE_DEAD &&
-         status.checkpoint().fingerprint() ==
-             UnsupportedFingerprint(status.reason());
+         absl::StartsWith(status.checkpoint().fingerprint(), kUnsupported);
+}
+
+// A reason that names files whose names are no text.
+std::string Readable(std::string reason) {
+  return base::IsUtf8(reason) ? std::move(reason) : base::EscapeBytes(reason);
 }
 
 bool IsOpen(v1::JobState state) {
@@ -67,6 +74,9 @@ absl::Status RunScan::ReadConfigured() {
   if (!run_.model_config().empty()) {
     auto file = LookAtFile(run_.model_config());
     if (!file.ok()) return file.status();
+    if (!model_config_.has_value() || !IsSame(*model_config_, *file)) {
+      settled_.clear();  // it is in their fingerprints
+    }
     model_config_ = *std::move(file);
   }
   if (run_.manifest().empty()) return absl::OkStatus();
@@ -87,7 +97,7 @@ absl::StatusOr<std::vector<Candidate>> RunScan::FindCandidates() {
   if (!entries.ok()) return entries.status();
   const auto there =
       std::count_if(seen_.begin(), seen_.end(), [](const auto& seen) {
-        return seen.second.checkpoint.fingerprint() != MissingFingerprint();
+        return seen.second.checkpoint.fingerprint() != kMissing;
       });
   if (entries->empty() && there > 0) {
     return absl::UnavailableError(
@@ -120,9 +130,13 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
   if (!candidates.ok()) return candidates.status();
 
   std::map<StepKey, Judged> best;
-  for (Candidate& candidate : *candidates) {
+  const size_t period = 1 + candidates->size() / kListedEachLook;
+  ++looks_;
+  for (size_t i = 0; i < candidates->size(); ++i) {
+    Candidate& candidate = (*candidates)[i];
     const StepKey key{candidate.stage, candidate.step};
-    auto judged = LookAt(std::move(candidate));
+    auto judged =
+        LookAgainAt(std::move(candidate), i % period == looks_ % period);
     if (!judged.has_value()) continue;
     const auto place = best.find(key);
     if (place == best.end()) {
@@ -138,9 +152,22 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
   std::vector<store::Observation> observations;
   observations.reserve(found.size());
   for (auto& [key, observation] : found) {
+    observation.reason = Readable(std::move(observation.reason));
     observations.push_back(std::move(observation));
   }
   return observations;
+}
+
+std::optional<RunScan::Judged> RunScan::LookAgainAt(Candidate candidate,
+                                                    bool in_turn) const {
+  const auto settled = settled_.find(candidate.path);
+  if (in_turn || settled == settled_.end() || candidate.modified_ns == 0 ||
+      candidate.modified_ns != settled->second.candidate.modified_ns) {
+    return LookAt(std::move(candidate));
+  }
+  Judged judged = settled->second;
+  judged.candidate = std::move(candidate);
+  return judged;
 }
 
 std::optional<RunScan::Judged> RunScan::LookAt(Candidate candidate) const {
@@ -149,6 +176,7 @@ std::optional<RunScan::Judged> RunScan::LookAt(Candidate candidate) const {
   if (!judged.candidate.why_bad.empty()) {
     judged.verdict.kind = Verdict::Kind::kUnsupported;
     judged.verdict.why = judged.candidate.why_bad;
+    judged.verdict.code = kBadRow;
     return judged;
   }
   if (!judged.candidate.why_missing.empty()) return judged;
@@ -167,13 +195,16 @@ std::optional<RunScan::Judged> RunScan::LookAt(Candidate candidate) const {
   const Layout* const layout = FindLayout(subject);
   if (layout == nullptr) return std::nullopt;
   judged.verdict = Judge(*layout, subject);
-  judged.listing = std::move(subject.listing);
+  judged.fingerprint = Fingerprint(
+      subject.listing, model_config_.has_value() ? &*model_config_ : nullptr);
+  judged.changed_ns = LatestChange(subject.listing);
+  judged.was_listed = true;
   return judged;
 }
 
 int RunScan::RankOf(const Judged& judged) const {
-  const bool waits = !judged.listing.has_value() ||
-                     judged.verdict.kind == Verdict::Kind::kWaiting;
+  const bool waits =
+      !judged.was_listed || judged.verdict.kind == Verdict::Kind::kWaiting;
   int rank = 0;
   if (!judged.candidate.why_bad.empty()) {
     rank = 5;
@@ -189,7 +220,8 @@ int RunScan::RankOf(const Judged& judged) const {
   const auto followed =
       followed_.find({judged.candidate.stage, judged.candidate.step});
   const bool was_followed =
-      followed != followed_.end() && followed->second == judged.candidate.path;
+      followed != followed_.end() &&
+      followed->second == base::EscapeBytes(judged.candidate.path);
   return 4 * rank + (was_followed ? 0 : 2) +
          (judged.candidate.name.unsharded ? 1 : 0);
 }
@@ -202,8 +234,9 @@ void RunScan::Observe(const Judged& judged, absl::Time now, Found& found) {
   const StepKey key = KeyOf(checkpoint);
   followed_[key] = checkpoint.path();
   ended_.erase(key);
+  settled_.erase(judged.candidate.path);
   if (judged.verdict.kind == Verdict::Kind::kUnsupported) {
-    checkpoint.set_fingerprint(UnsupportedFingerprint(judged.verdict.why));
+    checkpoint.set_fingerprint(absl::StrCat(kUnsupported, judged.verdict.code));
     store::Observation observation = NewObservation(checkpoint);
     observation.state = v1::JOB_STATE_DEAD;
     observation.outcome = v1::OUTCOME_UNSUPPORTED;
@@ -211,18 +244,18 @@ void RunScan::Observe(const Judged& judged, absl::Time now, Found& found) {
     found.emplace(key, std::move(observation));
     return;
   }
-  if (!judged.listing.has_value()) {
+  if (!judged.was_listed) {
     found.emplace(key, Unreadable(std::move(checkpoint), judged.status));
     return;
   }
-  checkpoint.set_fingerprint(Fingerprint(
-      *judged.listing, model_config_.has_value() ? &*model_config_ : nullptr));
-  const absl::Time since = Remember(
-      checkpoint, absl::FromUnixNanos(LatestChange(*judged.listing)), now);
+  checkpoint.set_fingerprint(judged.fingerprint);
+  const absl::Time since =
+      Remember(checkpoint, absl::FromUnixNanos(judged.changed_ns), now);
   store::Observation observation = NewObservation(checkpoint);
   observation.reason = WhyNotReady(judged.verdict, since, now);
   observation.state =
       observation.reason.empty() ? v1::JOB_STATE_QUEUED : v1::JOB_STATE_WAITING;
+  if (observation.reason.empty()) settled_[judged.candidate.path] = judged;
   found.emplace(key, std::move(observation));
 }
 
@@ -231,11 +264,10 @@ void RunScan::ObserveMissing(const Judged& judged, Found& found) {
   const StepKey key = KeyOf(checkpoint);
   const auto seen = seen_.find(key);
   const bool is_gone =
-      seen != seen_.end() &&
-      seen->second.checkpoint.fingerprint() != MissingFingerprint();
+      seen != seen_.end() && seen->second.checkpoint.fingerprint() != kMissing;
   // AddVanished says so once; then the step has ended.
   if (is_gone || ended_.count(key) != 0) return;
-  checkpoint.set_fingerprint(MissingFingerprint());
+  checkpoint.set_fingerprint(kMissing);
   seen_[key] = {checkpoint, absl::InfinitePast()};
   store::Observation observation = NewObservation(checkpoint);
   observation.state = v1::JOB_STATE_WAITING;
@@ -320,10 +352,11 @@ void RunScan::AddVanished(Found& found) {
     }
     store::Observation gone = NewObservation(place->second.checkpoint);
     gone.state = v1::JOB_STATE_VANISHED;
-    gone.reason = gone.checkpoint.fingerprint() == MissingFingerprint()
+    gone.reason = gone.checkpoint.fingerprint() == kMissing
                       ? "not listed any more"
                       : "deleted before it was measured";
     found.emplace(key, std::move(gone));
+    settled_.erase(base::UnescapeBytes(place->second.checkpoint.path()));
     followed_.erase(key);
     ended_.insert(key);
     place = seen_.erase(place);
@@ -336,7 +369,7 @@ v1::Checkpoint RunScan::CheckpointOf(const Candidate& candidate) const {
   checkpoint.set_stage(candidate.stage);
   checkpoint.set_step(candidate.step);
   checkpoint.set_tokens(candidate.tokens);
-  checkpoint.set_path(candidate.path);
+  checkpoint.set_path(base::EscapeBytes(candidate.path));
   return checkpoint;
 }
 

@@ -29,6 +29,11 @@ using StepKey = std::pair<std::string, int64_t>;
 // folder is whole (layout.h) and has settled: neither by the times of its files
 // nor from one look to the next has it changed for the run's quiescence.
 //
+// Of many folders, those that have settled are not all listed at each look: 500
+// are in turn, and of the others only those whose own time has changed. A file
+// that is rewritten in its place is then seen after (number of folders / 500)
+// looks.
+//
 // Several folders may hold one (stage, step): step5 and step5-unsharded. One of
 // them is followed: a whole one that workers read before one that is waited
 // for, that before one that is not supported; among equals the one that was
@@ -62,9 +67,11 @@ class RunScan {
   // A candidate after a look at its folder.
   struct Judged {
     Candidate candidate;
-    std::optional<Listing> listing;  // none: the folder is not there, cannot be
-    absl::Status status;             // read, or is that of a bad row
+    bool was_listed = false;  // not: the folder is not there, cannot be read,
+    absl::Status status;      // or is that of a bad row
     Verdict verdict;
+    std::string fingerprint;
+    int64_t changed_ns = 0;  // the latest time of its files
   };
 
   // The files that the configuration names: probe, manifest, model_config.
@@ -72,6 +79,8 @@ class RunScan {
   absl::StatusOr<std::vector<Candidate>> FindCandidates();
   // None: it is no checkpoint at all.
   std::optional<Judged> LookAt(Candidate candidate) const;
+  // The same, out of `settled_` where nothing says that it changed.
+  std::optional<Judged> LookAgainAt(Candidate candidate, bool in_turn) const;
   // Smaller is better.
   int RankOf(const Judged& judged) const;
   void Observe(const Judged& judged, absl::Time now, Found& found);
@@ -99,6 +108,9 @@ class RunScan {
   Manifest manifest_;
   std::string real_root_;
   std::set<std::string> downloads_;  // hashes, in a download cache
+  // By path: folders that need no look as long as their own times stay.
+  std::map<std::string, Judged> settled_;
+  size_t looks_ = 0;
   std::map<StepKey, Seen> seen_;
   std::map<StepKey, std::string> followed_;  // path, as long as it is known
   // Steps that need not be waited for if their folder is not there.

@@ -1,11 +1,14 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "proto/base/sha256.h"
+#include "proto/base/utf8.h"
 #include "server/discovery/digest.h"
 #include "server/discovery/run_scan_testing.h"
 
@@ -245,6 +248,73 @@ TEST_F(RunScanTest, SkipsWhatTheStepPolicyDoesNotWantInEachStage) {
   }
   EXPECT_EQ(queued, (std::vector<int64_t>{6, 2}));
   EXPECT_EQ(skipped, (std::vector<int64_t>{5, 1}));
+}
+
+TEST_F(RunScanTest, WaitsForNobodyWhoWouldWriteIntoAFifo) {
+  folder_.WriteCheckpoint("root/step5");
+  folder_.Delete("probe/probe.json");
+  ASSERT_EQ(mkfifo(folder_.Path("probe/probe.json").c_str(), 0600), 0);
+  EXPECT_TRUE(Look().empty());
+  EXPECT_TRUE(absl::StrContains(status_.message(), "probe.json is no file"))
+      << status_;
+}
+
+TEST_F(RunScanTest, EscapesNamesThatAreNoText) {
+  folder_.WriteCheckpoint("root/stage1\xff/step51");
+  folder_.MakeFolder("root/step41");
+  folder_.Write("root/step41/config.json", "{}");
+  folder_.Link("/nowhere/\xfe", "root/step41/model.safetensors");
+  const auto seen = Look();
+  ASSERT_EQ(seen.size(), 2u) << status_;
+  const Observation& link = seen[0];
+  EXPECT_EQ(link.checkpoint.step(), 41);
+  EXPECT_TRUE(absl::StrContains(link.reason, "/nowhere/\\xFE")) << link.reason;
+  const Observation& stage = seen[1];
+  EXPECT_EQ(stage.checkpoint.stage(), "stage1\\xFF");
+  EXPECT_TRUE(base::IsUtf8(stage.checkpoint.path()));
+  EXPECT_EQ(base::UnescapeBytes(stage.checkpoint.path()),
+            folder_.Path("root/stage1\xff/step51"));
+}
+
+TEST_F(RunScanTest, TellsWhatIsUnsupportedByItsKindAndNotByItsReason) {
+  folder_.Write("root/global_step5/mp_rank_00_model_states.pt", "x");
+  const Observation first = LookAtOne();
+  EXPECT_EQ(first.state, v1::JOB_STATE_DEAD);
+  EXPECT_EQ(first.checkpoint.fingerprint(), "unsupported:gpt-neox");
+  // A release with other words for it, and then the folder in another form.
+  Observation reworded = first;
+  reworded.reason = "in other words";
+  Restart(reworded);
+  EXPECT_EQ(LookAtOne().checkpoint.fingerprint(), "unsupported:gpt-neox");
+}
+
+// Of many settled folders a look lists some, in turn; what changes the folder's
+// own time is seen at once.
+TEST_F(RunScanTest, ListsManyFoldersInTurn) {
+  constexpr int kFolders = 1200;
+  for (int step = 0; step < kFolders; ++step) {
+    folder_.WriteCheckpoint(absl::StrCat("root/step", step));
+  }
+  Look();
+  const auto settled = Look(kQuiescence + .1);
+  ASSERT_EQ(settled.size(), static_cast<size_t>(kFolders)) << status_;
+  const auto fingerprint_of = [](const std::vector<Observation>& seen,
+                                 int64_t step) {
+    EXPECT_EQ(seen[step].checkpoint.step(), step);
+    return seen[step].checkpoint.fingerprint();
+  };
+  folder_.Write("root/step7/model.safetensors.index.json", "new");
+  EXPECT_NE(fingerprint_of(Look(1), 7), fingerprint_of(settled, 7));
+  folder_.Write("root/step8/config.json", "rewritten in its place");
+  int looks = 0;
+  while (fingerprint_of(Look(1), 8) == fingerprint_of(settled, 8)) {
+    ASSERT_LT(++looks, 3);  // 1,200 / 500
+  }
+  folder_.Delete("root/step9");
+  const auto gone = Look(1);
+  ASSERT_EQ(gone.size(), static_cast<size_t>(kFolders));
+  EXPECT_EQ(gone[9].state, v1::JOB_STATE_VANISHED);
+  EXPECT_EQ(Look(1).size(), static_cast<size_t>(kFolders - 1));
 }
 
 }  // namespace

@@ -9,7 +9,8 @@
 namespace sinkwatch::discovery {
 
 // The text of a file of at most `most_mebibytes`; no more memory is taken than
-// that. INVALID_ARGUMENT, naming the file, if it cannot be opened or is larger;
+// that, and nothing waits for a writer. INVALID_ARGUMENT, naming the file, if
+// it cannot be opened, is no regular file (a FIFO, a device) or is larger;
 // UNAVAILABLE for a read error.
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path,
                                           size_t most_mebibytes);

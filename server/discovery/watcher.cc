@@ -3,9 +3,31 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "proto/base/catch_all.h"
+#include "proto/base/status_macros.h"
+#include "proto/base/utf8.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::discovery {
+namespace {
+
+// A message that names files whose names are no text.
+std::string Readable(std::string message) {
+  return base::IsUtf8(message) ? std::move(message)
+                               : base::EscapeBytes(message);
+}
+
+// Everything that the store does not know of the run already.
+std::string FactsOf(const store::Observation& seen) {
+  const v1::Checkpoint& checkpoint = seen.checkpoint;
+  return absl::StrCat(seen.state, "|", seen.outcome, "|", checkpoint.tokens(),
+                      "|", checkpoint.fingerprint(), "|", seen.probe.digest(),
+                      "|", checkpoint.path(), "|", seen.reason);
+}
+
+}  // namespace
 
 Watcher::Watcher(store::Store* store, WatcherOptions options)
     : store_(store), options_(std::move(options)) {}
@@ -49,33 +71,51 @@ void Watcher::LookOnce() {
   {
     base::MutexLock lock(mutex_);
     runs = runs_;
-    if (std::exchange(runs_changed_, false)) scans_.clear();
+    if (std::exchange(runs_changed_, false)) followed_.clear();
   }
   for (const v1::RunConfig& run : runs) {
-    absl::Status status = absl::OkStatus();
-    std::unique_ptr<RunScan>& scan = scans_[run.name()];
-    if (scan == nullptr) {
-      auto created = NewScan(run);
-      if (created.ok()) scan = *std::move(created);
-      status = created.status();
-    }
-    if (status.ok()) status = LookAt(*scan);
+    const absl::Status status =
+        base::CatchAll([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          return LookAt(run, followed_[run.name()]);
+        });
     if (options_.on_look) options_.on_look(run.name(), status);
     base::MutexLock lock(mutex_);
     std::string& error = errors_[run.name()];
-    const std::string now = std::string(status.message());
+    const std::string now = Readable(std::string(status.message()));
     if (error != now && !status.ok()) {
       spdlog::warn("run cannot be looked at run={} error=\"{}\"", run.name(),
-                   now);
+                   absl::Utf8SafeCEscape(now));
     }
     error = now;
   }
 }
 
-absl::Status Watcher::LookAt(RunScan& scan) {
-  const auto observations = scan.Look(options_.clock());
-  if (!observations.ok()) return observations.status();
-  return store_->Observe(*observations);
+absl::Status Watcher::LookAt(const v1::RunConfig& run, Followed& followed) {
+  if (followed.scan == nullptr) {
+    ASSIGN_OR_RETURN(followed.scan, NewScan(run));
+  }
+  ASSIGN_OR_RETURN(std::vector<store::Observation> seen,
+                   followed.scan->Look(options_.clock()));
+  std::map<StepKey, std::string> told;
+  std::vector<store::Observation> news;
+  for (store::Observation& observation : seen) {
+    const StepKey key{observation.checkpoint.stage(),
+                      observation.checkpoint.step()};
+    std::string facts = FactsOf(observation);
+    const auto before = followed.told.find(key);
+    if (before == followed.told.end() || before->second != facts) {
+      news.push_back(std::move(observation));
+    }
+    told.emplace(key, std::move(facts));
+  }
+  RETURN_IF_ERROR(store_->Observe(news));
+  followed.told = std::move(told);
+  ASSIGN_OR_RETURN(const std::vector<v1::Checkpoint> unsettled,
+                   store_->UnsettledSteps(run.name()));
+  for (const v1::Checkpoint& step : unsettled) {
+    followed.told.erase({step.stage(), step.step()});
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<RunScan>> Watcher::NewScan(

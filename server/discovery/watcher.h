@@ -49,16 +49,23 @@ class Watcher {
   std::string ErrorOf(const std::string& run) const;
 
  private:
+  // A run from look to look.
+  struct Followed {
+    std::unique_ptr<RunScan> scan;
+    // What the store was told last of each step, in short: it is told what has
+    // changed, and what its own state may make news of.
+    std::map<StepKey, std::string> told;
+  };
+
   void Loop();
-  absl::Status LookAt(RunScan& scan);
+  absl::Status LookAt(const v1::RunConfig& run, Followed& followed);
   absl::StatusOr<std::unique_ptr<RunScan>> NewScan(const v1::RunConfig& run);
 
   store::Store* const store_;
   const WatcherOptions options_;
 
   base::Mutex look_mutex_;  // one look at a time
-  std::map<std::string, std::unique_ptr<RunScan>> scans_
-      ABSL_GUARDED_BY(look_mutex_);
+  std::map<std::string, Followed> followed_ ABSL_GUARDED_BY(look_mutex_);
 
   mutable base::Mutex mutex_;
   base::CondVar stopping_changed_;

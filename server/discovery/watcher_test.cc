@@ -181,5 +181,25 @@ TEST_F(WatcherTest, LooksByItselfUntilItIsStopped) {
   EXPECT_EQ(looks, before);
 }
 
+// The store is told what has changed; a job whose own state makes news of what
+// was told before hears it again.
+TEST_F(WatcherTest, TellsAgainWhatTheStateOfAJobMakesNews) {
+  folder_.WriteCheckpoint("root/step5");
+  LookUntilSettled();
+  ASSERT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  const auto lease =
+      store_->Lease(Job().job_id(), "w", store::LeaseLimits(), 5).value();
+  ASSERT_TRUE(
+      store_
+          ->Fail(lease.job.id(), lease.token, v1::OUTCOME_INCOMPLETE, "short",
+                 {v1::JOB_STATE_WAITING, store_.now() + absl::Seconds(60)})
+          .ok());
+  LookAfter(absl::Seconds(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
+  store_.Advance(absl::Seconds(61));
+  LookAfter(absl::Seconds(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+}
+
 }  // namespace
 }  // namespace sinkwatch::discovery

@@ -31,10 +31,9 @@ absl::Status Measure(store::Store* store, const std::string& run, int64_t step,
   seen.state = v1::JOB_STATE_QUEUED;
   if (absl::Status s = store->PutRun(config); !s.ok()) return s;
   if (absl::Status s = store->Observe({seen}); !s.ok()) return s;
-  auto jobs = store->Leasable(1000);
+  const auto jobs = store->LeasableAround(run, step, step);
   if (!jobs.ok()) return jobs.status();
   for (const store::JobRecord& job : *jobs) {
-    if (job.job.checkpoint().run() != run) continue;
     if (job.job.checkpoint().step() != step) continue;
     auto lease = store->Lease(job.job.id(), "test", store::LeaseLimits(), 5);
     if (!lease.ok()) return lease.status();

@@ -6,63 +6,73 @@
 namespace sinkwatch::scheduler {
 namespace {
 
-int64_t LeasesOf(const History& history, const std::string& run) {
-  const auto found = history.leases.find(run);
-  return found == history.leases.end() ? 0 : found->second;
+History::Run RunOf(const History& history, const std::string& name) {
+  const auto found = history.runs.find(name);
+  return found == history.runs.end() ? History::Run() : found->second;
 }
 
-const std::string& RunOf(const store::JobRecord& job) {
-  return job.job.checkpoint().run();
+int64_t TurnOf(const History& history, const std::string& name) {
+  return std::max(RunOf(history, name).turn, history.turn);
 }
 
 int64_t StepOf(const store::JobRecord& job) {
   return job.job.checkpoint().step();
 }
 
-std::string RunInTurn(const std::vector<store::JobRecord>& jobs,
-                      const History& history) {
-  const auto best = std::min_element(
-      jobs.begin(), jobs.end(),
-      [&](const store::JobRecord& a, const store::JobRecord& b) {
-        const int64_t leases_a = LeasesOf(history, RunOf(a));
-        const int64_t leases_b = LeasesOf(history, RunOf(b));
-        return leases_a != leases_b ? leases_a < leases_b : RunOf(a) < RunOf(b);
-      });
-  return RunOf(*best);
-}
-
 double Place(int64_t step) {
   return std::log1p(static_cast<double>(std::max<int64_t>(step, 0)));
 }
 
-// Index of the job nearest to the middle between the lowest and highest step.
-size_t MiddleJob(const std::vector<store::JobRecord>& jobs,
-                 const std::vector<size_t>& sorted) {
-  const double middle = (Place(StepOf(jobs[sorted.front()])) +
-                         Place(StepOf(jobs[sorted.back()]))) /
-                        2;
-  return *std::min_element(sorted.begin(), sorted.end(),
-                           [&](size_t a, size_t b) {
-                             return std::fabs(Place(StepOf(jobs[a])) - middle) <
-                                    std::fabs(Place(StepOf(jobs[b])) - middle);
-                           });
+bool IsLower(const store::JobRecord& a, const store::JobRecord& b) {
+  return StepOf(a) < StepOf(b);
 }
 
 }  // namespace
 
-std::optional<size_t> PickNext(const std::vector<store::JobRecord>& jobs,
-                               const History& history) {
-  if (jobs.empty()) return std::nullopt;
-  const std::string run = RunInTurn(jobs, history);
-  std::vector<size_t> sorted;
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    if (RunOf(jobs[i]) == run) sorted.push_back(i);
-  }
-  std::sort(sorted.begin(), sorted.end(), [&](size_t a, size_t b) {
-    return StepOf(jobs[a]) < StepOf(jobs[b]);
-  });
-  const bool newest_in_turn = LeasesOf(history, run) % 2 == 0;
-  return newest_in_turn ? sorted.back() : MiddleJob(jobs, sorted);
+std::optional<std::string> PickRun(const std::vector<std::string>& runs,
+                                   const History& history) {
+  const auto first = std::min_element(
+      runs.begin(), runs.end(),
+      [&](const std::string& a, const std::string& b) {
+        const int64_t turn_a = TurnOf(history, a), turn_b = TurnOf(history, b);
+        return turn_a != turn_b ? turn_a < turn_b : a < b;
+      });
+  if (first == runs.end()) return std::nullopt;
+  return *first;
+}
+
+void NoteLease(const std::string& run, History& history) {
+  history.turn = TurnOf(history, run);
+  History::Run& noted = history.runs[run];
+  noted.turn = history.turn + 1;
+  ++noted.leases;
+}
+
+bool IsNewestInTurn(const std::string& run, const History& history) {
+  return RunOf(history, run).leases % 2 == 0;
+}
+
+int64_t MiddleStep(const std::vector<store::JobRecord>& jobs) {
+  const auto [low, high] =
+      std::minmax_element(jobs.begin(), jobs.end(), IsLower);
+  const double middle = (Place(StepOf(*low)) + Place(StepOf(*high))) / 2;
+  return std::clamp(std::llround(std::expm1(middle)),
+                    static_cast<long long>(StepOf(*low)),
+                    static_cast<long long>(StepOf(*high)));
+}
+
+size_t PickStep(const std::vector<store::JobRecord>& jobs,
+                std::optional<int64_t> near) {
+  const auto distance = [&](const store::JobRecord& job) {
+    return std::fabs(Place(StepOf(job)) - Place(*near));
+  };
+  const auto picked = near.has_value()
+                          ? std::min_element(jobs.begin(), jobs.end(),
+                                             [&](const auto& a, const auto& b) {
+                                               return distance(a) < distance(b);
+                                             })
+                          : std::max_element(jobs.begin(), jobs.end(), IsLower);
+  return picked - jobs.begin();
 }
 
 }  // namespace sinkwatch::scheduler

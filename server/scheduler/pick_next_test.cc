@@ -5,51 +5,67 @@
 namespace sinkwatch::scheduler {
 namespace {
 
-store::JobRecord Job(const std::string& run, int64_t step) {
+store::JobRecord Job(int64_t step) {
   store::JobRecord job;
-  job.job.mutable_checkpoint()->set_run(run);
   job.job.mutable_checkpoint()->set_step(step);
   return job;
 }
 
-TEST(PickNext, FindsNothingWhereThereIsNothing) {
-  EXPECT_FALSE(PickNext({}, {}).has_value());
+// Leases given to each run, out of `leases` to runs that all have jobs.
+std::map<std::string, int> Share(const std::vector<std::string>& runs,
+                                 int leases, History& history) {
+  std::map<std::string, int> given;
+  for (int i = 0; i < leases; ++i) {
+    const std::string run = *PickRun(runs, history);
+    NoteLease(run, history);
+    ++given[run];
+  }
+  return given;
 }
 
-TEST(PickNext, TakesTheNewestStepFirst) {
-  EXPECT_EQ(PickNext({Job("a", 5), Job("a", 900), Job("a", 7)}, {}), 1u);
+TEST(PickRun, FindsNothingWhereThereIsNothing) {
+  EXPECT_FALSE(PickRun({}, {}).has_value());
 }
 
-TEST(PickNext, FillsTheMiddleOfTheLogAxisInEverySecondTurn) {
+TEST(PickRun, TurnsToTheRunWithTheEarliestTurn) {
   History history;
-  history.leases["a"] = 1;
+  history.runs = {{"a", {3, 3}}, {"b", {2, 2}}};
+  EXPECT_EQ(PickRun({"a", "b"}, history), "b");
+  EXPECT_EQ(PickRun({"a"}, history), "a");
+}
+
+TEST(PickRun, GivesTwoRunsEquallyMany) {
+  History history;
+  EXPECT_EQ(Share({"a", "b"}, 10, history),
+            (std::map<std::string, int>{{"a", 5}, {"b", 5}}));
+}
+
+TEST(PickRun, OwesNothingToARunThatCameLater) {
+  History history;
+  Share({"a"}, 1000, history);
+  EXPECT_EQ(Share({"a", "b"}, 10, history),
+            (std::map<std::string, int>{{"a", 5}, {"b", 5}}));
+}
+
+TEST(PickStep, TakesTheNewestStepFirst) {
+  EXPECT_TRUE(IsNewestInTurn("a", {}));
+  EXPECT_EQ(PickStep({Job(5), Job(900), Job(7)}, std::nullopt), 1u);
+}
+
+TEST(PickStep, FillsTheMiddleOfTheLogAxisInEverySecondTurn) {
+  History history;
+  NoteLease("a", history);
+  EXPECT_FALSE(IsNewestInTurn("a", history));
   // ln(1 + step) of 0 and 9999 has its middle at 99.
-  EXPECT_EQ(
-      PickNext({Job("a", 0), Job("a", 5000), Job("a", 99), Job("a", 9999)},
-               history),
-      2u);
+  const std::vector<store::JobRecord> jobs = {Job(0), Job(5000), Job(99),
+                                              Job(9999)};
+  EXPECT_EQ(MiddleStep(jobs), 99);
+  EXPECT_EQ(PickStep(jobs, MiddleStep(jobs)), 2u);
 }
 
-TEST(PickNext, TurnsToTheRunWithTheFewestLeases) {
-  History history;
-  history.leases = {{"a", 3}, {"b", 2}};
-  const auto next = PickNext({Job("a", 100), Job("b", 1)}, history);
-  EXPECT_EQ(next, 1u);
-}
-
-TEST(PickNext, GivesTwoRunsEquallyMany) {
-  History history;
-  std::vector<store::JobRecord> jobs;
-  for (int64_t step = 0; step < 20; ++step) {
-    jobs.push_back(Job(step < 10 ? "a" : "b", step));
-  }
-  for (int i = 0; i < 10; ++i) {
-    const size_t next = *PickNext(jobs, history);
-    ++history.leases[jobs[next].job.checkpoint().run()];
-    jobs.erase(jobs.begin() + static_cast<std::ptrdiff_t>(next));
-  }
-  EXPECT_EQ(history.leases["a"], 5);
-  EXPECT_EQ(history.leases["b"], 5);
+TEST(PickStep, KnowsTheMiddleOfOneAndOfTheLargest) {
+  EXPECT_EQ(MiddleStep({Job(7)}), 7);
+  EXPECT_EQ(MiddleStep({Job(INT64_MAX), Job(INT64_MAX)}), INT64_MAX);
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 namespace sinkwatch::scheduler {
 namespace {
 
+constexpr int kReleasedAttempt = 4;  // as long a wait as after that one
+
 absl::Duration Bound(int attempt, const RetryLimits& limits) {
   const double doublings = std::clamp(attempt - 1, 0, 60);
   return std::min(limits.max_backoff,
@@ -31,6 +33,11 @@ store::FailDecision DecideFailure(v1::Outcome outcome, int attempt,
       if (attempt < limits.max_attempts) {
         decision.not_before = now + Bound(attempt, limits);
       }
+      return decision;
+    case v1::OUTCOME_RELEASED:
+      decision.state = v1::JOB_STATE_RETRYING;
+      decision.not_before = now + jitter * Bound(kReleasedAttempt, limits);
+      decision.costs_attempt = false;
       return decision;
     default:
       break;

@@ -19,6 +19,8 @@ struct RetryLimits {
 //   incomplete            WAITING until the checkpoint changes or the bound of
 //                         the wait is over; after max_attempts until it changes
 //   transient             RETRYING after a wait, DEAD after max_attempts
+//   released              RETRYING after a wait of up to 16 s, and no attempt
+//                         is used: the fault is not the checkpoint's
 // The wait is `jitter` (in [0, 1), drawn by the caller) of a bound that doubles
 // with each attempt: full jitter, so that jobs that failed together do not come
 // back together.

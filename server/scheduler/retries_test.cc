@@ -42,6 +42,16 @@ TEST(DecideFailure, LooksAgainAtAnIncompleteCheckpointUntilAttemptsAreUsedUp) {
       absl::InfinitePast());
 }
 
+TEST(DecideFailure, UsesNoAttemptForWhatIsNotTheCheckpointsFault) {
+  for (int attempt : {1, 5, 100}) {
+    const auto decision =
+        DecideFailure(v1::OUTCOME_RELEASED, attempt, {}, 0.5, kNow);
+    EXPECT_EQ(decision.state, v1::JOB_STATE_RETRYING);
+    EXPECT_FALSE(decision.costs_attempt);
+    EXPECT_EQ(decision.not_before, kNow + absl::Seconds(8));
+  }
+}
+
 TEST(DecideFailure, DoublesTheBoundUpToTheLargest) {
   RetryLimits limits;
   limits.max_attempts = 100;

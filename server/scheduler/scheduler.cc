@@ -7,36 +7,53 @@
 namespace sinkwatch::scheduler {
 namespace {
 
-// More jobs than this wait their turn unseen.
-constexpr int kMaxLookedAt = 5000;
+// Jobs that turn out not to be leasable, one after the other, until the worker
+// is told to ask again.
+constexpr int kMaxTries = 100;
 
 }  // namespace
 
 Scheduler::Scheduler(store::Store* store, SchedulerOptions options)
     : store_(store), options_(std::move(options)), random_(options_.seed) {}
 
+absl::StatusOr<std::optional<store::JobRecord>> Scheduler::NextOf(
+    const std::string& run) {
+  auto jobs = store_->LeasableAround(run);
+  std::optional<int64_t> near;
+  if (jobs.ok() && !jobs->empty() && !IsNewestInTurn(run, history_)) {
+    near = MiddleStep(*jobs);
+    jobs = store_->LeasableAround(run, *near, *near);
+  }
+  if (!jobs.ok()) return jobs.status();
+  if (jobs->empty()) return std::optional<store::JobRecord>();
+  return std::optional<store::JobRecord>((*jobs)[PickStep(*jobs, near)]);
+}
+
 absl::StatusOr<std::optional<store::JobRecord>> Scheduler::Acquire(
     const std::string& worker) {
   base::MutexLock lock(mutex_);
-  auto jobs = store_->Leasable(kMaxLookedAt);
-  if (!jobs.ok()) return jobs.status();
-  while (const std::optional<size_t> next = PickNext(*jobs, history_)) {
-    const store::JobRecord& job = (*jobs)[*next];
-    if (job.state == v1::JOB_STATE_LEASED && options_.on_expired) {
-      options_.on_expired(job);
+  for (int tries = 0; tries < kMaxTries; ++tries) {
+    const auto runs = store_->LeasableRuns();
+    if (!runs.ok()) return runs.status();
+    const auto run = PickRun(*runs, history_);
+    if (!run.has_value()) break;
+    const auto job = NextOf(*run);
+    if (!job.ok()) return job.status();
+    if (!job->has_value()) continue;  // taken in between
+    if ((*job)->state == v1::JOB_STATE_LEASED && options_.on_expired) {
+      options_.on_expired(**job);
     }
-    auto leased = store_->Lease(job.job.id(), worker, options_.lease,
+    auto leased = store_->Lease((*job)->job.id(), worker, options_.lease,
                                 options_.retry.max_attempts);
     if (leased.ok()) {
-      ++history_.leases[job.job.checkpoint().run()];
+      NoteLease(*run, history_);
       return std::optional<store::JobRecord>(*std::move(leased));
     }
-    // Taken by another server, or out of attempts: try the next one.
+    // Taken by another server, or out of attempts: the next one.
     if (!absl::IsAborted(leased.status()) &&
         !absl::IsFailedPrecondition(leased.status())) {
       return leased.status();
     }
-    jobs->erase(jobs->begin() + static_cast<std::ptrdiff_t>(*next));
   }
   return std::optional<store::JobRecord>();
 }

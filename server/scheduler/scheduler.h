@@ -42,6 +42,10 @@ class Scheduler {
                                     const std::string& reason);
 
  private:
+  // The job of a run that comes next; none if somebody was faster.
+  absl::StatusOr<std::optional<store::JobRecord>> NextOf(const std::string& run)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   store::Store* const store_;
   const SchedulerOptions options_;
   base::Mutex mutex_;

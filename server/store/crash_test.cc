@@ -27,9 +27,13 @@ constexpr int kStepsOfRound = 400;
     seen.push_back(Seen(step));
   }
   if (!store->Observe(seen).ok()) _exit(1);
-  const auto jobs = store->Leasable(kStepsOfRound);
-  if (!jobs.ok()) _exit(1);
-  for (const JobRecord& job : *jobs) {
+  CheckpointQuery queued;
+  queued.run = "toy";
+  queued.states = {v1::JOB_STATE_QUEUED};
+  queued.page.size = kStepsOfRound;
+  const auto page = store->Checkpoints(queued);
+  if (!page.ok()) _exit(1);
+  for (const JobRecord& job : page->jobs) {
     const auto lease = store->Lease(job.job.id(), "w", {}, 100).value();
     const auto result = store->Commit(
         {{lease.job.id(), lease.token, MeasurementOf(lease.job, 1)}});

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/catch_all.h"
 #include "server/store/job_rows.h"
 #include "server/store/migrations.h"
 #include "server/store/statement.h"
@@ -105,7 +106,8 @@ absl::Status Store::Database::Transaction(
     const std::function<absl::Status()>& body) {
   absl::Status status = Execute(connection, "BEGIN IMMEDIATE");
   if (!status.ok()) return status;
-  status = body();
+  // An exception, too, leaves no transaction open.
+  status = base::CatchAll(body);
   if (status.ok()) status = Execute(connection, "COMMIT");
   if (!status.ok() && sqlite3_get_autocommit(connection) == 0) {
     // A rollback that fails leaves nothing behind either: the journal does it

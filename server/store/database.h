@@ -8,8 +8,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "proto/base/mutex.h"
 #include "server/store/store.h"
+#include "server/store/store_mutex.h"
 #include "sqlite3.h"
 
 namespace sinkwatch::store {
@@ -21,12 +21,12 @@ struct Store::Database {
   explicit Database(sqlite3* opened) : connection(opened) {}
   ~Database();
 
-  // Runs `body` between BEGIN IMMEDIATE and COMMIT; rolls back if it fails.
-  // Returns the first error.
+  // Runs `body` between BEGIN IMMEDIATE and COMMIT; rolls back if it fails or
+  // throws. Returns the first error.
   absl::Status Transaction(const std::function<absl::Status()>& body)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
-  base::Mutex mutex;
+  StoreMutex mutex;
   sqlite3* connection ABSL_GUARDED_BY(mutex);
   Clock clock;
   std::atomic<int64_t> revision{0};

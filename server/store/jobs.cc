@@ -42,12 +42,15 @@ bool IsLeasable(const JobRecord& job, absl::Time now) {
   }
 }
 
-// Leaves out a job in whose place a later content lies. 8 is SUPERSEDED.
-const char kNotRewritten[] =
-    " AND NOT EXISTS (SELECT 1 FROM job AS later WHERE later.run = job.run AND "
-    "later.stage = job.stage AND later.step = job.step AND later.probe_digest "
-    "= job.probe_digest AND later.fingerprint <> job.fingerprint AND later.id "
-    "> job.id AND later.state <> 8)";
+// Leaves out a job in whose place a later content lies.
+std::string NotRewritten() {
+  return absl::StrCat(
+      " AND NOT EXISTS (SELECT 1 FROM job AS later WHERE later.run = job.run "
+      "AND later.stage = job.stage AND later.step = job.step AND "
+      "later.probe_digest = job.probe_digest AND later.fingerprint <> "
+      "job.fingerprint AND later.id > job.id AND later.state <> ",
+      v1::JOB_STATE_SUPERSEDED, ")");
+}
 
 // Ends a job whose attempts are used up, saying how the last one ended.
 absl::Status EndUsedUp(sqlite3* connection, const JobRecord& job,
@@ -175,7 +178,7 @@ JobRecord ReadJob(Statement& row) {
 // --- runs -------------------------------------------------------------------
 
 absl::Status Store::PutRun(const v1::RunConfig& run, RunOrigin origin) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   Statement put(database_->connection,
                 "INSERT INTO run (name, config, followed) VALUES (?, ?, ?) ON "
                 "CONFLICT (name) DO UPDATE SET config = excluded.config, "
@@ -187,7 +190,7 @@ absl::Status Store::PutRun(const v1::RunConfig& run, RunOrigin origin) {
 }
 
 absl::Status Store::RemoveRun(const std::string& name) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   return database_->Transaction([&]() -> absl::Status {
     Statement remove(connection, "UPDATE run SET followed = 0 WHERE name = ?");
@@ -208,7 +211,7 @@ absl::Status Store::RemoveRun(const std::string& name) {
 }
 
 absl::StatusOr<std::vector<v1::RunConfig>> Store::Runs() {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   Statement select(database_->connection,
                    "SELECT config FROM run WHERE followed > 0 ORDER BY name");
   std::vector<v1::RunConfig> runs;
@@ -223,7 +226,7 @@ absl::StatusOr<std::vector<v1::RunConfig>> Store::Runs() {
 }
 
 absl::StatusOr<std::vector<std::string>> Store::ConfiguredRuns() {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   Statement select(database_->connection,
                    "SELECT name FROM run WHERE followed = ? ORDER BY name");
   select.Bind(static_cast<int64_t>(RunOrigin::kConfigured));
@@ -235,28 +238,11 @@ absl::StatusOr<std::vector<std::string>> Store::ConfiguredRuns() {
 
 // --- leases -----------------------------------------------------------------
 
-absl::StatusOr<std::vector<JobRecord>> Store::Leasable(int limit) {
-  base::MutexLock lock(database_->mutex);
-  const absl::Time now = database_->clock();
-  Statement select(
-      database_->connection,
-      absl::StrCat("SELECT ", kJobColumns,
-                   " FROM job WHERE state = ", v1::JOB_STATE_QUEUED,
-                   " OR (state = ", v1::JOB_STATE_RETRYING,
-                   " AND not_before <= ?) OR (state = ", v1::JOB_STATE_LEASED,
-                   " AND lease_until < ?) LIMIT ?"));
-  select.Bind(now).Bind(now).Bind(int64_t{limit});
-  std::vector<JobRecord> jobs;
-  while (select.Step()) jobs.push_back(ReadJob(select));
-  if (!select.status().ok()) return select.status();
-  return jobs;
-}
-
 absl::StatusOr<JobRecord> Store::Lease(int64_t job_id,
                                        const std::string& worker,
                                        const LeaseLimits& limits,
                                        int max_attempts) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex, Urgency::kUrgent);
   sqlite3* const connection = database_->connection;
   const absl::Time now = database_->clock();
   JobRecord leased;
@@ -288,7 +274,7 @@ absl::StatusOr<JobRecord> Store::Lease(int64_t job_id,
 absl::StatusOr<absl::Time> Store::Renew(int64_t job_id, int64_t token,
                                         double progress, int64_t ticks,
                                         const LeaseLimits& limits) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex, Urgency::kUrgent);
   sqlite3* const connection = database_->connection;
   const absl::Time now = database_->clock();
   absl::Status status = database_->Transaction([&]() -> absl::Status {
@@ -318,26 +304,31 @@ absl::StatusOr<absl::Time> Store::Renew(int64_t job_id, int64_t token,
   return now + limits.ttl;
 }
 
-absl::Status Store::CheckLease(int64_t job_id, int64_t token) {
-  base::MutexLock lock(database_->mutex);
-  return FindLeased(database_->connection, job_id, token).status();
+absl::StatusOr<JobRecord> Store::CheckLease(int64_t job_id, int64_t token) {
+  StoreLock lock(database_->mutex, Urgency::kUrgent);
+  return FindLeased(database_->connection, job_id, token);
 }
 
 absl::Status Store::Fail(int64_t job_id, int64_t token, v1::Outcome outcome,
                          const std::string& reason,
                          const FailDecision& decision) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex, Urgency::kUrgent);
   sqlite3* const connection = database_->connection;
   return database_->Transaction([&]() -> absl::Status {
     const auto job = FindLeased(connection, job_id, token);
     if (!job.ok()) return job.status();
-    return EndJob(connection, job_id, decision.state, outcome, reason,
-                  decision.not_before, database_->clock());
+    absl::Status status =
+        EndJob(connection, job_id, decision.state, outcome, reason,
+               decision.not_before, database_->clock());
+    if (!status.ok() || decision.costs_attempt) return status;
+    Statement give_back(connection,
+                        "UPDATE job SET attempt = attempt - 1 WHERE id = ?");
+    return give_back.Bind(job_id).Run();
   });
 }
 
 absl::Status Store::Release(int64_t job_id, int64_t token) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex, Urgency::kUrgent);
   sqlite3* const connection = database_->connection;
   return database_->Transaction([&]() -> absl::Status {
     const auto job = FindLeased(connection, job_id, token);
@@ -355,7 +346,7 @@ absl::Status Store::Release(int64_t job_id, int64_t token) {
 absl::StatusOr<int64_t> Store::Requeue(const std::string& run,
                                        const std::vector<int64_t>& steps,
                                        bool include_vanished) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   std::vector<v1::JobState> states = {v1::JOB_STATE_DEAD};
   if (include_vanished) states.push_back(v1::JOB_STATE_VANISHED);
   const std::string which =
@@ -369,14 +360,14 @@ absl::StatusOr<int64_t> Store::Requeue(const std::string& run,
                    "not_before = 0, updated = ? WHERE run = ? AND (state IN ",
                    StateList(states), " OR (state = ", v1::JOB_STATE_WAITING,
                    " AND outcome = ", v1::OUTCOME_INCOMPLETE, "))", which,
-                   kNotRewritten));
+                   NotRewritten()));
   absl::Status status = update.Bind(database_->clock()).Bind(run).Run();
   if (!status.ok()) return status;
   return int64_t{sqlite3_changes(database_->connection)};
 }
 
 absl::StatusOr<JobRecord> Store::GetJob(int64_t job_id) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex, Urgency::kUrgent);
   return FindJob(database_->connection, job_id);
 }
 

@@ -122,7 +122,7 @@ void AddVectors(const ValueBlob& blob, const std::string& domain,
 }  // namespace
 
 absl::StatusOr<std::vector<Store::LatestKey>> Store::LatestKeys() {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   const auto names = FollowedRuns(database_->connection);
   if (!names.ok()) return names.status();
   std::vector<LatestKey> latest;
@@ -134,7 +134,7 @@ absl::StatusOr<std::vector<Store::LatestKey>> Store::LatestKeys() {
 }
 
 absl::StatusOr<std::vector<std::string>> Store::ImplausibleRuns() {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   const auto names = FollowedRuns(database_->connection);
   if (!names.ok()) return names.status();
   std::vector<std::string> runs;
@@ -147,13 +147,13 @@ absl::StatusOr<std::vector<std::string>> Store::ImplausibleRuns() {
 }
 
 absl::StatusOr<v1::Measurement> Store::MeasurementFacts(int64_t measurement) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   return ReadFacts(database_->connection, measurement);
 }
 
 absl::StatusOr<Store::MetricVectors> Store::ReadMetrics(
     int64_t measurement, const std::vector<std::string>& metrics) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   Statement select(database_->connection,
                    "SELECT domain, data FROM metric_values WHERE "
                    "measurement_id = ? AND metric = ? ORDER BY domain");

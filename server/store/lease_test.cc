@@ -42,7 +42,7 @@ TEST_F(LeaseTest, RefusesASecondLeaseWhileTheFirstHolds) {
   Lease(id);
   EXPECT_EQ(store_->Lease(id, "b", kLimits, kAttempts).status().code(),
             absl::StatusCode::kAborted);
-  EXPECT_TRUE(store_->Leasable(10)->empty());
+  EXPECT_TRUE(store_->LeasableRuns()->empty());
 }
 
 TEST_F(LeaseTest, FencesOffALateCommitAfterATakeover) {
@@ -76,12 +76,13 @@ TEST_F(LeaseTest, RefusesAnUnknownTokenEverywhere) {
   const int64_t id = Queue(1);
   Lease(id);
   const auto kAborted = absl::StatusCode::kAborted;
-  EXPECT_EQ(store_->CheckLease(id, 9).code(), kAborted);
+  EXPECT_EQ(store_->CheckLease(id, 9).status().code(), kAborted);
   EXPECT_EQ(store_->Renew(id, 9, 0, 1, kLimits).status().code(), kAborted);
   EXPECT_EQ(store_->Release(id, 9).code(), kAborted);
   EXPECT_EQ(store_->Fail(id, 9, v1::OUTCOME_CORRUPT, "", {}).code(), kAborted);
   EXPECT_EQ(store_->Commit({{id, 9, {}}})[0].status().code(), kAborted);
-  EXPECT_EQ(store_->CheckLease(99, 1).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->CheckLease(99, 1).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 TEST_F(LeaseTest, StopsRenewingAWorkerThatStandsStill) {
@@ -133,9 +134,9 @@ TEST_F(LeaseTest, HoldsARetryBackUntilItsTime) {
           ->Fail(job.job.id(), job.token, v1::OUTCOME_TRANSIENT, "io",
                  {v1::JOB_STATE_RETRYING, store_.now() + absl::Seconds(5)})
           .ok());
-  EXPECT_TRUE(store_->Leasable(10)->empty());
+  EXPECT_TRUE(store_->LeasableRuns()->empty());
   store_.Advance(absl::Seconds(5));
-  EXPECT_EQ(store_->Leasable(10)->size(), 1u);
+  EXPECT_EQ(store_->LeasableRuns()->size(), 1u);
 }
 
 TEST_F(LeaseTest, RequeuesDeadJobsWithFreshAttempts) {
@@ -181,7 +182,7 @@ TEST_F(LeaseTest, FollowsAWaitingCheckpointUntilItIsThere) {
   const auto kWaiting = v1::JOB_STATE_WAITING;
   ASSERT_TRUE(store_->Observe({Seen(1, "first", kWaiting)}).ok());
   const int64_t id = JobOfStep(*store_, 1, kWaiting);
-  EXPECT_TRUE(store_->Leasable(10)->empty());
+  EXPECT_TRUE(store_->LeasableRuns()->empty());
   EXPECT_EQ(Queue(1), id);
   ASSERT_TRUE(store_->Observe({Seen(1, "first", v1::JOB_STATE_VANISHED)}).ok());
   EXPECT_EQ(StateOf(id), v1::JOB_STATE_VANISHED);

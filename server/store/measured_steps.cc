@@ -7,7 +7,7 @@ namespace sinkwatch::store {
 
 absl::StatusOr<std::vector<Store::MeasuredStep>> Store::MeasuredSteps(
     const std::string& run, const std::string& stage) {
-  const base::MutexLock lock(database_->mutex);
+  const StoreLock lock(database_->mutex);
   // The reason is not in the index: it is fetched where it is wanted only.
   Statement select(
       database_->connection,

@@ -135,6 +135,77 @@ TEST_F(MeasurementTest, KeepsWhyItIsImplausible) {
   EXPECT_EQ(found->implausible_reason(), "probe loss 99");
 }
 
+TEST_F(MeasurementTest, KeepsWhatItTookAndTheDigestsOfItsTensors) {
+  const JobRecord job = Lease(1);
+  v1::Measurement sent = MeasurementOf(job.job, 0);
+  sent.set_load_seconds(1.5);
+  sent.set_compute_seconds(20);
+  sent.mutable_header()->set_device("cpu");
+  for (const char* name : {"a", "b"}) {
+    v1::TensorDigest& tensor = *sent.add_tensors();
+    tensor.set_name(name);
+    tensor.set_digest(std::string("0123456789\0bcdef", 16));
+  }
+  ASSERT_TRUE(Commit(job, sent).ok());
+  v1::GetMeasurementRequest request;
+  request.set_run("toy");
+  request.set_step(1);
+  const auto found = store_->GetMeasurement(request);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->load_seconds(), 1.5);
+  EXPECT_EQ(found->compute_seconds(), 20);
+  ASSERT_EQ(found->tensors_size(), 2);
+  EXPECT_EQ(found->tensors(1).SerializeAsString(),
+            sent.tensors(1).SerializeAsString());
+  v1::ListCheckpointsRequest list;
+  list.set_run("toy");
+  const auto checkpoint = store_->ListCheckpoints(list)->checkpoints(0);
+  EXPECT_EQ(checkpoint.load_seconds(), 1.5);
+  EXPECT_EQ(checkpoint.compute_seconds(), 20);
+  EXPECT_EQ(checkpoint.device(), "cpu");
+}
+
+TEST_F(MeasurementTest, RefusesAMetricOfAnotherScopeThanItsSeries) {
+  Measure(1, 0);
+  const JobRecord job = Lease(2);
+  v1::Measurement other = MeasurementOf(job.job, 0);
+  other.mutable_header()->mutable_metrics(0)->set_scope(v1::SCOPE_KV_HEAD);
+  EXPECT_EQ(Commit(job, other).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(store_->GetJob(job.job.id())->state, v1::JOB_STATE_LEASED);
+  // Another version of the definitions is another series.
+  other.mutable_header()->set_spec_version(99);
+  EXPECT_TRUE(Commit(job, other).ok());
+}
+
+TEST_F(MeasurementTest, ListsAMetricAsItsShownSeriesDescribesIt) {
+  const auto measure = [this](int64_t step, int32_t version,
+                              const std::string& meaning) {
+    const JobRecord job = Lease(step);
+    v1::Measurement measurement = MeasurementOf(job.job, 0, {2, 3, 2, 1});
+    measurement.mutable_header()->set_spec_version(version);
+    measurement.mutable_header()->mutable_metrics(0)->set_meaning(meaning);
+    ASSERT_TRUE(Commit(job, measurement).ok());
+    store_.Advance(absl::Seconds(1));
+  };
+  measure(1, 2, "of version 2");
+  measure(2, 1, "of version 1");
+  v1::ListMetricsRequest request;
+  request.set_page_size(1);
+  for (const char* run : {"toy", ""}) {
+    request.set_run(run);
+    request.clear_page_token();
+    const auto first = store_->ListMetrics(request).value();
+    ASSERT_EQ(first.metrics_size(), 1);
+    EXPECT_EQ(first.metrics(0).meaning(), "of version 1");
+    request.set_page_token(first.next_page_token());
+    const auto second = store_->ListMetrics(request).value();
+    ASSERT_EQ(second.metrics_size(), 1);
+    EXPECT_EQ(second.metrics(0).name(), "metric1");
+    EXPECT_EQ(second.next_page_token(), "");
+  }
+}
+
 TEST_F(MeasurementTest, LeavesImplausibleStepsOutUnlessAskedFor) {
   Measure(1, 0);
   Measure(2, 0, true);

@@ -74,6 +74,55 @@ absl::Status InsertValues(sqlite3* connection, int64_t id,
   return absl::OkStatus();
 }
 
+// A metric has one scope in a series: its columns would not be what they were.
+absl::Status CheckScopes(sqlite3* connection,
+                         const v1::MeasurementHeader& header) {
+  Statement select(connection,
+                   "SELECT descriptor FROM metric WHERE run = ? AND series = ? "
+                   "AND name = ?");
+  for (const v1::MetricDescriptor& metric : header.metrics()) {
+    select.Reset();
+    select.Bind(header.checkpoint().run())
+        .Bind(SeriesOf(header))
+        .Bind(metric.name());
+    if (!select.Step()) continue;
+    v1::MetricDescriptor known;
+    absl::Status status = ReadMessage(select, "descriptor", known);
+    if (!status.ok()) return status;
+    if (known.scope() != metric.scope()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "metric \"", metric.name(), "\" is ", v1::Scope_Name(known.scope()),
+          " in what was measured before and ", v1::Scope_Name(metric.scope()),
+          " here: its definition needs another spec_version"));
+    }
+  }
+  return select.status();
+}
+
+absl::Status PutTensors(sqlite3* connection, int64_t id,
+                        const v1::Measurement& measurement) {
+  if (measurement.tensors().empty()) return absl::OkStatus();
+  v1::MeasurementTrailer digests;
+  *digests.mutable_tensors() = measurement.tensors();
+  Statement insert(connection,
+                   "INSERT INTO tensor_digests (measurement_id, data) VALUES "
+                   "(?, ?)");
+  return insert.Bind(id).BindBlob(digests.SerializeAsString()).Run();
+}
+
+absl::Status ReadTensors(sqlite3* connection, int64_t id,
+                         v1::Measurement& measurement) {
+  Statement select(connection,
+                   "SELECT data FROM tensor_digests WHERE measurement_id = ?");
+  select.Bind(id);
+  if (!select.Step()) return select.status();
+  v1::MeasurementTrailer digests;
+  absl::Status status = ReadMessage(select, "list of digests", digests);
+  if (status.ok())
+    measurement.mutable_tensors()->Swap(digests.mutable_tensors());
+  return status;
+}
+
 absl::Status PutDescriptors(sqlite3* connection,
                             const v1::MeasurementHeader& header) {
   Statement put(connection,
@@ -97,18 +146,20 @@ absl::Status PutDescriptors(sqlite3* connection,
 
 // Of several contents of a step, the one measured last is current: a worker of
 // an older content was fenced off, so what comes last is what lies there.
-absl::Status MarkCurrent(sqlite3* connection, const JobRecord& job,
+absl::Status MarkCurrent(sqlite3* connection, int64_t id, const JobRecord& job,
                          const std::string& series) {
+  // The row that was just written has the highest id of all.
   Statement update(
       connection,
-      "UPDATE measurement SET is_current = (id = (SELECT max(id) FROM "
-      "measurement WHERE run = ?1 AND stage = ?2 AND step = ?3 AND series = "
-      "?4)) WHERE run = ?1 AND stage = ?2 AND step = ?3 AND series = ?4");
+      "UPDATE measurement SET is_current = CASE WHEN id = ? THEN 1 "
+      "ELSE 0 END WHERE run = ? AND stage = ? AND series = ? AND "
+      "step = ? AND is_current IN (0, 1)");
   const v1::Checkpoint& checkpoint = job.job.checkpoint();
-  return update.Bind(checkpoint.run())
+  return update.Bind(id)
+      .Bind(checkpoint.run())
       .Bind(checkpoint.stage())
-      .Bind(checkpoint.step())
       .Bind(series)
+      .Bind(checkpoint.step())
       .Run();
 }
 
@@ -120,7 +171,8 @@ absl::StatusOr<int64_t> InsertMeasurement(sqlite3* connection,
   // What the server leased is what was measured, whatever the worker says.
   *header.mutable_checkpoint() = job.job.checkpoint();
   header.mutable_probe()->set_digest(job.job.probe().digest());
-  absl::Status status = PutDescriptors(connection, header);
+  absl::Status status = CheckScopes(connection, header);
+  if (status.ok()) status = PutDescriptors(connection, header);
   if (!status.ok()) return status;
   const std::string series = SeriesOf(header);
   header.clear_metrics();
@@ -128,8 +180,9 @@ absl::StatusOr<int64_t> InsertMeasurement(sqlite3* connection,
   Statement insert(connection,
                    "INSERT INTO measurement (job_id, run, stage, step, tokens, "
                    "fingerprint, probe_digest, series, header, content_digest, "
-                   "committed, implausible, implausible_reason, is_current) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)");
+                   "committed, implausible, implausible_reason, load_seconds, "
+                   "compute_seconds, device, is_current) VALUES (?, ?, ?, ?, "
+                   "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)");
   const v1::Checkpoint& checkpoint = job.job.checkpoint();
   status = insert.Bind(job.job.id())
                .Bind(checkpoint.run())
@@ -144,10 +197,13 @@ absl::StatusOr<int64_t> InsertMeasurement(sqlite3* connection,
                .Bind(now)
                .Bind(int64_t{measurement.implausible()})
                .Bind(measurement.implausible_reason())
+               .Bind(measurement.load_seconds())
+               .Bind(measurement.compute_seconds())
+               .Bind(header.device())
                .Run();
   if (!status.ok()) return status;
   const int64_t id = sqlite3_last_insert_rowid(connection);
-  status = MarkCurrent(connection, job, series);
+  status = MarkCurrent(connection, id, job, series);
   if (!status.ok()) return status;
   return id;
 }
@@ -164,6 +220,7 @@ absl::StatusOr<CommitResult> CommitOne(sqlite3* connection,
   const auto id = InsertMeasurement(connection, *job, request.measurement, now);
   if (!id.ok()) return id.status();
   status = InsertValues(connection, *id, request.measurement);
+  if (status.ok()) status = PutTensors(connection, *id, request.measurement);
   if (!status.ok()) return status;
   Statement done(connection,
                  absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_DONE,
@@ -178,7 +235,7 @@ absl::Status ReadVectors(sqlite3* connection, int64_t id,
                          v1::Measurement& measurement) {
   Statement select(connection,
                    "SELECT domain, metric, data FROM metric_values WHERE "
-                   "measurement_id = ? ORDER BY rowid");
+                   "measurement_id = ? ORDER BY metric, domain");
   select.Bind(id);
   while (select.Step()) {
     const std::string domain = select.Text();
@@ -231,9 +288,9 @@ absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
 absl::StatusOr<v1::Measurement> ReadFacts(sqlite3* connection, int64_t id) {
   Statement select(
       connection,
-      "SELECT run, series, header, content_digest, committed, "
-      "implausible, implausible_reason FROM measurement WHERE id = "
-      "?");
+      "SELECT run, series, header, content_digest, committed, implausible, "
+      "implausible_reason, load_seconds, compute_seconds FROM measurement "
+      "WHERE id = ?");
   select.Bind(id);
   if (!select.Step()) {
     if (!select.status().ok()) return select.status();
@@ -250,6 +307,8 @@ absl::StatusOr<v1::Measurement> ReadFacts(sqlite3* connection, int64_t id) {
       TimeUtil::MicrosecondsToTimestamp(select.Int());
   measurement.set_implausible(select.Int() != 0);
   measurement.set_implausible_reason(select.Text());
+  measurement.set_load_seconds(select.Double());
+  measurement.set_compute_seconds(select.Double());
   status =
       ReadDescriptors(connection, run, series, *measurement.mutable_header());
   if (!status.ok()) return status;
@@ -261,13 +320,14 @@ absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
   auto measurement = ReadFacts(connection, id);
   if (!measurement.ok()) return measurement;
   absl::Status status = ReadVectors(connection, id, *measurement);
+  if (status.ok()) status = ReadTensors(connection, id, *measurement);
   if (!status.ok()) return status;
   return measurement;
 }
 
 std::vector<absl::StatusOr<CommitResult>> Store::Commit(
     const std::vector<CommitRequest>& requests) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex, Urgency::kUrgent);
   const absl::Time now = database_->clock();
   sqlite3* const connection = database_->connection;
   std::vector<absl::StatusOr<CommitResult>> results;
@@ -292,7 +352,7 @@ std::vector<absl::StatusOr<CommitResult>> Store::Commit(
 
 absl::StatusOr<v1::Measurement> Store::GetMeasurement(
     const v1::GetMeasurementRequest& request) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   std::string sql =
       "SELECT id FROM measurement WHERE run = ? AND stage = ? AND step = ?";
   if (!request.fingerprint().empty())

@@ -84,9 +84,9 @@ ALTER TABLE measurement ADD COLUMN implausible_reason TEXT NOT NULL DEFAULT '';
 // in its order. 4 is RETRYING, 3 is LEASED.
 constexpr char kVersion4[] = R"sql(
 DROP INDEX job_by_state;
-CREATE INDEX job_by_state ON job (run, state, stage, step, not_before);
+CREATE INDEX job_by_state ON job (run, state, stage, step);
 CREATE INDEX job_by_step ON job (run, stage, step);
-CREATE INDEX job_by_retry ON job (run, not_before) WHERE state = 4;
+CREATE INDEX job_by_retry ON job (not_before) WHERE state = 4;
 CREATE INDEX job_by_expiry ON job (run, lease_until) WHERE state = 3;
 DROP INDEX measurement_by_step;
 CREATE INDEX measurement_by_step ON measurement
@@ -96,11 +96,25 @@ CREATE INDEX measurement_by_run ON measurement (run, step);
 CREATE INDEX measurement_by_commit ON measurement (run, committed);
 )sql";
 
+// What a trailer says beside the values; null for what was committed before
+// this version. 1 is WAITING, and INCOMPLETE.
+constexpr char kVersion5[] = R"sql(
+ALTER TABLE measurement ADD COLUMN load_seconds REAL;
+ALTER TABLE measurement ADD COLUMN compute_seconds REAL;
+ALTER TABLE measurement ADD COLUMN device TEXT;
+CREATE TABLE tensor_digests (
+  measurement_id INTEGER PRIMARY KEY REFERENCES measurement (id),
+  data BLOB NOT NULL                -- MeasurementTrailer with tensors alone
+);
+CREATE INDEX job_by_wait ON job (run, stage, step)
+  WHERE state = 1 AND outcome = 1;
+)sql";
+
 }  // namespace
 
 const std::vector<std::string>& Migrations() {
-  static const auto* const kMigrations =
-      new std::vector<std::string>{kVersion1, kVersion2, kVersion3, kVersion4};
+  static const auto* const kMigrations = new std::vector<std::string>{
+      kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
   return *kMigrations;
 }
 

@@ -1,4 +1,5 @@
 // What Store does with what discovery saw.
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,9 @@
 
 namespace sinkwatch::store {
 namespace {
+
+// Observations of one transaction.
+constexpr size_t kGroup = 200;
 
 Statement& BindStepOf(Statement& statement, const v1::Checkpoint& checkpoint) {
   return statement.Bind(checkpoint.run())
@@ -31,25 +35,28 @@ absl::Status EndVanished(sqlite3* connection, const Observation& seen,
   return BindStepOf(update, seen.checkpoint).Run();
 }
 
-// Other contents of the same step, and the same by other definitions of the
-// metrics, not measured yet: the new one takes their place, and a worker that
-// still reads one of them is fenced off.
+// Other jobs of the same step, not measured yet: of another content, another
+// probe or other metric definitions. The new one takes their place, and a
+// worker that still holds one of them is fenced off.
 absl::Status SupersedeOthers(sqlite3* connection, const Observation& seen,
                              absl::Time now) {
   Statement update(
       connection,
       absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_SUPERSEDED,
-                   ", token = token + 1, reason = iif(spec_version = ?, 'the "
-                   "checkpoint was rewritten', 'the definitions of the metrics "
-                   "are of another version'), updated = ? WHERE run = ? AND "
-                   "stage = ? AND step = ? AND (fingerprint <> ? OR "
-                   "spec_version <> ?) AND probe_digest = ? AND state IN ",
+                   ", token = token + 1, reason = CASE WHEN fingerprint <> ? "
+                   "THEN 'the checkpoint was rewritten' WHEN probe_digest <> ? "
+                   "THEN 'the probe was changed' ELSE 'the definitions of the "
+                   "metrics are of another version' END, updated = ? WHERE run "
+                   "= ? AND stage = ? AND step = ? AND (fingerprint <> ? OR "
+                   "probe_digest <> ? OR spec_version <> ?) AND state IN ",
                    OpenStateList()));
-  update.Bind(int64_t{seen.spec_version}).Bind(now);
+  update.Bind(seen.checkpoint.fingerprint())
+      .Bind(seen.probe.digest())
+      .Bind(now);
   return BindStepOf(update, seen.checkpoint)
       .Bind(seen.checkpoint.fingerprint())
-      .Bind(int64_t{seen.spec_version})
       .Bind(seen.probe.digest())
+      .Bind(int64_t{seen.spec_version})
       .Run();
 }
 
@@ -202,16 +209,21 @@ absl::Status ObserveOne(sqlite3* connection, const Observation& seen,
 }  // namespace
 
 absl::Status Store::Observe(const std::vector<Observation>& observations) {
-  base::MutexLock lock(database_->mutex);
-  const absl::Time now = database_->clock();
-  sqlite3* const connection = database_->connection;
-  return database_->Transaction([&] {
-    for (const Observation& seen : observations) {
-      absl::Status status = ObserveOne(connection, seen, now);
-      if (!status.ok()) return status;
-    }
-    return absl::OkStatus();
-  });
+  for (size_t begin = 0; begin < observations.size(); begin += kGroup) {
+    const size_t end = std::min(begin + kGroup, observations.size());
+    StoreLock lock(database_->mutex);
+    const absl::Time now = database_->clock();
+    absl::Status status = database_->Transaction([&] {
+      for (size_t i = begin; i < end; ++i) {
+        absl::Status one =
+            ObserveOne(database_->connection, observations[i], now);
+        if (!one.ok()) return one;
+      }
+      return absl::OkStatus();
+    });
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace sinkwatch::store

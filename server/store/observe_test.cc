@@ -176,5 +176,38 @@ TEST_F(ObserveTest, EndsWhatIsNotSupported) {
   EXPECT_EQ(Jobs().size(), 1u);
 }
 
+TEST_F(ObserveTest, AnEditedProbeSupersedesWhatIsNotMeasured) {
+  for (int64_t step : {1, 2, 3}) {
+    ASSERT_TRUE(store_->Observe({Seen(step)}).ok());
+  }
+  const int64_t queued = JobOfStep(*store_, 1), leased = JobOfStep(*store_, 2);
+  const auto lease = store_->Lease(leased, "w", {}, 5).value();
+  for (int64_t step : {1, 2}) {
+    Observation edited = Seen(step);
+    edited.probe.set_digest("edited");
+    ASSERT_TRUE(store_->Observe({edited}).ok());
+  }
+  EXPECT_EQ(store_->GetJob(queued)->state, v1::JOB_STATE_SUPERSEDED);
+  EXPECT_EQ(store_->GetJob(queued)->reason, "the probe was changed");
+  EXPECT_EQ(store_->CheckLease(leased, lease.token).status().code(),
+            absl::StatusCode::kAborted);
+  EXPECT_NE(JobOfStep(*store_, 1), 0);
+  EXPECT_NE(JobOfStep(*store_, 3), 0);
+  // The old probe is there again: so are its jobs.
+  ASSERT_TRUE(store_->Observe({Seen(1)}).ok());
+  EXPECT_EQ(JobOfStep(*store_, 1), queued);
+}
+
+TEST_F(ObserveTest, NewMetricDefinitionsSupersedeWhatIsNotMeasured) {
+  ASSERT_TRUE(store_->Observe({Seen(1)}).ok());
+  const int64_t old = JobOfStep(*store_, 1);
+  Observation seen = Seen(1);
+  seen.spec_version = kSpecVersion + 1;
+  ASSERT_TRUE(store_->Observe({seen}).ok());
+  EXPECT_EQ(store_->GetJob(old)->state, v1::JOB_STATE_SUPERSEDED);
+  EXPECT_EQ(store_->GetJob(old)->reason,
+            "the definitions of the metrics are of another version");
+}
+
 }  // namespace
 }  // namespace sinkwatch::store

@@ -1,5 +1,6 @@
 // The methods of Store that list runs, checkpoints and metrics.
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -175,7 +176,26 @@ absl::Status BindCheckpoints(Statement& select, const CheckpointQuery& query) {
   return absl::OkStatus();
 }
 
-v1::CheckpointStatus StatusOf(const JobRecord& job) {
+absl::Status ReadCosts(sqlite3* connection, CheckpointPage& page) {
+  Statement select(connection,
+                   "SELECT load_seconds, compute_seconds, device FROM "
+                   "measurement WHERE job_id = ? AND device IS NOT NULL");
+  for (const JobRecord& job : page.jobs) {
+    auto& cost = page.costs.emplace_back();
+    if (job.state != v1::JOB_STATE_DONE) continue;
+    select.Reset();
+    select.Bind(job.job.id());
+    if (!select.Step()) continue;
+    cost.emplace();
+    cost->load_seconds = select.Double();
+    cost->compute_seconds = select.Double();
+    cost->device = select.Text();
+  }
+  return select.status();
+}
+
+v1::CheckpointStatus StatusOf(const JobRecord& job,
+                              const std::optional<MeasurementCost>& cost) {
   v1::CheckpointStatus status;
   *status.mutable_checkpoint() = job.job.checkpoint();
   status.set_state(job.state);
@@ -187,13 +207,50 @@ v1::CheckpointStatus StatusOf(const JobRecord& job) {
   status.set_progress(job.progress);
   *status.mutable_updated() = Stamp(job.updated);
   *status.mutable_not_before() = Stamp(job.not_before);
+  if (cost.has_value()) {
+    status.set_load_seconds(cost->load_seconds);
+    status.set_compute_seconds(cost->compute_seconds);
+    status.set_device(cost->device);
+  }
   return status;
+}
+
+// --- metrics ----------------------------------------------------------------
+
+// The metrics of a run, or of all if that is empty, in the order in which their
+// workers told them. Where a name was described more than once, the series that
+// a run shows speaks.
+absl::StatusOr<std::vector<v1::MetricDescriptor>> DescribedMetrics(
+    sqlite3* connection, const std::string& run) {
+  Statement select(
+      connection,
+      absl::StrCat("SELECT name, place, descriptor, series = (SELECT m.series "
+                   "FROM measurement AS m WHERE m.run = metric.run ORDER BY "
+                   "m.committed DESC, m.id DESC LIMIT 1) AS shown FROM metric",
+                   run.empty() ? "" : " WHERE run = ?", " ORDER BY shown"));
+  if (!run.empty()) select.Bind(run);
+  std::map<std::string, std::pair<int64_t, v1::MetricDescriptor>> by_name;
+  while (select.Step()) {
+    auto& [place, metric] = by_name[select.Text()];
+    place = select.Int();
+    absl::Status status = ReadMessage(select, "descriptor", metric);
+    if (!status.ok()) return status;
+  }
+  if (!select.status().ok()) return select.status();
+  std::vector<std::pair<int64_t, v1::MetricDescriptor>> metrics;
+  for (auto& [name, metric] : by_name) metrics.push_back(std::move(metric));
+  std::stable_sort(
+      metrics.begin(), metrics.end(),
+      [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<v1::MetricDescriptor> answer;
+  for (auto& [place, metric] : metrics) answer.push_back(std::move(metric));
+  return answer;
 }
 
 }  // namespace
 
 absl::StatusOr<v1::RunStatus> Store::Run(const std::string& name) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   Statement select(database_->connection,
                    "SELECT name, config FROM run WHERE name = ? AND followed > "
                    "0");
@@ -204,7 +261,7 @@ absl::StatusOr<v1::RunStatus> Store::Run(const std::string& name) {
 }
 
 absl::StatusOr<std::vector<std::string>> Store::RunNames() {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   Statement select(database_->connection,
                    "SELECT name FROM run WHERE followed > 0 ORDER BY name");
   std::vector<std::string> names;
@@ -214,7 +271,7 @@ absl::StatusOr<std::vector<std::string>> Store::RunNames() {
 }
 
 absl::StatusOr<v1::ListRunsResponse> Store::ListRuns(const PageOptions& page) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
   const int32_t size = PageSize(page.size, kDefaultPage, kMaxPage);
   Statement select(connection,
@@ -237,7 +294,7 @@ absl::StatusOr<v1::ListRunsResponse> Store::ListRuns(const PageOptions& page) {
 
 absl::StatusOr<CheckpointPage> Store::Checkpoints(
     const CheckpointQuery& query) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   const int32_t size = PageSize(query.page.size, kDefaultPage, kMaxPage);
   Statement select(database_->connection, CheckpointsSql(query));
   absl::Status status = BindCheckpoints(select, query);
@@ -251,12 +308,14 @@ absl::StatusOr<CheckpointPage> Store::Checkpoints(
     }
     page.jobs.push_back(ReadJob(select));
   }
-  if (!select.status().ok()) return select.status();
+  status = select.status();
+  if (status.ok()) status = ReadCosts(database_->connection, page);
+  if (!status.ok()) return status;
   return page;
 }
 
 absl::StatusOr<int64_t> Store::CountCheckpoints(CheckpointQuery query) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   query.page = {};
   int64_t total = 0;
   for (const std::optional<v1::JobState>& state : StatesOf(query)) {
@@ -285,8 +344,8 @@ absl::StatusOr<v1::ListCheckpointsResponse> Store::ListCheckpoints(
   if (!total.ok()) return total.status();
   v1::ListCheckpointsResponse response;
   response.set_total(*total);
-  for (const JobRecord& job : page->jobs) {
-    *response.add_checkpoints() = StatusOf(job);
+  for (size_t i = 0; i < page->jobs.size(); ++i) {
+    *response.add_checkpoints() = StatusOf(page->jobs[i], page->costs[i]);
   }
   response.set_next_page_token(page->next_page_token);
   return response;
@@ -294,35 +353,28 @@ absl::StatusOr<v1::ListCheckpointsResponse> Store::ListCheckpoints(
 
 absl::StatusOr<v1::ListMetricsResponse> Store::ListMetrics(
     const v1::ListMetricsRequest& request) {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   const int32_t size = PageSize(request.page_size(), kMaxPage, kMaxPage);
   int64_t skipped = 0;
   if (!request.page_token().empty() &&
       (!absl::SimpleAtoi(request.page_token(), &skipped) || skipped < 0)) {
     return WrongToken(request.page_token());
   }
-  // The same name may have been described anew: its latest row speaks.
-  Statement select(
-      database_->connection,
-      "SELECT descriptor FROM metric WHERE (?1 = '' OR run = ?1) "
-      "GROUP BY name ORDER BY min(place), name LIMIT ?2 OFFSET ?3");
-  select.Bind(request.run()).Bind(int64_t{size} + 1).Bind(skipped);
+  const auto metrics = DescribedMetrics(database_->connection, request.run());
+  if (!metrics.ok()) return metrics.status();
+  const auto rows = static_cast<int64_t>(metrics->size());
+  const int64_t first = std::min(skipped, rows);
+  const int64_t last = std::min(first + size, rows);
   v1::ListMetricsResponse response;
-  while (select.Step()) {
-    if (response.metrics_size() == size) {
-      response.set_next_page_token(absl::StrCat(skipped + size));
-      break;
-    }
-    absl::Status status =
-        ReadMessage(select, "descriptor", *response.add_metrics());
-    if (!status.ok()) return status;
+  for (int64_t i = first; i < last; ++i) {
+    *response.add_metrics() = (*metrics)[i];
   }
-  if (!select.status().ok()) return select.status();
+  if (last < rows) response.set_next_page_token(absl::StrCat(last));
   return response;
 }
 
 absl::StatusOr<std::vector<Store::StateCount>> Store::CountJobs() {
-  base::MutexLock lock(database_->mutex);
+  StoreLock lock(database_->mutex);
   Statement count(database_->connection,
                   "SELECT run, state, count(*) FROM job WHERE run IN (SELECT "
                   "name FROM run WHERE followed > 0) GROUP BY 1, 2");

@@ -157,7 +157,7 @@ bool GoOn(SeriesQuery& query, int64_t step) {
 
 absl::StatusOr<Series> Store::ReadSeries(SeriesQuery query) {
   const auto locked = [this](const auto& read) {
-    base::MutexLock lock(database_->mutex);
+    StoreLock lock(database_->mutex);
     return read(database_->connection);
   };
   const auto shown = locked([&](sqlite3* connection) {

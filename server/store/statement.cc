@@ -3,6 +3,13 @@
 #include "absl/strings/str_cat.h"
 
 namespace sinkwatch::store {
+namespace {
+
+thread_local StatementCosts costs_of_thread;
+
+}  // namespace
+
+const StatementCosts& CostsOfThread() { return costs_of_thread; }
 
 absl::Status SqliteError(sqlite3* database, const std::string& what) {
   const std::string message =
@@ -32,7 +39,16 @@ Statement::Statement(sqlite3* database, const std::string& sql)
                            &statement_, nullptr));
 }
 
-Statement::~Statement() { sqlite3_finalize(statement_); }
+Statement::~Statement() {
+  if (statement_ == nullptr) return;
+  const auto count = [this](int what) {
+    return sqlite3_stmt_status(statement_, what, 0);
+  };
+  costs_of_thread.steps += count(SQLITE_STMTSTATUS_VM_STEP);
+  costs_of_thread.scanned += count(SQLITE_STMTSTATUS_FULLSCAN_STEP);
+  costs_of_thread.sorts += count(SQLITE_STMTSTATUS_SORT);
+  sqlite3_finalize(statement_);
+}
 
 Statement& Statement::Bind(int64_t value) {
   Check(sqlite3_bind_int64(statement_, ++parameter_, value));

@@ -17,6 +17,15 @@ namespace sinkwatch::store {
 // for the rest. `what` says what was being done.
 absl::Status SqliteError(sqlite3* database, const std::string& what);
 
+// What the statements that a thread has ended cost it: which question reads an
+// index and which a table (tests).
+struct StatementCosts {
+  int64_t steps = 0;    // of SQLite's virtual machine
+  int64_t scanned = 0;  // rows that were passed without an index
+  int64_t sorts = 0;
+};
+const StatementCosts& CostsOfThread();
+
 // One prepared statement: bind in order, step, read columns in order. The first
 // error sticks and is what status() returns, so a row of calls needs one check.
 //

@@ -47,6 +47,13 @@ struct JobRecord {
   std::string reason;
 };
 
+// What a measurement took, as its worker told.
+struct MeasurementCost {
+  double load_seconds = 0;
+  double compute_seconds = 0;
+  std::string device;
+};
+
 // Where a run comes from: over gRPC, or from the server's configuration, which
 // is the whole truth about its own.
 enum class RunOrigin { kAdded = 1, kConfigured = 2 };
@@ -78,6 +85,7 @@ struct LeaseLimits {
 struct FailDecision {
   v1::JobState state = v1::JOB_STATE_DEAD;
   absl::Time not_before = absl::InfinitePast();
+  bool costs_attempt = true;
 };
 
 enum class CommitResult { kCommitted, kAlreadyCommitted };
@@ -108,6 +116,9 @@ struct CheckpointQuery {
 
 struct CheckpointPage {
   std::vector<JobRecord> jobs;
+  // One per job; none where there is no measurement, or one that was committed
+  // by a server that did not keep it.
+  std::vector<std::optional<MeasurementCost>> costs;
   std::string next_page_token;  // empty: there are no more
 };
 
@@ -116,7 +127,8 @@ struct CheckpointPage {
 // written is on disk (synchronous=FULL) when it returns. Opens exactly one
 // connection, because SQLite before 3.51.3 can corrupt a WAL with two.
 //
-// Thread-safe; calls are serialised. Codes: NOT_FOUND, ALREADY_EXISTS,
+// Thread-safe; calls are serialised, those of leases and commits before queries
+// and discovery (store_mutex.h). Codes: NOT_FOUND, ALREADY_EXISTS,
 // INVALID_ARGUMENT (page token), ABORTED (the lease is not the caller's any
 // more), FAILED_PRECONDITION, RESOURCE_EXHAUSTED (disk full),
 // UNAVAILABLE (I/O error), DATA_LOSS (a stored blob fails its checksum).
@@ -140,21 +152,39 @@ class Store {
   absl::StatusOr<std::vector<std::string>> ConfiguredRuns();
 
   // --- discovery ---------------------------------------------------------
-  // Brings jobs in line with one look at a run's root, in one transaction. A
+  // Brings jobs in line with one look at a run's root, in transactions of some
+  // hundred observations, so that others have their turn; an error leaves what
+  // was written before it, and the same observations may be told again. A
   // new key (run, stage, step, fingerprint, probe digest, spec version) makes a
-  // job; one with another fingerprint supersedes the older, unfinished one of
-  // its step, or takes its place if that one was WAITING and never leased.
-  // WAITING <-> QUEUED <-> SKIPPED follow the observation; a job that is
-  // LEASED, DONE or DEAD stays as it is. A job that its worker found incomplete
-  // is QUEUED again, its attempts kept, once its not_before is over; without
-  // one it waits for another fingerprint. An observation VANISHED ends QUEUED,
-  // WAITING and RETRYING jobs of that step.
+  // job and supersedes what is unfinished of its step (another content, another
+  // probe, other metric definitions), or takes its place if that one was
+  // WAITING with the same probe and was never leased. WAITING <-> QUEUED <->
+  // SKIPPED follow the observation; a job that is LEASED, DONE or DEAD stays as
+  // it is. A job that its worker found incomplete is QUEUED again, its attempts
+  // kept, once its not_before is over; without one it waits for another
+  // fingerprint. An observation VANISHED ends QUEUED, WAITING and RETRYING jobs
+  // of that step.
   absl::Status Observe(const std::vector<Observation>& observations);
 
+  // Stage and step of those jobs of a run whose state makes news of what was
+  // observed before: LEASED and RETRYING ones, that may end as the policy of
+  // steps said meanwhile, VANISHED ones, and those that a worker found
+  // incomplete.
+  absl::StatusOr<std::vector<v1::Checkpoint>> UnsettledSteps(
+      const std::string& run);
+
   // --- leases ------------------------------------------------------------
-  // Jobs that may be leased now: QUEUED; RETRYING past not_before; LEASED past
-  // lease_until. At most `limit`, in no order that matters (see scheduler).
-  absl::StatusOr<std::vector<JobRecord>> Leasable(int limit);
+  // Runs, ascending, that have a job that may be leased now: QUEUED; RETRYING
+  // past not_before, of which 500 at a time become QUEUED again by this; LEASED
+  // past lease_until.
+  absl::StatusOr<std::vector<std::string>> LeasableRuns();
+  // Some of the run's jobs that may be leased now, a few rows: in each stage
+  // the highest that is QUEUED up to step `low` and the lowest from step `high`
+  // on, so without bounds the ends of what waits; and up to 16 whose lease ran
+  // out, the earliest first.
+  absl::StatusOr<std::vector<JobRecord>> LeasableAround(
+      const std::string& run, int64_t low = INT64_MAX,
+      int64_t high = INT64_MIN);
   // Leases a job if it is still leasable: attempt + 1, token + 1. ABORTED if
   // somebody was faster. A job whose attempts are used up becomes DEAD and is
   // FAILED_PRECONDITION.
@@ -169,8 +199,9 @@ class Store {
   absl::StatusOr<absl::Time> Renew(int64_t job_id, int64_t token,
                                    double progress, int64_t ticks,
                                    const LeaseLimits& limits);
-  // ABORTED if `token` is not the job's current lease.
-  absl::Status CheckLease(int64_t job_id, int64_t token);
+  // The job, if `token` is its current lease; ABORTED if not. A lease that ran
+  // out is its holder's until somebody takes the job over.
+  absl::StatusOr<JobRecord> CheckLease(int64_t job_id, int64_t token);
   // Ends the lease with `decision`, keeping outcome and reason.
   absl::Status Fail(int64_t job_id, int64_t token, v1::Outcome outcome,
                     const std::string& reason, const FailDecision& decision);
@@ -194,8 +225,9 @@ class Store {
   // Writes several measurements and their jobs' DONE in one transaction; one
   // result per request, in order. A request of a lost lease is ABORTED and
   // writes nothing; a key that has a measurement already is kAlreadyCommitted
-  // and changes nothing; layers of unequal width are INVALID_ARGUMENT and write
-  // nothing. An error of the whole transaction is every request's.
+  // and changes nothing; layers of unequal width, and a metric of another scope
+  // than it has in its series, are INVALID_ARGUMENT and write nothing. An error
+  // of the whole transaction is every request's.
   std::vector<absl::StatusOr<CommitResult>> Commit(
       const std::vector<CommitRequest>& requests);
 

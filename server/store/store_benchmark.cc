@@ -1,7 +1,11 @@
 // How fast measurements reach the disk and come back as series, beside one row
 // per value in the same engine with the same durability.
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "benchmark/benchmark.h"
 #include "server/store/store.h"
@@ -23,7 +27,7 @@ std::string FreshFile(const std::string& path) {
 
 JobRecord LeaseStep(TestStore& store, int64_t step) {
   store->Observe({Seen(step)}).IgnoreError();
-  const auto jobs = store->Leasable(1).value();
+  const auto jobs = store->LeasableAround("toy").value();
   return store->Lease(jobs[0].job.id(), "w", {}, 5).value();
 }
 
@@ -123,6 +127,66 @@ BENCHMARK(SeriesOfHeads)
     ->Args({16, 1000, 1})
     ->Args({16, 1000, 0})
     ->Args({32, 300, 0})
+    ->Unit(benchmark::kMillisecond);
+
+std::vector<Observation> ManySeen(int64_t count) {
+  std::vector<Observation> seen;
+  for (int64_t step = 0; step < count; ++step) seen.push_back(Seen(step));
+  return seen;
+}
+
+// range(0): new checkpoints that one look finds, while a worker leases and
+// renews without a pause.
+void FirstLook(benchmark::State& state) {
+  const std::vector<Observation> seen = ManySeen(state.range(0));
+  double longest = 0;
+  for (auto _ : state) {
+    TestStore store(FreshFile("look_benchmark.db"));
+    std::atomic<bool> over{false};
+    std::thread worker([&] {
+      while (!over) {
+        const absl::Time start = absl::Now();
+        const auto runs = store->LeasableRuns();
+        if (!runs.ok() || runs->empty()) continue;
+        const auto jobs = store->LeasableAround(runs->front());
+        if (!jobs.ok() || jobs->empty()) continue;
+        store->Lease(jobs->front().job.id(), "w", {}, 5).IgnoreError();
+        longest =
+            std::max(longest, absl::ToDoubleMilliseconds(absl::Now() - start));
+        absl::SleepFor(absl::Milliseconds(5));
+      }
+    });
+    if (!store->Observe(seen).ok()) state.SkipWithError("observe failed");
+    over = true;
+    worker.join();
+  }
+  state.counters["longest_lease_ms"] = longest;
+}
+BENCHMARK(FirstLook)
+    ->Arg(20000)
+    ->Arg(50000)
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+// What the scheduler asks for one lease; range(0): jobs that are queued.
+void LeaseOfQueue(benchmark::State& state) {
+  TestStore store(FreshFile("queue_benchmark.db"));
+  store->Observe(ManySeen(state.range(0))).IgnoreError();
+  for (auto _ : state) {
+    const auto runs = store->LeasableRuns().value();
+    const auto ends = store->LeasableAround(runs[0]).value();
+    const auto near = store->LeasableAround(runs[0], 200, 200).value();
+    if (!store->Lease(near[0].job.id(), "w", {}, 5).ok()) {
+      state.SkipWithError("lease failed");
+    }
+  }
+}
+BENCHMARK(LeaseOfQueue)
+    ->Arg(500)
+    ->Arg(50000)
+    ->Iterations(200)
+    ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
 }  // namespace
