@@ -1,15 +1,23 @@
 #include "server/service/admin_service.h"
 
+#include <functional>
+
+#include "absl/strings/escaping.h"
+#include "proto/base/status_macros.h"
 #include "server/service/rpc_timer.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::service {
 namespace {
 
-grpc::Status End(const RpcTimer& timer, const char* method,
-                 const absl::Status& status) {
-  spdlog::info("admin method={} status={}", method, status.ToString());
-  return timer.End(status);
+grpc::Status Answer(const RpcTimer& timer, const char* method,
+                    const std::function<absl::Status()>& body) {
+  return timer.Answer([&] {
+    const absl::Status status = body();
+    spdlog::info("admin method={} status={}", method,
+                 absl::Utf8SafeCEscape(status.ToString()));
+    return status;
+  });
 }
 
 }  // namespace
@@ -18,54 +26,60 @@ grpc::Status AdminServiceImpl::AddRun(grpc::ServerContext*,
                                       const v1::AddRunRequest* request,
                                       v1::AddRunResponse*) {
   const RpcTimer timer(parts_.metrics, "AdminService/AddRun");
-  v1::RunConfig run = request->run();
-  absl::Status status = parts_.prepare(run);
-  if (status.ok()) status = parts_.runs->Add(run);
-  return End(timer, "AddRun", status);
+  return Answer(timer, "AddRun", [&]() -> absl::Status {
+    v1::RunConfig run = request->run();
+    RETURN_IF_ERROR(parts_.prepare(run));
+    return parts_.runs->Add(run);
+  });
 }
 
 grpc::Status AdminServiceImpl::UpdateRun(grpc::ServerContext*,
                                          const v1::UpdateRunRequest* request,
                                          v1::UpdateRunResponse*) {
   const RpcTimer timer(parts_.metrics, "AdminService/UpdateRun");
-  v1::RunConfig run = request->run();
-  absl::Status status = parts_.prepare(run);
-  if (status.ok()) status = parts_.runs->Update(run);
-  return End(timer, "UpdateRun", status);
+  return Answer(timer, "UpdateRun", [&]() -> absl::Status {
+    v1::RunConfig run = request->run();
+    RETURN_IF_ERROR(parts_.prepare(run));
+    return parts_.runs->Update(run);
+  });
 }
 
 grpc::Status AdminServiceImpl::RemoveRun(grpc::ServerContext*,
                                          const v1::RemoveRunRequest* request,
                                          v1::RemoveRunResponse*) {
   const RpcTimer timer(parts_.metrics, "AdminService/RemoveRun");
-  return End(timer, "RemoveRun", parts_.runs->Remove(request->name()));
+  return Answer(timer, "RemoveRun",
+                [&] { return parts_.runs->Remove(request->name()); });
 }
 
 grpc::Status AdminServiceImpl::RequeueJobs(
     grpc::ServerContext*, const v1::RequeueJobsRequest* request,
     v1::RequeueJobsResponse* response) {
   const RpcTimer timer(parts_.metrics, "AdminService/RequeueJobs");
-  absl::Status status = parts_.queries->Run(request->run()).status();
-  if (status.ok()) {
-    const auto requeued = parts_.store->Requeue(
-        request->run(), {request->steps().begin(), request->steps().end()},
-        request->include_vanished());
-    if (requeued.ok()) response->set_requeued(*requeued);
-    status = requeued.status();
-  }
-  return End(timer, "RequeueJobs", status);
+  return Answer(timer, "RequeueJobs", [&]() -> absl::Status {
+    RETURN_IF_ERROR(parts_.queries->Run(request->run()).status());
+    ASSIGN_OR_RETURN(
+        const int64_t requeued,
+        parts_.store->Requeue(
+            request->run(), {request->steps().begin(), request->steps().end()},
+            request->include_vanished()));
+    response->set_requeued(requeued);
+    return absl::OkStatus();
+  });
 }
 
 grpc::Status AdminServiceImpl::GetConfig(grpc::ServerContext*,
                                          const v1::GetConfigRequest*,
                                          v1::ServerConfig* response) {
   const RpcTimer timer(parts_.metrics, "AdminService/GetConfig");
-  *response = parts_.config();
-  response->clear_runs();
-  for (const v1::RunConfig& run : parts_.runs->All()) {
-    *response->add_runs() = run;
-  }
-  return End(timer, "GetConfig", absl::OkStatus());
+  return Answer(timer, "GetConfig", [&] {
+    *response = parts_.config();
+    response->clear_runs();
+    for (const v1::RunConfig& run : parts_.runs->All()) {
+      *response->add_runs() = run;
+    }
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace sinkwatch::service

@@ -27,6 +27,7 @@ class WireOnlyService final
   grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
   StreamMeasurement(grpc::CallbackServerContext*) override {
     return new MeasurementReactor(
+        [](int64_t, int64_t) { return store::JobRecord(); },
         [](store::Store::CommitRequest, MeasurementReactor::Committed done) {
           done(store::CommitResult::kCommitted);
         },

@@ -1,5 +1,6 @@
 #include "server/service/measurement_assembler.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -14,7 +15,10 @@ constexpr int kMaxHeads = 1024;
 constexpr int64_t kMaxVectors = 2000000;
 constexpr int64_t kMaxValues = int64_t{1} << 27;
 constexpr size_t kMaxLabel = 200;
+constexpr size_t kMaxText = 4000;
 constexpr size_t kMaxReason = 1000;
+constexpr size_t kDigestBytes = 16;
+constexpr size_t kMaxTensorBytes = size_t{2} << 20;
 constexpr int kNoLayer = -2;  // model scope; -1 is the embedding output
 
 absl::Status Wrong(const std::string& what) {
@@ -39,6 +43,56 @@ int ValuesOf(v1::Scope scope, const v1::ModelInfo& model) {
 }
 
 bool InRange(int value, int high) { return value >= 1 && value <= high; }
+
+absl::Status CheckDescriptor(const v1::MetricDescriptor& metric) {
+  if (metric.name().size() > kMaxLabel) {
+    return Wrong("the name of a metric is above 200 bytes");
+  }
+  if (metric.name().empty() || metric.scope() == v1::SCOPE_UNSPECIFIED) {
+    return Wrong(absl::StrCat("descriptor \"", metric.name(),
+                              "\" has no name or no scope"));
+  }
+  for (const std::string* text : {&metric.unit(), &metric.meaning(),
+                                  &metric.formula(), &metric.source()}) {
+    if (text->size() > kMaxText) {
+      return Wrong(absl::StrCat("a text of metric \"", metric.name(), "\" has ",
+                                text->size(), " bytes, above ", kMaxText));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What is no label and no definition: short.
+absl::Status CheckLabels(const v1::MeasurementHeader& header) {
+  for (const std::string* label :
+       {&header.worker(), &header.device(), &header.dtype(),
+        &header.bos_policy(), &header.model().architecture(),
+        &header.probe().name()}) {
+    if (label->size() > kMaxLabel) {
+      return Wrong(absl::StrCat("a text of the header has ", label->size(),
+                                " bytes, above ", kMaxLabel));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTensors(const v1::MeasurementTrailer& trailer) {
+  size_t bytes = 0;
+  for (const v1::TensorDigest& tensor : trailer.tensors()) {
+    bytes += tensor.name().size() + tensor.digest().size();
+    if (tensor.digest().size() != kDigestBytes) {
+      return Wrong("the digest of a tensor has not 16 bytes");
+    }
+  }
+  if (bytes > kMaxTensorBytes) {
+    return Wrong("names and digests of tensors are above 2 MiB");
+  }
+  return absl::OkStatus();
+}
+
+bool IsSeconds(double seconds) {
+  return std::isfinite(seconds) && seconds >= 0;
+}
 
 }  // namespace
 
@@ -69,13 +123,14 @@ absl::Status MeasurementAssembler::Begin(v1::MeasurementChunk::Begin begin) {
       !InRange(header.model().kv_heads(), kMaxHeads)) {
     return Wrong("layers, heads and kv_heads must lie in 1..1024");
   }
+  absl::Status status = CheckLabels(header);
   for (const v1::MetricDescriptor& metric : header.metrics()) {
-    if (metric.name().empty() || metric.name().size() > kMaxLabel ||
-        metric.scope() == v1::SCOPE_UNSPECIFIED) {
-      return Wrong(absl::StrCat("descriptor \"", metric.name(),
-                                "\" has no name or no scope"));
+    if (status.ok()) status = CheckDescriptor(metric);
+    if (!status.ok()) return status;
+    if (!scopes_.emplace(metric.name(), metric.scope()).second) {
+      return Wrong(
+          absl::StrCat("metric \"", metric.name(), "\" is described twice"));
     }
-    scopes_[metric.name()] = metric.scope();
   }
   request_.job_id = begin.job_id();
   request_.token = begin.token();
@@ -101,6 +156,8 @@ absl::Status MeasurementAssembler::AddVector(v1::MetricVector vector) {
   if (!seen_.insert(key).second) {
     return Wrong(Describe(vector) + " came twice");
   }
+  std::set<int32_t>& layers = layers_[vector.domain()];
+  if (vector.has_layer()) layers.insert(vector.layer());
   values_ += vector.values_size();
   if (static_cast<int64_t>(seen_.size()) > kMaxVectors ||
       values_ > kMaxValues) {
@@ -135,9 +192,39 @@ absl::Status MeasurementAssembler::CheckVector(
                               " values and ", vector.standard_errors_size(),
                               " standard errors, not as its scope says"));
   }
+  if (vector.count() < 0) {
+    return Wrong(Describe(vector) + " has a count below 0");
+  }
+  for (float error : vector.standard_errors()) {
+    if (!std::isnan(error) && !(error >= 0 && std::isfinite(error))) {
+      return Wrong(Describe(vector) +
+                   " has a standard error that is neither NaN nor finite and "
+                   "at least 0");
+    }
+  }
   for (float value : vector.values()) {
     if (!of_model && !std::isfinite(value)) {
       return Wrong(Describe(vector) + " has a value that is not finite");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A metric that does not apply to a layer or a model is absent; a layer that
+// has nothing at all, where a metric of layers was promised, was not measured.
+absl::Status MeasurementAssembler::CheckWhole() const {
+  if (seen_.empty()) return Wrong("there came no values");
+  const bool has_layers = std::any_of(
+      scopes_.begin(), scopes_.end(),
+      [](const auto& metric) { return metric.second == v1::SCOPE_LAYER; });
+  if (!has_layers) return absl::OkStatus();
+  const int layers = request_.measurement.header().model().layers();
+  for (const auto& [domain, there] : layers_) {
+    for (int wanted = 0; wanted < layers; ++wanted) {
+      if (there.count(wanted) == 0) {
+        return Wrong(absl::StrCat("layer ", wanted, " has no values in domain ",
+                                  domain));
+      }
     }
   }
   return absl::OkStatus();
@@ -156,7 +243,20 @@ absl::Status MeasurementAssembler::End(const v1::MeasurementTrailer& trailer) {
   if (trailer.implausible().size() > kMaxReason) {
     return Wrong("the reason of an implausible one is above 1000 bytes");
   }
+  if (trailer.content_digest().size() > kMaxLabel) {
+    return Wrong("the content digest is above 200 bytes");
+  }
+  if (!IsSeconds(trailer.load_seconds()) ||
+      !IsSeconds(trailer.compute_seconds())) {
+    return Wrong("seconds must be finite and at least 0");
+  }
+  absl::Status status = CheckTensors(trailer);
+  if (status.ok()) status = CheckWhole();
+  if (!status.ok()) return status;
   request_.measurement.set_content_digest(trailer.content_digest());
+  request_.measurement.set_load_seconds(trailer.load_seconds());
+  request_.measurement.set_compute_seconds(trailer.compute_seconds());
+  *request_.measurement.mutable_tensors() = trailer.tensors();
   request_.measurement.set_implausible(!trailer.implausible().empty());
   request_.measurement.set_implausible_reason(trailer.implausible());
   complete_ = true;

@@ -15,11 +15,15 @@
 namespace sinkwatch::service {
 
 // Puts a stream of chunks together to one measurement, and trusts none of it:
-// begin comes first and once, every vector belongs to a metric that the header
-// describes and has as many values as its scope says, no vector comes twice,
-// values are finite (model scope excepted: a loss may be what it is), the
-// trailer's counts are what came. Errors are INVALID_ARGUMENT and say what is
-// wrong; RESOURCE_EXHAUSTED beyond the caps on vectors and values.
+// begin comes first and once, each metric is described once, texts are bounded,
+// every vector belongs to a metric that the header describes and has as many
+// values as its scope says, no vector comes twice, values are finite (model
+// scope excepted: a loss may be what it is), standard errors are NaN or finite
+// and not negative, counts are not negative, the trailer's counts are what
+// came, and that is not nothing: where a metric of layers is described, every
+// layer has values in every domain. (Which metrics apply is the worker's to
+// know, so one that is described may not come.) Errors are INVALID_ARGUMENT and
+// say what is wrong; RESOURCE_EXHAUSTED beyond the caps on vectors and values.
 //
 // Thread-compatible; does no I/O.
 class MeasurementAssembler {
@@ -43,11 +47,13 @@ class MeasurementAssembler {
   absl::Status AddLayer(v1::MeasurementChunk::Layer layer);
   absl::Status AddVector(v1::MetricVector vector);
   absl::Status CheckVector(const v1::MetricVector& vector) const;
+  absl::Status CheckWhole() const;
   absl::Status End(const v1::MeasurementTrailer& trailer);
 
   store::Store::CommitRequest request_;
   std::map<std::string, v1::Scope> scopes_;
   std::set<VectorKey> seen_;
+  std::map<std::string, std::set<int32_t>> layers_;  // that came, by domain
   bool begun_ = false;
   bool complete_ = false;
   int64_t chunks_ = 0;

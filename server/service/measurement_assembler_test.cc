@@ -85,7 +85,10 @@ TEST(MeasurementAssemblerTest, PutsAWholeStreamTogether) {
 TEST(MeasurementAssemblerTest, KeepsTheMarkOfAnImplausibleLoss) {
   MeasurementAssembler assembler;
   ASSERT_TRUE(assembler.Add(Begin()).ok());
-  v1::MeasurementChunk end = End(0, 0, 0);
+  for (int layer : {0, 1}) {
+    ASSERT_TRUE(assembler.Add(Layer(Vector("layer_metric", layer, 1))).ok());
+  }
+  v1::MeasurementChunk end = End(2, 2, 2);
   end.mutable_end()->set_implausible("the loss is too high");
   ASSERT_TRUE(assembler.Add(end).ok());
   const v1::Measurement measurement = assembler.TakeRequest().measurement;
@@ -110,6 +113,18 @@ v1::MeasurementChunk Changed(const std::string& metric, int layer, int values,
 v1::MeasurementChunk LongReason() {
   v1::MeasurementChunk end = End(1, 1, 4);
   end.mutable_end()->set_implausible(std::string(1001, 'x'));
+  return end;
+}
+
+v1::MeasurementChunk ShortDigest() {
+  v1::MeasurementChunk end = End(1, 1, 4);
+  end.mutable_end()->add_tensors()->set_digest("short");
+  return end;
+}
+
+v1::MeasurementChunk EndlessSeconds() {
+  v1::MeasurementChunk end = End(1, 1, 4);
+  end.mutable_end()->set_load_seconds(INFINITY);
   return end;
 }
 
@@ -144,6 +159,20 @@ std::vector<Refusal> Refusals() {
       {"MissingErrors",
        Changed("head_metric", 0, 4, [](auto& v) { v.clear_standard_errors(); }),
        "standard errors"},
+      {"NegativeError",
+       Changed("head_metric", 0, 4,
+               [](auto& v) { v.set_standard_errors(1, -0.1F); }),
+       "standard error"},
+      {"InfiniteError",
+       Changed("head_metric", 0, 4,
+               [](auto& v) { v.set_standard_errors(1, INFINITY); }),
+       "standard error"},
+      {"NegativeCount",
+       Changed("head_metric", 0, 4, [](auto& v) { v.set_count(-1); }),
+       "count below 0"},
+      {"LayerWithoutValues", End(1, 1, 4), "layer 0 has no values"},
+      {"ShortDigest", ShortDigest(), "not 16 bytes"},
+      {"EndlessSeconds", EndlessSeconds(), "seconds"},
       {"SameVectorAgain", Layer(Vector("head_metric", 1, 4)), "came twice"},
       {"WrongCounts", End(2, 1, 4), "the trailer counts 2 chunks"},
       {"LongReason", LongReason(), "above 1000 bytes"},
@@ -180,6 +209,53 @@ TEST(MeasurementAssemblerTest, BeginMustComeFirstAndDescribeAModel) {
   v1::MeasurementChunk nameless = Begin();
   nameless.mutable_begin()->mutable_header()->mutable_metrics(0)->clear_name();
   refuses(nameless, "has no name or no scope");
+}
+
+TEST(MeasurementAssemblerTest, BeginDescribesEachMetricOnceAndShortly) {
+  using Header = v1::MeasurementHeader;
+  const struct {
+    const char* word;
+    std::function<void(Header&)> change;
+  } kRefused[] = {
+      {"described twice",
+       [](Header& header) { header.mutable_metrics(1)->set_name("loss"); }},
+      {"above 4000",
+       [](Header& header) {
+         header.mutable_metrics(0)->set_meaning(std::string(4001, 'x'));
+       }},
+      {"above 200",
+       [](Header& header) { header.set_worker(std::string(201, 'x')); }},
+      {"above 200",
+       [](Header& header) {
+         header.mutable_metrics(0)->set_name(std::string(201, 'x'));
+       }},
+  };
+  for (const auto& refused : kRefused) {
+    v1::MeasurementChunk begin = Begin();
+    refused.change(*begin.mutable_begin()->mutable_header());
+    const absl::Status status = MeasurementAssembler().Add(begin);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(refused.word));
+  }
+}
+
+TEST(MeasurementAssemblerTest, RefusesAStreamWithoutValues) {
+  MeasurementAssembler assembler;
+  ASSERT_TRUE(assembler.Add(Begin()).ok());
+  const absl::Status status = assembler.Add(End(0, 0, 0));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no values"));
+}
+
+TEST(MeasurementAssemblerTest, TakesAStandardErrorThatCannotBeTold) {
+  MeasurementAssembler assembler;
+  ASSERT_TRUE(assembler.Add(Begin()).ok());
+  for (int layer : {0, 1}) {
+    v1::MetricVector vector = Vector("layer_metric", layer, 1);
+    vector.set_standard_errors(0, NAN);
+    EXPECT_TRUE(assembler.Add(Layer(vector)).ok());
+  }
+  EXPECT_TRUE(assembler.Add(End(2, 2, 2)).ok());
 }
 
 }  // namespace

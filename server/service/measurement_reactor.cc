@@ -2,12 +2,15 @@
 
 #include <utility>
 
+#include "proto/base/catch_all.h"
 #include "proto/rpc/status.h"
 
 namespace sinkwatch::service {
 
-MeasurementReactor::MeasurementReactor(Commit commit, Ended ended)
-    : commit_(std::move(commit)), ended_(std::move(ended)) {
+MeasurementReactor::MeasurementReactor(Begin begin, Commit commit, Ended ended)
+    : begin_(std::move(begin)),
+      commit_(std::move(commit)),
+      ended_(std::move(ended)) {
   StartRead(&chunk_);
 }
 
@@ -18,20 +21,44 @@ void MeasurementReactor::OnReadDone(bool ok) {
     return FinishWith(absl::InvalidArgumentError(
         "measurement: the stream ended before its trailer"));
   }
-  const absl::Status status = assembler_.Add(std::move(chunk_));
+  const absl::Status status = base::CatchAll(
+      [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return Take(); });
   if (!status.ok()) return FinishWith(status);
+  if (done_) {
+    already_committed_ = true;
+    last_ack_ready_ = true;
+    if (writing_) return;  // OnWriteDone sends it
+    PrepareLastAck();
+    lock.Unlock();
+    ended_(absl::OkStatus());
+    return StartWriteAndFinish(&ack_, grpc::WriteOptions(), grpc::Status::OK);
+  }
   if (!assembler_.complete()) {
     AckProgress();
     chunk_.Clear();
     return StartRead(&chunk_);
   }
   store::Store::CommitRequest request = assembler_.TakeRequest();
+  // What was leased is what was measured, whatever the worker's header says.
+  *request.measurement.mutable_header()->mutable_checkpoint() = leased_;
   // The queue may call back at once, from this very thread.
   lock.Unlock();
   commit_(std::move(request),
           [this](const absl::StatusOr<store::CommitResult>& result) {
             OnCommitted(result);
           });
+}
+
+absl::Status MeasurementReactor::Take() {
+  if (chunk_.has_begin() && !begun_) {
+    begun_ = true;
+    const auto job = begin_(chunk_.begin().job_id(), chunk_.begin().token());
+    if (!job.ok()) return job.status();
+    leased_ = job->job.checkpoint();
+    done_ = job->state == v1::JOB_STATE_DONE;
+    if (done_) return absl::OkStatus();
+  }
+  return assembler_.Add(std::move(chunk_));
 }
 
 void MeasurementReactor::OnWriteDone(bool) {

@@ -1,5 +1,6 @@
 // The services over a real loopback connection and a real store on disk.
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -447,6 +448,101 @@ TEST_F(ServiceTest, RunsAreAddedRemovedAndListedPageByPage) {
   grpc::ClientContext context;
   EXPECT_EQ(admin_->RemoveRun(&context, remove, &removed).error_code(),
             grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServiceTest, AStreamForAJobThatIsNotLeasedEndsAtItsBegin) {
+  Queue(5);
+  v1::Lease lease = Acquire();
+  lease.set_token(lease.token() + 1);
+  grpc::ClientContext context;
+  auto stream = worker_->StreamMeasurement(&context);
+  ASSERT_TRUE(stream->Write(Chunks(lease)[0]));
+  // Nothing more is sent: the answer comes all the same.
+  v1::MeasurementAck ack;
+  EXPECT_FALSE(stream->Read(&ack));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::ABORTED);
+}
+
+TEST_F(ServiceTest, AWatcherHearsOfWhatWasLeasedWhateverTheHeaderSays) {
+  Queue(5);
+  grpc::ClientContext context;
+  v1::WatchMeasurementsRequest request;
+  auto watch = query_->WatchMeasurements(&context, request);
+  watch->WaitForInitialMetadata();
+  std::vector<v1::MeasurementChunk> chunks = Chunks(Acquire());
+  v1::Checkpoint& forged =
+      *chunks[0].mutable_begin()->mutable_header()->mutable_checkpoint();
+  forged.set_run("other");
+  forged.set_step(777);
+  ASSERT_TRUE(Send(chunks).last.committed());
+  v1::MeasurementEvent event;
+  ASSERT_TRUE(watch->Read(&event));
+  EXPECT_EQ(event.checkpoint().run(), "toy");
+  EXPECT_EQ(event.checkpoint().step(), 5);
+  context.TryCancel();
+  watch->Finish();
+}
+
+TEST_F(ServiceTest, ProgressIsAShareWhateverIsSaid) {
+  Queue(5);
+  const v1::Lease lease = Acquire();
+  const struct {
+    double said;
+    double kept;
+  } kTable[] = {{NAN, 0}, {INFINITY, 1}, {-5, 0}, {0.25, 0.25}, {1e300, 1}};
+  for (const auto& row : kTable) {
+    v1::RenewLeaseRequest request;
+    request.set_job_id(lease.job().id());
+    request.set_token(lease.token());
+    request.set_progress(row.said);
+    v1::RenewLeaseResponse response;
+    grpc::ClientContext context;
+    const grpc::Status status =
+        worker_->RenewLease(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << row.said << ": " << status.error_message();
+    EXPECT_EQ(store_->GetJob(lease.job().id())->progress, row.kept);
+  }
+}
+
+TEST_F(ServiceTest, WordsOfAWorkerAreBounded) {
+  Queue(5);
+  v1::AcquireLeaseRequest acquire;
+  acquire.set_worker(std::string(201, 'w'));
+  acquire.set_spec_version(store::kSpecVersion);
+  v1::AcquireLeaseResponse leased;
+  grpc::ClientContext refused;
+  EXPECT_EQ(worker_->AcquireLease(&refused, acquire, &leased).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  const v1::Lease lease = Acquire();
+  v1::FailJobRequest request;
+  request.set_job_id(lease.job().id());
+  request.set_token(lease.token());
+  request.set_outcome(v1::OUTCOME_CORRUPT);
+  request.set_reason("file: " + std::string(100000, 'x'));
+  v1::FailJobResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(worker_->FailJob(&context, request, &response).ok());
+  const std::string kept = store_->GetJob(lease.job().id())->reason;
+  EXPECT_LT(kept.size(), 4100u);
+  EXPECT_EQ(kept.substr(0, 7), "file: x");
+  EXPECT_NE(kept.find("(100006 bytes)"), std::string::npos);
+}
+
+TEST_F(ServiceTest, RequeueingAnUnknownRunNamesThoseThatThereAre) {
+  v1::AddRunRequest add;
+  add.mutable_run()->set_name("olmo");
+  add.mutable_run()->set_root("/runs/olmo");
+  v1::AddRunResponse added;
+  grpc::ClientContext adding;
+  ASSERT_TRUE(admin_->AddRun(&adding, add, &added).ok());
+  v1::RequeueJobsRequest request;
+  request.set_run("olm");
+  v1::RequeueJobsResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = admin_->RequeueJobs(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_NE(status.error_message().find("olmo"), std::string::npos)
+      << status.error_message();
 }
 
 }  // namespace

@@ -1,10 +1,13 @@
 #include "server/service/worker_service.h"
 
+#include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
 #include "server/service/measurement_reactor.h"
@@ -18,6 +21,21 @@ using google::protobuf::util::TimeUtil;
 
 constexpr int64_t kRetryAfterMilliseconds = 500;
 constexpr absl::Duration kForgetIdle = absl::Seconds(10);
+constexpr size_t kMaxLabel = 200;
+constexpr size_t kMaxReason = 4000;
+
+// The beginning of a text that is too long, cut between characters.
+std::string Shortened(const std::string& text) {
+  if (text.size() <= kMaxReason) return text;
+  size_t end = kMaxReason;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;
+  return absl::StrCat(text.substr(0, end), " ... (", text.size(), " bytes)");
+}
+
+// One line of plain characters, for the log.
+std::string Logged(const std::string& text) {
+  return absl::Utf8SafeCEscape(text);
+}
 
 v1::Lease LeaseOf(const store::JobRecord& record, absl::Duration ttl) {
   v1::Lease lease;
@@ -58,28 +76,38 @@ grpc::Status WorkerServiceImpl::AcquireLease(
     grpc::ServerContext*, const v1::AcquireLeaseRequest* request,
     v1::AcquireLeaseResponse* response) {
   const RpcTimer timer(parts_.metrics, "WorkerService/AcquireLease");
-  *response->mutable_retry_after() =
+  return timer.Answer([&] { return Acquire(*request, *response); });
+}
+
+absl::Status WorkerServiceImpl::Acquire(const v1::AcquireLeaseRequest& request,
+                                        v1::AcquireLeaseResponse& response) {
+  *response.mutable_retry_after() =
       TimeUtil::MillisecondsToDuration(kRetryAfterMilliseconds);
-  if (draining_) return timer.End(absl::OkStatus());
-  if (request->spec_version() != store::kSpecVersion) {
-    return timer.End(absl::FailedPreconditionError(absl::StrCat(
-        "worker \"", request->worker(), "\" has version ",
-        request->spec_version(), " of the metric definitions and the server ",
-        store::kSpecVersion, ": run a worker of the server's release")));
+  if (draining_) return absl::OkStatus();
+  if (request.worker().size() > kMaxLabel ||
+      request.device().size() > kMaxLabel) {
+    return absl::InvalidArgumentError(
+        "the names of a worker and its device have at most 200 bytes");
   }
-  const auto leased = parts_.scheduler->Acquire(request->worker());
-  if (!leased.ok()) return timer.End(leased.status());
-  NoteWorker(request->worker(), leased->has_value(), absl::Now());
-  if (leased->has_value()) {
-    const store::JobRecord& record = **leased;
-    *response->mutable_lease() = LeaseOf(record, parts_.limits.ttl);
-    parts_.metrics->LeaseGranted();
-    spdlog::info("lease granted job={} run={} step={} attempt={} worker={}",
-                 record.job.id(), record.job.checkpoint().run(),
-                 record.job.checkpoint().step(), record.job.attempt(),
-                 request->worker());
+  if (request.spec_version() != store::kSpecVersion) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "worker \"", request.worker(), "\" has version ",
+        request.spec_version(), " of the metric definitions and the server ",
+        store::kSpecVersion, ": run a worker of the server's release"));
   }
-  return timer.End(absl::OkStatus());
+  const auto leased = parts_.scheduler->Acquire(request.worker());
+  if (!leased.ok()) return leased.status();
+  NoteWorker(request.worker(), leased->has_value(), absl::Now());
+  if (!leased->has_value()) return absl::OkStatus();
+  const store::JobRecord& record = **leased;
+  *response.mutable_lease() = LeaseOf(record, parts_.limits.ttl);
+  parts_.metrics->LeaseGranted();
+  spdlog::info(
+      "lease granted job={} run={} step={} attempt={} worker={} device={}",
+      record.job.id(), record.job.checkpoint().run(),
+      record.job.checkpoint().step(), record.job.attempt(),
+      Logged(request.worker()), Logged(request.device()));
+  return absl::OkStatus();
 }
 
 void WorkerServiceImpl::NoteWorker(const std::string& worker, bool has_job,
@@ -105,21 +133,27 @@ grpc::Status WorkerServiceImpl::RenewLease(grpc::ServerContext*,
                                            const v1::RenewLeaseRequest* request,
                                            v1::RenewLeaseResponse* response) {
   const RpcTimer timer(parts_.metrics, "WorkerService/RenewLease");
-  const auto until =
-      parts_.store->Renew(request->job_id(), request->token(),
-                          request->progress(), request->ticks(), parts_.limits);
-  if (until.ok()) {
-    *response->mutable_expires() =
-        TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(*until));
-  }
-  CountIfFenced(until.status(), request->job_id(), request->token());
-  return timer.End(until.status());
+  return timer.Answer([&]() -> absl::Status {
+    const double progress = std::isnan(request->progress())
+                                ? 0
+                                : std::clamp(request->progress(), 0.0, 1.0);
+    const auto until =
+        parts_.store->Renew(request->job_id(), request->token(), progress,
+                            request->ticks(), parts_.limits);
+    if (until.ok()) {
+      *response->mutable_expires() =
+          TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(*until));
+    }
+    CountIfFenced(until.status(), request->job_id(), request->token());
+    return until.status();
+  });
 }
 
 grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
 WorkerServiceImpl::StreamMeasurement(grpc::CallbackServerContext*) {
   const RpcTimer timer(parts_.metrics, "WorkerService/StreamMeasurement");
   return new MeasurementReactor(
+      [this](int64_t job, int64_t token) { return Begin(job, token); },
       [this](store::Store::CommitRequest request,
              MeasurementReactor::Committed done) {
         Commit(std::move(request), std::move(done));
@@ -128,6 +162,16 @@ WorkerServiceImpl::StreamMeasurement(grpc::CallbackServerContext*) {
         if (absl::IsInvalidArgument(status)) parts_.metrics->ResultRejected();
         timer.End(status);
       });
+}
+
+absl::StatusOr<store::JobRecord> WorkerServiceImpl::Begin(int64_t job_id,
+                                                          int64_t token) {
+  auto leased = parts_.store->CheckLease(job_id, token);
+  if (!absl::IsAborted(leased.status())) return leased;
+  auto job = parts_.store->GetJob(job_id);
+  if (job.ok() && job->state == v1::JOB_STATE_DONE) return job;
+  parts_.metrics->ResultFenced();
+  return leased;
 }
 
 void WorkerServiceImpl::Commit(
@@ -156,30 +200,34 @@ grpc::Status WorkerServiceImpl::FailJob(grpc::ServerContext*,
                                         const v1::FailJobRequest* request,
                                         v1::FailJobResponse* response) {
   const RpcTimer timer(parts_.metrics, "WorkerService/FailJob");
-  const auto state =
-      parts_.scheduler->Fail(request->job_id(), request->token(),
-                             request->outcome(), request->reason());
-  CountIfFenced(state.status(), request->job_id(), request->token());
-  if (!state.ok()) return timer.End(state.status());
-  response->set_state(*state);
-  parts_.metrics->AttemptEnded(AttemptOutcomeOf(request->outcome()));
-  spdlog::warn("job failed job={} outcome={} state={} reason=\"{}\"",
-               request->job_id(), v1::Outcome_Name(request->outcome()),
-               v1::JobState_Name(*state), request->reason());
-  return timer.End(absl::OkStatus());
+  return timer.Answer([&]() -> absl::Status {
+    const std::string reason = Shortened(request->reason());
+    const auto state = parts_.scheduler->Fail(
+        request->job_id(), request->token(), request->outcome(), reason);
+    CountIfFenced(state.status(), request->job_id(), request->token());
+    if (!state.ok()) return state.status();
+    response->set_state(*state);
+    parts_.metrics->AttemptEnded(AttemptOutcomeOf(request->outcome()));
+    spdlog::warn("job failed job={} outcome={} state={} reason=\"{}\"",
+                 request->job_id(), v1::Outcome_Name(request->outcome()),
+                 v1::JobState_Name(*state), Logged(reason));
+    return absl::OkStatus();
+  });
 }
 
 grpc::Status WorkerServiceImpl::ReleaseLease(
     grpc::ServerContext*, const v1::ReleaseLeaseRequest* request,
     v1::ReleaseLeaseResponse*) {
   const RpcTimer timer(parts_.metrics, "WorkerService/ReleaseLease");
-  const absl::Status status =
-      parts_.store->Release(request->job_id(), request->token());
-  if (status.ok()) {
-    parts_.metrics->AttemptEnded(telemetry::AttemptOutcome::kReleased);
-  }
-  CountIfFenced(status, request->job_id(), request->token());
-  return timer.End(status);
+  return timer.Answer([&] {
+    const absl::Status status =
+        parts_.store->Release(request->job_id(), request->token());
+    if (status.ok()) {
+      parts_.metrics->AttemptEnded(telemetry::AttemptOutcome::kReleased);
+    }
+    CountIfFenced(status, request->job_id(), request->token());
+    return status;
+  });
 }
 
 void WorkerServiceImpl::CountIfFenced(const absl::Status& status,

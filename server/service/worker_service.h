@@ -59,6 +59,11 @@ class WorkerServiceImpl final
                             v1::ReleaseLeaseResponse* response) override;
 
  private:
+  absl::Status Acquire(const v1::AcquireLeaseRequest& request,
+                       v1::AcquireLeaseResponse& response);
+  // The job whose result begins to come: that of the lease, or one that is done
+  // already, whose result changes nothing. ABORTED for a lost lease.
+  absl::StatusOr<store::JobRecord> Begin(int64_t job_id, int64_t token);
   // Commits through the queue, and tells metrics, log and feed of the result.
   void Commit(store::Store::CommitRequest request,
               std::function<void(absl::StatusOr<store::CommitResult>)> done);
