@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "google/protobuf/util/time_util.h"
+#include "proto/base/utf8.h"
 #include "proto/base/version.h"
 #include "proto/rpc/status.h"
 #include "spdlog/spdlog.h"
@@ -105,7 +106,7 @@ absl::StatusOr<MeasureRequest> Worker::RequestOf(const v1::Job& job) const {
   const auto dtype = ParseComputeDtype(job.dtype());
   if (!dtype.ok()) return dtype.status();
   MeasureRequest request;
-  request.checkpoint = job.checkpoint().path();
+  request.checkpoint = base::UnescapeBytes(job.checkpoint().path());
   request.model_config = job.model_config();
   request.probe = job.probe().path();
   request.probe_digest = job.probe().digest();
@@ -167,7 +168,8 @@ void Worker::Fail(const v1::Lease& lease, const absl::Status& status) {
   v1::FailJobRequest request;
   request.set_job_id(lease.job().id());
   request.set_token(lease.token());
-  request.set_outcome(OutcomeOf(status));
+  request.set_outcome(IsProbeFault(status) ? v1::OUTCOME_RELEASED
+                                           : OutcomeOf(status));
   request.set_reason(std::string(status.message()));
   spdlog::warn("job failed job={} outcome={} reason=\"{}\"", request.job_id(),
                v1::Outcome_Name(request.outcome()), request.reason());

@@ -124,12 +124,13 @@ TEST_F(WorkerTest, VanishedCheckpointIsReportedAndTheNextJobIsTaken) {
   EXPECT_EQ(told.streams.size(), 1u);
 }
 
-TEST_F(WorkerTest, ChangedProbeIsReportedAsUnsupported) {
+// The checkpoint is not at fault: the job goes back and costs no attempt.
+TEST_F(WorkerTest, ChangedProbeIsHandedBack) {
   v1::Lease lease = LeaseOfRun();
   lease.mutable_job()->mutable_probe()->set_digest("0123");
   const auto told = AfterJob(lease);
   ASSERT_EQ(told.failed.size(), 1u);
-  EXPECT_EQ(told.failed[0].outcome(), v1::OUTCOME_UNSUPPORTED);
+  EXPECT_EQ(told.failed[0].outcome(), v1::OUTCOME_RELEASED);
   EXPECT_NE(told.failed[0].reason().find("0123"), std::string::npos);
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "c10/util/Exception.h"
@@ -31,6 +32,14 @@ MeasureFacts FactsOf(const MeasureRequest& request,
   facts.device = request.device.str();
   facts.metrics = metrics::DescriptorsOf(request.metrics);
   return facts;
+}
+
+// A mark on a status; its code and message stay.
+constexpr char kProbeFault[] = "sinkwatch/probe";
+
+absl::Status ProbeFault(absl::Status status) {
+  if (!status.ok()) status.SetPayload(kProbeFault, absl::Cord());
+  return status;
 }
 
 absl::Status CheckDigest(const MeasureRequest& request,
@@ -90,6 +99,10 @@ absl::StatusOr<MeasureSummary> RunCorpus(
 
 }  // namespace
 
+bool IsProbeFault(const absl::Status& status) {
+  return status.GetPayload(kProbeFault).has_value();
+}
+
 absl::StatusOr<MeasureSummary> Measure(const MeasureRequest& request,
                                        const MeasureCallbacks& callbacks) try {
   const auto checkpoint =
@@ -98,8 +111,8 @@ absl::StatusOr<MeasureSummary> Measure(const MeasureRequest& request,
   const auto architecture = model::CreateArchitecture((*checkpoint)->config());
   if (!architecture.ok()) return architecture.status();
   const auto corpus = probe::Corpus::Read(request.probe);
-  if (!corpus.ok()) return corpus.status();
-  absl::Status status = CheckDigest(request, *corpus);
+  if (!corpus.ok()) return ProbeFault(corpus.status());
+  absl::Status status = ProbeFault(CheckDigest(request, *corpus));
   if (!status.ok()) return status;
   if (callbacks.on_start) {
     status =

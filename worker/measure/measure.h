@@ -58,6 +58,10 @@ struct MeasureSummary : executor::ExecuteSummary {
 absl::StatusOr<MeasureSummary> Measure(const MeasureRequest& request,
                                        const MeasureCallbacks& callbacks);
 
+// Whether that status of Measure is the probe's: it cannot be read, or is not
+// the one that was asked for. It says nothing about the checkpoint.
+bool IsProbeFault(const absl::Status& status);
+
 }  // namespace sinkwatch::worker
 
 #endif  // SINKWATCH_WORKER_MEASURE_MEASURE_H_

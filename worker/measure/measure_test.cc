@@ -63,11 +63,22 @@ TEST(MeasureTest, ErrorOfTheStartCallbackEndsIt) {
             absl::StatusCode::kAborted);
 }
 
+TEST(MeasureTest, AProbeThatCannotBeReadIsNoFaultOfTheCheckpoint) {
+  const executor::TinyRun run;
+  MeasureRequest request = RequestOf(run);
+  request.probe = "/no/probe/here";
+  EXPECT_TRUE(IsProbeFault(Measure(request, {}).status()));
+  request = RequestOf(run);
+  request.checkpoint = "/no/checkpoint/here";
+  EXPECT_FALSE(IsProbeFault(Measure(request, {}).status()));
+}
+
 TEST(MeasureTest, OtherProbeDigestIsInvalidArgumentWithBoth) {
   const executor::TinyRun run;
   MeasureRequest request = RequestOf(run);
   request.probe_digest = std::string(64, '0');
   const absl::Status status = Measure(request, {}).status();
+  EXPECT_TRUE(IsProbeFault(status));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_NE(std::string(status.message()).find(request.probe_digest),
             std::string::npos);
