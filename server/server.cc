@@ -71,7 +71,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     server->MakeExporter();
     server->StartCommits();
     server->MakeScheduler();
-    server->StartDiscovery();
+    server->MakeDiscovery();
     status = server->FollowRuns(config);
   }
   if (status.ok()) status = server->exporter_->Start();
@@ -143,7 +143,7 @@ void Server::MakeScheduler() {
   scheduler_ = std::make_unique<scheduler::Scheduler>(store_.get(), scheduling);
 }
 
-void Server::StartDiscovery() {
+void Server::MakeDiscovery() {
   discovery::WatcherOptions options;
   options.poll = absl::Seconds(config_.poll_seconds());
   options.on_look = [this](const std::string& run, const absl::Status& status) {

@@ -67,7 +67,7 @@ class Server {
   void MakeExporter();
   void StartCommits();
   void MakeScheduler();
-  void StartDiscovery();
+  void MakeDiscovery();
   absl::Status StartGrpc();
   absl::Status StartHttp();
   absl::Status FollowRuns(const v1::ServerConfig& config);
