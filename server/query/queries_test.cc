@@ -388,9 +388,8 @@ TEST_F(QueriesTest, ALongSeriesOfADeepModelIsThinned) {
   }
   ASSERT_TRUE(store_->Observe(seen).ok());
   std::vector<store::Store::CommitRequest> commits;
-  const std::vector<store::JobRecord> jobs = store_->Leasable(5000).value();
-  for (const store::JobRecord& job : jobs) {
-    const int64_t step = job.job.checkpoint().step();
+  for (int64_t step = 0; step < 3000; ++step) {
+    const auto job = store_->LeasableAround("deep", step, step).value().at(0);
     const auto lease = store_->Lease(job.job.id(), "w", {}, 5).value();
     commits.push_back(
         {job.job.id(), lease.token,

@@ -10,7 +10,6 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -160,16 +159,13 @@ absl::Status CommitGroup(std::vector<store::Store::CommitRequest>* group,
 }
 
 absl::Status MeasureAll(const Run& run, store::Store* store) {
-  auto jobs = store->Leasable(10'000);
-  if (!jobs.ok()) return jobs.status();
-  std::map<int64_t, v1::Job> by_step;
-  for (const store::JobRecord& job : *jobs) {
-    if (job.job.checkpoint().run() != run.name) continue;
-    by_step[job.job.checkpoint().step()] = job.job;
-  }
   std::vector<store::Store::CommitRequest> group;
   for (size_t i = run.unmeasured; i < run.steps.size(); ++i) {
-    const v1::Job& job = by_step[run.steps[i]];
+    const auto jobs =
+        store->LeasableAround(run.name, run.steps[i], run.steps[i]);
+    if (!jobs.ok()) return jobs.status();
+    if (jobs->empty()) return absl::NotFoundError("a step is not queued");
+    const v1::Job& job = jobs->front().job;
     auto lease = store->Lease(job.id(), "test", store::LeaseLimits(), 5);
     if (!lease.ok()) return lease.status();
     store::Store::CommitRequest request;
