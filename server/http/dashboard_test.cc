@@ -112,10 +112,14 @@ absl::Status Fill(store::Store& store) {
   if (absl::Status s = store.Observe(seen); !s.ok()) return s;
   const v1::Measurement made = BigMeasurement(1);
   for (int left = kSteps; left > 0;) {
-    auto jobs = store.Leasable(200);
-    if (!jobs.ok()) return jobs.status();
+    store::CheckpointQuery queued;
+    queued.run = "big";
+    queued.states = {v1::JOB_STATE_QUEUED};
+    queued.page.size = 200;
+    const auto page = store.Checkpoints(queued);
+    if (!page.ok()) return page.status();
     std::vector<store::Store::CommitRequest> requests;
-    for (const store::JobRecord& job : *jobs) {
+    for (const store::JobRecord& job : page->jobs) {
       auto lease = store.Lease(job.job.id(), "test", store::LeaseLimits(), 5);
       if (!lease.ok()) return lease.status();
       requests.push_back({job.job.id(), lease->token, made});
