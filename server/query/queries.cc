@@ -3,6 +3,7 @@
 #include "server/query/queries.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -63,7 +64,9 @@ bool WaitsForATime(const store::JobRecord& job) {
          job.not_before < absl::InfiniteFuture();
 }
 
-v1::CheckpointStatus StatusOf(const store::JobRecord& job) {
+v1::CheckpointStatus StatusOf(
+    const store::JobRecord& job,
+    const std::optional<store::MeasurementCost>& cost) {
   v1::CheckpointStatus status;
   *status.mutable_checkpoint() = job.job.checkpoint();
   status.set_state(job.state);
@@ -77,6 +80,11 @@ v1::CheckpointStatus StatusOf(const store::JobRecord& job) {
     *status.mutable_updated() = Stamp(job.updated);
   }
   if (WaitsForATime(job)) *status.mutable_not_before() = Stamp(job.not_before);
+  if (cost.has_value()) {
+    status.set_load_seconds(cost->load_seconds);
+    status.set_compute_seconds(cost->compute_seconds);
+    status.set_device(cost->device);
+  }
   return status;
 }
 
@@ -163,8 +171,8 @@ absl::StatusOr<v1::ListCheckpointsResponse> Queries::Checkpoints(
         std::min(size - response.checkpoints_size(), store::kMaxPage);
     ASSIGN_OR_RETURN(const store::CheckpointPage page,
                      store_->Checkpoints(query));
-    for (const store::JobRecord& job : page.jobs) {
-      *response.add_checkpoints() = StatusOf(job);
+    for (size_t i = 0; i < page.jobs.size(); ++i) {
+      *response.add_checkpoints() = StatusOf(page.jobs[i], page.costs[i]);
     }
     query.page.token = page.next_page_token;
   } while (!query.page.token.empty() && response.checkpoints_size() < size);

@@ -362,6 +362,23 @@ TEST_F(QueriesTest, CheckpointsComeNewestFirstWithTheirTotal) {
   EXPECT_EQ(queries_.Checkpoints(request)->total(), 5);
 }
 
+TEST_F(QueriesTest, ACheckpointSaysWhatItsMeasurementCost) {
+  Measure(5, {}, [](v1::Measurement& m) {
+    m.mutable_header()->set_device("cuda:0");
+    m.set_load_seconds(1.5);
+    m.set_compute_seconds(20);
+  });
+  ASSERT_TRUE(store_->Observe({store::Seen(6)}).ok());
+  v1::ListCheckpointsRequest request;
+  request.set_run("toy");
+  const auto list = queries_.Checkpoints(request);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_FALSE(list->checkpoints(0).has_load_seconds());
+  EXPECT_EQ(list->checkpoints(1).load_seconds(), 1.5);
+  EXPECT_EQ(list->checkpoints(1).compute_seconds(), 20);
+  EXPECT_EQ(list->checkpoints(1).device(), "cuda:0");
+}
+
 TEST_F(QueriesTest, AVersionIsOfItsRun) {
   v1::RunConfig other;
   other.set_name("other");
