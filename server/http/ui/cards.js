@@ -162,7 +162,7 @@ const EMERGENCE_COLUMNS = [
   { name: "series", cell: r => html("b", { text: r.series }) },
   { name: "step interval", number: true, cell: intervalText },
   { name: "estimate", number: true, cell: r => r.estimate === null ? null : Math.round(r.estimate) },
-  { name: "to the end from", number: true, cell: r => r.holds_from_step },
+  { name: "holds from", number: true, cell: r => r.holds_from_step },
   { name: "note", cell: r => r.provisional ? chip("waiting", "provisional") : r.censoring === "left" ? chip("", "from the start") : html("span") },
 ];
 

@@ -88,20 +88,20 @@ function fillTip(tip, said, event) {
 
 // Draws lineChart(data) into `box`; a pointer over it fills `tip`.
 function drawLines(box, data, tip, label) {
-  const size = { width: Math.max(box.clientWidth, 320), height: 340 };
+  const size = { width: box.clientWidth || 320, height: 340 };
   const chart = lineChart(data, size);
   const cross = html("div", { class: "cross", hidden: "" });
   cross.style.top = chart.box.top + "px";
   cross.style.height = chart.box.bottom - chart.box.top + "px";
   const plot = html("div", { class: "plot" }, svgOf(chart.frame, size.width, size.height, label),
                     canvasOf(chart.marks, size.width, size.height), cross);
+  // In pixels: the image and the canvas over it would stretch differently.
+  plot.style.width = size.width + "px";
   plot.addEventListener("mouseleave", () => { cross.hidden = tip.hidden = true; });
   plot.addEventListener("mousemove", event => {
-    const at = plot.getBoundingClientRect();
-    const scale = size.width / at.width;
-    const index = nearest(chart.places, (event.clientX - at.left) * scale);
+    const index = nearest(chart.places, event.clientX - plot.getBoundingClientRect().left);
     if (index < 0) return;
-    cross.style.transform = `translateX(${chart.places[index] / scale}px)`;
+    cross.style.transform = `translateX(${chart.places[index]}px)`;
     cross.hidden = false;
     fillTip(tip, tipAt(data, index, 12), event);
   });

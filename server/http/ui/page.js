@@ -198,11 +198,14 @@ $("theme").addEventListener("click", () => {
 });
 addEventListener("popstate", followAddress);
 addEventListener("hashchange", followAddress);
-let resized = 0;
-addEventListener("resize", () => {
+// A scroll bar that comes or goes changes the width as well as a window does.
+let width = 0, resized = 0;
+new ResizeObserver(() => {
+  if ($("chart").clientWidth === width) return;
+  width = $("chart").clientWidth;
   cancelAnimationFrame(resized);
   resized = requestAnimationFrame(redraw);
-});
+}).observe($("chart"));
 setInterval(() => { if (!document.hidden && !said.asking) refresh(); }, 5000);
 history.replaceState(null, "", formatView(view));
 redraw();

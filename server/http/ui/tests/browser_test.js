@@ -280,6 +280,26 @@ test("the page", async t => {
     assert.equal(await browser.run(() => document.getElementById("layer").value), "*");
   });
 
+  await t.test("on a narrow screen the lines lie on their axes", async () => {
+    await browser.send("POST", "/window/rect", { width: 420, height: 2000 });
+    await open("#run=wide&metric=sink_attention");
+    await look("narrow");
+    // A scroll bar that goes and comes back changes the width.
+    for (const hidden of [true, false]) {
+      await browser.run(hidden => document.querySelectorAll("main > section:not(#training)").forEach(card => { card.hidden = hidden; }), hidden);
+      await browser.until(() => document.getElementById("chart").clientWidth === document.querySelector("#chart svg").viewBox.baseVal.width,
+                          "lines as wide as their card");
+      const scales = await browser.run(() => {
+        const svg = document.querySelector("#chart svg"), canvas = document.querySelector("#chart canvas");
+        const image = svg.getBoundingClientRect(), lines = canvas.getBoundingClientRect(), { width, height } = svg.viewBox.baseVal;
+        return [image.width / width, image.height / height, lines.width / width, lines.height / height];
+      });
+      for (const scale of scales) assert.ok(Math.abs(scale - 1) < 0.001, String(scales));
+    }
+    assert.ok(await browser.run(() => document.documentElement.scrollWidth <= innerWidth));
+    await browser.send("POST", "/window/rect", { width: 1300, height: 1000 });
+  });
+
   await t.test("a server without runs says how to add one", async () => {
     const empty = await startServer(folder, path.join(folder, "empty"));
     await browser.go(empty.url);
