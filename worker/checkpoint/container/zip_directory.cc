@@ -6,7 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "worker/checkpoint/pickle/utf8.h"
+#include "proto/base/utf8.h"
 #include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
@@ -69,7 +69,7 @@ absl::Status CheckName(absl::string_view name) {
     return absl::UnimplementedError(
         absl::StrCat("a name of ", name.size(), " bytes"));
   }
-  if (!pickle::IsUtf8(name)) return absl::DataLossError("name is not UTF-8");
+  if (!base::IsUtf8(name)) return absl::DataLossError("name is not UTF-8");
   const bool plain = name.find('\0') == absl::string_view::npos &&
                      name.find('\\') == absl::string_view::npos;
   for (absl::string_view part : absl::StrSplit(name, '/')) {
