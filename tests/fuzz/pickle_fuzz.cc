@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "proto/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/checkpoint/pickle/reader.h"
-#include "worker/checkpoint/pickle/utf8.h"
 #include "worker/checkpoint/pickle/value.h"
 
 namespace sinkwatch::fuzz {
@@ -48,7 +48,7 @@ class Walk {
     Expect(++steps_ <= limits.walk, "a walk is bounded");
     Expect(depth <= limits.depth, "depth is bounded");
     if (value.Is(Kind::kString)) {
-      Expect(pickle::IsUtf8(value.text()), "a string is UTF-8");
+      Expect(base::IsUtf8(value.text()), "a string is UTF-8");
     }
     if (value.Is(Kind::kDict)) VisitKeys(value);
     if (value.Is(Kind::kObject)) {
