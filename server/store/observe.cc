@@ -13,7 +13,7 @@ namespace sinkwatch::store {
 namespace {
 
 // Observations of one transaction.
-constexpr size_t kGroup = 200;
+constexpr size_t kGroup = 50;
 
 Statement& BindStepOf(Statement& statement, const v1::Checkpoint& checkpoint) {
   return statement.Bind(checkpoint.run())

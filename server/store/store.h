@@ -152,9 +152,9 @@ class Store {
   absl::StatusOr<std::vector<std::string>> ConfiguredRuns();
 
   // --- discovery ---------------------------------------------------------
-  // Brings jobs in line with one look at a run's root, in transactions of some
-  // hundred observations, so that others have their turn; an error leaves what
-  // was written before it, and the same observations may be told again. A
+  // Brings jobs in line with one look at a run's root, in transactions of fifty
+  // observations, so that others have their turn; an error leaves what was
+  // written before it, and the same observations may be told again. A
   // new key (run, stage, step, fingerprint, probe digest, spec version) makes a
   // job and supersedes what is unfinished of its step (another content, another
   // probe, other metric definitions), or takes its place if that one was
