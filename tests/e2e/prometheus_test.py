@@ -105,8 +105,8 @@ class PrometheusTest(unittest.TestCase):
         await_state(cls.cluster, "stories", 7, "done")
         harness.wait_until(cls.prometheus.up, "both targets to be up")
         harness.wait_until(
-            lambda: cls.prometheus.query("count(sinkwatch_latest_step)") and
-            cls.prometheus.query("count(sinkwatch_latest_step)")[0]["value"][1] == str(RUNS + 1),
+            lambda: [sample["value"][1] for sample in
+                     cls.prometheus.query("count(sinkwatch_latest_step)")] == [str(RUNS + 1)],
             "every run's latest step")
 
     @classmethod
