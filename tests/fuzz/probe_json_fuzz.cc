@@ -24,7 +24,7 @@ void ExpectSha256(const std::string& text) {
   }
 }
 
-void ExpectDomain(const DomainManifest& domain, const Manifest& manifest) {
+void ExpectDomain(const DomainManifest& domain, const ProbeManifest& manifest) {
   Expect(probe::IsLabel(domain.label), "a domain has a label");
   Expect(!domain.files.empty(), "a domain has a file");
   for (const probe::TokenFile& file : domain.files) {
@@ -47,7 +47,7 @@ void ExpectDomain(const DomainManifest& domain, const Manifest& manifest) {
 }  // namespace
 
 absl::Status FuzzOne(absl::string_view input) {
-  const absl::StatusOr<Manifest> manifest =
+  const absl::StatusOr<ProbeManifest> manifest =
       probe::ParseProbeManifest("probe.json", std::string(input));
   if (!manifest.ok()) return manifest.status();
   const int64_t bytes = manifest->token_bytes;
