@@ -112,8 +112,7 @@ at::Tensor Attention(const at::Tensor& logit_BHRC, const RowBlock& block,
 }
 
 // Statistics of the attention pattern. `rows` has its log_sum_exp already.
-void FillAttentionStats(const at::Tensor& logit_BHRC,
-                        const at::Tensor& attention_BHRC, const RowBlock& block,
+void FillAttentionStats(const at::Tensor& attention_BHRC, const RowBlock& block,
                         at::Tensor& rows) {
   if (block.HasColumnZero()) {
     rows[kSinkAttention].copy_(attention_BHRC.select(-1, 0));
@@ -167,7 +166,7 @@ void RunBlock(Sequences& sequences, const RowBlock& block, double scale,
   FillLogitStats(logit_BHRC, block, sequences.learned_sinks_H, rows);
   const at::Tensor attention_BHRC =
       Attention(logit_BHRC, block, normalisation, rows[kLogSumExp]);
-  FillAttentionStats(logit_BHRC, attention_BHRC, block, rows);
+  FillAttentionStats(attention_BHRC, block, rows);
   if (normalisation == Normalisation::kSoftmax) {
     FillEntropy(logit_BHRC, attention_BHRC, block, sequences.learned_sinks_H,
                 rows);

@@ -11,6 +11,7 @@
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/full.h"
 #include "ATen/ops/ones.h"
+#include "ATen/ops/ones_like.h"
 #include "ATen/ops/zeros.h"
 #include "gtest/gtest.h"
 #include "worker/kernels/attention_stats_cpu.h"

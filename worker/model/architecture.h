@@ -132,7 +132,8 @@ class Architecture {
   // A layer's learned sinks, [H]: logits that stand beside those of the keys in
   // the softmax of every row, so that rows of attention add up to less than 1.
   // Undefined, as in most families, where there are none.
-  virtual at::Tensor LearnedSinks(int layer, const TensorMap& weights) const {
+  virtual at::Tensor LearnedSinks(int /*layer*/,
+                                  const TensorMap& /*weights*/) const {
     return {};
   }
 };
