@@ -15,7 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
-#include "server/discovery/manifest.h"
+#include "proto/base/nearest.h"
 #include "server/names.h"
 
 namespace sinkwatch::server {
@@ -125,23 +125,6 @@ void CheckHttp(const v1::HttpConfig& http, std::vector<std::string>& errors) {
   }
 }
 
-// The files that the server reads or passes on by name.
-void CheckFiles(const v1::RunConfig& run, const std::string& where,
-                std::vector<std::string>& errors) {
-  if (!run.manifest().empty()) {
-    const auto manifest = discovery::ReadManifest(run.manifest());
-    if (!manifest.ok()) {
-      errors.push_back(absl::StrCat(
-          where, "manifest: ", std::string(manifest.status().message())));
-    }
-  }
-  if (!run.model_config().empty() &&
-      !std::filesystem::is_regular_file(run.model_config())) {
-    errors.push_back(absl::StrCat(where, "model_config: ", run.model_config(),
-                                  " is no file"));
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<v1::ServerConfig> ReadConfig(const std::string& path) {
@@ -214,7 +197,6 @@ std::vector<std::string> RunErrors(const v1::RunConfig& run) {
                   errors);
   RequirePositive(run.grace_seconds(), where + "grace_seconds", errors);
   CheckPolicy(run, where, errors);
-  CheckFiles(run, where, errors);
   return errors;
 }
 
@@ -279,10 +261,12 @@ absl::StatusOr<v1::RunConfig> ParseRunFlag(const std::string& text) {
     } else if (field != fields.end()) {
       *field->second = pair.second;
     } else {
+      std::vector<std::string> names;
+      for (const auto& [name, value] : fields) names.push_back(name);
       return absl::InvalidArgumentError(absl::StrCat(
-          "--run=", text, ": \"", pair.first,
-          "\" is none of probe, stage, dtype, manifest, model_config; as "
-          "--run=NAME=ROOT,probe=DIR"));
+          "--run=", text, ": \"", pair.first, "\" is none of ",
+          absl::StrJoin(names, ", "), base::DidYouMean(pair.first, names),
+          " (as --run=NAME=ROOT,probe=DIR)"));
     }
   }
   return run;

@@ -20,7 +20,8 @@ void ApplyDefaults(v1::ServerConfig& config);
 void ApplyDefaults(v1::RunConfig& run);
 
 // Everything that is wrong with a config to which defaults were applied, a
-// sentence each; empty if it can be run. Reads the runs' manifests.
+// sentence each; empty if its values can be run with. Opens nothing: paths are
+// for PathErrors (run_paths.h).
 std::vector<std::string> ConfigErrors(const v1::ServerConfig& config);
 std::vector<std::string> RunErrors(const v1::RunConfig& run);
 

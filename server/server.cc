@@ -12,11 +12,15 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "google/protobuf/util/message_differencer.h"
+#include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
+#include "proto/base/version.h"
 #include "proto/rpc/channel.h"
 #include "server/config.h"
+#include "server/port_check.h"
+#include "server/run_paths.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::server {
@@ -88,7 +92,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 Server::Server(v1::ServerConfig config)
     : config_(std::move(config)),
       metrics_(std::make_unique<telemetry::ServiceMetrics>(
-          telemetry::ServiceMetrics::Build{kVersion, ""})),
+          telemetry::ServiceMetrics::Build{base::kVersion, ""})),
       feed_(std::make_unique<service::MeasurementFeed>()) {}
 
 Server::~Server() { Drain(absl::ZeroDuration()); }
@@ -186,6 +190,8 @@ absl::Status Server::FollowRuns(const v1::ServerConfig& config) {
 }
 
 absl::Status Server::StartGrpc() {
+  absl::Status port = CheckPort(config_.grpc_address(), "grpc_address");
+  if (!port.ok()) return port;
   worker_service_ = std::make_unique<service::WorkerServiceImpl>(
       service::WorkerServiceImpl::Parts{
           store_.get(), commits_.get(), scheduler_.get(), feed_.get(),
@@ -194,15 +200,19 @@ absl::Status Server::StartGrpc() {
       service::QueryServiceImpl::Parts{queries_.get(), feed_.get(),
                                        metrics_.get()});
   admin_service_ = std::make_unique<service::AdminServiceImpl>(
-      service::AdminServiceImpl::Parts{store_.get(), queries_.get(),
-                                       runs_.get(), metrics_.get(),
-                                       [this] { return config_; },
-                                       [](v1::RunConfig& run) {
-                                         ApplyDefaults(run);
-                                         return CheckRun(run);
-                                       }});
+      service::AdminServiceImpl::Parts{
+          store_.get(), queries_.get(), runs_.get(), metrics_.get(),
+          [this] { return config_; },
+          [](v1::RunConfig& run, bool allow_missing) {
+            ApplyDefaults(run);
+            absl::Status status = CheckRun(run);
+            return status.ok() ? CheckPaths(run, allow_missing) : status;
+          }});
 
   grpc::EnableDefaultHealthCheckService(true);
+  // So that reflection can describe the service, not only list it.
+  google::protobuf::LinkMessageReflection<
+      grpc::health::v1::HealthCheckRequest>();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   rpc::SetServerLimits(builder);
@@ -223,8 +233,10 @@ absl::Status Server::StartGrpc() {
 }
 
 absl::Status Server::StartHttp() {
+  absl::Status port = CheckPort(config_.http_address(), "http_address");
+  if (!port.ok()) return port;
   http::SiteOptions site;
-  site.version = kVersion;
+  site.version = base::kVersion;
   site.ready = [this] {
     return ready_ ? absl::OkStatus()
                   : absl::UnavailableError("the server is starting or ending");

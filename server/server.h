@@ -28,8 +28,6 @@
 
 namespace sinkwatch::server {
 
-inline constexpr char kVersion[] = "0.1.0";
-
 // A whole sinkwatch server: the parts below, started in the order of the
 // members and stopped in reverse. Ready (gRPC health, /-/ready) once the store
 // is open and both ports answer; a store that cannot be opened or a port that

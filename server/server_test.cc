@@ -77,6 +77,34 @@ class ServerTest : public ::testing::Test {
     return "unknown bytes";
   }
 
+  // The answer of the reflection service to a ServerReflectionRequest.
+  std::string Reflect(const std::string& request) {
+    grpc::GenericStub stub(channel_);
+    grpc::ClientContext context;
+    grpc::CompletionQueue queue;
+    const auto call = stub.PrepareCall(
+        &context,
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        &queue);
+    const auto finished = [&] {
+      void* tag = nullptr;
+      bool ok = false;
+      return queue.Next(&tag, &ok) && ok;
+    };
+    call->StartCall(nullptr);
+    EXPECT_TRUE(finished());
+    call->Write(Buffer(request), nullptr);
+    EXPECT_TRUE(finished());
+    grpc::ByteBuffer answer;
+    call->Read(&answer, nullptr);
+    EXPECT_TRUE(finished());
+    context.TryCancel();
+    grpc::Status status;
+    call->Finish(&status, nullptr);
+    finished();
+    return Bytes(answer);
+  }
+
   v1::ServerConfig config_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -98,33 +126,22 @@ TEST_F(ServerTest, EveryServiceAndTheServerAreHealthyUntilTheyDrain) {
 
 TEST_F(ServerTest, ReflectionListsTheServices) {
   Start();
-  grpc::GenericStub stub(channel_);
-  grpc::ClientContext context;
-  grpc::CompletionQueue queue;
-  const auto call = stub.PrepareCall(
-      &context,
-      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
-  const auto finished = [&] {
-    void* tag = nullptr;
-    bool ok = false;
-    return queue.Next(&tag, &ok) && ok;
-  };
-  call->StartCall(nullptr);
-  ASSERT_TRUE(finished());
-  call->Write(Buffer(std::string("\x3a\x00", 2)), nullptr);  // list_services
-  ASSERT_TRUE(finished());
-  grpc::ByteBuffer answer;
-  call->Read(&answer, nullptr);
-  ASSERT_TRUE(finished());
-  const std::string bytes = Bytes(answer);
+  // list_services
+  const std::string bytes = Reflect(std::string("\x3a\x00", 2));
   for (const char* service : kServices) {
     EXPECT_TRUE(absl::StrContains(bytes, service)) << service;
   }
   EXPECT_TRUE(absl::StrContains(bytes, "grpc.health.v1.Health"));
-  context.TryCancel();
-  grpc::Status status;
-  call->Finish(&status, nullptr);
-  finished();
+}
+
+TEST_F(ServerTest, ReflectionDescribesTheHealthService) {
+  Start();
+  const std::string name = "grpc.health.v1.Health";
+  // file_containing_symbol
+  const std::string bytes = Reflect(absl::StrCat(
+      "\x22", std::string(1, static_cast<char>(name.size())), name));
+  EXPECT_TRUE(absl::StrContains(bytes, "HealthCheckRequest")) << bytes;
+  EXPECT_TRUE(absl::StrContains(bytes, "health.proto")) << bytes;
 }
 
 TEST_F(ServerTest, AReloadThatChangesMoreThanRunsSaysWhatAndChangesNothing) {
@@ -152,8 +169,12 @@ TEST_F(ServerTest, WhatCannotBeServedRefusesToStart) {
             absl::StatusCode::kFailedPrecondition);  // the store is held
   second.set_data_dir(config_.data_dir() + "-2");
   second.set_grpc_address(absl::StrCat("127.0.0.1:", server_->grpc_port()));
-  EXPECT_EQ(Server::Start(second).status().code(),
-            absl::StatusCode::kUnavailable);
+  const absl::Status grpc_taken = Server::Start(second).status();
+  EXPECT_EQ(grpc_taken.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(grpc_taken.message(),
+            absl::StrCat(second.grpc_address(),
+                         " is in use (another sinkwatch_server?); choose "
+                         "--grpc_address"));
   second.set_grpc_address("127.0.0.1:0");
   second.set_http_address(absl::StrCat("127.0.0.1:", server_->http_port()));
   const absl::Status taken = Server::Start(second).status();

@@ -31,6 +31,8 @@ std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address) {
                    kConnectTimeoutMilliseconds);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
                    kMaxReconnectMilliseconds);
+  // The service is on the cluster's own network: $http_proxy is for others.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),

@@ -4,6 +4,7 @@
 
 #include "absl/strings/escaping.h"
 #include "proto/base/status_macros.h"
+#include "proto/base/version.h"
 #include "server/service/rpc_timer.h"
 #include "spdlog/spdlog.h"
 
@@ -28,7 +29,7 @@ grpc::Status AdminServiceImpl::AddRun(grpc::ServerContext*,
   const RpcTimer timer(parts_.metrics, "AdminService/AddRun");
   return Answer(timer, "AddRun", [&]() -> absl::Status {
     v1::RunConfig run = request->run();
-    RETURN_IF_ERROR(parts_.prepare(run));
+    RETURN_IF_ERROR(parts_.prepare(run, request->allow_missing()));
     return parts_.runs->Add(run);
   });
 }
@@ -39,7 +40,7 @@ grpc::Status AdminServiceImpl::UpdateRun(grpc::ServerContext*,
   const RpcTimer timer(parts_.metrics, "AdminService/UpdateRun");
   return Answer(timer, "UpdateRun", [&]() -> absl::Status {
     v1::RunConfig run = request->run();
-    RETURN_IF_ERROR(parts_.prepare(run));
+    RETURN_IF_ERROR(parts_.prepare(run, request->allow_missing()));
     return parts_.runs->Update(run);
   });
 }
@@ -80,6 +81,15 @@ grpc::Status AdminServiceImpl::GetConfig(grpc::ServerContext*,
     }
     return absl::OkStatus();
   });
+}
+
+grpc::Status AdminServiceImpl::GetVersion(grpc::ServerContext*,
+                                          const v1::GetVersionRequest*,
+                                          v1::ServerVersion* response) {
+  const RpcTimer timer(parts_.metrics, "AdminService/GetVersion");
+  response->set_version(base::kVersion);
+  response->set_spec_version(base::kSpecVersion);
+  return timer.End(absl::OkStatus());
 }
 
 }  // namespace sinkwatch::service

@@ -23,7 +23,7 @@ class AdminServiceImpl final : public v1::AdminService::Service {
     // The configuration in force, without runs.
     std::function<v1::ServerConfig()> config;
     // Fills in a run's defaults, and INVALID_ARGUMENT if it cannot be followed.
-    std::function<absl::Status(v1::RunConfig&)> prepare;
+    std::function<absl::Status(v1::RunConfig&, bool allow_missing)> prepare;
   };
   explicit AdminServiceImpl(Parts parts) : parts_(std::move(parts)) {}
 
@@ -42,6 +42,9 @@ class AdminServiceImpl final : public v1::AdminService::Service {
   grpc::Status GetConfig(grpc::ServerContext* context,
                          const v1::GetConfigRequest* request,
                          v1::ServerConfig* response) override;
+  grpc::Status GetVersion(grpc::ServerContext* context,
+                          const v1::GetVersionRequest* request,
+                          v1::ServerVersion* response) override;
 
  private:
   const Parts parts_;

@@ -55,7 +55,7 @@ class ServiceTest : public ::testing::Test {
     admin_service_ = std::make_unique<AdminServiceImpl>(AdminServiceImpl::Parts{
         store_.get(), queries_.get(), runs_.get(), &metrics_,
         [] { return v1::ServerConfig(); },
-        [](v1::RunConfig& run) {
+        [](v1::RunConfig& run, bool) {
           return run.root().empty()
                      ? absl::InvalidArgumentError("root is missing")
                      : absl::OkStatus();

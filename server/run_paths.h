@@ -1,0 +1,29 @@
+#ifndef SINKWATCH_SERVER_RUN_PATHS_H_
+#define SINKWATCH_SERVER_RUN_PATHS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "sinkwatch/v1/config.pb.h"
+
+namespace sinkwatch::server {
+
+// What of a run's paths cannot be opened, a sentence each that names the run
+// and the field: root (a folder), probe (its probe.json), manifest,
+// model_config. Empty if all can. Fields that are empty are not looked at. With
+// `allow_missing` root and probe may be missing: a run that will be there later
+// has a discovery error until then; a list that is wrong is never allowed.
+std::vector<std::string> PathErrors(const v1::RunConfig& run,
+                                    bool allow_missing);
+
+// The same as one INVALID_ARGUMENT.
+absl::Status CheckPaths(const v1::RunConfig& run, bool allow_missing);
+
+// Of every run.
+std::vector<std::string> PathErrors(const v1::ServerConfig& config,
+                                    bool allow_missing);
+
+}  // namespace sinkwatch::server
+
+#endif  // SINKWATCH_SERVER_RUN_PATHS_H_

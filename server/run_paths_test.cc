@@ -1,0 +1,103 @@
+#include "server/run_paths.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
+#include "gtest/gtest.h"
+
+namespace sinkwatch::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string WriteFile(const std::string& name, const std::string& text) {
+  const std::string path = testing::TempDir() + "/" + name;
+  fs::create_directories(fs::path(path).parent_path());
+  std::ofstream(path) << text;
+  return path;
+}
+
+v1::RunConfig GoodRun() {
+  v1::RunConfig run;
+  run.set_name("toy");
+  run.set_root(testing::TempDir() + "/toy");
+  fs::create_directories(run.root());
+  run.set_probe(testing::TempDir() + "/probe");
+  WriteFile("probe/probe.json", R"({"name":"toy"})");
+  return run;
+}
+
+std::string ErrorsOf(const v1::RunConfig& run, bool allow_missing = false) {
+  return absl::StrJoin(PathErrors(run, allow_missing), "; ");
+}
+
+TEST(PathErrorsTest, TakesARunWithAManifestAndAModelConfig) {
+  v1::RunConfig run = GoodRun();
+  EXPECT_EQ(ErrorsOf(run), "");
+  run.set_manifest(
+      WriteFile("good.csv", "Step,Checkpoint Directory\n1,a/step1\n"));
+  run.set_model_config(WriteFile("model.json", "{}"));
+  EXPECT_EQ(ErrorsOf(run), "");
+}
+
+TEST(PathErrorsTest, NamesTheLineOfABadManifest) {
+  v1::RunConfig run = GoodRun();
+  run.set_manifest(
+      WriteFile("bad.csv", "Step,Checkpoint Directory\n1,a/step1\nx,a\n"));
+  const std::string errors = ErrorsOf(run);
+  EXPECT_TRUE(absl::StrContains(errors, "run \"toy\": manifest: ")) << errors;
+  EXPECT_TRUE(absl::StrContains(errors, "bad.csv:3: \"x\" is no step"))
+      << errors;
+}
+
+TEST(PathErrorsTest, NamesEverythingThatIsNotThereAtOnce) {
+  v1::RunConfig run = GoodRun();
+  run.set_root("/nowhere/root");
+  run.set_probe("/nowhere/probe");
+  run.set_manifest("/nowhere/m.csv");
+  run.set_model_config("/nowhere/c.json");
+  const std::string errors = ErrorsOf(run);
+  for (const char* words :
+       {"run \"toy\": root: /nowhere/root is missing",
+        "run \"toy\": probe: /nowhere/probe is missing", "/nowhere/m.csv",
+        "run \"toy\": model_config: /nowhere/c.json is no file"}) {
+    EXPECT_TRUE(absl::StrContains(errors, words)) << words << "\n" << errors;
+  }
+}
+
+TEST(PathErrorsTest, AProbeIsReadAndARootIsAFolder) {
+  v1::RunConfig run = GoodRun();
+  run.set_root(WriteFile("file", ""));
+  EXPECT_TRUE(absl::StrContains(ErrorsOf(run), "file is no folder"));
+  run = GoodRun();
+  run.set_probe(run.root());
+  EXPECT_TRUE(absl::StrContains(ErrorsOf(run), "probe.json")) << ErrorsOf(run);
+  WriteFile("spoilt/probe.json", "{");
+  run.set_probe(testing::TempDir() + "/spoilt");
+  EXPECT_TRUE(absl::StrContains(ErrorsOf(run), "probe.json")) << ErrorsOf(run);
+}
+
+TEST(PathErrorsTest, WhatMayBeMissingIsRootAndProbe) {
+  v1::RunConfig run = GoodRun();
+  run.set_root("/nowhere/root");
+  run.set_probe("/nowhere/probe");
+  EXPECT_EQ(ErrorsOf(run, /*allow_missing=*/true), "");
+  run.set_manifest("/nowhere/m.csv");
+  EXPECT_NE(ErrorsOf(run, /*allow_missing=*/true), "");
+}
+
+TEST(PathErrorsTest, OfEveryRun) {
+  v1::ServerConfig config;
+  for (const char* name : {"a", "b"}) {
+    v1::RunConfig& run = *config.add_runs();
+    run = GoodRun();
+    run.set_name(name);
+    run.set_root("/nowhere");
+  }
+  EXPECT_EQ(PathErrors(config, false).size(), 2u);
+}
+
+}  // namespace
+}  // namespace sinkwatch::server
