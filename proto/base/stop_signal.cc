@@ -13,14 +13,6 @@ StopSignal::StopSignal(std::initializer_list<int> others) {
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
 }
 
-StopSignal::~StopSignal() {
-  if (!thread_.joinable()) return;
-  ended_ = true;
-  // Wakes the thread, if it still waits.
-  pthread_kill(thread_.native_handle(), SIGTERM);
-  thread_.join();
-}
-
 int StopSignal::Wait() {
   int signal = 0;
   while (sigwait(&signals_, &signal) != 0) {
@@ -28,11 +20,17 @@ int StopSignal::Wait() {
   return signal;
 }
 
-void StopSignal::CallOnStop(std::function<void()> stop) {
-  thread_ = std::thread([this, stop = std::move(stop)] {
-    Wait();
-    if (!ended_) stop();
-  });
+StopListener::StopListener(StopSignal& signals, std::function<void()> stop)
+    : thread_([this, &signals, stop = std::move(stop)] {
+        signals.Wait();
+        if (!ended_) stop();
+      }) {}
+
+StopListener::~StopListener() {
+  ended_ = true;
+  // Wakes the thread, if it still waits.
+  pthread_kill(thread_.native_handle(), SIGTERM);
+  thread_.join();
 }
 
 }  // namespace sinkwatch::base

@@ -14,25 +14,30 @@ namespace sinkwatch::base {
 //
 // Construct it before any thread is started, since threads inherit which
 // signals are blocked. What is sent before someone listens is kept. The signals
-// stay blocked for good. At most one object a process; not thread-safe.
+// stay blocked for good. At most one object a process.
 class StopSignal {
  public:
   // Hears `others`, such as SIGHUP, besides.
   explicit StopSignal(std::initializer_list<int> others = {});
-  // Ends the thread of CallOnStop.
-  ~StopSignal();
-  StopSignal(const StopSignal&) = delete;
-  StopSignal& operator=(const StopSignal&) = delete;
 
-  // Blocks until the next signal, and returns its number.
+  // Blocks until the next signal, and returns its number. One thread at a time.
   int Wait();
-
-  // Calls `stop` at the first signal, on a thread of this object. In place of
-  // Wait, and once.
-  void CallOnStop(std::function<void()> stop);
 
  private:
   sigset_t signals_;
+};
+
+// Calls `stop` at the first signal, on a thread of its own, unless it is
+// destroyed before; the destructor waits for a call that is under way.
+class StopListener {
+ public:
+  // `signals` must outlive it; nobody else may wait for them meanwhile.
+  StopListener(StopSignal& signals, std::function<void()> stop);
+  ~StopListener();
+  StopListener(const StopListener&) = delete;
+  StopListener& operator=(const StopListener&) = delete;
+
+ private:
   std::atomic<bool> ended_{false};
   std::thread thread_;
 };

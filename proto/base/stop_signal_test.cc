@@ -17,21 +17,30 @@ TEST(StopSignal, WaitHearsWhatWasSentBefore) {
   EXPECT_EQ(signals.Wait(), SIGTERM);
 }
 
-TEST(StopSignal, CallsOnAThreadOfItsOwn) {
+TEST(StopListener, CallsOnAThreadOfItsOwn) {
+  StopSignal signals;
   for (int signal : {SIGTERM, SIGINT}) {
-    StopSignal signals;
     std::promise<std::thread::id> called;
-    signals.CallOnStop([&] { called.set_value(std::this_thread::get_id()); });
+    const StopListener listener(
+        signals, [&] { called.set_value(std::this_thread::get_id()); });
     kill(getpid(), signal);
     EXPECT_NE(called.get_future().get(), std::this_thread::get_id());
   }
 }
 
-TEST(StopSignal, EndsWithoutASignal) {
+TEST(StopListener, HearsWhatWasSentBefore) {
+  StopSignal signals;
+  kill(getpid(), SIGTERM);
+  std::promise<void> called;
+  const StopListener listener(signals, [&] { called.set_value(); });
+  called.get_future().get();
+}
+
+TEST(StopListener, EndsWithoutASignal) {
+  StopSignal signals;
   bool called = false;
   {
-    StopSignal signals;
-    signals.CallOnStop([&] { called = true; });
+    const StopListener listener(signals, [&] { called = true; });
   }
   EXPECT_FALSE(called);
 }

@@ -47,6 +47,18 @@ class CheckTest(unittest.TestCase):
             self.assertRegex(bad.stderr, r"server\.textproto:\d+:\d+: .*polls")
             self.assertEqual(check(f"--config={path}-").returncode, 2)
 
+    def test_what_is_missing_is_said_all_at_once_and_refuses_to_start(self):
+        missing = ["--run=r=/no/such,probe=/no/probe,manifest=/no/list.csv,model_config=/no/c.json"]
+        for flags in [["--check_config"], []]:
+            with self.subTest(flags=flags):
+                done = subprocess.run([harness.SERVER, *flags, *missing],
+                                      capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 2)
+                for words in ["root: /no/such is missing", "probe: /no/probe is missing",
+                              "manifest: ", "model_config: /no/c.json is no file"]:
+                    self.assertIn(words, done.stderr)
+        self.assertEqual(check("--allow_missing", "--run=r=/no/such,probe=/no/probe").returncode, 0)
+
 
 class ReloadTest(unittest.TestCase):
     def test_sighup_takes_up_new_runs_and_drops_old_ones(self):
@@ -81,6 +93,7 @@ class ReloadTest(unittest.TestCase):
             for text, words in [
                     (good + "\nruns { nam: 'x' }", "nam"),
                     (good.replace('"one"', '"One"'), "[a-z0-9]"),
+                    (good.replace("/runs/one", "/runs/gone"), "/runs/gone is missing"),
                     (good.replace("ttl_seconds: 60.0", "ttl_seconds: 61"), "restart it")]:
                 with self.subTest(words=words):
                     path.write_text(text)
@@ -137,7 +150,11 @@ class CtlTest(unittest.TestCase):
             probe.mkdir()
             root = cluster.add_run("toy", probe=probe)
             copy_checkpoint(FIRST, root / "step1")
-            cluster.start_server()
+            # Without the flag it refuses to start, and says why.
+            refused = check(f"--config={cluster.config_path()}")
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("probe.json", refused.stderr)
+            cluster.start_server("--allow_missing")
 
             def error():
                 return cluster.ctl_json("runs")[0]["discovery_error"]

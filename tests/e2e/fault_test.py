@@ -97,7 +97,7 @@ class FaultTest(unittest.TestCase):
                 root = cluster.add_run("toy")
                 fill(root, STEPS[:2])
                 shim = {"LD_PRELOAD": harness.SHIM, "SHIM_KILL_AT": str(kill_at)}
-                doomed = cluster.start_server(shim, wait=False)
+                doomed = cluster.start_server(env=shim, wait=False)
                 cluster.start_worker()
                 deadline = time.monotonic() + 8
                 while doomed.running() and time.monotonic() < deadline:
@@ -126,7 +126,7 @@ class FaultTest(unittest.TestCase):
         with Cluster(lease_ttl=2.0) as cluster:
             root = cluster.add_run("toy")
             full = cluster.folder / "full"
-            cluster.start_server({"LD_PRELOAD": harness.SHIM, "SHIM_FULL_FLAG": str(full)})
+            cluster.start_server(env={"LD_PRELOAD": harness.SHIM, "SHIM_FULL_FLAG": str(full)})
             fill(root, STEPS[:1])
             await_state(cluster, "toy", STEPS[0], "queued")
             worker = cluster.start_worker(SLOW)

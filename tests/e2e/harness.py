@@ -134,10 +134,10 @@ class Cluster:
         self.processes.append(process)
         return process
 
-    def start_server(self, env=None, wait=True):
+    def start_server(self, *flags, env=None, wait=True):
         self._counter += 1
         self.server = self.start(
-            f"server{self._counter}", [SERVER, f"--config={self.config_path()}"], env)
+            f"server{self._counter}", [SERVER, f"--config={self.config_path()}", *flags], env)
         if wait:
             wait_until(self.ready, "the server to be ready")
         return self.server

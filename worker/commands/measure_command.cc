@@ -3,39 +3,28 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
+#include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/flags/declare.h"
-#include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "worker/commands/flags.h"
-#include "worker/commands/measurement_report.h"
+#include "proto/base/measurement_table.h"
+#include "proto/base/measurement_text.h"
+#include "proto/base/status_macros.h"
+#include "worker/commands/checkpoint_place.h"
+#include "worker/commands/output_file.h"
+#include "worker/loop/measurement_proto.h"
 #include "worker/measure/compute_dtype.h"
 #include "worker/measure/device.h"
 #include "worker/measure/measure.h"
 
-ABSL_FLAG(std::string, checkpoint, "",
-          "measure: folder of the checkpoint, as --checkpoint=run/step1000, or "
-          "a .bin file of llama2.c");
-ABSL_FLAG(std::string, model_config, "",
-          "measure: file with the model's config (config.json of Hugging Face "
-          "or OLMo-core, config.yaml, params.json), for a checkpoint that has "
-          "none, as --model_config=llama3/config.json");
-ABSL_FLAG(std::string, probe, "",
-          "measure: folder of the probe (probe.json), as --probe=probes/text");
-ABSL_FLAG(std::vector<std::string>, metrics, {},
-          "measure: names of metrics, as --metrics=sink_attention,probe_loss; "
-          "empty for all");
-ABSL_FLAG(
-    std::string, format, "",
-    "measure: json, csv or table; default table on a terminal, else json");
-
 namespace sinkwatch::worker {
 namespace {
+
+namespace fs = std::filesystem;
 
 int ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
@@ -62,58 +51,32 @@ int Complain(const absl::Status& status) {
   return ExitCodeOf(status);
 }
 
-std::string Dtype() {
-  const std::string dtype = absl::GetFlag(FLAGS_dtype);
-  return dtype.empty() ? "float32" : dtype;
-}
-
-std::string Format() {
-  const std::string format = absl::GetFlag(FLAGS_format);
-  if (!format.empty()) return format;
-  const bool terminal =
-      absl::GetFlag(FLAGS_output).empty() && isatty(STDOUT_FILENO) != 0;
+std::string FormatOf(const base::Arguments& arguments) {
+  if (arguments.Has("format")) return arguments.Get("format");
+  const bool terminal = !arguments.Has("output") && isatty(STDOUT_FILENO) != 0;
   return terminal ? "table" : "json";
 }
 
-absl::Status CheckFlags() {
-  if (absl::GetFlag(FLAGS_checkpoint).empty()) {
-    return absl::InvalidArgumentError("--checkpoint is missing (see --help)");
-  }
-  if (absl::GetFlag(FLAGS_probe).empty()) {
-    return absl::InvalidArgumentError("--probe is missing (see --help)");
-  }
-  const std::string format = Format();
-  if (format != "json" && format != "csv" && format != "table") {
+absl::StatusOr<MeasureRequest> RequestOf(const base::Arguments& arguments) {
+  MeasureRequest request;
+  request.checkpoint = arguments.Get("checkpoint");
+  // A link to nowhere was there once: that is a checkpoint that has vanished.
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(request.checkpoint, error))) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--format=", format, " is none of json, csv, table"));
+        absl::StrCat("no such folder: ", request.checkpoint));
   }
-  if (absl::GetFlag(FLAGS_tokens_per_batch) < 1) {
-    return absl::InvalidArgumentError("--tokens_per_batch must be at least 1");
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<MeasureRequest> RequestFromFlags() {
-  absl::Status status = CheckFlags();
-  if (!status.ok()) return status;
-  auto device = OpenDevice(absl::GetFlag(FLAGS_device));
+  request.model_config = arguments.Get("model_config");
+  request.probe = arguments.Get("probe");
+  const auto device = OpenDevice(arguments.Get("device"));
+  // A device that is not there is a usage error here, not "incomplete".
   if (!device.ok()) {
-    // A device that is not there is a usage error here, not "incomplete".
     return absl::InvalidArgumentError(device.status().message());
   }
-  const auto dtype = ParseComputeDtype(Dtype());
-  if (!dtype.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--dtype=", Dtype(), ": ", dtype.status().message()));
-  }
-  MeasureRequest request;
-  request.checkpoint = absl::GetFlag(FLAGS_checkpoint);
-  request.model_config = absl::GetFlag(FLAGS_model_config);
-  request.probe = absl::GetFlag(FLAGS_probe);
   request.device = *device;
-  request.dtype = *dtype;
-  request.metrics = absl::GetFlag(FLAGS_metrics);
-  request.tokens_per_batch = absl::GetFlag(FLAGS_tokens_per_batch);
+  ASSIGN_OR_RETURN(request.dtype, ParseComputeDtype(arguments.Get("dtype")));
+  request.metrics = arguments.List("metrics");
+  request.tokens_per_batch = arguments.Int("tokens_per_batch");
   return request;
 }
 
@@ -136,57 +99,70 @@ class ProgressLine {
   int shown_ = -1;
 };
 
-absl::StatusOr<Report> MeasureWithProgress(const MeasureRequest& request) {
-  Report report;
-  report.checkpoint = request.checkpoint;
+// The job that a server would have given out for this checkpoint.
+v1::Job JobOf(const base::Arguments& arguments) {
+  v1::Job job;
+  *job.mutable_checkpoint() = PlaceOf(arguments.Get("checkpoint"));
+  if (arguments.Has("run")) {
+    job.mutable_checkpoint()->set_run(arguments.Get("run"));
+  }
+  job.mutable_checkpoint()->set_stage(arguments.Get("stage"));
+  return job;
+}
+
+absl::StatusOr<v1::Measurement> MeasureWithProgress(
+    const base::Arguments& arguments, const MeasureRequest& request) {
+  v1::Measurement measurement;
+  v1::Job job = JobOf(arguments);
   ProgressLine progress;
   MeasureCallbacks callbacks;
   callbacks.on_start = [&](const MeasureFacts& facts) {
-    report.facts = facts;
+    job.mutable_probe()->set_digest(facts.probe_digest);
+    *measurement.mutable_header() = HeaderProto(job, facts, "");
     return absl::OkStatus();
   };
   callbacks.on_values = [&](std::vector<metrics::MetricVector> values) {
-    for (metrics::MetricVector& vector : values) {
-      report.values.push_back(std::move(vector));
-    }
+    const v1::MeasurementChunk::Layer layer = LayerProto(values);
+    measurement.mutable_vectors()->MergeFrom(layer.vectors());
     return absl::OkStatus();
   };
   callbacks.on_progress = [&](double share) { progress.Show(share); };
-  auto summary = Measure(request, callbacks);
-  if (!summary.ok()) return summary.status();
-  report.summary = *std::move(summary);
-  return report;
+  ASSIGN_OR_RETURN(const MeasureSummary summary, Measure(request, callbacks));
+  const v1::MeasurementTrailer trailer = TrailerProto(summary);
+  measurement.set_content_digest(trailer.content_digest());
+  measurement.set_load_seconds(trailer.load_seconds());
+  measurement.set_compute_seconds(trailer.compute_seconds());
+  measurement.set_implausible(!trailer.implausible().empty());
+  measurement.set_implausible_reason(trailer.implausible());
+  *measurement.mutable_tensors() = trailer.tensors();
+  return measurement;
 }
 
-absl::Status WriteOut(const std::string& text) {
-  const std::string path = absl::GetFlag(FLAGS_output);
-  if (path.empty()) {
-    const size_t written = std::fwrite(text.data(), 1, text.size(), stdout);
-    if (written == text.size() && std::fflush(stdout) == 0) {
-      return absl::OkStatus();
-    }
-    return absl::UnavailableError("cannot write to standard output");
+std::string TextOf(const v1::Measurement& measurement,
+                   const std::string& format) {
+  if (format == "json") return base::MeasurementJson(measurement);
+  if (format == "csv") return base::MeasurementCsv(measurement);
+  return base::MeasurementTable(measurement);
+}
+
+absl::Status MeasureAndWrite(const base::Arguments& arguments) {
+  ASSIGN_OR_RETURN(const MeasureRequest request, RequestOf(arguments));
+  ASSIGN_OR_RETURN(const std::unique_ptr<OutputFile> output,
+                   OutputFile::Open(arguments.Get("output")));
+  ASSIGN_OR_RETURN(const v1::Measurement measurement,
+                   MeasureWithProgress(arguments, request));
+  if (measurement.implausible()) {
+    std::fprintf(stderr, "sinkwatch_worker measure: IMPLAUSIBLE: %s\n",
+                 measurement.implausible_reason().c_str());
   }
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (file) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot write ", path));
+  return output->Write(TextOf(measurement, FormatOf(arguments)));
 }
 
 }  // namespace
 
-int RunMeasureCommand() {
-  UseThreads(absl::GetFlag(FLAGS_threads));
-  const auto request = RequestFromFlags();
-  if (!request.ok()) return Complain(request.status());
-  const auto report = MeasureWithProgress(*request);
-  if (!report.ok()) return Complain(report.status());
-  const std::string format = Format();
-  const absl::Status status =
-      WriteOut(format == "json"  ? ReportAsJson(*report)
-               : format == "csv" ? ReportAsCsv(*report)
-                                 : ReportAsTable(*report));
+int RunMeasureCommand(const base::Arguments& arguments) {
+  UseThreads(static_cast<int>(arguments.Int("threads")));
+  const absl::Status status = MeasureAndWrite(arguments);
   return status.ok() ? 0 : Complain(status);
 }
 

@@ -1,13 +1,11 @@
 // Runs the worker's binary as a person would.
-#include <sys/wait.h>
-
-#include <algorithm>
-#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "worker/commands/command_testing.h"
 #include "worker/executor/tiny_run_testing.h"
 #include "worker/files/files_testing.h"
 
@@ -17,37 +15,11 @@ namespace {
 using files::ReadFile;
 using files::WriteFile;
 
-class MeasureCommandTest : public ::testing::Test {
+class MeasureCommandTest : public CommandFixture {
  protected:
-  // The exit code; what it wrote lies in out_ and error_.
-  int Run(const std::string& arguments) {
-    const std::string command = "worker/sinkwatch_worker " + arguments + " >" +
-                                run_.file("out") + " 2>" + run_.file("error");
-    const int status = std::system(command.c_str());
-    out_ = ReadFile(run_.file("out"));
-    error_ = ReadFile(run_.file("error"));
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
-  int Measure(const std::string& more = "") {
-    return Run("measure --device=cpu --checkpoint=" + run_.checkpoint() +
-               " --probe=" + run_.probe() + " " + more);
-  }
-
-  // One line on stderr that says `words`, nothing on stdout.
-  void ExpectComplaint(const std::string& words) {
-    EXPECT_EQ(out_, "");
-    EXPECT_NE(error_.find(words), std::string::npos) << error_;
-    EXPECT_EQ(std::count(error_.begin(), error_.end(), '\n'), 1) << error_;
-  }
-
   std::string weights_file() const {
     return run_.checkpoint() + "/model.safetensors";
   }
-
-  executor::TinyRun run_;
-  std::string out_;
-  std::string error_;
 };
 
 TEST_F(MeasureCommandTest, MeasuredIsZeroWithJsonOnStdout) {
@@ -128,14 +100,57 @@ TEST_F(MeasureCommandTest, UnsupportedIsFive) {
 }
 
 TEST_F(MeasureCommandTest, VanishedIsSix) {
-  std::filesystem::remove_all(run_.checkpoint());
-  EXPECT_EQ(Measure(), 6);
-  ExpectComplaint("step7");
+  // What a link still names was there once.
+  std::filesystem::create_directory_symlink(run_.file("deleted"),
+                                            run_.file("step8"));
+  EXPECT_EQ(Run("measure --device=cpu --checkpoint=" + run_.file("step8") +
+                " --probe=" + run_.probe()),
+            6);
+  ExpectComplaint("step8");
 }
 
-TEST_F(MeasureCommandTest, UnwritableOutputIsOne) {
+TEST_F(MeasureCommandTest, AFolderThatNeverWasIsBadUsage) {
+  std::filesystem::remove_all(run_.checkpoint());
+  EXPECT_EQ(Measure(), 2);
+  ExpectComplaint("no such folder: " + run_.checkpoint());
+}
+
+TEST_F(MeasureCommandTest, UnwritableOutputIsOneBeforeAnythingIsComputed) {
   EXPECT_EQ(Measure("--output=" + run_.file("no/such/folder")), 1);
-  EXPECT_NE(error_.find("cannot write"), std::string::npos) << error_;
+  ExpectComplaint("cannot write");
+}
+
+TEST_F(MeasureCommandTest, AFullDiskIsOne) {
+  EXPECT_EQ(Measure("--output=/dev/full"), 1);
+  EXPECT_NE(error_.find("cannot write /dev/full"), std::string::npos) << error_;
+}
+
+TEST_F(MeasureCommandTest, AFailureLeavesTheOutputAsItWas) {
+  WriteFile(run_.file("old.json"), "old");
+  WriteFile(run_.checkpoint() + "/config.json", "{");
+  EXPECT_NE(Measure("--output=" + run_.file("old.json")), 0);
+  EXPECT_EQ(ReadFile(run_.file("old.json")), "old");
+  EXPECT_NE(Measure("--output=" + run_.file("new.json")), 0);
+  EXPECT_FALSE(std::filesystem::exists(run_.file("new.json")));
+}
+
+TEST_F(MeasureCommandTest, AnImplausibleModelIsWarnedAboutInEveryForm) {
+  // Weights of this size give logits, and so losses, far above chance.
+  auto weights = run_.weights();
+  for (auto& [name, tensor] : weights) tensor = tensor.mul(300);
+  run_.WriteAgain(weights);
+  for (const char* format : {"json", "csv", "table"}) {
+    EXPECT_EQ(Measure(std::string("--format=") + format), 0) << error_;
+    EXPECT_NE(error_.find("IMPLAUSIBLE: "), std::string::npos) << format << "\n"
+                                                               << error_;
+  }
+}
+
+TEST_F(MeasureCommandTest, RunAndStageCanBeNamed) {
+  EXPECT_EQ(Measure("--metrics=probe_loss --run=olmo --stage=s1"), 0) << error_;
+  const auto json = nlohmann::json::parse(out_);
+  EXPECT_EQ(json["checkpoint"]["run"], "olmo");
+  EXPECT_EQ(json["checkpoint"]["stage"], "s1");
 }
 
 }  // namespace

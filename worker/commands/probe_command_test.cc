@@ -1,32 +1,18 @@
 // Runs the worker's binary as a person would.
-#include <sys/wait.h>
-
-#include <cstdlib>
 #include <string>
 
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/executor/tiny_run_testing.h"
+#include "worker/commands/command_testing.h"
 #include "worker/files/files_testing.h"
 
 namespace sinkwatch::worker {
 namespace {
 
-using files::ReadFile;
 using files::WriteFile;
 
-class ProbeCommandTest : public ::testing::Test {
+class ProbeCommandTest : public CommandFixture {
  protected:
-  // The exit code; what it wrote to standard error lies in error_.
-  int Run(const std::string& arguments) {
-    const std::string command = "worker/sinkwatch_worker " + arguments + " >" +
-                                run_.file("out") + " 2>" + run_.file("error");
-    const int status = std::system(command.c_str());
-    out_ = ReadFile(run_.file("out"));
-    error_ = ReadFile(run_.file("error"));
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
   // 20 ids of a vocabulary that the tiny model has, and a list that names them.
   void WriteTokens() {
     WriteFile(run_.file("text.npy"), std::string(20, '\3'));
@@ -38,10 +24,6 @@ class ProbeCommandTest : public ::testing::Test {
                " --tokenizer=text --vocab_size=8 --sequence_length=5 " +
                "--output=" + run_.file("pinned") + "/ " + more);
   }
-
-  executor::TinyRun run_;
-  std::string out_;
-  std::string error_;
 };
 
 TEST_F(ProbeCommandTest, WhatIsPinnedCanBeMeasured) {
@@ -61,12 +43,20 @@ TEST_F(ProbeCommandTest, WhatIsPinnedCanBeMeasured) {
 }
 
 TEST_F(ProbeCommandTest, HelpTellsOfCommandsAndFlags) {
-  Run("--help");
+  for (const char* words : {"--help", "help", "-h"}) {
+    EXPECT_EQ(Run(words), 0) << error_;
+    for (const char* command : {"measure", "run", "probe"}) {
+      EXPECT_NE(out_.find(command), std::string::npos) << out_;
+    }
+  }
+  EXPECT_EQ(Run("probe --help"), 0) << error_;
   EXPECT_NE(out_.find("sinkwatch_worker probe --from_list"), std::string::npos)
-      << out_ << error_;
+      << out_;
   EXPECT_NE(out_.find("--max_tokens_per_domain"), std::string::npos) << out_;
-  EXPECT_EQ(Run("--version"), 0);
-  EXPECT_EQ(out_.rfind("sinkwatch_worker ", 0), 0u) << out_;
+  for (const char* words : {"--version", "version"}) {
+    EXPECT_EQ(Run(words), 0);
+    EXPECT_EQ(out_.rfind("sinkwatch_worker ", 0), 0u) << out_;
+  }
 }
 
 TEST_F(ProbeCommandTest, BadUsageIsTwo) {

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <set>
 #include <string>
@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/stop_signal.h"
 #include "worker/examples/bigram_backcopy/preset.h"
 #include "worker/examples/bigram_backcopy/toy_probe.h"
 #include "worker/examples/bigram_backcopy/trainer.h"
@@ -46,7 +47,7 @@ namespace {
 
 constexpr int kBadUsage = 2;
 
-volatile std::sig_atomic_t stop_asked = 0;
+std::atomic<bool> stop_asked{false};
 
 int Complain(const absl::Status& status) {
   std::fprintf(stderr, "bigram_backcopy: %s\n",
@@ -79,7 +80,7 @@ absl::StatusOr<Preset> PresetFromFlags() {
 // In short steps, so that a signal is heard.
 void Wait(double seconds) {
   const absl::Time end = absl::Now() + absl::Seconds(seconds);
-  while (stop_asked == 0 && absl::Now() < end) {
+  while (!stop_asked && absl::Now() < end) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }
@@ -94,7 +95,7 @@ class Training {
 
   absl::Status Run() {
     double loss = 0;
-    for (int64_t step = 0; step <= preset_.steps && stop_asked == 0; ++step) {
+    for (int64_t step = 0; step <= preset_.steps && !stop_asked; ++step) {
       if (wanted_.count(step) != 0) {
         if (step > *wanted_.begin()) Wait(absl::GetFlag(FLAGS_pace));
         absl::Status status = Write(step, loss);
@@ -183,9 +184,8 @@ int Run(int argc, char** argv) {
   config.contains_help_flags = IsOwnFile;
   absl::SetFlagsUsageConfig(config);
   absl::ParseCommandLine(argc, argv);
-  for (int signal : {SIGTERM, SIGINT}) {
-    std::signal(signal, [](int) { stop_asked = 1; });
-  }
+  base::StopSignal signals;
+  const base::StopListener listener(signals, [] { stop_asked = true; });
   // Matrices of this size are slower on two threads than on one.
   at::set_num_threads(1);
   const std::string probe = absl::GetFlag(FLAGS_probe_out);

@@ -1,0 +1,182 @@
+#include "worker/commands/program.h"
+
+#include <vector>
+
+namespace sinkwatch::worker {
+namespace {
+
+using base::CommandSpec;
+using base::FlagSpec;
+using base::ValueKind;
+
+// Flags of what computes.
+std::vector<FlagSpec> WithComputing(std::vector<FlagSpec> flags) {
+  flags.push_back(FlagSpec{"device", "NAME",
+                           "auto, cpu, cuda or cuda:N; auto takes a GPU where "
+                           "one can be used"}
+                      .Default("auto")
+                      .Example("cuda:1"));
+  flags.push_back(FlagSpec{"tokens_per_batch", "N",
+                           "tokens that run through a layer at a time; bounds "
+                           "the memory of activations"}
+                      .Of(ValueKind::kPositive)
+                      .Default("8192")
+                      .Example("2048"));
+  flags.push_back(FlagSpec{"threads", "N",
+                           "threads that compute on the CPU; 0 for one per "
+                           "core. Small models beside other work are faster on "
+                           "1"}
+                      .Of(ValueKind::kWhole)
+                      .Default("0")
+                      .Example("1"));
+  return flags;
+}
+
+CommandSpec MeasureSpec() {
+  return {
+      "measure",
+      {},
+      "measures one checkpoint, without a server; progress goes to standard "
+      "error",
+      WithComputing({
+          FlagSpec{"checkpoint", "PATH",
+                   "folder of the checkpoint, or a .bin file of llama2.c"}
+              .Needed()
+              .Example("runs/toy/step800"),
+          FlagSpec{"probe", "DIR", "folder of the probe (probe.json)"}
+              .Needed()
+              .Example("probes/text"),
+          FlagSpec{
+              "model_config", "FILE",
+              "the model's config (config.json of Hugging Face or "
+              "OLMo-core, config.yaml, params.json), for a checkpoint that "
+              "has none; default: the checkpoint's"}
+              .Example("llama3/config.json"),
+          FlagSpec{"dtype", "TYPE", "that it computes in"}
+              .OneOf({"float32", "bfloat16"})
+              .Default("float32")
+              .Example("bfloat16"),
+          FlagSpec{"metrics", "A,B,...", "names of metrics; default: all"}
+              .Example("sink_attention,probe_loss"),
+          FlagSpec{"format", "FORM", "default: table on a terminal, else json"}
+              .OneOf({"json", "csv", "table"})
+              .Example("csv"),
+          FlagSpec{"output", "FILE", "file to write; default: standard output"}
+              .Example("step800.json"),
+          FlagSpec{"run", "NAME",
+                   "name of the run in the answer; default: of the folder that "
+                   "the checkpoint is in"}
+              .Example("olmo2-1b"),
+          FlagSpec{"stage", "NAME",
+                   "stage of the run in the answer; default: none"}
+              .Example("stage1"),
+      }),
+      {"measure --checkpoint=runs/toy/step800 --probe=probes/toy"},
+      "exit codes: 0 measured, 2 bad usage, 3 incomplete, 4 corrupt, 5 "
+      "unsupported,\n6 vanished, 1 other\n"};
+}
+
+CommandSpec RunSpec() {
+  return {
+      "run",
+      {},
+      "leases checkpoints from a server, measures them and sends the values, "
+      "until SIGTERM",
+      WithComputing({
+          FlagSpec{"server", "HOST:PORT", "gRPC address of the server"}
+              .Default("127.0.0.1:17461")
+              .Example("sink.example:17461"),
+          FlagSpec{"name", "NAME",
+                   "name in the server's lists; default: host:pid"}
+              .Example("gpu7"),
+          FlagSpec{"exit_when_idle", "TIME",
+                   "end when there was nothing to do for so long"}
+              .Of(ValueKind::kDuration)
+              .Default("inf")
+              .Example("10m"),
+          {"skip_self_test", "",
+           "start without measuring the built-in model first"},
+      }),
+      {"run --server=127.0.0.1:17461"},
+      "exit codes: 0 drained, 2 bad usage, 42 self-test failed\n"};
+}
+
+CommandSpec ProbeSpec() {
+  return {
+      "probe",
+      {},
+      "makes a probe of raw token files (OLMo's .npy) where they lie: a folder "
+      "of one file, probe.json, that pins paths, counts and digests",
+      {
+          FlagSpec{"from_list", "FILE",
+                   "lines label,path that name raw token files, as OLMo-core's "
+                   "data mixes; {TOKENIZER} in a path is --tokenizer"}
+              .Needed()
+              .Example("v3-small.txt"),
+          FlagSpec{"tokenizer", "NAME", "name of the tokenizer"}
+              .Needed()
+              .Example("dolma2-tokenizer"),
+          FlagSpec{"vocab_size", "N", "ids are below this"}
+              .Needed()
+              .Of(ValueKind::kPositive)
+              .Example("100278"),
+          FlagSpec{"sequence_length", "N", "tokens of a sequence"}
+              .Needed()
+              .Of(ValueKind::kPositive)
+              .Example("2048"),
+          FlagSpec{"output", "DIR", "folder to make"}.Needed().Example(
+              "probes/v3-small"),
+          FlagSpec{
+              "base", "DIR",
+              "folder that relative paths of the list start from; default: "
+              "the list's own"}
+              .Example("/data/olmo"),
+          FlagSpec{"max_tokens_per_domain", "N",
+                   "ids used of each domain, from its start; 0 for all"}
+              .Of(ValueKind::kWhole)
+              .Default("0")
+              .Example("262144"),
+          FlagSpec{"dtype", "TYPE",
+                   "of the token files: auto (the smallest that holds every "
+                   "id), uint8, uint16, uint32 or uint64"}
+              .Default("auto")
+              .Example("uint32"),
+          FlagSpec{"bos_policy", "POLICY",
+                   "first token of each sequence: none (the text goes on, as "
+                   "OLMo trains), stored (the files have one already), prepend "
+                   "(--bos_id) or eos (--eos_id)"}
+              .OneOf({"none", "stored", "prepend", "eos"})
+              .Default("none")
+              .Example("eos"),
+          FlagSpec{"bos_id", "N", "id that bos_policy prepend puts first"}
+              .Of(ValueKind::kWhole)
+              .Default("-1")
+              .Example("1"),
+          FlagSpec{"eos_id", "N",
+                   "id that ends a text; checked, and put first by bos_policy "
+                   "eos"}
+              .Of(ValueKind::kWhole)
+              .Default("-1")
+              .Example("100257"),
+      },
+      {"probe --from_list=v3-small.txt --base=/data/olmo "
+       "--tokenizer=dolma2-tokenizer --vocab_size=100278 --eos_id=100257 "
+       "--sequence_length=2048 --max_tokens_per_domain=262144 "
+       "--output=probes/v3-small"},
+      "exit codes: 0 done, 2 bad usage or a token file that is wrong, 1 "
+      "other\n"};
+}
+
+}  // namespace
+
+const base::ProgramSpec& WorkerProgram() {
+  static const auto* const kProgram =
+      new base::ProgramSpec{"sinkwatch_worker",
+                            "measures checkpoints of language models.",
+                            {MeasureSpec(), RunSpec(), ProbeSpec()},
+                            {},
+                            ""};
+  return *kProgram;
+}
+
+}  // namespace sinkwatch::worker
