@@ -5,9 +5,10 @@
 #   deploy/demo.sh                    one training; stays up until Ctrl-C
 #   deploy/demo.sh --once             ends by itself: 0 only if the sink emerged
 #   deploy/demo.sh --scenario=paper   four trainings beside what the paper claims
+#   --pace=SECONDS --http=PORT --grpc=PORT   see bazel-bin/demo --help
 set -euo pipefail
 case " $* " in
-  *" -h "* | *" --help "*) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+  *" -h "* | *" --help "*) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 deploy/setup.sh --build

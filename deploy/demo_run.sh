@@ -4,9 +4,23 @@
 set -euo pipefail
 
 usage="usage: demo [--once] [--scenario=sink|paper] [--pace=SECONDS] [--http=PORT] [--grpc=PORT]"
+help="demo: follows a model of the paper's toy task while it trains.
+
+$usage
+
+  --once            end by itself: 0 only if the sink emerged
+  --scenario=WHICH  sink (default): one training; paper: four trainings beside
+                    what the paper claims
+  --pace=SECONDS    that the trainer waits before each checkpoint; default 0.5
+  --http=PORT       of the page, the API and /metrics; default 17460
+  --grpc=PORT       of workers and sinkctl; default 17461
+  --help            this text
+
+exit codes: 0 done, 1 not as expected, 2 bad usage"
 once="" scenario=sink pace=0.5 http=17460 grpc=17461
 for argument in "$@"; do
   case "$argument" in
+    --help | -h | help) echo "$help" >&3; exit 0 ;;
     --once) once=1 ;;
     --scenario=sink | --scenario=paper) scenario="${argument#*=}" ;;
     --pace=*) pace="${argument#*=}" ;;
@@ -14,7 +28,7 @@ for argument in "$@"; do
     --grpc=*) grpc="${argument#*=}" ;;
     *) echo "demo: unknown argument '$argument'"; echo "$usage"; exit 2 ;;
   esac
-done >&2
+done 3>&1 >&2
 
 # Found from bazel-bin/demo, from `bazel run` and from a test alike.
 bin="${BASH_SOURCE[0]}.runfiles/sinkwatch"

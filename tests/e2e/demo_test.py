@@ -56,6 +56,14 @@ class DemoTest(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertRegex(done.stderr, "the trainer of toy ended after [0-9]+ of 18 checkpoints")
 
+    def test_help_is_no_mistake_and_lists_every_flag(self):
+        for word in ["--help", "-h"]:
+            done = subprocess.run(["bash", str(SCRIPT), word], capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            for flag in ["--once", "--scenario", "--pace", "--http", "--grpc"]:
+                self.assertIn(flag, done.stdout)
+
     def test_an_unknown_flag_is_bad_usage(self):
         done = run_demo(SCRIPT, "--scenario=papers")
         self.assertEqual(done.returncode, 2)

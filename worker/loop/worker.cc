@@ -11,6 +11,7 @@
 #include "google/protobuf/util/time_util.h"
 #include "proto/base/utf8.h"
 #include "proto/base/version.h"
+#include "proto/rpc/connect_hint.h"
 #include "proto/rpc/status.h"
 #include "spdlog/spdlog.h"
 #include "worker/loop/lease_keeper.h"
@@ -74,16 +75,27 @@ std::unique_ptr<v1::Lease> Worker::NextLease() {
   const grpc::Status status =
       stub_.AcquireLease(context.get(), request, &response);
   if (!status.ok()) {
-    spdlog::warn("no lease from the server code={} error=\"{}\"",
-                 static_cast<int>(status.error_code()), status.error_message());
+    SayRefused(status);
     Pause(kUnreachablePause);
     return nullptr;
+  }
+  if (const int64_t count = refused_.Over(); count > 0) {
+    spdlog::info("the server answers again refusals={}", count);
   }
   if (!response.has_lease()) {
     Pause(std::max(FromProto(response.retry_after()), kStep));
     return nullptr;
   }
   return std::make_unique<v1::Lease>(response.lease());
+}
+
+void Worker::SayRefused(const grpc::Status& status) {
+  if (!refused_.Occurred(absl::Now())) return;
+  const std::string hint = rpc::ConnectHint(status);
+  spdlog::warn("no lease from the server code={} refusals={} error=\"{}\"{}",
+               static_cast<int>(status.error_code()), refused_.count(),
+               status.error_message(),
+               hint.empty() ? "" : " hint=\"" + hint + "\"");
 }
 
 void Worker::RunJob(const v1::Lease& lease) {

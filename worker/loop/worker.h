@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "sinkwatch/v1/worker_service.grpc.pb.h"
+#include "worker/loop/recurring_fault.h"
 #include "worker/measure/measure.h"
 
 namespace sinkwatch::worker {
@@ -51,6 +52,8 @@ class Worker {
   // The next lease, if the server has one. Waits as long as the server asked
   // before it returns without.
   std::unique_ptr<v1::Lease> NextLease();
+  // Logs the first of a row of refused leases at once, then one a minute.
+  void SayRefused(const grpc::Status& status);
   void RunJob(const v1::Lease& lease);
   // INVALID_ARGUMENT for a dtype that we do not compute in.
   absl::StatusOr<MeasureRequest> RequestOf(const v1::Job& job) const;
@@ -65,6 +68,7 @@ class Worker {
   const WorkerOptions options_;
   std::atomic<bool> draining_{false};
   std::chrono::steady_clock::time_point last_work_;
+  RecurringFault refused_;
 };
 
 }  // namespace sinkwatch::worker
