@@ -217,24 +217,18 @@ def measurement(cluster, run, step):
     return vectors(cluster.ctl_json("measurement", run, str(step)))
 
 
-def form(found):
-    """The names in a measurement's JSON: {"": of the whole, "checkpoint": of that part, ...}."""
-    parts = {name: set(part) for name, part in found.items() if isinstance(part, dict)}
-    return {"": set(found), "measurements": set(found["measurements"][0]), **parts}
+def output(command):
+    """The bytes that a command writes; it must end well."""
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def measure_directly(checkpoint, probe):
     """The values from the worker alone, without a server."""
-    return vectors(report_directly(checkpoint, probe))
-
-
-def report_directly(checkpoint, probe):
-    """What the worker's own `measure` writes."""
-    done = subprocess.run(
-        [WORKER, "measure", f"--checkpoint={checkpoint}", f"--probe={probe}",
-         "--device=cpu", "--format=json"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return vectors(json.loads(output(
+        [WORKER, "measure", f"--checkpoint={checkpoint}", f"--probe={probe}", "--device=cpu",
+         "--format=json"])))
 
 
 def assert_same_values(expected, actual):

@@ -57,12 +57,13 @@ class PipelineTest(unittest.TestCase):
             self.assertNotIn("done", [s for s, _ in states(cluster, "toy").values()])
             (folder / "model.safetensors").write_bytes(weights)
             await_state(cluster, "toy", 7, "done")
-            direct = harness.report_directly(folder, TOY / "probe")
-            served = cluster.ctl_json("measurement", "toy", "7")
-            harness.assert_same_values(harness.vectors(direct), harness.vectors(served))
-            names = harness.form(direct)
-            names["checkpoint"].add("stage")  # which only the server knows
-            self.assertEqual(harness.form(served), names)
+            for form in ["json", "csv"]:
+                self.assertEqual(
+                    harness.output([harness.SINKCTL, f"--server=127.0.0.1:{cluster.grpc_port}",
+                                    "measurement", "toy", "7", f"--format={form}"]),
+                    harness.output([harness.WORKER, "measure", f"--checkpoint={folder}",
+                                    f"--probe={TOY / 'probe'}", "--device=cpu", "--threads=1",
+                                    f"--format={form}"]))
 
     def test_a_checkpoint_deleted_while_queued_vanishes(self):
         with Cluster() as cluster:
