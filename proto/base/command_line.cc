@@ -172,13 +172,18 @@ class ArgumentsParser {
 
   bool AsksForHelpOrVersion(size_t at) {
     const std::string first = at < words_.size() ? words_[at] : "";
-    const bool is_word = first == "help" || first == "version";
+    // A program may have a command of that name, which does more.
+    const bool is_word = (first == "help" || first == "version") &&
+                         FindCommand(program_, first) == nullptr;
     if (is_word) arguments_.command_ = first;
     if (first == "help" && at + 1 < words_.size()) Topic(words_[at + 1]);
     if (words_.empty() && has_commands_) arguments_.command_ = "help";
     for (size_t i = 0; i < words_.size() && words_[i] != "--" && !is_word;
          ++i) {
-      if (words_[i] == "--version") arguments_.command_ = "version";
+      if (words_[i] == "--version") {
+        arguments_.command_ = "version";
+        arguments_.given_["version"] = {"true"};
+      }
       if (words_[i] != "--help" && words_[i] != "-h") continue;
       arguments_.command_ = "help";
       if (has_commands_) Topic(first);

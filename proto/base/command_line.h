@@ -77,7 +77,8 @@ class Arguments {
   // operand or value that `program` does not have.
   //
   // No words, `help`, --help and -h are the command "help", whose operand may
-  // be a command; `version` and --version are the command "version".
+  // be a command; `version` and --version are the command "version", of which
+  // only the latter has the flag "version".
   //
   // Values: --name=value or --name value; one dash will do. Switches: --name,
   // --noname, --name=true|false. "--" ends the flags.

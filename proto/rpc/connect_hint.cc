@@ -7,7 +7,7 @@ std::string ConnectHint(const grpc::Status& status) {
   for (const char* words : {"HTTP/2", "http1"}) {
     if (status.error_message().find(words) == std::string::npos) continue;
     return "what answers there is not gRPC: is it the server's HTTP port? gRPC "
-           "has its own, 17461 unless configured";
+           "has its own, 17461 unless configured.";
   }
   return "is sinkwatch_server running there?";
 }
