@@ -152,12 +152,14 @@ absl::StatusOr<std::string> HelpText(const ProgramSpec& program,
 
 std::optional<int> AnswerWithoutWork(
     const ProgramSpec& program, const absl::StatusOr<Arguments>& arguments) {
-  absl::StatusOr<std::string> text = arguments.status();
-  if (arguments.ok() && arguments->command() == "help") {
+  absl::StatusOr<std::string> text = std::string();
+  if (!arguments.ok()) {
+    text = arguments.status();
+  } else if (arguments->command() == "help") {
     text = HelpText(program, *arguments);
-  } else if (arguments.ok() && arguments->command() == "version") {
+  } else if (arguments->command() == "version") {
     text = absl::StrCat(program.name, " ", kVersion, "\n");
-  } else if (arguments.ok()) {
+  } else {
     return std::nullopt;
   }
   if (!text.ok()) {

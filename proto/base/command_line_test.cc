@@ -197,6 +197,14 @@ TEST(Help, HasEveryFlagWithItsDefault) {
   EXPECT_TRUE(absl::StrContains(ProgramHelp(Server()), "--run=RUN"));
 }
 
+TEST(AnswerWithoutWork, IsTheExitCodeOfWhatIsNotToBeCarriedOut) {
+  EXPECT_EQ(AnswerWithoutWork(Program(), Parse({"watch"})), std::nullopt);
+  EXPECT_EQ(AnswerWithoutWork(Program(), Parse({"help"})), 0);
+  EXPECT_EQ(AnswerWithoutWork(Program(), Parse({"--version"})), 0);
+  EXPECT_EQ(AnswerWithoutWork(Program(), Parse({"help", "serie"})), 2);
+  EXPECT_EQ(AnswerWithoutWork(Program(), Parse({"serie"})), 2);
+}
+
 TEST(Help, OfAnUnknownCommandNamesTheNearest) {
   const auto text = HelpText(Program(), *Parse({"help", "serie"}));
   EXPECT_TRUE(absl::IsInvalidArgument(text.status())) << text.status();
