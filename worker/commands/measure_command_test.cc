@@ -137,7 +137,7 @@ TEST_F(MeasureCommandTest, AFailureLeavesTheOutputAsItWas) {
 TEST_F(MeasureCommandTest, AnImplausibleModelIsWarnedAboutInEveryForm) {
   // Logits of this size give losses far above chance.
   auto weights = run_.weights();
-  weights.at("lm_head.weight") = weights.at("lm_head.weight") * 100;
+  weights.at("lm_head.weight") = weights.at("lm_head.weight").mul(100);
   run_.WriteAgain(weights);
   for (const char* format : {"json", "csv", "table"}) {
     EXPECT_EQ(Measure(std::string("--format=") + format), 0) << error_;
