@@ -9,6 +9,8 @@
 #include "absl/strings/str_split.h"
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/json_util.h"
+#include "proto/base/status_macros.h"
+#include "proto/base/version.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -16,6 +18,7 @@ namespace {
 absl::Status ParsePolicy(const std::string& text, v1::StepPolicy* policy) {
   const std::pair<std::string, std::string> parts =
       absl::StrSplit(text, absl::MaxSplits(':', 1));
+  policy->Clear();
   int32_t number = 0;
   const bool numbered = absl::SimpleAtoi(parts.second, &number) && number > 0;
   if (text == "all") {
@@ -38,16 +41,35 @@ absl::Status ParsePolicy(const std::string& text, v1::StepPolicy* policy) {
   return absl::OkStatus();
 }
 
+// Sets the fields of `run` that the line names.
+absl::Status SetFields(const base::Arguments& args, v1::RunConfig* run) {
+  for (const auto& [flag, field] :
+       {std::pair<const char*, std::string*>{"root", run->mutable_root()},
+        {"probe", run->mutable_probe()},
+        {"stage", run->mutable_stage()},
+        {"dtype", run->mutable_dtype()},
+        {"manifest", run->mutable_manifest()},
+        {"model-config", run->mutable_model_config()}}) {
+    if (args.Has(flag)) *field = args.Get(flag);
+  }
+  if (args.Has("hf-siblings")) run->set_include_hf_siblings(true);
+  if (args.Has("metrics")) {
+    run->clear_metrics();
+    for (const std::string& metric : args.List("metrics")) {
+      run->add_metrics(metric);
+    }
+  }
+  if (!args.Has("steps")) return absl::OkStatus();
+  return ParsePolicy(args.Get("steps"), run->mutable_steps());
+}
+
 }  // namespace
 
 absl::Status Requeue(const Context& c) {
-  auto run = c.args.Required("run");
-  if (!run.ok()) return run.status();
   v1::RequeueJobsRequest request;
-  request.set_run(*run);
+  request.set_run(c.args.Get("run"));
   request.set_include_vanished(c.args.Has("include-vanished"));
-  for (absl::string_view text :
-       absl::StrSplit(c.args.Get("steps", ""), ',', absl::SkipEmpty())) {
+  for (const std::string& text : c.args.List("steps")) {
     int64_t step = 0;
     if (!absl::SimpleAtoi(text, &step)) {
       return absl::InvalidArgumentError(
@@ -55,72 +77,88 @@ absl::Status Requeue(const Context& c) {
     }
     request.add_steps(step);
   }
-  auto requeued = c.client.Requeue(request);
-  if (!requeued.ok()) return requeued.status();
-  if (c.format == Format::kTable) {
-    c.out << "requeued " << *requeued << " of " << *run << "\n";
+  ASSIGN_OR_RETURN(const int64_t requeued, c.client.Requeue(request));
+  if (c.for_people()) {
+    c.out << "requeued " << requeued << " of " << request.run() << "\n";
     return absl::OkStatus();
   }
-  return Print(c, {{"run", "requeued"}, {{*run, *requeued}}});
+  return Print(c, {{"run", "requeued"}, {{request.run(), requeued}}});
 }
 
 absl::Status AddRun(const Context& c) {
   v1::AddRunRequest request;
-  v1::RunConfig& run = *request.mutable_run();
-  for (const auto& [flag, field] :
-       {std::pair<const char*, std::string*>{"name", run.mutable_name()},
-        {"root", run.mutable_root()},
-        {"probe", run.mutable_probe()}}) {
-    auto value = c.args.Required(flag);
-    if (!value.ok()) return value.status();
-    *field = *value;
+  request.mutable_run()->set_name(c.args.Get("name"));
+  request.set_allow_missing(c.args.Has("allow-missing"));
+  RETURN_IF_ERROR(SetFields(c.args, request.mutable_run()));
+  RETURN_IF_ERROR(c.client.AddRun(request));
+  c.out << "following " << request.run().name() << "\n";
+  return absl::OkStatus();
+}
+
+absl::Status UpdateRun(const Context& c) {
+  const std::string name = c.args.Get("name");
+  ASSIGN_OR_RETURN(const v1::ServerConfig config, c.client.Config());
+  v1::UpdateRunRequest request;
+  request.set_allow_missing(c.args.Has("allow-missing"));
+  request.mutable_run()->set_name(name);
+  for (const v1::RunConfig& run : config.runs()) {
+    if (run.name() == name) *request.mutable_run() = run;
   }
-  run.set_stage(c.args.Get("stage", ""));
-  run.set_dtype(c.args.Get("dtype", ""));
-  run.set_manifest(c.args.Get("manifest", ""));
-  run.set_model_config(c.args.Get("model-config", ""));
-  run.set_include_hf_siblings(c.args.Has("hf-siblings"));
-  for (absl::string_view metric :
-       absl::StrSplit(c.args.Get("metrics", ""), ',', absl::SkipEmpty())) {
-    run.add_metrics(std::string(metric));
-  }
-  if (c.args.Has("steps")) {
-    absl::Status policy =
-        ParsePolicy(c.args.Get("steps", ""), run.mutable_steps());
-    if (!policy.ok()) return policy;
-  }
-  if (absl::Status s = c.client.AddRun(request); !s.ok()) return s;
-  c.out << "following " << run.name() << "\n";
+  RETURN_IF_ERROR(SetFields(c.args, request.mutable_run()));
+  RETURN_IF_ERROR(c.client.UpdateRun(request));
+  c.out << "following " << name << " as changed\n";
   return absl::OkStatus();
 }
 
 absl::Status RemoveRun(const Context& c) {
-  auto name = c.args.Required("name");
-  if (!name.ok()) return name.status();
   v1::RemoveRunRequest request;
-  request.set_name(*name);
-  if (absl::Status s = c.client.RemoveRun(request); !s.ok()) return s;
-  c.out << "not following " << *name << " any more; its measurements stay\n";
+  request.set_name(c.args.Get("name"));
+  RETURN_IF_ERROR(c.client.RemoveRun(request));
+  c.out << "not following " << request.name()
+        << " any more; its measurements stay\n";
   return absl::OkStatus();
 }
 
 absl::Status Config(const Context& c) {
-  auto config = c.client.Config();
-  if (!config.ok()) return config.status();
+  ASSIGN_OR_RETURN(const v1::ServerConfig config, c.client.Config());
   std::string text;
   if (c.format == Format::kJson) {
     google::protobuf::util::JsonPrintOptions options;
     options.add_whitespace = true;
     options.preserve_proto_field_names = true;
-    if (!google::protobuf::util::MessageToJsonString(*config, &text, options)
+    if (!google::protobuf::util::MessageToJsonString(config, &text, options)
              .ok()) {
       return absl::InternalError("the configuration cannot be written as JSON");
     }
   } else {
-    google::protobuf::TextFormat::PrintToString(*config, &text);
+    google::protobuf::TextFormat::PrintToString(config, &text);
   }
   c.out << text;
   return absl::OkStatus();
+}
+
+absl::Status Ready(const Context& c) {
+  RETURN_IF_ERROR(c.client.CheckReady());
+  c.out << "ready\n";
+  return absl::OkStatus();
+}
+
+absl::Status Version(const Context& c) {
+  const auto server = c.client.ServerVersion();
+  if (c.for_people()) {
+    c.out << "sinkctl " << base::kVersion << "\n";
+    if (!server.ok()) return server.status();
+    c.out << "server  " << server->version() << " at " << c.args.Get("server")
+          << ", metric definitions " << server->spec_version() << "\n";
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(Print(
+      c, {{"client", "server", "spec_version"},
+          {{std::string(base::kVersion),
+            server.ok() ? answers::Cell(server->version()) : answers::Cell(),
+            server.ok() ? answers::Cell(int64_t{server->spec_version()})
+                        : answers::Cell()}}}));
+  return server.status();
 }
 
 }  // namespace sinkwatch::ctl

@@ -6,11 +6,17 @@
 
 namespace sinkwatch::ctl {
 
-// The commands that tell a server what to do; see command_table.cc.
+// Commands that change what the server does, or ask about the server itself;
+// the status keeps the server's code.
 absl::Status Requeue(const Context& c);
 absl::Status AddRun(const Context& c);
+absl::Status UpdateRun(const Context& c);
 absl::Status RemoveRun(const Context& c);
 absl::Status Config(const Context& c);
+// UNAVAILABLE unless the server says that it serves.
+absl::Status Ready(const Context& c);
+// This program's version is told even if the server cannot be asked.
+absl::Status Version(const Context& c);
 
 }  // namespace sinkwatch::ctl
 

@@ -15,7 +15,7 @@ namespace sinkwatch::ctl {
 namespace {
 
 constexpr char kMarks[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-constexpr size_t kMaxSeries = sizeof(kMarks) - 1;
+constexpr size_t kMaxLines = 12;
 constexpr int kAxisWidth = 10;
 
 std::optional<double> NumberOf(const answers::Cell& cell) {
@@ -50,15 +50,89 @@ struct Range {
   }
 };
 
-// Calls `point` with series, x and value of every value that is drawn.
-template <typename Point>
-void ForEachPoint(const answers::Table& series, const Point& point) {
-  const size_t drawn = std::min(series.columns.size() - 1, kMaxSeries);
-  for (const auto& row : series.rows) {
-    for (size_t s = 0; s < drawn; ++s) {
-      const auto value = NumberOf(row[s + 1]);
-      if (value.has_value()) point(s, *NumberOf(row[0]), *value);
+// The finite values of a row, ascending.
+std::vector<double> SortedValues(const std::vector<answers::Cell>& row) {
+  std::vector<double> values;
+  for (size_t c = 1; c < row.size(); ++c) {
+    if (const auto value = NumberOf(row[c])) values.push_back(*value);
+  }
+  std::sort(values.begin(), values.end());
+  return values;
+}
+
+double Quantile(const std::vector<double>& sorted, double share) {
+  const double at = share * static_cast<double>(sorted.size() - 1);
+  const size_t below = static_cast<size_t>(at);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
+}
+
+// What is drawn: rows of characters, and where values lie on them.
+class Canvas {
+ public:
+  Canvas(const answers::Table& series, const ChartOptions& options)
+      : options_(options),
+        lines_(options.height, std::string(options.width, ' ')) {
+    for (const auto& row : series.rows) {
+      const std::vector<double> values = SortedValues(row);
+      if (values.empty()) continue;
+      x_.Add(*NumberOf(row[0]));
+      y_.Add(values.front());
+      y_.Add(values.back());
     }
+  }
+
+  bool empty() const { return y_.empty(); }
+  const Range& x() const { return x_; }
+  const Range& y() const { return y_; }
+  std::vector<std::string> lines() && { return std::move(lines_); }
+
+  char& At(double x, double y) {
+    const int line = options_.height - 1 - y_.Place(y, options_.height);
+    return lines_[line][x_.Place(x, options_.width)];
+  }
+
+  // '.' wherever nothing is from `low` to `high`.
+  void Fill(double x, double low, double high) {
+    const int column = x_.Place(x, options_.width);
+    for (int place = y_.Place(low, options_.height);
+         place <= y_.Place(high, options_.height); ++place) {
+      char& mark = lines_[options_.height - 1 - place][column];
+      if (mark == ' ') mark = '.';
+    }
+  }
+
+ private:
+  const ChartOptions& options_;
+  Range x_;
+  Range y_;
+  std::vector<std::string> lines_;
+};
+
+void DrawLines(const answers::Table& series, Canvas* canvas) {
+  for (const auto& row : series.rows) {
+    for (size_t s = 0; s + 1 < row.size(); ++s) {
+      const auto value = NumberOf(row[s + 1]);
+      if (!value.has_value()) continue;
+      char& mark = canvas->At(*NumberOf(row[0]), *value);
+      mark = mark == ' ' || mark == kMarks[s] ? kMarks[s] : '#';
+    }
+  }
+}
+
+void DrawBand(const answers::Table& series, Canvas* canvas) {
+  for (const auto& row : series.rows) {
+    const std::vector<double> values = SortedValues(row);
+    if (values.empty()) continue;
+    const double x = *NumberOf(row[0]);
+    canvas->At(x, values.front()) = '-';
+    canvas->At(x, values.back()) = '-';
+    canvas->Fill(x, Quantile(values, 0.1), Quantile(values, 0.9));
+  }
+  for (const auto& row : series.rows) {
+    const std::vector<double> values = SortedValues(row);
+    if (values.empty()) continue;
+    canvas->At(*NumberOf(row[0]), Quantile(values, 0.5)) = 'o';
   }
 }
 
@@ -79,10 +153,13 @@ std::string Plot(std::vector<std::string> lines, const Range& y) {
   return text;
 }
 
+// A step or a number of tokens, whole.
+std::string XLabel(double value) { return absl::StrFormat("%.0f", value); }
+
 // Both ends of x, and its name between.
-std::string XAxis(const Range& x, const ChartOptions& options) {
-  const std::string left = absl::StrFormat("%.6g", x.low);
-  const std::string right = absl::StrFormat("%.6g", x.high);
+std::string LinearAxis(const Range& x, const ChartOptions& options) {
+  const std::string left = XLabel(x.low);
+  const std::string right = XLabel(x.high);
   const std::string middle = absl::StrCat(" ", options.x_label, " ");
   const int room = options.width - static_cast<int>(left.size() + right.size());
   const int pad = std::max(0, room - static_cast<int>(middle.size()));
@@ -92,12 +169,51 @@ std::string XAxis(const Range& x, const ChartOptions& options) {
       middle, std::string(pad - pad / 2, ' '), right, "\n");
 }
 
-// The legend, and what is not drawn.
+// The steps between both ends that are 0 or a power of ten, and the ends.
+std::vector<double> LogTicks(const Range& x) {
+  std::vector<double> steps = {std::pow(10, x.low) - 1,
+                               std::pow(10, x.high) - 1};
+  for (double step = 1; step < steps[1]; step *= 10) {
+    if (step > steps[0]) steps.push_back(step);
+  }
+  return steps;
+}
+
+// Ticks with the steps that they stand at, as many as have room.
+std::string LogAxis(const Range& x, const ChartOptions& options) {
+  std::string line(options.width, '-');
+  std::string labels(options.width, ' ');
+  for (double step : LogTicks(x)) {
+    const std::string label = XLabel(step);
+    const int place = x.Place(std::log10(1 + step), options.width);
+    const int length = static_cast<int>(label.size());
+    const int start =
+        std::clamp(place - length / 2, 0, std::max(0, options.width - length));
+    const int before = std::max(0, start - 1);
+    if (labels.substr(before, length + 2).find_first_not_of(' ') !=
+        std::string::npos) {
+      continue;
+    }
+    labels.replace(start, length, label);
+    line[place] = '+';
+  }
+  labels.erase(labels.find_last_not_of(' ') + 1);
+  return absl::StrCat(std::string(kAxisWidth + 1, ' '), "+", line, "\n",
+                      std::string(kAxisWidth + 2, ' '), labels, "\n",
+                      std::string(kAxisWidth + 2, ' '), options.x_label,
+                      ", on a logarithmic axis\n");
+}
+
 std::string Legend(const answers::Table& series) {
   const size_t count = series.columns.size() - 1;
+  if (count > kMaxLines) {
+    return absl::StrCat("  ", count,
+                        " series: o median, . 10th to 90th percentile, - least "
+                        "and largest\n");
+  }
   std::string text;
   std::string line = "  ";
-  for (size_t s = 0; s < std::min(count, kMaxSeries); ++s) {
+  for (size_t s = 0; s < count; ++s) {
     const std::string entry =
         absl::StrFormat("%c=%s  ", kMarks[s], series.columns[s + 1]);
     if (line.size() + entry.size() > 80) {
@@ -106,35 +222,25 @@ std::string Legend(const answers::Table& series) {
     }
     line += entry;
   }
-  absl::StrAppend(&text, line, "\n");
-  if (count > kMaxSeries) {
-    absl::StrAppend(&text, "  (", count - kMaxSeries,
-                    " more series are not drawn: choose --layer, --head or "
-                    "--agg)\n");
-  }
-  return text;
+  return absl::StrCat(text, line, "\n");
 }
 
 }  // namespace
 
 std::string DrawChart(const answers::Table& series,
                       const ChartOptions& options) {
-  Range x;
-  Range y;
-  ForEachPoint(series, [&](size_t, double at, double value) {
-    x.Add(at);
-    y.Add(value);
-  });
-  if (y.empty()) return "  (no values)\n";
-  std::vector<std::string> lines(options.height,
-                                 std::string(options.width, ' '));
-  ForEachPoint(series, [&](size_t s, double at, double value) {
-    const int line = options.height - 1 - y.Place(value, options.height);
-    char& mark = lines[line][x.Place(at, options.width)];
-    mark = mark == ' ' || mark == kMarks[s] ? kMarks[s] : '#';
-  });
-  return absl::StrCat(Plot(std::move(lines), y), XAxis(x, options),
-                      Legend(series));
+  Canvas canvas(series, options);
+  if (canvas.empty()) return "  (no values)\n";
+  if (series.columns.size() - 1 > kMaxLines) {
+    DrawBand(series, &canvas);
+  } else {
+    DrawLines(series, &canvas);
+  }
+  const std::string axis = options.x_is_log_step
+                               ? LogAxis(canvas.x(), options)
+                               : LinearAxis(canvas.x(), options);
+  const Range y = canvas.y();
+  return absl::StrCat(Plot(std::move(canvas).lines(), y), axis, Legend(series));
 }
 
 }  // namespace sinkwatch::ctl

@@ -1,9 +1,12 @@
 #include "server/ctl/client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/status_macros.h"
 #include "proto/rpc/channel.h"
+#include "proto/rpc/connect_hint.h"
 #include "proto/rpc/status.h"
 
 namespace sinkwatch::ctl {
@@ -21,14 +24,16 @@ Client::Client(std::string address, absl::Duration timeout,
     : address_(std::move(address)),
       timeout_(timeout),
       query_(v1::QueryService::NewStub(channel)),
-      admin_(v1::AdminService::NewStub(channel)) {}
+      admin_(v1::AdminService::NewStub(channel)),
+      health_(grpc::health::v1::Health::NewStub(channel)) {}
 
 absl::Status Client::ToStatus(const grpc::Status& status) const {
   const std::string& detail = status.error_message();
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
     return absl::UnavailableError(absl::StrCat(
         "no sinkwatch server answers at ", address_, " (", detail,
-        "). Start one with `sinkwatch_server --config=FILE`, or name another "
+        "): ", rpc::ConnectHint(status),
+        " Start one with `sinkwatch_server --config=FILE`, or name another "
         "with --server=HOST:PORT"));
   }
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
@@ -74,9 +79,21 @@ absl::StatusOr<v1::ListRunsResponse> Client::Runs() {
 }
 
 absl::StatusOr<v1::ListCheckpointsResponse> Client::Checkpoints(
-    const v1::ListCheckpointsRequest& request) {
-  return AllPages(&v1::QueryService::Stub::ListCheckpoints, request,
-                  &v1::ListCheckpointsResponse::mutable_checkpoints);
+    v1::ListCheckpointsRequest request, int64_t limit) {
+  v1::ListCheckpointsResponse all;
+  do {
+    const int64_t left = limit - all.checkpoints_size();
+    request.set_page_size(static_cast<int32_t>(
+        limit > 0 ? std::min<int64_t>(kPage, left) : kPage));
+    ASSIGN_OR_RETURN(
+        const v1::ListCheckpointsResponse page,
+        Call(query_.get(), &v1::QueryService::Stub::ListCheckpoints, request));
+    all.mutable_checkpoints()->MergeFrom(page.checkpoints());
+    all.set_total(page.total());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty() &&
+           (limit <= 0 || all.checkpoints_size() < limit));
+  return all;
 }
 
 absl::StatusOr<v1::ListMetricsResponse> Client::Metrics(
@@ -99,14 +116,14 @@ absl::StatusOr<v1::QuerySeriesResponse> Client::Series(
       Call(query_.get(), &v1::QueryService::Stub::QuerySeries, request);
   while (whole.ok() && !whole->next_page_token().empty()) {
     request.set_page_token(whole->next_page_token());
-    const auto page =
-        Call(query_.get(), &v1::QueryService::Stub::QuerySeries, request);
-    if (!page.ok()) return page.status();
-    whole->mutable_steps()->MergeFrom(page->steps());
-    whole->mutable_tokens()->MergeFrom(page->tokens());
-    whole->mutable_values()->MergeFrom(page->values());
-    whole->mutable_standard_errors()->MergeFrom(page->standard_errors());
-    whole->set_next_page_token(page->next_page_token());
+    ASSIGN_OR_RETURN(
+        const v1::QuerySeriesResponse page,
+        Call(query_.get(), &v1::QueryService::Stub::QuerySeries, request));
+    whole->mutable_steps()->MergeFrom(page.steps());
+    whole->mutable_tokens()->MergeFrom(page.tokens());
+    whole->mutable_values()->MergeFrom(page.values());
+    whole->mutable_standard_errors()->MergeFrom(page.standard_errors());
+    whole->set_next_page_token(page.next_page_token());
   }
   return whole;
 }
@@ -139,6 +156,11 @@ absl::Status Client::AddRun(const v1::AddRunRequest& request) {
   return Call(admin_.get(), &v1::AdminService::Stub::AddRun, request).status();
 }
 
+absl::Status Client::UpdateRun(const v1::UpdateRunRequest& request) {
+  return Call(admin_.get(), &v1::AdminService::Stub::UpdateRun, request)
+      .status();
+}
+
 absl::Status Client::RemoveRun(const v1::RemoveRunRequest& request) {
   return Call(admin_.get(), &v1::AdminService::Stub::RemoveRun, request)
       .status();
@@ -154,6 +176,21 @@ absl::StatusOr<int64_t> Client::Requeue(const v1::RequeueJobsRequest& request) {
 absl::StatusOr<v1::ServerConfig> Client::Config() {
   return Call(admin_.get(), &v1::AdminService::Stub::GetConfig,
               v1::GetConfigRequest());
+}
+
+absl::StatusOr<v1::ServerVersion> Client::ServerVersion() {
+  return Call(admin_.get(), &v1::AdminService::Stub::GetVersion,
+              v1::GetVersionRequest());
+}
+
+absl::Status Client::CheckReady() {
+  using grpc::health::v1::HealthCheckResponse;
+  ASSIGN_OR_RETURN(const HealthCheckResponse answer,
+                   Call(health_.get(), &grpc::health::v1::Health::Stub::Check,
+                        grpc::health::v1::HealthCheckRequest()));
+  if (answer.status() == HealthCheckResponse::SERVING) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("the server at ", address_, " is starting or ending"));
 }
 
 }  // namespace sinkwatch::ctl

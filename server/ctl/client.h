@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "sinkwatch/v1/admin_service.grpc.pb.h"
@@ -26,8 +27,9 @@ class Client {
          std::shared_ptr<grpc::Channel> channel);
 
   absl::StatusOr<v1::ListRunsResponse> Runs();
+  // Newest first; of a `limit` above 0 no more than those.
   absl::StatusOr<v1::ListCheckpointsResponse> Checkpoints(
-      const v1::ListCheckpointsRequest& request);
+      v1::ListCheckpointsRequest request, int64_t limit);
   absl::StatusOr<v1::ListMetricsResponse> Metrics(const std::string& run);
   absl::StatusOr<v1::Measurement> GetMeasurement(
       const v1::GetMeasurementRequest& request);
@@ -45,7 +47,11 @@ class Client {
   absl::Status AddRun(const v1::AddRunRequest& request);
   absl::Status RemoveRun(const v1::RemoveRunRequest& request);
   absl::StatusOr<int64_t> Requeue(const v1::RequeueJobsRequest& request);
+  absl::Status UpdateRun(const v1::UpdateRunRequest& request);
   absl::StatusOr<v1::ServerConfig> Config();
+  absl::StatusOr<v1::ServerVersion> ServerVersion();
+  // By grpc.health.v1. UNAVAILABLE unless it serves.
+  absl::Status CheckReady();
 
  private:
   template <typename Stub, typename Request, typename Answer>
@@ -66,6 +72,7 @@ class Client {
   const absl::Duration timeout_;
   std::unique_ptr<v1::QueryService::Stub> query_;
   std::unique_ptr<v1::AdminService::Stub> admin_;
+  std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 
 }  // namespace sinkwatch::ctl

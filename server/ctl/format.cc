@@ -1,18 +1,17 @@
 #include "server/ctl/format.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "nlohmann/json.hpp"
 
 namespace sinkwatch::ctl {
 namespace {
 
 using answers::Cell;
 using answers::Table;
-using nlohmann::json;
-using nlohmann::ordered_json;
+
+// Of a last column that is text: more of it goes into further lines.
+constexpr size_t kMinLastWidth = 16;
 
 std::string Plain(std::string text) {
   for (char& c : text) {
@@ -54,70 +53,92 @@ void AppendPadded(const std::string& text, size_t width, bool right, bool last,
   out->append(last ? "\n" : "  ");
 }
 
-// The shortest decimal of a float, as JSON; null if it is not finite.
-json Number(float value) {
-  const std::string text =
-      answers::ToCsv({{"v"}, {{Cell(value)}}}).substr(3);  // behind "v\r\n"
-  return text == "\r\n" ? json() : json::parse(text);
+// Texts and widths of a table on a terminal.
+struct Layout {
+  std::vector<size_t> width;
+  std::vector<bool> right;
+  std::vector<std::vector<std::string>> texts;
+};
+
+Layout LayoutOf(const Table& table) {
+  const size_t columns = table.columns.size();
+  Layout layout{std::vector<size_t>(columns), std::vector<bool>(columns), {}};
+  for (const auto& row : table.rows) {
+    layout.texts.emplace_back();
+    for (const Cell& cell : row) {
+      layout.texts.back().push_back(Plain(answers::CellText(cell)));
+    }
+  }
+  for (size_t c = 0; c < columns; ++c) {
+    layout.right[c] = IsNumeric(table, c);
+    layout.width[c] = Width(table.columns[c]);
+    for (const auto& row : layout.texts) {
+      layout.width[c] = std::max(layout.width[c], Width(row[c]));
+    }
+  }
+  return layout;
 }
 
-json Numbers(const google::protobuf::RepeatedField<float>& values) {
-  json list = json::array();
-  for (float value : values) list.push_back(Number(value));
-  return list;
+// The first `columns` of the table.
+std::string Aligned(const Table& table, const Layout& layout, size_t columns) {
+  std::string out;
+  for (size_t c = 0; c < columns; ++c) {
+    AppendPadded(table.columns[c], layout.width[c], layout.right[c],
+                 c + 1 == columns, &out);
+  }
+  for (const auto& row : layout.texts) {
+    for (size_t c = 0; c < columns; ++c) {
+      AppendPadded(row[c], layout.width[c], layout.right[c], c + 1 == columns,
+                   &out);
+    }
+  }
+  return out;
 }
 
-// Why, or null.
-json Implausible(const v1::Measurement& m) {
-  if (!m.implausible()) return nullptr;
-  if (!m.implausible_reason().empty()) return m.implausible_reason();
-  return "marked by its worker; this store did not keep the reason yet";
+// The number of columns if there is none of that name.
+size_t PlaceOf(const Table& table, const std::string& column) {
+  return std::find(table.columns.begin(), table.columns.end(), column) -
+         table.columns.begin();
 }
 
-ordered_json VectorJson(const v1::MetricVector& vector) {
-  return {{"domain", vector.domain()},
-          {"metric", vector.metric()},
-          {"layer", vector.has_layer() ? json(vector.layer()) : json()},
-          {"values", Numbers(vector.values())},
-          {"stderr", Numbers(vector.standard_errors())},
-          {"count", vector.count()}};
+bool IsNothing(const Cell& cell) {
+  if (const auto* text = std::get_if<std::string>(&cell)) return text->empty();
+  if (const auto* count = std::get_if<int64_t>(&cell)) return *count == 0;
+  return std::holds_alternative<std::monostate>(cell);
 }
 
 }  // namespace
 
-absl::StatusOr<Format> ParseFormat(const std::string& name) {
-  if (name == "table") return Format::kTable;
+Format ParseFormat(const std::string& name) {
   if (name == "json") return Format::kJson;
-  if (name == "csv") return Format::kCsv;
-  return absl::InvalidArgumentError(
-      absl::StrCat("--format=", name, " is none of table, json, csv"));
+  return name == "csv" ? Format::kCsv : Format::kTable;
 }
 
 std::string AlignedTable(const Table& table) {
+  return Aligned(table, LayoutOf(table), table.columns.size());
+}
+
+std::string FittedTable(const Table& table, int width) {
+  const Layout layout = LayoutOf(table);
   const size_t columns = table.columns.size();
-  std::vector<size_t> width(columns);
-  std::vector<bool> right(columns);
-  std::vector<std::vector<std::string>> texts;
-  for (const auto& row : table.rows) {
-    texts.emplace_back();
-    for (const Cell& cell : row) {
-      texts.back().push_back(Plain(answers::CellText(cell)));
-    }
+  size_t shown = 0, used = 0;
+  // The last column may be text of any length, which a terminal wraps.
+  while (shown < columns) {
+    const size_t needed = std::min(layout.width[shown], kMinLastWidth);
+    const bool last = shown + 1 == columns;
+    used += (shown == 0 ? 0 : 2) + (last ? needed : layout.width[shown]);
+    if (used > static_cast<size_t>(width) && shown >= 2) break;
+    ++shown;
   }
-  for (size_t c = 0; c < columns; ++c) {
-    right[c] = IsNumeric(table, c);
-    width[c] = Width(table.columns[c]);
-    for (const auto& row : texts) width[c] = std::max(width[c], Width(row[c]));
-  }
-  std::string out;
-  for (size_t c = 0; c < columns; ++c) {
-    AppendPadded(table.columns[c], width[c], right[c], c + 1 == columns, &out);
-  }
-  for (const auto& row : texts) {
-    for (size_t c = 0; c < columns; ++c) {
-      AppendPadded(row[c], width[c], right[c], c + 1 == columns, &out);
-    }
-  }
+  std::string out = Aligned(table, layout, shown);
+  if (shown == columns) return out;
+  absl::StrAppend(&out, "(", columns - shown, " of ", columns,
+                  " columns are cut: ", table.columns[shown],
+                  shown + 2 < columns   ? " ... "
+                  : shown + 1 < columns ? ", "
+                                        : "",
+                  shown + 1 < columns ? table.columns.back() : "",
+                  "; --all shows every column, --format=csv has them)\n");
   return out;
 }
 
@@ -140,19 +161,32 @@ std::string FormattedRow(const Table& table, Format format) {
   return text.substr(start, text.rfind('}') + 1 - start) + "\n";
 }
 
-Table Pick(const Table& table, const std::vector<std::string>& columns,
-           const std::vector<std::string>& names) {
-  Table picked{names, std::vector<std::vector<Cell>>(table.rows.size())};
+Table Pick(const Table& table, const std::vector<std::string>& columns) {
+  Table picked{columns, std::vector<std::vector<Cell>>(table.rows.size())};
   for (const std::string& column : columns) {
-    const auto it =
-        std::find(table.columns.begin(), table.columns.end(), column);
-    const size_t c = it - table.columns.begin();
+    const size_t c = PlaceOf(table, column);
     for (size_t r = 0; r < table.rows.size(); ++r) {
       picked.rows[r].push_back(c < table.columns.size() ? table.rows[r][c]
                                                         : Cell());
     }
   }
   return picked;
+}
+
+std::vector<std::string> WithoutEmpty(
+    const Table& table, const std::vector<std::string>& columns,
+    const std::vector<std::string>& where_any) {
+  std::vector<std::string> kept;
+  for (const std::string& column : columns) {
+    const size_t c = PlaceOf(table, column);
+    const bool nothing = std::all_of(
+        table.rows.begin(), table.rows.end(),
+        [&](const auto& row) { return c >= row.size() || IsNothing(row[c]); });
+    const bool may_go = std::find(where_any.begin(), where_any.end(), column) !=
+                        where_any.end();
+    if (!nothing || !may_go) kept.push_back(column);
+  }
+  return kept;
 }
 
 std::string MetricParagraphs(const Table& metrics) {
@@ -168,37 +202,7 @@ std::string MetricParagraphs(const Table& metrics) {
   return out;
 }
 
-std::string MeasurementJson(const v1::Measurement& m) {
-  const v1::MeasurementHeader& header = m.header();
-  ordered_json out;
-  out["spec_version"] = header.spec_version();
-  out["checkpoint"] = {{"path", header.checkpoint().path()},
-                       {"run", header.checkpoint().run()},
-                       {"stage", header.checkpoint().stage()},
-                       {"step", header.checkpoint().step()},
-                       {"architecture", header.model().architecture()},
-                       {"content_digest", m.content_digest()}};
-  out["probe"] = {{"name", header.probe().name()},
-                  {"digest", header.probe().digest()},
-                  {"sequence_length", header.sequence_length()},
-                  {"bos_policy", header.bos_policy()}};
-  out["model"] = {{"layers", header.model().layers()},
-                  {"heads", header.model().heads()},
-                  {"kv_heads", header.model().kv_heads()},
-                  {"head_dim", header.model().head_dim()},
-                  {"width", header.model().width()},
-                  {"vocabulary", header.model().vocabulary()}};
-  out["dtype"] = header.dtype();
-  out["device"] = header.device();
-  out["implausible"] = Implausible(m);
-  out["measurements"] = ordered_json::array();
-  for (const v1::MetricVector& vector : m.vectors()) {
-    out["measurements"].push_back(VectorJson(vector));
-  }
-  return out.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
-}
-
-Table MeasurementTable(const v1::Measurement& m) {
+Table ValuesTable(const v1::Measurement& m) {
   Table table{
       {"domain", "metric", "layer", "index", "value", "stderr", "count"}, {}};
   for (const v1::MetricVector& v : m.vectors()) {

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "server/answers/table.h"
 #include "sinkwatch/v1/measurement.pb.h"
 
@@ -12,13 +11,17 @@ namespace sinkwatch::ctl {
 
 enum class Format { kTable, kJson, kCsv };
 
-// INVALID_ARGUMENT for anything but "table", "json", "csv".
-absl::StatusOr<Format> ParseFormat(const std::string& name);
+// Of "json" and "csv"; anything else is a table.
+Format ParseFormat(const std::string& name);
 
 // Columns aligned, numbers to the right, two spaces between; a line of column
 // names above. Control characters in cells become '?', so that a file name
 // cannot drive the terminal.
 std::string AlignedTable(const answers::Table& table);
+
+// The same with the columns that fit into lines of `width`, at least two, and
+// below it how many and which are left out, and how they can be seen.
+std::string FittedTable(const answers::Table& table, int width);
 
 // The table in `format`; JSON is the list of records.
 std::string Formatted(const answers::Table& table, Format format);
@@ -27,20 +30,22 @@ std::string Formatted(const answers::Table& table, Format format);
 // list at: a JSON object, or CSV without its header.
 std::string FormattedRow(const answers::Table& table, Format format);
 
-// Only `columns`, in that order, under `names`.
+// Only `columns`, in that order; one that is not there has no values.
 answers::Table Pick(const answers::Table& table,
-                    const std::vector<std::string>& columns,
-                    const std::vector<std::string>& names);
+                    const std::vector<std::string>& columns);
+
+// `columns` without those of `where_any` in which no row has anything: no
+// value, an empty text, or 0.
+std::vector<std::string> WithoutEmpty(
+    const answers::Table& table, const std::vector<std::string>& columns,
+    const std::vector<std::string>& where_any);
 
 // Each metric as a paragraph: name, unit, scope, meaning, formula, source.
 std::string MetricParagraphs(const answers::Table& metrics);
 
-// A measurement with the names that `sinkwatch_worker measure` writes, in its
-// order, and checkpoint.stage besides, which only a server knows.
-std::string MeasurementJson(const v1::Measurement& measurement);
-// domain, metric, layer, index, value, stderr, count: a row per value, with the
-// names of the worker's CSV. The index is a head's, or 0.
-answers::Table MeasurementTable(const v1::Measurement& measurement);
+// domain, metric, layer, index, value, stderr, count: a row per value. The
+// index is a head's, or 0.
+answers::Table ValuesTable(const v1::Measurement& measurement);
 
 }  // namespace sinkwatch::ctl
 

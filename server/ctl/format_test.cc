@@ -40,7 +40,9 @@ TEST(Formatted, EveryFormHoldsTheSame) {
   EXPECT_EQ(Formatted(table, Format::kCsv), "a\r\n1\r\n");
   EXPECT_EQ(nlohmann::json::parse(Formatted(table, Format::kJson)),
             nlohmann::json::parse(R"([{"a":1}])"));
-  EXPECT_TRUE(absl::IsInvalidArgument(ParseFormat("xml").status()));
+  EXPECT_EQ(ParseFormat("json"), Format::kJson);
+  EXPECT_EQ(ParseFormat("csv"), Format::kCsv);
+  EXPECT_EQ(ParseFormat("table"), Format::kTable);
 }
 
 TEST(FormattedRow, IsOneWholeLine) {
@@ -49,59 +51,45 @@ TEST(FormattedRow, IsOneWholeLine) {
   EXPECT_EQ(FormattedRow(table, Format::kCsv), "1,}{\r\n");
 }
 
-TEST(Pick, KeepsOrderAndNames) {
+TEST(FittedTable, SaysWhatIsCut) {
+  Table table{{"a", "b", "c", "d"}, {{}}};
+  for (int i = 0; i < 4; ++i) table.rows[0].push_back(std::string(10, 'x'));
+  EXPECT_EQ(FittedTable(table, 46), AlignedTable(table));
+  const std::string cut = FittedTable(table, 30);
+  EXPECT_TRUE(absl::StrContains(cut, "a           b\n")) << cut;
+  EXPECT_TRUE(absl::StrContains(cut, "(2 of 4 columns are cut: c, d; --all"))
+      << cut;
+  EXPECT_TRUE(absl::StrContains(FittedTable(table, 1), "2 of 4")) << cut;
+}
+
+TEST(FittedTable, LongTextAtTheEndIsNoReasonToCut) {
+  const Table table{{"a", "reason"}, {{int64_t{1}, std::string(200, 'x')}}};
+  EXPECT_EQ(FittedTable(table, 40), AlignedTable(table));
+}
+
+TEST(Pick, KeepsTheOrderAskedFor) {
   const Table table{{"a", "b"}, {{int64_t{1}, int64_t{2}}}};
-  const Table picked = Pick(table, {"b", "none", "a"}, {"B", "none", "A"});
-  EXPECT_EQ(picked.columns, (std::vector<std::string>{"B", "none", "A"}));
-  EXPECT_EQ(AlignedTable(picked), "B  none  A\n2  -     1\n");
+  const Table picked = Pick(table, {"b", "none", "a"});
+  EXPECT_EQ(picked.columns, (std::vector<std::string>{"b", "none", "a"}));
+  EXPECT_EQ(AlignedTable(picked), "b  none  a\n2  -     1\n");
 }
 
-TEST(MeasurementJson, HasTheFormOfTheWorkersOwn) {
-  v1::Measurement m;
-  m.mutable_header()->mutable_checkpoint()->set_step(7);
-  auto* vector = m.add_vectors();
-  vector->set_domain("story");
-  vector->set_metric("sink_attention");
-  vector->set_layer(-1);
-  vector->add_values(0.1f);
-  vector->add_values(NAN);
-  vector->add_standard_errors(0.5f);
-  vector->set_count(95);
-  m.add_vectors()->set_metric("probe_loss");
-  const auto json = nlohmann::json::parse(MeasurementJson(m));
-  EXPECT_EQ(json["checkpoint"]["step"], 7);
-  EXPECT_EQ(json["measurements"][0],
-            nlohmann::json::parse(
-                R"({"domain":"story","metric":"sink_attention","layer":-1,
-                    "values":[0.1,null],"stderr":[0.5],"count":95})"));
-  EXPECT_EQ(json["measurements"][1]["layer"], nullptr);
+TEST(WithoutEmpty, LeavesOutWhatNoRowHas) {
+  const Table table{{"name", "dead", "waiting", "error"},
+                    {{std::string("a"), int64_t{0}, int64_t{0}, std::string()},
+                     {std::string(), int64_t{2}, int64_t{0}, std::string()}}};
+  EXPECT_EQ(WithoutEmpty(table, table.columns, {"dead", "waiting", "error"}),
+            (std::vector<std::string>{"name", "dead"}));
 }
 
-TEST(MeasurementJson, SaysWhyAMeasurementIsImplausible) {
-  v1::Measurement m;
-  m.mutable_header()->set_bos_policy("stored");
-  m.mutable_header()->set_device("cuda:0");
-  const auto plausible = nlohmann::json::parse(MeasurementJson(m));
-  EXPECT_EQ(plausible["implausible"], nullptr);
-  EXPECT_EQ(plausible["probe"]["bos_policy"], "stored");
-  EXPECT_EQ(plausible["device"], "cuda:0");
-  m.set_implausible(true);
-  m.set_implausible_reason("probe loss 99");
-  const auto marked = nlohmann::json::parse(MeasurementJson(m));
-  EXPECT_EQ(marked["implausible"], "probe loss 99");
-  m.clear_implausible_reason();
-  EXPECT_TRUE(
-      nlohmann::json::parse(MeasurementJson(m))["implausible"].is_string());
-}
-
-TEST(MeasurementTable, HasTheColumnsOfTheWorkersOwn) {
+TEST(ValuesTable, HasTheColumnsOfTheWorkersOwn) {
   v1::Measurement m;
   v1::MetricVector& vector = *m.add_vectors();
   vector.set_metric("probe_loss");
   vector.add_values(2.5f);
   vector.add_standard_errors(0.5f);
   vector.set_count(95);
-  EXPECT_EQ(Formatted(MeasurementTable(m), Format::kCsv),
+  EXPECT_EQ(Formatted(ValuesTable(m), Format::kCsv),
             "domain,metric,layer,index,value,stderr,count\r\n"
             ",probe_loss,,0,2.5,0.5,95\r\n");
 }
@@ -141,13 +129,53 @@ TEST(DrawChart, WithoutValuesItSaysSo) {
   EXPECT_EQ(DrawChart({{"x"}, {{int64_t{0}}}}, {}), "  (no values)\n");
 }
 
-TEST(DrawChart, SaysHowManySeriesItLeavesOut) {
-  Table table{{"x"}, {{int64_t{0}}}};
-  for (int i = 0; i < 40; ++i) {
+TEST(DrawChart, ManySeriesAreABand) {
+  Table table{{"x"}, {{int64_t{0}}, {int64_t{1}}}};
+  for (int i = 0; i <= 40; ++i) {
     table.columns.push_back("s" + std::to_string(i));
-    table.rows[0].emplace_back(1.f);
+    for (auto& row : table.rows) row.emplace_back(static_cast<float>(i));
   }
-  EXPECT_TRUE(absl::StrContains(DrawChart(table, {}), "(4 more series"));
+  ChartOptions options;
+  options.width = 2;
+  options.height = 11;
+  EXPECT_EQ(DrawChart(table, options),
+            "        40 |--\n"
+            "           |..\n"
+            "           |..\n"
+            "           |..\n"
+            "           |..\n"
+            "        20 |oo\n"
+            "           |..\n"
+            "           |..\n"
+            "           |..\n"
+            "           |..\n"
+            "         0 |--\n"
+            "           +--\n"
+            "            0 step 1\n"
+            "  41 series: o median, . 10th to 90th percentile, - least and "
+            "largest\n");
+}
+
+TEST(DrawChart, ALogarithmicAxisIsLabelledWithSteps) {
+  Table table{{"x", "a"}, {}};
+  for (int64_t step : {0, 1, 10, 100, 1000, 145000}) {
+    table.rows.push_back({std::log10(1.0 + step), 0.5f});
+  }
+  ChartOptions options;
+  options.width = 60;
+  options.x_is_log_step = true;
+  const std::string chart = DrawChart(table, options);
+  EXPECT_TRUE(absl::StrContains(chart, "0 1 ")) << chart;
+  for (const char* label : {" 10 ", " 100 ", " 1000 ", " 10000 ", " 145000\n",
+                            "step, on a logarithmic axis"}) {
+    EXPECT_TRUE(absl::StrContains(chart, label)) << label << "\n" << chart;
+  }
+  EXPECT_FALSE(absl::StrContains(chart, "5.16")) << chart;
+}
+
+TEST(DrawChart, LargeStepsAreWhole) {
+  const Table table{{"x", "a"}, {{int64_t{0}, 1.f}, {int64_t{2499000}, 2.f}}};
+  EXPECT_TRUE(absl::StrContains(DrawChart(table, {}), " 2499000\n"));
 }
 
 }  // namespace

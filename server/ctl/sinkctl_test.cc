@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,10 @@ struct Said {
   std::string out;  // standard output and error
 };
 
-// Runs the binary. `arguments` are for a shell.
-Said Sinkctl(const std::string& arguments) {
+// Runs the binary. `arguments` are for a shell, and so is what is before it.
+Said Sinkctl(const std::string& arguments, const std::string& before = "") {
   FILE* pipe =
-      popen(("server/ctl/sinkctl " + arguments + " 2>&1").c_str(), "r");
+      popen((before + "server/ctl/sinkctl 2>&1 " + arguments).c_str(), "r");
   Said said;
   char buffer[4096];
   size_t count = 0;
@@ -103,6 +104,14 @@ class SinkctlTest : public testing::Test {
         absl::StrCat("--server=127.0.0.1:", grpc_port_, " ", arguments));
   }
 
+  // With a variable of the environment set.
+  static Said AskWith(const std::string& variable,
+                      const std::string& arguments) {
+    return Sinkctl(
+        absl::StrCat("--server=127.0.0.1:", grpc_port_, " ", arguments),
+        variable + " ");
+  }
+
   static json AskJson(const std::string& arguments) {
     const Said said = Ask(arguments + " --format=json");
     EXPECT_EQ(said.code, 0) << said.out;
@@ -151,7 +160,10 @@ TEST_F(SinkctlTest, SeriesIsTheSameInEveryForm) {
             "x,L1H3\r\n100,0.13\r\n500,0.65\r\n1000,1.3\r\n");
   const Said chart = Ask(query + " --chart");
   EXPECT_TRUE(absl::StrContains(chart.out, "0=L1H3")) << chart.out;
-  EXPECT_TRUE(absl::StrContains(chart.out, " 500  0.65")) << chart.out;
+  EXPECT_FALSE(absl::StrContains(chart.out, " 500  0.65")) << chart.out;
+  const Said both = Ask(query + " --chart --table");
+  EXPECT_TRUE(absl::StrContains(both.out, "0=L1H3")) << both.out;
+  EXPECT_TRUE(absl::StrContains(both.out, " 500  0.65")) << both.out;
 }
 
 TEST_F(SinkctlTest, HeadsAreSortedByTheFirstMetric) {
@@ -184,6 +196,18 @@ TEST_F(SinkctlTest, EmergenceIsAnInterval) {
   EXPECT_EQ(found[0]["by_step"], 500);
 }
 
+TEST_F(SinkctlTest, EmergenceIsToldInWordsTheFirstFirst) {
+  const Said said = Ask("emergence toy sink_attention --threshold=0.4");
+  EXPECT_EQ(said.code, 0) << said.out;
+  EXPECT_TRUE(absl::StrContains(said.out, "at or above 0.4 at 2 checkpoints"))
+      << said.out;
+  EXPECT_TRUE(absl::StrContains(said.out, "(100, 500]")) << said.out;
+  EXPECT_TRUE(absl::StrContains(said.out, "of 8 series never")) << said.out;
+  for (const char* word : {"left", "right", "none"}) {
+    EXPECT_FALSE(absl::StrContains(said.out, word)) << said.out;
+  }
+}
+
 TEST_F(SinkctlTest, MeasurementHasTheFormOfTheWorkers) {
   const json m = AskJson("measurement toy 1000");
   EXPECT_EQ(m["checkpoint"]["step"], 1000);
@@ -197,16 +221,146 @@ TEST_F(SinkctlTest, MeasurementHasTheFormOfTheWorkers) {
   EXPECT_TRUE(found);
 }
 
-TEST_F(SinkctlTest, RunsAreAddedAndRemoved) {
+TEST_F(SinkctlTest, MeasurementIsASummaryForPeople) {
+  const Said summary = Ask("measurement toy 1000");
+  EXPECT_TRUE(absl::StrContains(summary.out, "sink_attention [ratio]"))
+      << summary.out;
+  const Said all = Ask("measurement toy 1000 --all");
+  EXPECT_TRUE(absl::StrContains(all.out, "stderr")) << all.out;
+}
+
+TEST_F(SinkctlTest, RunsAreAddedChangedAndRemoved) {
   const fs::path temp = std::getenv("TEST_TMPDIR");
   fs::create_directories(temp / "second");
-  const Said added = Ask(absl::StrCat(
-      "add-run second --root=", (temp / "second").string(), " --probe=",
-      fs::absolute("tests/data/stories_probe").string(), " --steps=latest:3"));
+  const std::string probe = fs::absolute("tests/data/stories_probe").string();
+  const Said added =
+      Ask(absl::StrCat("add-run second --root=", (temp / "second").string(),
+                       " --probe=", probe, " --steps=latest:3"));
   EXPECT_EQ(added.code, 0) << added.out;
   EXPECT_EQ(AskJson("runs").size(), 2u);
   EXPECT_TRUE(absl::StrContains(Ask("config").out, "latest: 3"));
+  EXPECT_EQ(Ask("update-run second --steps=10,20").code, 0);
+  const std::string changed = Ask("config").out;
+  EXPECT_FALSE(absl::StrContains(changed, "latest: 3")) << changed;
+  EXPECT_TRUE(absl::StrContains(changed, "steps: 20")) << changed;
+  EXPECT_TRUE(absl::StrContains(changed, (temp / "second").string()));
   EXPECT_EQ(Ask("remove-run second").code, 0);
+}
+
+TEST_F(SinkctlTest, ARunThatCannotBeOpenedIsRefusedUnlessInsistedOn) {
+  const std::string run = "add-run third --root=/x --probe=/y";
+  const Said refused = Ask(run);
+  EXPECT_EQ(refused.code, 2) << refused.out;
+  for (const char* words :
+       {"root: /x is missing", "probe: /y is missing", "--allow-missing"}) {
+    EXPECT_TRUE(absl::StrContains(refused.out, words)) << refused.out;
+  }
+  EXPECT_EQ(AskJson("runs").size(), 1u);
+  EXPECT_EQ(Ask(run + " --allow-missing").code, 0);
+  EXPECT_EQ(Ask("remove-run third").code, 0);
+}
+
+TEST_F(SinkctlTest, NamesThatAreNotThereAreAnsweredWithTheNearest) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"checkpoints toi", "toy"},
+      {"metrics toi", "toy"},
+      {"measurement toi 1000", "toy"},
+      {"series toi sink_attention", "toy"},
+      {"series toy sink_atention", "sink_attention"},
+      {"heads toy sink_atention", "sink_attention"},
+      {"matrix toi sink_attention", "toy"},
+      {"emergence toi sink_attention", "toy"},
+      {"watch toi", "toy"},
+      {"requeue toi", "toy"},
+      {"update-run toi --steps=all", "toy"},
+      {"remove-run toi", "toy"}};
+  for (const auto& [arguments, nearest] : cases) {
+    const Said said = Ask(arguments);
+    EXPECT_EQ(said.code, 3) << arguments << ": " << said.out;
+    EXPECT_TRUE(absl::StrContains(said.out, nearest)) << said.out;
+  }
+}
+
+TEST_F(SinkctlTest, MisspeltWordsOfTheLineAreAnsweredWithTheNearest) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"runz", "did you mean runs?"},
+      {"series toy m --chrt", "did you mean --chart?"},
+      {"runs --format=jsn", "did you mean json?"},
+      {"checkpoints toy --state=ded", "did you mean dead?"},
+      {"series toy m --agg=maxx", "did you mean max?"},
+      {"help runz", "did you mean runs?"}};
+  for (const auto& [arguments, words] : cases) {
+    const Said said = Ask(arguments);
+    EXPECT_EQ(said.code, 2) << arguments << ": " << said.out;
+    EXPECT_TRUE(absl::StrContains(said.out, words)) << said.out;
+  }
+}
+
+TEST_F(SinkctlTest, AnAnswerThatCannotBeWrittenIsAFailure) {
+  for (const char* arguments :
+       {"runs", "measurement toy 1000 --format=csv", "help", "config"}) {
+    const Said said = Ask(absl::StrCat(arguments, " 3>&1 >/dev/full 2>&3"));
+    EXPECT_EQ(said.code, 1) << arguments;
+    EXPECT_TRUE(absl::StrContains(said.out, "cannot write: ")) << said.out;
+  }
+}
+
+TEST_F(SinkctlTest, WhatIsCutIsSaid) {
+  const Said newest = Ask("checkpoints toy --limit=2");
+  EXPECT_TRUE(absl::StrContains(newest.out, "the newest 2 of 3")) << newest.out;
+  EXPECT_TRUE(absl::StrContains(newest.out, "1000")) << newest.out;
+  EXPECT_FALSE(absl::StrContains(newest.out, " 100 ")) << newest.out;
+  const Said heads = Ask("heads toy sink_attention --limit=3");
+  EXPECT_TRUE(absl::StrContains(heads.out, "3 of 8 heads")) << heads.out;
+  const Said narrow = AskWith("COLUMNS=40", "series toy sink_attention");
+  EXPECT_TRUE(absl::StrContains(narrow.out, "columns are cut")) << narrow.out;
+  const Said wide = AskWith("COLUMNS=40", "series toy sink_attention --all");
+  EXPECT_FALSE(absl::StrContains(wide.out, "are cut")) << wide.out;
+}
+
+TEST_F(SinkctlTest, VersionsOfBothEndsAreTold) {
+  const Said both = Ask("version");
+  EXPECT_EQ(both.code, 0) << both.out;
+  EXPECT_TRUE(absl::StrContains(both.out, "sinkctl 0.")) << both.out;
+  EXPECT_TRUE(absl::StrContains(both.out, "server  0.")) << both.out;
+  const Said own = Sinkctl("--version --server=127.0.0.1:1");
+  EXPECT_EQ(own.code, 0) << own.out;
+  const Said alone = Sinkctl("version --server=127.0.0.1:1");
+  EXPECT_EQ(alone.code, 4);
+  EXPECT_TRUE(absl::StrContains(alone.out, "sinkctl 0.")) << alone.out;
+}
+
+TEST_F(SinkctlTest, ReadyTellsWhetherItServes) {
+  EXPECT_EQ(Ask("ready").code, 0);
+  EXPECT_EQ(Sinkctl("ready --server=127.0.0.1:1").code, 4);
+}
+
+TEST_F(SinkctlTest, TheShortFormOfFormatIsTheSame) {
+  EXPECT_EQ(Ask("runs -o json").out, Ask("runs --format=json").out);
+}
+
+// What bash offers for the words of a line, the last being completed.
+std::string Complete(const std::string& words) {
+  const std::string script = absl::StrCat(
+      "source <(server/ctl/sinkctl completion bash); COMP_WORDS=(", words,
+      "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _sinkctl; echo "
+      "\"${COMPREPLY[@]}\"");
+  const std::string path = std::string(std::getenv("TEST_TMPDIR")) + "/try.sh";
+  std::ofstream(path) << script;
+  FILE* pipe = popen(("bash " + path + " 2>&1").c_str(), "r");
+  char buffer[4096] = {};
+  const size_t count = fread(buffer, 1, sizeof(buffer) - 1, pipe);
+  pclose(pipe);
+  return std::string(buffer, count);
+}
+
+TEST_F(SinkctlTest, BashCompletesCommandsFlagsAndValues) {
+  EXPECT_EQ(Complete("sinkctl me"), "metrics measurement\n");
+  EXPECT_EQ(Complete("sinkctl series toy --ch"), "--chart\n");
+  EXPECT_EQ(Complete("sinkctl --server = x:1 series --la"), "--layer=\n");
+  EXPECT_EQ(Complete("sinkctl runs --format = js"), "json\n");
+  EXPECT_EQ(Complete("sinkctl runs --format ="), "table json csv\n");
+  EXPECT_EQ(Complete("sinkctl completion f"), "fish\n");
 }
 
 TEST_F(SinkctlTest, RequeueSaysHowMany) {

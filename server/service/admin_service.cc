@@ -40,6 +40,7 @@ grpc::Status AdminServiceImpl::UpdateRun(grpc::ServerContext*,
   const RpcTimer timer(parts_.metrics, "AdminService/UpdateRun");
   return Answer(timer, "UpdateRun", [&]() -> absl::Status {
     v1::RunConfig run = request->run();
+    RETURN_IF_ERROR(parts_.runs->CheckChangeable(run.name()));
     RETURN_IF_ERROR(parts_.prepare(run, request->allow_missing()));
     return parts_.runs->Update(run);
   });

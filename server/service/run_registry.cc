@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/query/unknown.h"
 
 namespace sinkwatch::service {
 namespace {
@@ -59,6 +60,11 @@ absl::Status RunRegistry::Add(const v1::RunConfig& run) {
   return Put(run);
 }
 
+absl::Status RunRegistry::CheckChangeable(const std::string& name) const {
+  base::MutexLock lock(mutex_);
+  return CheckAdded(name);
+}
+
 absl::Status RunRegistry::Update(const v1::RunConfig& run) {
   base::MutexLock lock(mutex_);
   absl::Status status = CheckAdded(run.name());
@@ -102,7 +108,9 @@ absl::Status RunRegistry::CheckAdded(const std::string& name) const {
                      "\" comes from the server's configuration: change it "
                      "there and reload"));
   }
-  return absl::NotFoundError(absl::StrCat("there is no run \"", name, "\""));
+  std::vector<std::string> names;
+  for (const v1::RunConfig& run : AllLocked()) names.push_back(run.name());
+  return query::UnknownName("there is no run", name, names, "none is followed");
 }
 
 std::vector<v1::RunConfig> RunRegistry::AllLocked() const {

@@ -34,8 +34,10 @@ class RunRegistry {
 
   // ALREADY_EXISTS if the name is taken.
   absl::Status Add(const v1::RunConfig& run);
-  // NOT_FOUND if there is none; FAILED_PRECONDITION if the configuration file
-  // has it, which is then the place to change it.
+  // NOT_FOUND, naming the nearest, if there is none; FAILED_PRECONDITION if the
+  // configuration file has it, which is then the place to change it.
+  absl::Status CheckChangeable(const std::string& name) const;
+  // As CheckChangeable, unless that is OK.
   absl::Status Update(const v1::RunConfig& run);
   absl::Status Remove(const std::string& name);
 

@@ -89,6 +89,7 @@ TEST_F(RunRegistryTest, MistakesAreToldApart) {
   EXPECT_EQ(runs_->Update(Named("a")).code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(runs_->Update(Named("c")).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(runs_->CheckChangeable("c").code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(runs_->Remove("c").code(), absl::StatusCode::kNotFound);
 }
 

@@ -1,0 +1,250 @@
+#include "server/ctl/series_commands.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/status_macros.h"
+#include "server/answers/names.h"
+#include "server/answers/parse.h"
+#include "server/answers/tables.h"
+#include "server/ctl/chart.h"
+
+namespace sinkwatch::ctl {
+namespace {
+
+using answers::Cell;
+using answers::Table;
+
+// What the line names; the server completes stage and domain from what the run
+// has.
+v1::SeriesSelector Select(const Context& c) {
+  v1::SeriesSelector selector;
+  selector.set_run(c.args.Get("run"));
+  selector.set_metric(c.args.Get("metric"));
+  if (c.args.Has("stage")) selector.set_stage(c.args.Get("stage"));
+  if (c.args.Has("domain")) selector.set_domain(c.args.Get("domain"));
+  return selector;
+}
+
+absl::StatusOr<v1::SeriesSelector> SelectSeries(const Context& c) {
+  v1::SeriesSelector selector = Select(c);
+  ASSIGN_OR_RETURN(const std::vector<int32_t> layers,
+                   answers::ParseInts(c.args.Get("layer")));
+  ASSIGN_OR_RETURN(const std::vector<int32_t> heads,
+                   answers::ParseInts(c.args.Get("head")));
+  ASSIGN_OR_RETURN(const v1::Aggregation aggregation,
+                   answers::ParseAggregation(c.args.Get("agg")));
+  selector.mutable_layers()->Add(layers.begin(), layers.end());
+  selector.mutable_heads()->Add(heads.begin(), heads.end());
+  selector.set_aggregation(aggregation);
+  selector.set_include_implausible(c.args.Has("implausible"));
+  return selector;
+}
+
+// Above a table for people: what its numbers mean.
+void PrintMeaning(const Context& c, const v1::MetricDescriptor& metric) {
+  if (!c.for_people() || metric.name().empty()) return;
+  c.out << metric.name() << " [" << metric.unit() << "]: " << metric.meaning()
+        << "\n";
+}
+
+void PrintPlace(const Context& c, const std::string& stage,
+                const std::string& domain) {
+  if (!c.for_people()) return;
+  if (!stage.empty()) c.out << "stage " << stage << "  ";
+  if (!domain.empty()) c.out << "domain " << domain;
+  c.out << "\n\n";
+}
+
+std::string DrawSeries(const Context& c, const Table& table,
+                       const std::string& x) {
+  ChartOptions options;
+  options.width =
+      std::max(20, c.width.value_or(kDefaultColumns) - kChartMargin);
+  options.x_label = x == "log10_step" ? "step" : x;
+  options.x_is_log_step = x == "log10_step";
+  return DrawChart(table, options);
+}
+
+absl::StatusOr<v1::QueryMatrixResponse> FetchMatrix(
+    const Context& c, const std::string& metric, std::optional<int64_t> step) {
+  v1::QueryMatrixRequest request;
+  request.set_run(c.args.Get("run"));
+  if (c.args.Has("stage")) request.set_stage(c.args.Get("stage"));
+  if (c.args.Has("domain")) request.set_domain(c.args.Get("domain"));
+  request.set_metric(metric);
+  if (step.has_value()) request.set_step(*step);
+  return c.client.Matrix(request);
+}
+
+std::optional<int64_t> StepOf(const Context& c) {
+  if (!c.args.Has("step")) return std::nullopt;
+  return c.args.Int("step");
+}
+
+void PrintStep(const Context& c, const v1::QueryMatrixResponse& matrix) {
+  if (!c.for_people()) return;
+  c.out << "step " << matrix.step() << ", domain " << matrix.domain()
+        << (matrix.implausible() ? "  IMPLAUSIBLE" : "") << "\n";
+}
+
+// The value of query head `head` of `heads`: its own, that of the key/value
+// head it shares, or its layer's.
+Cell ValueOfHead(const v1::QueryMatrixResponse& matrix, int32_t layer, int head,
+                 int heads) {
+  for (const auto& row : matrix.rows()) {
+    if (!row.has_layer() || row.layer() != layer) continue;
+    if (row.values_size() == 0) return {};
+    return row.values(head * row.values_size() / heads);
+  }
+  return {};
+}
+
+Table HeadsTable(const std::vector<v1::QueryMatrixResponse>& matrices) {
+  Table table{{"layer", "head"}, {}};
+  for (const auto& matrix : matrices) {
+    table.columns.push_back(matrix.metric().name());
+  }
+  for (const auto& row : matrices[0].rows()) {
+    for (int h = 0; h < row.values_size(); ++h) {
+      table.rows.push_back({int64_t{row.layer()}, int64_t{h}});
+      for (const auto& matrix : matrices) {
+        table.rows.back().push_back(
+            ValueOfHead(matrix, row.layer(), h, row.values_size()));
+      }
+    }
+  }
+  return table;
+}
+
+// "(1000, 1500]", or what it means that there is no such interval.
+std::string Interval(const v1::Emergence& e) {
+  if (e.censoring() == v1::CENSORING_LEFT) {
+    return absl::StrCat("by the first checkpoint, ", e.by_step());
+  }
+  return absl::StrCat("(", e.after_step(), ", ", e.by_step(), "]");
+}
+
+// Those that emerged, the first first.
+std::vector<const v1::Emergence*> Emerged(const v1::GetEmergenceResponse& all) {
+  std::vector<const v1::Emergence*> emerged;
+  for (const v1::Emergence& e : all.emergences()) {
+    if (e.censoring() != v1::CENSORING_RIGHT) emerged.push_back(&e);
+  }
+  std::stable_sort(emerged.begin(), emerged.end(),
+                   [](const v1::Emergence* a, const v1::Emergence* b) {
+                     return a->by_step() < b->by_step();
+                   });
+  return emerged;
+}
+
+Table EmergedTable(const std::vector<const v1::Emergence*>& emerged) {
+  Table table{{"series", "emerged in steps", "about", "holds from", ""}, {}};
+  for (const v1::Emergence* e : emerged) {
+    const bool known = e->censoring() == v1::CENSORING_NONE;
+    table.rows.push_back(
+        {e->key().label(), Interval(*e), known ? Cell(e->estimate()) : Cell(),
+         e->has_holds_from_step() ? Cell(int64_t{e->holds_from_step()})
+                                  : Cell(std::string("fell back")),
+         std::string(e->provisional() ? "provisional" : " ")});
+  }
+  return table;
+}
+
+void PrintEmergence(const Context& c, const v1::GetEmergenceResponse& found) {
+  PrintMeaning(c, found.metric());
+  PrintPlace(c, found.stage(), found.domain());
+  const std::vector<const v1::Emergence*> emerged = Emerged(found);
+  c.out << (found.below() ? "at or below " : "at or above ")
+        << found.threshold() << " at " << found.consecutive()
+        << " checkpoints in a row:\n";
+  if (!emerged.empty()) c.out << AlignedTable(EmergedTable(emerged));
+  const size_t never = found.emergences_size() - emerged.size();
+  if (never > 0 || emerged.empty()) {
+    c.out << never << " of " << found.emergences_size() << " series never\n";
+  }
+}
+
+}  // namespace
+
+absl::Status Series(const Context& c) {
+  v1::QuerySeriesRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(c));
+  request.set_omit_standard_errors(true);
+  ASSIGN_OR_RETURN(const v1::QuerySeriesResponse series,
+                   c.client.Series(request));
+  const std::string x = c.args.Get("x");
+  std::string note;
+  ASSIGN_OR_RETURN(Table table, answers::SeriesTable(series, {x}, &note));
+  PrintMeaning(c, series.metric());
+  PrintPlace(c, series.stage(), series.domain());
+  const bool chart = c.args.Has("chart") && c.for_people();
+  if (chart) c.out << DrawSeries(c, table, x);
+  if (!chart || c.args.Has("table")) {
+    if (c.for_people()) table.columns[0] = x;
+    RETURN_IF_ERROR(Print(c, table));
+  }
+  if (!note.empty()) Note(c, note);
+  for (const std::string& said : series.notes()) Note(c, said);
+  return absl::OkStatus();
+}
+
+absl::Status Matrix(const Context& c) {
+  ASSIGN_OR_RETURN(const v1::QueryMatrixResponse matrix,
+                   FetchMatrix(c, c.args.Get("metric"), StepOf(c)));
+  PrintMeaning(c, matrix.metric());
+  PrintStep(c, matrix);
+  return Print(c, answers::MatrixTable(matrix));
+}
+
+absl::Status Heads(const Context& c) {
+  std::optional<int64_t> step = StepOf(c);
+  std::vector<v1::QueryMatrixResponse> matrices;
+  for (const std::string& metric : c.args.List("metric")) {
+    ASSIGN_OR_RETURN(v1::QueryMatrixResponse matrix,
+                     FetchMatrix(c, metric, step));
+    step = matrix.step();
+    matrices.push_back(std::move(matrix));
+  }
+  if (matrices.empty()) {
+    return absl::InvalidArgumentError("--metric names no metric");
+  }
+  Table table = HeadsTable(matrices);
+  const bool ascending = c.args.Has("ascending");
+  std::stable_sort(table.rows.begin(), table.rows.end(),
+                   [&](const auto& a, const auto& b) {
+                     return ascending ? a[2] < b[2] : b[2] < a[2];
+                   });
+  const size_t all = table.rows.size();
+  const int64_t limit = c.args.Int("limit");
+  if (limit > 0 && all > static_cast<size_t>(limit)) table.rows.resize(limit);
+  for (const auto& matrix : matrices) PrintMeaning(c, matrix.metric());
+  PrintStep(c, matrices[0]);
+  RETURN_IF_ERROR(Print(c, table));
+  if (table.rows.size() < all) {
+    Note(c, absl::StrCat(table.rows.size(), " of ", all,
+                         " heads; --limit=0 shows all"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Emergence(const Context& c) {
+  v1::GetEmergenceRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(c));
+  if (c.args.Has("threshold")) {
+    request.set_threshold(c.args.Number("threshold"));
+  }
+  if (c.args.Has("below")) request.set_below(true);
+  request.set_consecutive(static_cast<int32_t>(c.args.Int("consecutive")));
+  ASSIGN_OR_RETURN(const v1::GetEmergenceResponse found,
+                   c.client.Emergence(request));
+  if (!c.for_people()) return Print(c, answers::EmergenceTable(found));
+  PrintEmergence(c, found);
+  return absl::OkStatus();
+}
+
+}  // namespace sinkwatch::ctl
