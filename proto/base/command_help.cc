@@ -36,6 +36,19 @@ void AppendEntry(const std::string& left, const std::string& text,
   flush();
 }
 
+// A paragraph.
+std::string Wrapped(const std::string& text) {
+  std::string out, line;
+  for (absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (line.size() + 1 + word.size() > kColumns) {
+      absl::StrAppend(&out, line, "\n");
+      line.clear();
+    }
+    absl::StrAppend(&line, line.empty() ? "" : " ", word);
+  }
+  return absl::StrCat(out, line, "\n");
+}
+
 std::string LeftOf(const FlagSpec& flag) {
   return absl::StrCat(
       flag.letter == 0 ? ""
@@ -120,8 +133,10 @@ std::string CommandHelp(const ProgramSpec& program,
   const std::string name =
       absl::StrCat(program.name, command.name.empty() ? "" : " ", command.name);
   std::string text = absl::StrCat(
-      name, ": ", command.summary.empty() ? program.summary : command.summary,
-      "\n\nusage: ", name, command.operands.empty() ? "" : " ",
+      Wrapped(absl::StrCat(
+          name, ": ",
+          command.summary.empty() ? program.summary : command.summary)),
+      "\nusage: ", name, command.operands.empty() ? "" : " ",
       absl::StrJoin(command.operands, " "), " [FLAGS]\n\nflags:\n");
   std::vector<FlagSpec> flags = command.flags;
   flags.insert(flags.end(), program.flags.begin(), program.flags.end());

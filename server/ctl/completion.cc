@@ -47,8 +47,8 @@ std::string Bash(const base::ProgramSpec& program) {
     for (const base::FlagSpec& flag : FlagsOf(program, command)) {
       absl::StrAppend(&words, "--", flag.name, flag.value.empty() ? " " : "= ");
       if (flag.choices.empty()) continue;
-      absl::StrAppend(&values, "    ", command.name, " --", flag.name,
-                      ") words=\"", absl::StrJoin(flag.choices, " "),
+      absl::StrAppend(&values, "    \"", command.name, " --", flag.name,
+                      "\") words=\"", absl::StrJoin(flag.choices, " "),
                       "\" ;;\n");
     }
     absl::StrAppend(&cases, "    ", command.name, ") words=\"", words,

@@ -113,7 +113,8 @@ class SinkctlTest : public testing::Test {
   }
 
   static json AskJson(const std::string& arguments) {
-    const Said said = Ask(arguments + " --format=json");
+    // What is said beside the answer goes to standard error.
+    const Said said = Ask(arguments + " --format=json 2>/dev/null");
     EXPECT_EQ(said.code, 0) << said.out;
     return json::parse(said.out, nullptr, /*allow_exceptions=*/false);
   }
