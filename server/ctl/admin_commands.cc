@@ -63,8 +63,6 @@ absl::Status SetFields(const base::Arguments& args, v1::RunConfig* run) {
   return ParsePolicy(args.Get("steps"), run->mutable_steps());
 }
 
-}  // namespace
-
 absl::Status Requeue(const Context& c) {
   v1::RequeueJobsRequest request;
   request.set_run(c.args.Get("run"));
@@ -159,6 +157,15 @@ absl::Status Version(const Context& c) {
             server.ok() ? answers::Cell(int64_t{server->spec_version()})
                         : answers::Cell()}}}));
   return server.status();
+}
+
+}  // namespace
+
+std::map<std::string, Command> AdminCommands() {
+  return {{"requeue", Requeue},      {"add-run", AddRun},
+          {"update-run", UpdateRun}, {"remove-run", RemoveRun},
+          {"config", Config},        {"ready", Ready},
+          {"version", Version}};
 }
 
 }  // namespace sinkwatch::ctl

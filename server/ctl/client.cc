@@ -44,19 +44,6 @@ absl::Status Client::ToStatus(const grpc::Status& status) const {
   return rpc::FromGrpc(status);
 }
 
-template <typename Stub, typename Request, typename Answer>
-absl::StatusOr<Answer> Client::Call(
-    Stub* stub,
-    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Answer*),
-    const Request& request) {
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
-  Answer answer;
-  const grpc::Status status = (stub->*method)(&context, request, &answer);
-  if (!status.ok()) return ToStatus(status);
-  return answer;
-}
-
 template <typename Request, typename Answer, typename Items>
 absl::StatusOr<Answer> Client::AllPages(
     grpc::Status (v1::QueryService::Stub::*method)(grpc::ClientContext*,
@@ -104,11 +91,6 @@ absl::StatusOr<v1::ListMetricsResponse> Client::Metrics(
                   &v1::ListMetricsResponse::mutable_metrics);
 }
 
-absl::StatusOr<v1::Measurement> Client::GetMeasurement(
-    const v1::GetMeasurementRequest& request) {
-  return Call(query_.get(), &v1::QueryService::Stub::GetMeasurement, request);
-}
-
 absl::StatusOr<v1::QuerySeriesResponse> Client::Series(
     v1::QuerySeriesRequest request) {
   // Its pages have the same columns.
@@ -126,16 +108,6 @@ absl::StatusOr<v1::QuerySeriesResponse> Client::Series(
     whole->set_next_page_token(page.next_page_token());
   }
   return whole;
-}
-
-absl::StatusOr<v1::QueryMatrixResponse> Client::Matrix(
-    const v1::QueryMatrixRequest& request) {
-  return Call(query_.get(), &v1::QueryService::Stub::QueryMatrix, request);
-}
-
-absl::StatusOr<v1::GetEmergenceResponse> Client::Emergence(
-    const v1::GetEmergenceRequest& request) {
-  return Call(query_.get(), &v1::QueryService::Stub::GetEmergence, request);
 }
 
 absl::Status Client::Watch(

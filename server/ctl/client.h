@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/channel.h"
@@ -31,14 +32,15 @@ class Client {
   absl::StatusOr<v1::ListCheckpointsResponse> Checkpoints(
       v1::ListCheckpointsRequest request, int64_t limit);
   absl::StatusOr<v1::ListMetricsResponse> Metrics(const std::string& run);
-  absl::StatusOr<v1::Measurement> GetMeasurement(
-      const v1::GetMeasurementRequest& request);
   absl::StatusOr<v1::QuerySeriesResponse> Series(
       v1::QuerySeriesRequest request);
-  absl::StatusOr<v1::QueryMatrixResponse> Matrix(
-      const v1::QueryMatrixRequest& request);
-  absl::StatusOr<v1::GetEmergenceResponse> Emergence(
-      const v1::GetEmergenceRequest& request);
+  // The answer to a question that has one page.
+  template <typename Request, typename Answer>
+  absl::StatusOr<Answer> Ask(grpc::Status (v1::QueryService::Stub::*method)(
+                                 grpc::ClientContext*, const Request&, Answer*),
+                             const Request& request) {
+    return Call(query_.get(), method, request);
+  }
   // Calls `event` for each until it returns false or the server ends.
   absl::Status Watch(
       const v1::WatchMeasurementsRequest& request,
@@ -59,7 +61,14 @@ class Client {
                               grpc::Status (Stub::*method)(grpc::ClientContext*,
                                                            const Request&,
                                                            Answer*),
-                              const Request& request);
+                              const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
+    Answer answer;
+    const grpc::Status status = (stub->*method)(&context, request, &answer);
+    if (!status.ok()) return ToStatus(status);
+    return answer;
+  }
   // The `items` of all pages.
   template <typename Request, typename Answer, typename Items>
   absl::StatusOr<Answer> AllPages(

@@ -39,24 +39,13 @@ absl::Status Complete(const Context& c) {
 }
 
 const Command& HandlerOf(const std::string& command) {
-  static const auto* const kHandlers =
-      new std::map<std::string, Command>{{"runs", Runs},
-                                         {"checkpoints", Checkpoints},
-                                         {"metrics", Metrics},
-                                         {"measurement", Measurement},
-                                         {"series", Series},
-                                         {"heads", Heads},
-                                         {"matrix", Matrix},
-                                         {"emergence", Emergence},
-                                         {"watch", Watch},
-                                         {"requeue", Requeue},
-                                         {"add-run", AddRun},
-                                         {"update-run", UpdateRun},
-                                         {"remove-run", RemoveRun},
-                                         {"config", Config},
-                                         {"ready", Ready},
-                                         {"version", Version},
-                                         {"completion", Complete}};
+  static const auto* const kHandlers = [] {
+    auto* all = new std::map<std::string, Command>(QueryCommands());
+    all->merge(SeriesCommands());
+    all->merge(AdminCommands());
+    all->emplace("completion", Complete);
+    return all;
+  }();
   return kHandlers->at(command);
 }
 

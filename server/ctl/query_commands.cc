@@ -64,8 +64,6 @@ void PrintEvent(const Context& c, const v1::MeasurementEvent& event) {
   c.out.flush();
 }
 
-}  // namespace
-
 absl::Status Runs(const Context& c) {
   ASSIGN_OR_RETURN(const v1::ListRunsResponse runs, c.client.Runs());
   return PrintPicked(
@@ -115,8 +113,9 @@ absl::Status Measurement(const Context& c) {
   request.set_run(c.args.Get("run"));
   request.set_step(c.args.Int("step"));
   if (c.args.Has("stage")) request.set_stage(c.args.Get("stage"));
-  ASSIGN_OR_RETURN(const v1::Measurement measurement,
-                   c.client.GetMeasurement(request));
+  ASSIGN_OR_RETURN(
+      const v1::Measurement measurement,
+      c.client.Ask(&v1::QueryService::Stub::GetMeasurement, request));
   if (c.format == Format::kJson) {
     c.out << base::MeasurementJson(measurement);
   } else if (c.format == Format::kCsv) {
@@ -139,6 +138,16 @@ absl::Status Watch(const Context& c) {
     PrintEvent(c, event);
     return c.out.good() && (count <= 0 || ++seen < count);
   });
+}
+
+}  // namespace
+
+std::map<std::string, Command> QueryCommands() {
+  return {{"runs", Runs},
+          {"checkpoints", Checkpoints},
+          {"metrics", Metrics},
+          {"measurement", Measurement},
+          {"watch", Watch}};
 }
 
 }  // namespace sinkwatch::ctl

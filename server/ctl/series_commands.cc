@@ -78,7 +78,7 @@ absl::StatusOr<v1::QueryMatrixResponse> FetchMatrix(
   if (c.args.Has("domain")) request.set_domain(c.args.Get("domain"));
   request.set_metric(metric);
   if (step.has_value()) request.set_step(*step);
-  return c.client.Matrix(request);
+  return c.client.Ask(&v1::QueryService::Stub::QueryMatrix, request);
 }
 
 std::optional<int64_t> StepOf(const Context& c) {
@@ -169,8 +169,6 @@ void PrintEmergence(const Context& c, const v1::GetEmergenceResponse& found) {
   }
 }
 
-}  // namespace
-
 absl::Status Series(const Context& c) {
   v1::QuerySeriesRequest request;
   ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(c));
@@ -240,11 +238,21 @@ absl::Status Emergence(const Context& c) {
   }
   if (c.args.Has("below")) request.set_below(true);
   request.set_consecutive(static_cast<int32_t>(c.args.Int("consecutive")));
-  ASSIGN_OR_RETURN(const v1::GetEmergenceResponse found,
-                   c.client.Emergence(request));
+  ASSIGN_OR_RETURN(
+      const v1::GetEmergenceResponse found,
+      c.client.Ask(&v1::QueryService::Stub::GetEmergence, request));
   if (!c.for_people()) return Print(c, answers::EmergenceTable(found));
   PrintEmergence(c, found);
   return absl::OkStatus();
+}
+
+}  // namespace
+
+std::map<std::string, Command> SeriesCommands() {
+  return {{"series", Series},
+          {"heads", Heads},
+          {"matrix", Matrix},
+          {"emergence", Emergence}};
 }
 
 }  // namespace sinkwatch::ctl
