@@ -189,7 +189,14 @@ absl::StatusOr<v1::ListMetricsResponse> Queries::Metrics(
 absl::StatusOr<v1::Measurement> Queries::Measurement(
     const v1::GetMeasurementRequest& request) {
   Place place;
-  ASSIGN_OR_RETURN(place.run, Run(request.run()));
+  auto run = Run(request.run());
+  if (!run.ok()) {
+    // What was measured of a run stays when it is followed no more.
+    auto measurement = store_->GetMeasurement(request);
+    if (measurement.ok()) return measurement;
+    return run.status();
+  }
+  place.run = *std::move(run);
   ASSIGN_OR_RETURN(place.stage,
                    StageOf(place.run, request.has_stage(), request.stage()));
   v1::GetMeasurementRequest chosen = request;

@@ -263,6 +263,18 @@ TEST_F(QueriesTest, UnknownRunsAndStagesAreNotFoundByLists) {
   EXPECT_TRUE(absl::IsNotFound(queries_.Measurement(measurement).status()));
 }
 
+TEST_F(QueriesTest, WhatWasMeasuredOfARunStaysWhenItIsFollowedNoMore) {
+  ASSERT_TRUE(store_->RemoveRun("toy").ok());
+  v1::GetMeasurementRequest request;
+  request.set_run("toy");
+  request.set_step(3);
+  const auto measurement = queries_.Measurement(request);
+  ASSERT_TRUE(measurement.ok()) << measurement.status();
+  EXPECT_EQ(measurement->header().checkpoint().step(), 3);
+  request.set_step(9);
+  EXPECT_TRUE(absl::IsNotFound(queries_.Measurement(request).status()));
+}
+
 TEST_F(QueriesTest, AStepThatIsNotMeasuredNamesTheNearest) {
   v1::QueryMatrixRequest matrix;
   matrix.set_run("toy");
