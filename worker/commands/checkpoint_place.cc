@@ -1,10 +1,9 @@
 #include "worker/commands/checkpoint_place.h"
 
-#include <cctype>
 #include <cstdint>
 #include <filesystem>
 
-#include "absl/strings/numbers.h"
+#include "proto/base/step_name.h"
 
 namespace sinkwatch::worker {
 namespace {
@@ -12,22 +11,8 @@ namespace {
 namespace fs = std::filesystem;
 
 int64_t StepOf(const std::string& name) {
-  for (const std::string prefix : {"step", "checkpoint"}) {
-    size_t begin = name.find(prefix);
-    if (begin == std::string::npos) continue;
-    begin += prefix.size();
-    if (begin < name.size() && (name[begin] == '-' || name[begin] == '_')) {
-      ++begin;
-    }
-    size_t end = begin;
-    while (end < name.size() &&
-           std::isdigit(static_cast<unsigned char>(name[end]))) {
-      ++end;
-    }
-    int64_t step = -1;
-    if (absl::SimpleAtoi(name.substr(begin, end - begin), &step)) return step;
-  }
-  return -1;
+  const auto parsed = base::ParseStepName(name);
+  return parsed.has_value() ? parsed->step : -1;
 }
 
 }  // namespace
