@@ -168,14 +168,11 @@ CONFIGS = {
     "corrupt-string": config(num_hidden_layers="5"),
     "corrupt-eps": config(rms_norm_eps=0),
     "corrupt-rope-is-a-list": config(rope_parameters=[1]),
-    "corrupt-architectures": config(architectures=[7]),
     "corrupt-twice": '{"hidden_size":1,"hidden_size":2}',
     "unsupported-deep": '{"a":' * 200 + "1" + "}" * 200,
     "corrupt-array": "[]",
     "incomplete-half": config()[:100],
     "incomplete-empty": "",
-    "unsupported-model-type": config(architectures=None, model_type="mamba"),
-    "unsupported-nameless": "{}",
 }
 
 
@@ -191,6 +188,8 @@ ARCHITECTURES = {  # what a config asks of the registry
     "good-llama": model(),
     "good-older-keys": model(rope_parameters=None, rope_theta=5e5, rope_scaling=None),
     "good-olmo": model(architectures=["OlmoForCausalLM"], model_type="olmo", clip_qkv=None),
+    "good-by-model-type": model(architectures=None),
+    "corrupt-architectures": model(architectures=[7]),
     "corrupt-heads": model(num_key_value_heads=3),
     "corrupt-width": model(hidden_size=65, head_dim=None),
     "corrupt-layers": model(num_hidden_layers=2**31),
@@ -199,6 +198,8 @@ ARCHITECTURES = {  # what a config asks of the registry
     "corrupt-rope-is-a-list": model(rope_parameters=[1]),
     "corrupt-theta": model(rope_parameters={"rope_theta": -1, "rope_type": "default"}),
     "unsupported-architecture": model(architectures=["MambaForCausalLM"]),
+    "unsupported-model-type": model(architectures=None, model_type="mamba"),
+    "unsupported-nameless": "{}",
     "unsupported-activation": model(hidden_act="si\nlu" * 2000),
     "unsupported-rope": model(rope_parameters={"rope_type": "longrope", "factor": 8}),
     "unsupported-rope-name": model(rope_parameters={"rope_type": "\u001b[31m" * 2000}),
