@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/strip.h"
 
 namespace sinkwatch::server {
 namespace {
@@ -29,11 +28,6 @@ bool IsMetricName(absl::string_view name) {
          absl::ascii_islower(static_cast<unsigned char>(name[0])) &&
          std::all_of(name.begin(), name.end(),
                      [](char c) { return IsPlain(c) || c == '_'; });
-}
-
-std::string StateName(v1::JobState state) {
-  return absl::AsciiStrToLower(
-      absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
 }
 
 }  // namespace sinkwatch::server

@@ -1,10 +1,7 @@
 #ifndef SINKWATCH_SERVER_NAMES_H_
 #define SINKWATCH_SERVER_NAMES_H_
 
-#include <string>
-
 #include "absl/strings/string_view.h"
-#include "sinkwatch/v1/job.pb.h"
 
 // Names that stand in the configuration, in labels and in URLs alike.
 namespace sinkwatch::server {
@@ -14,9 +11,6 @@ bool IsRunName(absl::string_view name);
 
 // [a-z][a-z0-9_]{0,63}: what a worker may call a metric.
 bool IsMetricName(absl::string_view name);
-
-// "done" for JOB_STATE_DONE.
-std::string StateName(v1::JobState state);
 
 }  // namespace sinkwatch::server
 

@@ -26,10 +26,5 @@ TEST(NamesTest, MetricsAreNamedAsPrometheusNamesThings) {
   EXPECT_FALSE(IsMetricName(std::string(65, 'a')));
 }
 
-TEST(NamesTest, StatesAreNamedWithoutTheirPrefix) {
-  EXPECT_EQ(StateName(v1::JOB_STATE_DONE), "done");
-  EXPECT_EQ(StateName(v1::JOB_STATE_SUPERSEDED), "superseded");
-}
-
 }  // namespace
 }  // namespace sinkwatch::server

@@ -10,11 +10,11 @@
 #include "absl/time/time.h"
 #include "google/protobuf/util/time_util.h"
 #include "server/analytics/head_aggregation.h"
+#include "server/answers/names.h"
 #include "server/exporter/family_name.h"
 #include "server/exporter/protobuf_format.h"
 #include "server/exporter/sample_family.h"
 #include "server/exporter/text_format.h"
-#include "server/names.h"
 
 namespace sinkwatch::exporter {
 namespace {
@@ -197,7 +197,7 @@ class Plane {
       for (const auto& [state, count] : states) {
         samples.push_back(
             {{{"run", run},
-              {"state", server::StateName(static_cast<v1::JobState>(state))}},
+              {"state", answers::StateName(static_cast<v1::JobState>(state))}},
              static_cast<double>(count),
              false});
       }

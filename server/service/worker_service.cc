@@ -41,8 +41,6 @@ v1::Lease LeaseOf(const store::JobRecord& record, absl::Duration ttl) {
   v1::Lease lease;
   *lease.mutable_job() = record.job;
   lease.set_token(record.token);
-  *lease.mutable_expires() =
-      TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(record.lease_until));
   *lease.mutable_ttl() =
       TimeUtil::MillisecondsToDuration(absl::ToInt64Milliseconds(ttl));
   return lease;
@@ -131,7 +129,7 @@ int WorkerServiceImpl::IdleWorkers(absl::Time now) {
 
 grpc::Status WorkerServiceImpl::RenewLease(grpc::ServerContext*,
                                            const v1::RenewLeaseRequest* request,
-                                           v1::RenewLeaseResponse* response) {
+                                           v1::RenewLeaseResponse*) {
   const RpcTimer timer(parts_.metrics, "WorkerService/RenewLease");
   return timer.Answer([&]() -> absl::Status {
     const double progress = std::isnan(request->progress())
@@ -140,10 +138,6 @@ grpc::Status WorkerServiceImpl::RenewLease(grpc::ServerContext*,
     const auto until =
         parts_.store->Renew(request->job_id(), request->token(), progress,
                             request->ticks(), parts_.limits);
-    if (until.ok()) {
-      *response->mutable_expires() =
-          TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(*until));
-    }
     CountIfFenced(until.status(), request->job_id(), request->token());
     return until.status();
   });

@@ -23,12 +23,12 @@ class MeasurementTest : public testing::Test {
     measurement.set_implausible(implausible);
     ASSERT_TRUE(Commit(job, measurement).ok());
   }
-  v1::QuerySeriesRequest Request() {
-    v1::QuerySeriesRequest request;
-    request.mutable_selector()->set_run("toy");
-    request.mutable_selector()->set_metric("metric0");
-    request.mutable_selector()->set_domain("domain0");
-    return request;
+  SeriesQuery Query() {
+    SeriesQuery query;
+    query.run = "toy";
+    query.metric = "metric0";
+    query.domain = "domain0";
+    return query;
   }
 
   TestStore store_;
@@ -81,18 +81,18 @@ TEST_F(MeasurementTest, CommitsTheOthersOfAGroupWhenOneIsRefused) {
 TEST_F(MeasurementTest, ShowsTheNewestMeasuredContentOfAStep) {
   Measure(1, 100, false, "first");
   Measure(1, 200, false, "second");
-  const auto series = store_->QuerySeries(Request());
-  ASSERT_EQ(series->rows_size(), 1);
-  EXPECT_EQ(series->rows(0).values(0), 200);
+  const auto series = store_->ReadSeries(Query());
+  ASSERT_EQ(series->steps.size(), 1u);
+  EXPECT_EQ(series->value(0, 0), 200);
 }
 
 TEST_F(MeasurementTest, ShowsAContentThatCameBackAndWasMeasuredLast) {
   ASSERT_TRUE(store_->Observe({Seen(1, "first")}).ok());
   Measure(1, 200, false, "second");  // supersedes the first
   Measure(1, 100, false, "first");   // which is there again
-  const auto series = store_->QuerySeries(Request());
-  ASSERT_EQ(series->rows_size(), 1);
-  EXPECT_EQ(series->rows(0).values(0), 100);
+  const auto series = store_->ReadSeries(Query());
+  ASSERT_EQ(series->steps.size(), 1u);
+  EXPECT_EQ(series->value(0, 0), 100);
 }
 
 // Values that are not comparable never share a series: the latest kind is
@@ -113,10 +113,10 @@ TEST_F(MeasurementTest, KeepsKindsOfMeasurementApart) {
     v1::Measurement other = MeasurementOf(job.job, 200);
     change(*other.mutable_header());
     ASSERT_TRUE(Commit(job, other).ok());
-    const auto series = store_->QuerySeries(Request());
+    const auto series = store_->ReadSeries(Query());
     ASSERT_TRUE(series.ok()) << series.status();
-    ASSERT_EQ(series->rows_size(), 1) << "change " << step / 2;
-    EXPECT_EQ(series->rows(0).step(), step);
+    ASSERT_EQ(series->steps.size(), 1u) << "change " << step / 2;
+    EXPECT_EQ(series->steps[0], step);
   }
 }
 
@@ -209,22 +209,25 @@ TEST_F(MeasurementTest, ListsAMetricAsItsShownSeriesDescribesIt) {
 TEST_F(MeasurementTest, LeavesImplausibleStepsOutUnlessAskedFor) {
   Measure(1, 0);
   Measure(2, 0, true);
-  v1::QuerySeriesRequest request = Request();
-  EXPECT_EQ(store_->QuerySeries(request)->rows_size(), 1);
-  request.mutable_selector()->set_include_implausible(true);
-  EXPECT_EQ(store_->QuerySeries(request)->rows_size(), 2);
+  SeriesQuery query = Query();
+  EXPECT_EQ(store_->ReadSeries(query)->steps.size(), 1u);
+  query.include_implausible = true;
+  EXPECT_EQ(store_->ReadSeries(query)->steps.size(), 2u);
 }
 
-TEST_F(MeasurementTest, PagesASeriesWithoutGapOrRepetition) {
+TEST_F(MeasurementTest, CutsASeriesWithoutGapOrRepetition) {
   for (int step : {5, 1, 4, 2, 3}) Measure(step, 0);
-  v1::QuerySeriesRequest request = Request();
-  request.set_page_size(2);
+  SeriesQuery query = Query();
+  query.max_steps = 2;
   std::vector<int64_t> steps;
-  do {
-    const auto page = store_->QuerySeries(request).value();
-    for (const v1::SeriesRow& row : page.rows()) steps.push_back(row.step());
-    request.set_page_token(page.next_page_token());
-  } while (!request.page_token().empty());
+  bool cut = true;
+  while (cut) {
+    const Series part = store_->ReadSeries(query).value();
+    ASSERT_FALSE(part.steps.empty());
+    steps.insert(steps.end(), part.steps.begin(), part.steps.end());
+    query.first_step = part.steps.back() + 1;
+    cut = part.cut;
+  }
   EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3, 4, 5}));
 }
 
@@ -247,11 +250,6 @@ TEST_F(MeasurementTest, PagesCheckpointsWithoutGapOrRepetition) {
 }
 
 TEST_F(MeasurementTest, RefusesAPageTokenOfAnotherList) {
-  Measure(1, 0);
-  v1::QuerySeriesRequest request = Request();
-  request.set_page_token("x");
-  EXPECT_EQ(store_->QuerySeries(request).status().code(),
-            absl::StatusCode::kInvalidArgument);
   v1::ListCheckpointsRequest checkpoints;
   checkpoints.set_page_token("x");
   EXPECT_EQ(store_->ListCheckpoints(checkpoints).status().code(),
@@ -260,13 +258,12 @@ TEST_F(MeasurementTest, RefusesAPageTokenOfAnotherList) {
 
 TEST_F(MeasurementTest, SelectsLayersAndHeads) {
   Measure(1, 0);
-  v1::QuerySeriesRequest request = Request();
-  request.mutable_selector()->add_layers(1);
-  request.mutable_selector()->add_heads(2);
-  const auto series = store_->QuerySeries(request);
-  ASSERT_EQ(series->columns_size(), 1);
-  EXPECT_EQ(series->columns(0).label(), "L1H2");
-  EXPECT_EQ(series->rows(0).values(0), 12);
+  SeriesQuery query = Query();
+  query.layers = {1};
+  query.heads = {2};
+  const auto series = store_->ReadSeries(query);
+  ASSERT_EQ(series->columns, (std::vector<SeriesColumn>{{1, 2}}));
+  EXPECT_EQ(series->value(0, 0), 12);
 }
 
 }  // namespace

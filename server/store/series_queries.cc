@@ -2,19 +2,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/store/database.h"
-#include "server/store/paging.h"
 #include "server/store/series.h"
 #include "server/store/statement.h"
 #include "server/store/store.h"
 
 namespace sinkwatch::store {
 namespace {
-
-constexpr int32_t kDefaultSteps = 2000;
-constexpr int32_t kMaxSteps = 20000;
 
 // The series that a run shows: that of its latest commit.
 absl::StatusOr<std::string> ShownSeries(sqlite3* connection,
@@ -64,23 +59,6 @@ absl::StatusOr<ShownMetric> FindShown(sqlite3* connection,
   auto metric = FindDescriptor(connection, run, *series, name);
   if (!metric.ok()) return metric.status();
   return ShownMetric{*std::move(series), *std::move(metric)};
-}
-
-v1::SeriesKey KeyOf(const SeriesColumn& column,
-                    const v1::MetricDescriptor& metric) {
-  v1::SeriesKey key;
-  const bool of_head =
-      metric.scope() == v1::SCOPE_HEAD || metric.scope() == v1::SCOPE_KV_HEAD;
-  if (column.first.has_value()) key.set_layer(*column.first);
-  if (of_head) key.set_head(column.second);
-  if (!column.first.has_value()) {
-    key.set_label(metric.name());
-  } else if (of_head) {
-    key.set_label(absl::StrCat("L", *column.first, "H", column.second));
-  } else {
-    key.set_label(absl::StrCat("L", *column.first));
-  }
-  return key;
 }
 
 // Rows that are read at a time, and bytes of their blobs: between two batches
@@ -184,80 +162,6 @@ absl::StatusOr<Series> Store::ReadSeries(SeriesQuery query) {
   series.metric = shown->metric;
   series.cut = batch.cut;
   return series;
-}
-
-absl::StatusOr<v1::QuerySeriesResponse> Store::QuerySeries(
-    const v1::QuerySeriesRequest& request) {
-  const v1::SeriesSelector& selector = request.selector();
-  SeriesQuery query;
-  query.run = selector.run();
-  query.stage = selector.stage();
-  query.metric = selector.metric();
-  query.domain = selector.domain();
-  query.layers = {selector.layers().begin(), selector.layers().end()};
-  query.heads = {selector.heads().begin(), selector.heads().end()};
-  query.include_implausible = selector.include_implausible();
-  query.max_steps = PageSize(request.page_size(), kDefaultSteps, kMaxSteps);
-  int64_t after = INT64_MIN;
-  if (!request.page_token().empty() &&
-      !absl::SimpleAtoi(request.page_token(), &after)) {
-    return WrongToken(request.page_token());
-  }
-  if (after != INT64_MIN) query.first_step = after + 1;
-  const auto series = ReadSeries(std::move(query));
-  if (!series.ok()) return series.status();
-  v1::QuerySeriesResponse response;
-  *response.mutable_metric() = series->metric;
-  for (const SeriesColumn& column : series->columns) {
-    *response.add_columns() = KeyOf(column, series->metric);
-  }
-  const size_t columns = series->columns.size();
-  for (size_t i = 0; i < series->steps.size(); ++i) {
-    v1::SeriesRow& row = *response.add_rows();
-    row.set_step(series->steps[i]);
-    row.set_tokens(series->tokens[i]);
-    const auto values = series->values.begin() + i * columns;
-    row.mutable_values()->Add(values, values + columns);
-    const auto errors = series->standard_errors.begin() + i * columns;
-    row.mutable_standard_errors()->Add(errors, errors + columns);
-  }
-  if (series->cut) {
-    response.set_next_page_token(absl::StrCat(series->steps.back()));
-  }
-  return response;
-}
-
-absl::StatusOr<v1::QueryMatrixResponse> Store::QueryMatrix(
-    const v1::QueryMatrixRequest& request) {
-  SeriesQuery query;
-  query.run = request.run();
-  query.stage = request.stage();
-  query.metric = request.metric();
-  query.domain = request.domain();
-  query.include_implausible = true;
-  query.newest = true;
-  query.max_steps = 1;
-  if (request.has_step()) query.first_step = query.last_step = request.step();
-  const auto series = ReadSeries(query);
-  if (!series.ok()) return series.status();
-  if (series->steps.empty()) {
-    return absl::NotFoundError(absl::StrCat(
-        "run \"", request.run(), "\" has no ", request.metric(),
-        " in domain \"", request.domain(), "\"",
-        request.has_step() ? absl::StrCat(" at step ", request.step()) : ""));
-  }
-  v1::QueryMatrixResponse response;
-  *response.mutable_metric() = series->metric;
-  response.set_step(series->steps[0]);
-  for (size_t j = 0; j < series->columns.size(); ++j) {
-    const std::optional<int>& layer = series->columns[j].first;
-    if (j == 0 || layer != series->columns[j - 1].first) {
-      v1::QueryMatrixResponse::Row& row = *response.add_rows();
-      if (layer.has_value()) row.set_layer(*layer);
-    }
-    response.mutable_rows()->rbegin()->add_values(series->value(0, j));
-  }
-  return response;
 }
 
 }  // namespace sinkwatch::store

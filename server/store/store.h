@@ -265,11 +265,6 @@ class Store {
   };
   absl::StatusOr<std::vector<MeasuredStep>> MeasuredSteps(
       const std::string& run, const std::string& stage);
-  // A page of ReadSeries: one value per head, whatever the aggregation is.
-  absl::StatusOr<v1::QuerySeriesResponse> QuerySeries(
-      const v1::QuerySeriesRequest& request);
-  absl::StatusOr<v1::QueryMatrixResponse> QueryMatrix(
-      const v1::QueryMatrixRequest& request);
   // Which measurement is the latest plausible one of each followed run and
   // stage, by their names (now plane). Costs look-ups in an index, whatever the
   // number of measurements.
