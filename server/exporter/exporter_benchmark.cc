@@ -70,7 +70,8 @@ void BM_ScrapeWhileIngesting(benchmark::State& state) {
   if (store == nullptr) return state.SkipWithError("no store");
   Exporter exporter(store.get(), &metrics, ExporterOptions());
   if (!exporter.Start().ok()) return state.SkipWithError("no exporter");
-  http::Site site(store.get(), &exporter, http::SiteOptions());
+  query::Queries queries(store.get(), nullptr);
+  http::Site site(&queries, &exporter, http::SiteOptions());
   http::HttpServerOptions options;
   options.address = "127.0.0.1:0";
   auto server = http::HttpServer::Start(

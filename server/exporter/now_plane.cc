@@ -15,6 +15,7 @@
 #include "server/exporter/protobuf_format.h"
 #include "server/exporter/sample_family.h"
 #include "server/exporter/text_format.h"
+#include "server/names.h"
 
 namespace sinkwatch::exporter {
 namespace {
