@@ -17,14 +17,19 @@
 #include "prometheus/text_serializer.h"
 #include "server/exporter/exporter.h"
 #include "server/exporter/measured_store_testing.h"
-#include "server/exporter/now_plane.h"
 #include "server/http/http_client_testing.h"
 #include "server/http/http_server.h"
 #include "server/http/site.h"
+#include "server/query/queries.h"
 
-namespace sinkwatch::exporter {
+namespace sinkwatch::http {
 namespace {
 
+using exporter::Exporter;
+using exporter::ExporterOptions;
+using exporter::MakeStore;
+using exporter::Measure;
+using exporter::Shape;
 using Milliseconds = std::chrono::duration<double, std::milli>;
 
 // 32 layers x 32 heads with 5 metrics: 336 series of the default page a run.
@@ -71,11 +76,11 @@ void BM_ScrapeWhileIngesting(benchmark::State& state) {
   Exporter exporter(store.get(), &metrics, ExporterOptions());
   if (!exporter.Start().ok()) return state.SkipWithError("no exporter");
   query::Queries queries(store.get(), nullptr);
-  http::Site site(&queries, &exporter, http::SiteOptions());
-  http::HttpServerOptions options;
+  Site site(&queries, &exporter, SiteOptions());
+  HttpServerOptions options;
   options.address = "127.0.0.1:0";
-  auto server = http::HttpServer::Start(
-      options, [&](const http::Request& r) { return site.Handle(r); });
+  auto server = HttpServer::Start(
+      options, [&](const Request& r) { return site.Handle(r); });
   if (!server.ok()) return state.SkipWithError("no server");
 
   std::atomic<bool> stop = false;
@@ -94,7 +99,7 @@ void BM_ScrapeWhileIngesting(benchmark::State& state) {
   size_t bytes = 0;
   for (auto _ : state) {
     const auto start = std::chrono::steady_clock::now();
-    bytes = http::Fetch((*server)->port(), "/metrics", headers).body.size();
+    bytes = Fetch((*server)->port(), "/metrics", headers).body.size();
     times.push_back(
         Milliseconds(std::chrono::steady_clock::now() - start).count());
   }
@@ -164,6 +169,6 @@ void BM_Refresh(benchmark::State& state) {
 BENCHMARK(BM_Refresh)->Unit(benchmark::kMillisecond);
 
 }  // namespace
-}  // namespace sinkwatch::exporter
+}  // namespace sinkwatch::http
 
 BENCHMARK_MAIN();
