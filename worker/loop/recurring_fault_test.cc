@@ -10,7 +10,9 @@ TEST(RecurringFault, IsSaidAtOnceAndThenOnceAMinute) {
   int said = 0;
   for (int second = 0; second < 181; ++second) {
     said += fault.Occurred(absl::FromUnixSeconds(1000 + second)) ? 1 : 0;
-    if (second == 59) EXPECT_EQ(said, 1);
+    if (second == 59) {
+      EXPECT_EQ(said, 1);
+    }
   }
   EXPECT_EQ(said, 4);
 }
