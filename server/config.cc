@@ -65,14 +65,6 @@ void ApplyLeaseDefaults(v1::LeaseConfig& lease) {
           [&](double v) { lease.set_stall_seconds(v); });
 }
 
-bool IsAddress(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  int port = -1;
-  return colon != std::string::npos && colon > 0 &&
-         absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
-         port <= 65535;
-}
-
 void RequirePositive(double value, const std::string& field,
                      std::vector<std::string>& errors) {
   if (std::isfinite(value) && value > 0) return;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 
 namespace sinkwatch::server {
 namespace {
@@ -21,6 +22,14 @@ bool IsRunName(absl::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) {
            return IsPlain(c) || c == '.' || c == '_' || c == '-';
          });
+}
+
+bool IsAddress(absl::string_view text) {
+  const size_t colon = text.rfind(':');
+  int port = -1;
+  return colon != absl::string_view::npos && colon > 0 &&
+         absl::SimpleAtoi(text.substr(colon + 1), &port) && port >= 0 &&
+         port <= 65535 && text.find(',') == absl::string_view::npos;
 }
 
 bool IsMetricName(absl::string_view name) {

@@ -9,6 +9,10 @@ namespace sinkwatch::server {
 // [a-z0-9][a-z0-9._-]{0,63}: what a run may be called.
 bool IsRunName(absl::string_view name);
 
+// One host:port, as 127.0.0.1:17460. A host is needed: without one a port would
+// be open on every interface.
+bool IsAddress(absl::string_view text);
+
 // [a-z][a-z0-9_]{0,63}: what a worker may call a metric.
 bool IsMetricName(absl::string_view name);
 

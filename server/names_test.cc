@@ -17,6 +17,16 @@ TEST(NamesTest, RunsAreNamedAsLabelsAndUrlsCanHoldThem) {
   EXPECT_FALSE(IsRunName(std::string(65, 'a')));
 }
 
+TEST(NamesTest, AnAddressIsOneHostAndOnePort) {
+  for (const char* good : {"127.0.0.1:0", "[::1]:17460", "localhost:65535"}) {
+    EXPECT_TRUE(IsAddress(good)) << good;
+  }
+  for (const char* bad : {"", ":80", "host", "host:", "host:-1", "host:65536",
+                          "host:http", "a:1,b:2"}) {
+    EXPECT_FALSE(IsAddress(bad)) << bad;
+  }
+}
+
 TEST(NamesTest, MetricsAreNamedAsPrometheusNamesThings) {
   EXPECT_TRUE(IsMetricName("sink_indicator_020"));
   EXPECT_TRUE(IsMetricName(std::string(64, 'a')));

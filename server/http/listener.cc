@@ -9,22 +9,13 @@
 #include <cstring>
 #include <memory>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "server/names.h"
 
 namespace sinkwatch::http {
 namespace {
 
 constexpr int kBacklog = 1024;
-
-// A host is needed: without one the port would be open on every interface.
-bool IsAddress(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  int port = -1;
-  return colon != std::string::npos && colon > 0 &&
-         absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
-         port <= 65535 && address.find(',') == std::string::npos;
-}
 
 absl::Status CannotServe(const std::string& address, const std::string& why) {
   return absl::UnavailableError(
@@ -49,7 +40,7 @@ std::string HostOf(const std::string& address) {
 }
 
 absl::StatusOr<int> Listen(const std::string& address) {
-  if (!IsAddress(address)) {
+  if (!server::IsAddress(address)) {
     return absl::InvalidArgumentError(
         absl::StrCat("HTTP address \"", address,
                      "\" is not host:port (as 127.0.0.1:17460)"));

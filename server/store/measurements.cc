@@ -20,13 +20,19 @@ std::optional<int> LayerOf(const v1::MetricVector& vector) {
   return vector.has_layer() ? std::optional<int>(vector.layer()) : std::nullopt;
 }
 
-// (metric, domain) -> its vectors, in the order they came.
-using Grouped = std::map<std::pair<std::string, std::string>, ValueBlob>;
+// The vectors of a metric in a domain.
+using MetricDomain = std::pair<std::string, std::string>;
+using Grouped = std::vector<std::pair<MetricDomain, ValueBlob>>;
 
+// Groups and the vectors in each in the order in which they came.
 Grouped GroupVectors(const v1::Measurement& measurement) {
   Grouped grouped;
+  std::map<MetricDomain, size_t> places;
   for (const v1::MetricVector& vector : measurement.vectors()) {
-    ValueBlob& blob = grouped[{vector.metric(), vector.domain()}];
+    const MetricDomain key(vector.metric(), vector.domain());
+    const auto [place, is_new] = places.try_emplace(key, grouped.size());
+    if (is_new) grouped.emplace_back(key, ValueBlob());
+    ValueBlob& blob = grouped[place->second].second;
     blob.width = vector.values_size();
     blob.layers.push_back(LayerOf(vector));
     blob.counts.push_back(vector.count());

@@ -50,11 +50,12 @@ absl::Status CountJobsOf(sqlite3* connection, v1::RunStatus& run) {
   return count.status();
 }
 
+// In the order in which the worker sent them, which is the probe's.
 absl::Status ListDomains(sqlite3* connection, int64_t measurement,
                          v1::RunStatus& run) {
   Statement domains(connection,
-                    "SELECT DISTINCT domain FROM metric_values WHERE "
-                    "measurement_id = ? ORDER BY domain");
+                    "SELECT domain FROM metric_values WHERE "
+                    "measurement_id = ? GROUP BY domain ORDER BY min(rowid)");
   domains.Bind(measurement);
   while (domains.Step()) run.add_domains(domains.Text());
   return domains.status();

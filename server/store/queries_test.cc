@@ -79,6 +79,20 @@ TEST_F(QueriesTest, DescribesOneRunAsTheListDoes) {
             store_->ListRuns({}).value().runs(0).SerializeAsString());
 }
 
+TEST_F(QueriesTest, ListsDomainsInTheOrderOfTheProbe) {
+  See(1, "");
+  const JobRecord job =
+      store_->Lease(JobOfStep(*store_, 1), "a", {}, 5).value();
+  v1::Measurement measurement = MeasurementOf(job.job, 0, {2, 3, 2, 2});
+  for (v1::MetricVector& vector : *measurement.mutable_vectors()) {
+    vector.set_domain(vector.domain() == "domain0" ? "wiki" : "code");
+  }
+  ASSERT_TRUE(store_->Commit({{job.job.id(), job.token, measurement}})[0].ok());
+  const v1::RunStatus run = store_->Run("toy").value();
+  EXPECT_EQ(Places(run.domains().begin(), run.domains().end()),
+            (Places{"wiki", "code"}));
+}
+
 TEST_F(QueriesTest, KnowsNoRunThatIsNotFollowed) {
   EXPECT_EQ(store_->Run("other").status().code(), absl::StatusCode::kNotFound);
   ASSERT_TRUE(store_->RemoveRun("toy").ok());

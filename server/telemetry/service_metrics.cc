@@ -273,7 +273,7 @@ void ServiceMetrics::DiscoverySucceeded(const std::string& run,
 void ServiceMetrics::DiscoveryFailed(const std::string& run) {
   discovery_errors_->Increment();
   base::MutexLock lock(mutex_);
-  ++discovery_[run].errors;
+  discovery_.try_emplace(run);
 }
 
 void ServiceMetrics::DiscoveryRemoved(const std::string& run) {

@@ -86,7 +86,6 @@ class ServiceMetrics {
   // --- for the exporter ----------------------------------------------------
   struct RunDiscovery {
     absl::Time last_success = absl::InfinitePast();
-    int64_t errors = 0;
   };
   std::map<std::string, RunDiscovery> Discovery() const;
   void SetStoreRevision(int64_t revision);
