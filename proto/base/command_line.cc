@@ -252,7 +252,7 @@ class ArgumentsParser {
   }
 
   std::vector<std::string> FlagNames() const {
-    std::vector<std::string> names;
+    std::vector<std::string> names = {"--help", "--version"};
     for (const auto* flags : {&command_->flags, &program_.flags}) {
       for (const FlagSpec& flag : *flags) names.push_back("--" + flag.name);
     }

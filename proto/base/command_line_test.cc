@@ -139,6 +139,7 @@ TEST(Arguments, MistakesSayWhatAndWhereToLook) {
       {{"series", "--chrt"}, "there is no flag --chrt; did you mean --chart?"},
       {{"series", "--metrc=m"}, "did you mean --metric?"},
       {{"series", "-z"}, "there is no flag --z"},
+      {{"series", "--helf"}, "there is no flag --helf; did you mean --help?"},
       {{"series", "--layer"}, "--layer needs a value"},
       {{"series", "--layer=x"}, "--layer=x is not a whole number"},
       {{"series", "--wait_for=x"}, "--wait_for=x is not a duration"},

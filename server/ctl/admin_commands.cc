@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,9 @@
 
 namespace sinkwatch::ctl {
 namespace {
+
+using base::CommandSpec;
+using base::FlagSpec;
 
 absl::Status ParsePolicy(const std::string& text, v1::StepPolicy* policy) {
   const std::pair<std::string, std::string> parts =
@@ -39,6 +43,40 @@ absl::Status ParsePolicy(const std::string& text, v1::StepPolicy* policy) {
     }
   }
   return absl::OkStatus();
+}
+
+// What a run is made of.
+std::vector<FlagSpec> RunFields(bool needed) {
+  FlagSpec root =
+      FlagSpec{"root", "DIR",
+               "folder of the step folders, as the server sees it; default: "
+               "none"}
+          .Example("/ckpt/olmo2-1b");
+  FlagSpec probe = FlagSpec{"probe", "DIR",
+                            "folder of the probe (probe.json); default: none"}
+                       .Example("/probes/wiki");
+  root.needed = probe.needed = needed;
+  return {
+      root,
+      probe,
+      FlagSpec{"stage", "NAME", "stage that the root belongs to; default: none"}
+          .Example("stage1"),
+      FlagSpec{"dtype", "TYPE", "that is computed in; default: float32"}
+          .OneOf({"float32", "bfloat16"})
+          .Example("bfloat16"),
+      FlagSpec{"metrics", "LIST", "only these; default: all"}.Example(
+          "sink_attention,probe_loss"),
+      FlagSpec{"steps", "POLICY",
+               "all, latest:N, per-decade:N, or a list of steps; default: all"}
+          .Example("per-decade:3"),
+      FlagSpec{"manifest", "FILE",
+               "CSV list of a published series to follow; default: none"}
+          .Example("/lists/olmo3.csv"),
+      FlagSpec{"model-config", "FILE",
+               "for checkpoints that have no configuration; default: none"}
+          .Example("/configs/llama3.json"),
+      {"hf-siblings", "", "conversions (step1000-hf) too, as stage hf"},
+      {"allow-missing", "", "also if root or probe cannot be opened now"}};
 }
 
 // Sets the fields of `run` that the line names.
@@ -83,6 +121,16 @@ absl::Status Requeue(const Context& c) {
   return Print(c, {{"run", "requeued"}, {{request.run(), requeued}}});
 }
 
+CommandSpec RequeueSpec() {
+  return {"requeue",
+          {"RUN"},
+          "queue dead or incomplete checkpoints again, with fresh attempts",
+          {FlagSpec{"steps", "LIST", "only these; default: all that are dead"}
+               .Example("1000,2000"),
+           {"include-vanished", "", "those that were deleted as well"}},
+          {"requeue olmo2-1b --steps=1000,2000"}};
+}
+
 absl::Status AddRun(const Context& c) {
   v1::AddRunRequest request;
   request.mutable_run()->set_name(c.args.Get("name"));
@@ -91,6 +139,16 @@ absl::Status AddRun(const Context& c) {
   RETURN_IF_ERROR(c.client.AddRun(request));
   c.out << "following " << request.run().name() << "\n";
   return absl::OkStatus();
+}
+
+CommandSpec AddRunSpec() {
+  return {"add-run",
+          {"NAME"},
+          "follow the checkpoints of another run",
+          RunFields(/*needed=*/true),
+          {"add-run olmo2-1b --root=/ckpt/olmo2-1b --probe=/probes/wiki",
+           "add-run sweep --root=/ckpt/s --probe=/probes/wiki "
+           "--steps=per-decade:3"}};
 }
 
 absl::Status UpdateRun(const Context& c) {
@@ -108,6 +166,14 @@ absl::Status UpdateRun(const Context& c) {
   return absl::OkStatus();
 }
 
+CommandSpec UpdateRunSpec() {
+  return {"update-run",
+          {"NAME"},
+          "change a run that add-run added; what is not named stays",
+          RunFields(/*needed=*/false),
+          {"update-run sweep --steps=latest:5"}};
+}
+
 absl::Status RemoveRun(const Context& c) {
   v1::RemoveRunRequest request;
   request.set_name(c.args.Get("name"));
@@ -115,6 +181,14 @@ absl::Status RemoveRun(const Context& c) {
   c.out << "not following " << request.name()
         << " any more; its measurements stay\n";
   return absl::OkStatus();
+}
+
+CommandSpec RemoveRunSpec() {
+  return {"remove-run",
+          {"NAME"},
+          "stop following a run; its measurements stay",
+          {},
+          {"remove-run olmo2-1b"}};
 }
 
 absl::Status Config(const Context& c) {
@@ -135,10 +209,26 @@ absl::Status Config(const Context& c) {
   return absl::OkStatus();
 }
 
+CommandSpec ConfigSpec() {
+  return {"config",
+          {},
+          "the configuration that the server runs with",
+          {},
+          {"config"}};
+}
+
 absl::Status Ready(const Context& c) {
   RETURN_IF_ERROR(c.client.CheckReady());
   c.out << "ready\n";
   return absl::OkStatus();
+}
+
+CommandSpec ReadySpec() {
+  return {"ready",
+          {},
+          "whether the server serves: exit code 0, else 4",
+          {},
+          {"ready --timeout=1"}};
 }
 
 absl::Status Version(const Context& c) {
@@ -159,13 +249,17 @@ absl::Status Version(const Context& c) {
   return server.status();
 }
 
+CommandSpec VersionSpec() {
+  return {"version", {}, "of this program and of the server", {}, {"version"}};
+}
+
 }  // namespace
 
-std::map<std::string, Command> AdminCommands() {
-  return {{"requeue", Requeue},      {"add-run", AddRun},
-          {"update-run", UpdateRun}, {"remove-run", RemoveRun},
-          {"config", Config},        {"ready", Ready},
-          {"version", Version}};
+std::vector<Command> AdminCommands() {
+  return {{RequeueSpec(), Requeue},     {AddRunSpec(), AddRun},
+          {UpdateRunSpec(), UpdateRun}, {RemoveRunSpec(), RemoveRun},
+          {ConfigSpec(), Config},       {ReadySpec(), Ready},
+          {VersionSpec(), Version}};
 }
 
 }  // namespace sinkwatch::ctl

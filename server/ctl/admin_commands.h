@@ -1,18 +1,16 @@
 #ifndef SINKWATCH_SERVER_CTL_ADMIN_COMMANDS_H_
 #define SINKWATCH_SERVER_CTL_ADMIN_COMMANDS_H_
 
-#include <map>
-#include <string>
+#include <vector>
 
 #include "server/ctl/context.h"
 
 namespace sinkwatch::ctl {
 
-// Commands that change what the server does, or ask about the server itself, by
-// name; their status keeps the server's code. `ready` is UNAVAILABLE unless the
-// server says that it serves; `version` tells this program's even if the server
-// cannot be asked.
-std::map<std::string, Command> AdminCommands();
+// Commands that change what the server does, or ask about the server itself.
+// `ready` is UNAVAILABLE unless the server says that it serves; `version` tells
+// this program's even if the server cannot be asked.
+std::vector<Command> AdminCommands();
 
 }  // namespace sinkwatch::ctl
 

@@ -1,18 +1,14 @@
 #include "server/ctl/commands.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "proto/base/command_help.h"
 #include "proto/base/version.h"
-#include "server/ctl/admin_commands.h"
-#include "server/ctl/completion.h"
 #include "server/ctl/context.h"
 #include "server/ctl/program.h"
-#include "server/ctl/query_commands.h"
-#include "server/ctl/series_commands.h"
 #include "server/ctl/terminal.h"
 
 namespace sinkwatch::ctl {
@@ -33,20 +29,11 @@ int ExitCode(const absl::Status& status) {
   }
 }
 
-absl::Status Complete(const Context& c) {
-  c.out << Completion(SinkctlProgram(), c.args.Get("shell"));
-  return absl::OkStatus();
-}
-
-const Command& HandlerOf(const std::string& command) {
-  static const auto* const kHandlers = [] {
-    auto* all = new std::map<std::string, Command>(QueryCommands());
-    all->merge(SeriesCommands());
-    all->merge(AdminCommands());
-    all->emplace("completion", Complete);
-    return all;
-  }();
-  return kHandlers->at(command);
+// `name` is of a line that was parsed: there is one.
+const Command& CommandOf(const std::string& name) {
+  return *std::find_if(
+      Commands().begin(), Commands().end(),
+      [&](const Command& command) { return command.spec.name == name; });
 }
 
 absl::Status Run(const std::vector<std::string>& words, std::ostream& out,
@@ -66,7 +53,7 @@ absl::Status Run(const std::vector<std::string>& words, std::ostream& out,
   Client client(args->Get("server"), absl::Seconds(args->Number("timeout")));
   const Context context{
       *args, client, out, err, ParseFormat(args->Get("format")), OutputWidth()};
-  return HandlerOf(args->command())(context);
+  return CommandOf(args->command()).run(context);
 }
 
 }  // namespace

@@ -27,7 +27,12 @@ struct Context {
   bool for_people() const { return format == Format::kTable; }
 };
 
-using Command = std::function<absl::Status(const Context&)>;
+// A command: what its line may hold, and what it does. Its status keeps the
+// server's code.
+struct Command {
+  base::CommandSpec spec;
+  std::function<absl::Status(const Context&)> run;
+};
 
 // Writes the table in the format asked for. For people it has the columns that
 // fit, unless --all is given, and says what is cut.

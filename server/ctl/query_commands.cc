@@ -12,12 +12,16 @@
 #include "proto/base/status_macros.h"
 #include "server/answers/names.h"
 #include "server/answers/tables.h"
+#include "server/ctl/flags.h"
 
 namespace sinkwatch::ctl {
 namespace {
 
 using answers::Cell;
 using answers::Table;
+using base::CommandSpec;
+using base::FlagSpec;
+using base::ValueKind;
 
 // "2026-11-24 04:48:17" of "2026-11-24T04:48:17.205958Z".
 void ShortenTimes(const std::vector<std::string>& columns, Table* table) {
@@ -74,6 +78,14 @@ absl::Status Runs(const Context& c) {
        "discovery_error"});
 }
 
+CommandSpec RunsSpec() {
+  return {"runs",
+          {},
+          "the runs that the server follows, with counts of checkpoints",
+          {All()},
+          {"runs", "runs -o json"}};
+}
+
 absl::Status Checkpoints(const Context& c) {
   v1::ListCheckpointsRequest request;
   request.set_run(c.args.Get("run"));
@@ -99,6 +111,25 @@ absl::Status Checkpoints(const Context& c) {
   return absl::OkStatus();
 }
 
+FlagSpec State() {
+  std::vector<std::string> states;
+  for (v1::JobState state : answers::AllStates()) {
+    states.push_back(answers::StateName(state));
+  }
+  return FlagSpec{"state", "NAME", "only this state; default: all"}
+      .OneOf(states)
+      .Example("dead");
+}
+
+CommandSpec CheckpointsSpec() {
+  return {"checkpoints",
+          {"RUN"},
+          "every checkpoint of a run: its state, and why",
+          {Stage(), State(), Limit("only the newest N; 0 means all", "0", "20"),
+           All()},
+          {"checkpoints olmo2-1b", "checkpoints olmo2-1b --state=dead"}};
+}
+
 absl::Status Metrics(const Context& c) {
   ASSIGN_OR_RETURN(const v1::ListMetricsResponse metrics,
                    c.client.Metrics(c.args.Get("run")));
@@ -106,6 +137,14 @@ absl::Status Metrics(const Context& c) {
   if (!c.for_people()) return Print(c, table);
   c.out << MetricParagraphs(table);
   return absl::OkStatus();
+}
+
+CommandSpec MetricsSpec() {
+  return {"metrics",
+          {"[RUN]"},
+          "the metrics that have values, with their definitions",
+          {},
+          {"metrics", "metrics olmo2-1b -o csv"}};
 }
 
 absl::Status Measurement(const Context& c) {
@@ -129,6 +168,14 @@ absl::Status Measurement(const Context& c) {
   return absl::OkStatus();
 }
 
+CommandSpec MeasurementSpec() {
+  return {"measurement",
+          {"RUN", "STEP"},
+          "one checkpoint: its values, of many heads a summary by layer",
+          {Stage(), Step(), {"all", "", "a line for every value"}},
+          {"measurement olmo2-1b 1000", "measurement olmo2-1b 1000 -o json"}};
+}
+
 absl::Status Watch(const Context& c) {
   const int64_t count = c.args.Int("count");
   v1::WatchMeasurementsRequest request;
@@ -140,14 +187,25 @@ absl::Status Watch(const Context& c) {
   });
 }
 
+CommandSpec WatchSpec() {
+  return {"watch",
+          {"[RUN]"},
+          "a line for each measurement as it is committed, until Ctrl-C",
+          {FlagSpec{"count", "N", "stop after so many; 0: never"}
+               .Of(ValueKind::kWhole)
+               .Default("0")
+               .Example("1")},
+          {"watch", "watch olmo2-1b --count=1 -o json"}};
+}
+
 }  // namespace
 
-std::map<std::string, Command> QueryCommands() {
-  return {{"runs", Runs},
-          {"checkpoints", Checkpoints},
-          {"metrics", Metrics},
-          {"measurement", Measurement},
-          {"watch", Watch}};
+std::vector<Command> QueryCommands() {
+  return {{RunsSpec(), Runs},
+          {CheckpointsSpec(), Checkpoints},
+          {MetricsSpec(), Metrics},
+          {MeasurementSpec(), Measurement},
+          {WatchSpec(), Watch}};
 }
 
 }  // namespace sinkwatch::ctl

@@ -12,12 +12,47 @@
 #include "server/answers/parse.h"
 #include "server/answers/tables.h"
 #include "server/ctl/chart.h"
+#include "server/ctl/flags.h"
 
 namespace sinkwatch::ctl {
 namespace {
 
 using answers::Cell;
 using answers::Table;
+using base::CommandSpec;
+using base::FlagSpec;
+using base::ValueKind;
+
+FlagSpec Metric() {
+  return FlagSpec{"metric", "NAME", "see `sinkctl metrics`; default: none"}
+      .Example("sink_attention");
+}
+
+FlagSpec Aggregation() {
+  std::vector<std::string> aggregations;
+  for (int a = v1::Aggregation_MIN + 1; a <= v1::Aggregation_MAX; ++a) {
+    aggregations.push_back(
+        answers::AggregationName(static_cast<v1::Aggregation>(a)));
+  }
+  return FlagSpec{"agg", "HOW", "over the heads of a layer"}
+      .OneOf(aggregations)
+      .Default("each")
+      .Example("max");
+}
+
+// Which values of a metric; SelectSeries() reads them.
+std::vector<FlagSpec> WithSelection(const std::vector<FlagSpec>& flags) {
+  std::vector<FlagSpec> all = {
+      Metric(),
+      Domain(),
+      Stage(),
+      FlagSpec{"layer", "LIST", "default: all"}.Example("0,2,5-7"),
+      FlagSpec{"head", "LIST", "default: all"}.Example("0,2,5-7"),
+      Aggregation(),
+      {"implausible", "", "with measurements whose loss is implausible"}};
+  all.insert(all.end(), flags.begin(), flags.end());
+  return all;
+}
 
 // What the line names; the server completes stage and domain from what the run
 // has.
@@ -191,12 +226,37 @@ absl::Status Series(const Context& c) {
   return absl::OkStatus();
 }
 
+CommandSpec SeriesSpec() {
+  return {"series",
+          {"RUN", "METRIC"},
+          "a metric over the steps of a run",
+          WithSelection(
+              {FlagSpec{"x", "WHAT", "what the values stand over"}
+                   .OneOf({"step", "tokens", "log10_step"})
+                   .Default("step")
+                   .Example("tokens"),
+               {"chart", "", "draw it: lines, or of many series their band"},
+               {"table", "", "the values too, under the chart"},
+               All()}),
+          {"series olmo2-1b sink_attention --domain=wiki --chart "
+           "--x=log10_step",
+           "series olmo2-1b probe_loss --domain=wiki -o csv"}};
+}
+
 absl::Status Matrix(const Context& c) {
   ASSIGN_OR_RETURN(const v1::QueryMatrixResponse matrix,
                    FetchMatrix(c, c.args.Get("metric"), StepOf(c)));
   PrintMeaning(c, matrix.metric());
   PrintStep(c, matrix);
   return Print(c, answers::MatrixTable(matrix));
+}
+
+CommandSpec MatrixSpec() {
+  return {"matrix",
+          {"RUN", "METRIC"},
+          "a metric of every layer and head at one step",
+          {Metric(), Domain(), Stage(), Step(), All()},
+          {"matrix olmo2-1b sink_attention --domain=wiki --step=1000"}};
 }
 
 absl::Status Heads(const Context& c) {
@@ -230,6 +290,23 @@ absl::Status Heads(const Context& c) {
   return absl::OkStatus();
 }
 
+CommandSpec HeadsSpec() {
+  return {"heads",
+          {"RUN", "METRIC"},
+          "the heads at one step, sorted by a metric",
+          {FlagSpec{"metric", "A,B,..",
+                    "the first sorts, the others are shown beside; default: "
+                    "none"}
+               .Example("sink_attention,value_norm_ratio"),
+           Domain(),
+           Stage(),
+           Step(),
+           Limit("how many heads; 0 means all", "20", "100"),
+           {"ascending", "", "the smallest first"}},
+          {"heads olmo2-1b sink_attention,value_norm_ratio --domain=wiki",
+           "heads olmo2-1b value_norm_ratio --domain=wiki --ascending"}};
+}
+
 absl::Status Emergence(const Context& c) {
   v1::GetEmergenceRequest request;
   ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(c));
@@ -246,13 +323,31 @@ absl::Status Emergence(const Context& c) {
   return absl::OkStatus();
 }
 
+CommandSpec EmergenceSpec() {
+  return {
+      "emergence",
+      {"RUN", "METRIC"},
+      "the step interval in which a metric crossed a threshold",
+      WithSelection(
+          {FlagSpec{"threshold", "X", "default: the metric's own"}
+               .Of(ValueKind::kNumber)
+               .Example("0.5"),
+           {"below", "", "crossing downward; default: as the metric has it"},
+           FlagSpec{"consecutive", "N", "checkpoints beyond it in a row"}
+               .Of(ValueKind::kPositive)
+               .Default("2")
+               .Example("3")}),
+      {"emergence olmo2-1b sink_attention --domain=wiki",
+       "emergence olmo2-1b value_norm_ratio --threshold=0.5 --below"}};
+}
+
 }  // namespace
 
-std::map<std::string, Command> SeriesCommands() {
-  return {{"series", Series},
-          {"heads", Heads},
-          {"matrix", Matrix},
-          {"emergence", Emergence}};
+std::vector<Command> SeriesCommands() {
+  return {{HeadsSpec(), Heads},
+          {MatrixSpec(), Matrix},
+          {SeriesSpec(), Series},
+          {EmergenceSpec(), Emergence}};
 }
 
 }  // namespace sinkwatch::ctl

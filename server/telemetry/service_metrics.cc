@@ -45,7 +45,7 @@ const char* CodeName(int code) {
                                                              : "Unknown";
 }
 
-const char* OutcomeName(AttemptOutcome outcome) {
+const char* LabelOf(AttemptOutcome outcome) {
   switch (outcome) {
     case AttemptOutcome::kOk:
       return "ok";
@@ -122,7 +122,7 @@ void ServiceMetrics::BuildJobs() {
        {AttemptOutcome::kOk, AttemptOutcome::kTransient,
         AttemptOutcome::kPermanent, AttemptOutcome::kVanished,
         AttemptOutcome::kReleased, AttemptOutcome::kExpired}) {
-    attempts_[outcome] = &attempts.Add({{"outcome", OutcomeName(outcome)}});
+    attempts_[outcome] = &attempts.Add({{"outcome", LabelOf(outcome)}});
   }
   leases_ =
       &Counters(r, "sinkwatch_leases_granted_total", "Leases given to workers.")

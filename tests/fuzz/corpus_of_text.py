@@ -1,7 +1,48 @@
-"""Recipes of inputs that are text: safetensors headers, JSON, YAML."""
+"""Recipes of inputs that are text: HTTP requests, safetensors headers, JSON, YAML."""
 
 import json
 import struct
+
+# --- HTTP requests -----------------------------------------------------------
+def request(line, *headers):
+    return "\r\n".join((line, "Host: 127.0.0.1:17460") + headers)
+
+
+HTTP_REQUESTS = {
+    "good-page": request("GET / HTTP/1.1"),
+    "good-head": request("HEAD /-/ready HTTP/1.1", "Connection: close"),
+    "good-old": "GET /metrics HTTP/1.0",
+    "good-series": request("GET /api/v1/series?run=a&metric=b&layer=0,2,5-7&head=* HTTP/1.1",
+                           "Accept: application/json;q=.5", "Accept: text/csv",
+                           "Accept-Encoding: gzip, br", 'If-None-Match: W/"1-2"'),
+    "good-largest-layer": request("GET /api/v1/series?layer=2147483647 HTTP/1.1"),
+    "good-wide-list": request("GET /api/v1/series?head=0-2147483647 HTTP/1.1"),
+    "good-huge-step": request("GET /api/v1/matrix?step=99999999999999999999 HTTP/1.1"),
+    "good-escaped-path": request("GET /a%2Fb%20c%C3%A9?x=%00 HTTP/1.1"),
+    "good-absolute": request("GET http://Evil.Example:80/api/v1/runs HTTP/1.1"),
+    "invalid-absolute-without-path": request("GET http://h?x HTTP/1.1"),
+    "good-ipv6": "GET / HTTP/1.1\r\nHost: [::1]:80",
+    "good-broken-ipv6": "GET / HTTP/1.1\r\nHost: [",
+    "good-fragment": request("GET /a#b?c HTTP/1.1"),
+    "good-empty-body": request("GET / HTTP/1.1", "Content-Length: 0"),
+    "unsupported-post": request("POST / HTTP/1.1", "Content-Length: 3"),
+    "unsupported-http2": request("GET / HTTP/2.0"),
+    "invalid-nothing": "",
+    "unsupported-preface": "PRI * HTTP/2.0\r\n\r\nSM",
+    "invalid-tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "invalid-no-host": "GET / HTTP/1.1",
+    "invalid-two-hosts": request("GET / HTTP/1.1", "Host: b"),
+    "invalid-folded": request("GET / HTTP/1.1", " folded"),
+    "invalid-bare-line-feed": request("GET / HTTP/1.1", "Accept: a\nHost: b"),
+    "invalid-nul-in-path": request("GET /%00 HTTP/1.1"),
+    "invalid-half-an-escape": request("GET /%4 HTTP/1.1"),
+    "invalid-body": request("GET / HTTP/1.1", "Content-Length: 5"),
+    "invalid-chunked": request("GET / HTTP/1.1", "Transfer-Encoding: chunked"),
+    "invalid-spaces": request("GET  / HTTP/1.1"),
+    "invalid-relative": request("GET metrics HTTP/1.1"),
+    "invalid-name-of-header": request("GET / HTTP/1.1", "a b: c"),
+    "invalid-many-headers": request("GET / HTTP/1.1", *(f"x{i}: y" for i in range(101))),
+}
 
 # --- safetensors -------------------------------------------------------------
 def entry(name, dtype="F32", shape="1", offsets="0,4"):
@@ -350,4 +391,5 @@ TARGETS = {
     "shard_index": INDEXES,
     "probe_json": PROBES,
     "config_yaml": YAMLS,
+    "http_request": HTTP_REQUESTS,
 }

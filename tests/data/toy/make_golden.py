@@ -7,11 +7,15 @@ beside itself. Needs numpy only:  python3 tests/data/toy/make_golden.py
 """
 import json
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "hf"))
+from reference import layer_metrics, log_sum_exp, norm  # noqa: E402
+
 EPS = 1e-5
 
 
@@ -94,15 +98,6 @@ def forward(config, weights, tokens):
     yield {"logits": final @ weights["lm_head.weight"].T}
 
 
-def norm(x):
-    return np.linalg.norm(x, axis=-1)
-
-
-def log_sum_exp(x):
-    top = x.max(-1, keepdims=True)
-    return (top + np.log(np.exp(x - top).sum(-1, keepdims=True)))[..., 0]
-
-
 def row_metrics(shown):
     """Means over query rows: {name: ([N, T] values, first row that counts)}."""
     s, a, z, v, k, q = (shown[name] for name in "sAzvkq")
@@ -180,24 +175,6 @@ def head_metrics(shown):
     for name, bound in [("020", 0.2), ("030", 0.3), ("080", 0.8)]:
         values[f"sink_indicator_{name}"] = (gu > bound).mean()
     return values
-
-
-def layer_metrics(x):
-    norms, flat = norm(x), np.abs(x).reshape(len(x), -1)
-    signed = x.reshape(len(x), -1)
-    centred = signed - signed.mean(1, keepdims=True)
-    median = np.median(norms[:, 1:], axis=1).mean()
-    big, middle = flat.max(1).mean(), np.median(flat, axis=1).mean()
-    return {
-        "residual_norm_sink": norms[:, 0].mean(),
-        "residual_norm_rest_mean": norms[:, 1:].mean(),
-        "residual_norm_rest_median": median,
-        "residual_norm_rest_max": norms[:, 1:].max(1).mean(),
-        "residual_norm_ratio": norms[:, 0].mean() / median,
-        "massive_max": big, "massive_median": middle, "massive_ratio": big / middle,
-        "residual_kurtosis":
-            ((centred ** 4).mean(1) / (centred.var(1) ** 2 + 1e-6)).mean(),
-    }
 
 
 def measure_domain(config, weights, domain, tokens, classes, class_names):

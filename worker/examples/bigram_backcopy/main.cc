@@ -12,35 +12,17 @@
 #include <vector>
 
 #include "ATen/Parallel.h"
-#include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
-#include "absl/flags/usage_config.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "nlohmann/json.hpp"
+#include "proto/base/command_help.h"
+#include "proto/base/command_line.h"
 #include "proto/base/stop_signal.h"
 #include "worker/examples/bigram_backcopy/preset.h"
+#include "worker/examples/bigram_backcopy/program.h"
 #include "worker/examples/bigram_backcopy/toy_probe.h"
 #include "worker/examples/bigram_backcopy/trainer.h"
-
-ABSL_FLAG(std::string, preset, "adam", "what to train; see above");
-ABSL_FLAG(uint64_t, seed, 42, "of weights and batches");
-ABSL_FLAG(int64_t, steps, 0, "training steps; 0 for the preset's");
-ABSL_FLAG(double, lr, 0, "learning rate; 0 for the preset's");
-ABSL_FLAG(std::vector<std::string>, checkpoints, {},
-          "steps to write, as --checkpoints=0,100,800; empty for the preset's");
-ABSL_FLAG(std::string, out, "",
-          "folder to write step folders to, as --out=runs/toy");
-ABSL_FLAG(double, pace, 0,
-          "seconds to wait before each checkpoint but the first");
-ABSL_FLAG(std::string, probe_out, "",
-          "folder to write the probe to, as --probe_out=runs/probe");
-ABSL_FLAG(bool, probe_only, false, "write the probe and end");
-ABSL_FLAG(int64_t, probe_sequences, 128,
-          "sequences of each domain of the probe");
 
 namespace sinkwatch::bigram_backcopy {
 namespace {
@@ -55,16 +37,12 @@ int Complain(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? kBadUsage : 1;
 }
 
-absl::StatusOr<Preset> PresetFromFlags() {
-  auto preset = FindPreset(absl::GetFlag(FLAGS_preset));
+absl::StatusOr<Preset> PresetOf(const base::Arguments& args) {
+  auto preset = FindPreset(args.Get("preset"));
   if (!preset.ok()) return preset;
-  if (absl::GetFlag(FLAGS_steps) > 0) {
-    preset->steps = absl::GetFlag(FLAGS_steps);
-  }
-  if (absl::GetFlag(FLAGS_lr) > 0) {
-    preset->learning_rate = absl::GetFlag(FLAGS_lr);
-  }
-  const std::vector<std::string> listed = absl::GetFlag(FLAGS_checkpoints);
+  if (args.Int("steps") > 0) preset->steps = args.Int("steps");
+  if (args.Number("lr") > 0) preset->learning_rate = args.Number("lr");
+  const std::vector<std::string> listed = args.List("checkpoints");
   if (!listed.empty()) preset->checkpoints.clear();
   for (const std::string& text : listed) {
     int64_t step = 0;
@@ -87,17 +65,20 @@ void Wait(double seconds) {
 
 class Training {
  public:
-  Training(Preset preset, std::unique_ptr<Trainer> trainer)
+  Training(const base::Arguments& args, Preset preset,
+           std::unique_ptr<Trainer> trainer)
       : preset_(std::move(preset)),
         trainer_(std::move(trainer)),
-        domains_(ToyDomains(absl::GetFlag(FLAGS_probe_sequences))),
+        out_(args.Get("out")),
+        pace_(args.Number("pace")),
+        domains_(ToyDomains(args.Int("probe_sequences"))),
         wanted_(preset_.checkpoints.begin(), preset_.checkpoints.end()) {}
 
   absl::Status Run() {
     double loss = 0;
     for (int64_t step = 0; step <= preset_.steps && !stop_asked; ++step) {
       if (wanted_.count(step) != 0) {
-        if (step > *wanted_.begin()) Wait(absl::GetFlag(FLAGS_pace));
+        if (step > *wanted_.begin()) Wait(pace_);
         absl::Status status = Write(step, loss);
         if (!status.ok()) return status;
       }
@@ -110,8 +91,7 @@ class Training {
 
  private:
   absl::Status Write(int64_t step, double loss) {
-    absl::Status status =
-        trainer_->Save(absl::StrCat(absl::GetFlag(FLAGS_out), "/step", step));
+    absl::Status status = trainer_->Save(absl::StrCat(out_, "/step", step));
     if (!status.ok()) return status;
     nlohmann::ordered_json line;
     line["step"] = step;
@@ -141,6 +121,8 @@ class Training {
 
   const Preset preset_;
   const std::unique_ptr<Trainer> trainer_;
+  const std::string out_;
+  const double pace_;  // seconds
   const std::vector<probe::Domain> domains_;
   const std::set<int64_t> wanted_;
   const absl::Time start_ = absl::Now();
@@ -148,58 +130,46 @@ class Training {
   int shown_ = -1;
 };
 
-int Train() {
-  const auto preset = PresetFromFlags();
+int Train(const base::Arguments& args) {
+  auto preset = PresetOf(args);
   if (!preset.ok()) return Complain(preset.status());
-  if (absl::GetFlag(FLAGS_out).empty()) {
+  if (args.Get("out").empty()) {
     return Complain(
         absl::InvalidArgumentError("--out is missing (see --help)"));
   }
-  auto trainer = Trainer::Create(*preset, absl::GetFlag(FLAGS_seed));
+  auto trainer =
+      Trainer::Create(*preset, static_cast<uint64_t>(args.Int("seed")));
   if (!trainer.ok()) return Complain(trainer.status());
-  const absl::Status status = Training(*preset, *std::move(trainer)).Run();
+  const absl::Status status =
+      Training(args, *std::move(preset), *std::move(trainer)).Run();
   return status.ok() ? 0 : Complain(status);
 }
 
-std::string Usage() {
-  std::string text =
-      "trains a toy model on the Bigram-Backcopy task.\n\n"
-      "  bigram_backcopy --preset=adam --out=runs/toy\n"
-      "  bigram_backcopy --probe_only --probe_out=runs/probe\n\n"
-      "A JSON line on standard output for each checkpoint. Presets:\n";
-  for (const Preset& preset : Presets()) {
-    absl::StrAppend(&text, "  ", preset.name, ": ", preset.shows, "\n");
-  }
-  return text;
-}
-
-bool IsOwnFile(absl::string_view file) {
-  return absl::StrContains(file, "bigram_backcopy/");
-}
-
-int Run(int argc, char** argv) {
-  absl::SetProgramUsageMessage(Usage());
-  absl::FlagsUsageConfig config;
-  config.contains_helpshort_flags = IsOwnFile;
-  config.contains_help_flags = IsOwnFile;
-  absl::SetFlagsUsageConfig(config);
-  absl::ParseCommandLine(argc, argv);
+int Run(const base::Arguments& args) {
   base::StopSignal signals;
   const base::StopListener listener(signals, [] { stop_asked = true; });
   // Matrices of this size are slower on two threads than on one.
   at::set_num_threads(1);
-  const std::string probe = absl::GetFlag(FLAGS_probe_out);
-  if (!probe.empty()) {
+  if (args.Has("probe_out")) {
     const absl::Status status =
-        WriteToyProbe(probe, absl::GetFlag(FLAGS_probe_sequences));
+        WriteToyProbe(args.Get("probe_out"), args.Int("probe_sequences"));
     if (!status.ok()) return Complain(status);
   }
-  return absl::GetFlag(FLAGS_probe_only) ? 0 : Train();
+  return args.Has("probe_only") ? 0 : Train(args);
 }
 
 }  // namespace
 }  // namespace sinkwatch::bigram_backcopy
 
 int main(int argc, char** argv) {
-  return sinkwatch::bigram_backcopy::Run(argc, argv);
+  namespace base = sinkwatch::base;
+  namespace trainer = sinkwatch::bigram_backcopy;
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  const auto arguments =
+      base::Arguments::Parse(trainer::TrainerProgram(), words);
+  if (const auto code =
+          base::AnswerWithoutWork(trainer::TrainerProgram(), arguments)) {
+    return *code;
+  }
+  return trainer::Run(*arguments);
 }
