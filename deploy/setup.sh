@@ -25,7 +25,7 @@ packages=(
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev prometheus-cpp-dev libsqlite3-dev nlohmann-json3-dev
   libxxhash-dev libspdlog-dev libfmt-dev libssl-dev zlib1g-dev
-  libyaml-cpp-dev
+  libyaml-cpp-dev libre2-dev
   # the demo
   curl
 )

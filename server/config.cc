@@ -16,6 +16,7 @@
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 #include "proto/base/nearest.h"
+#include "server/name_pattern.h"
 #include "server/names.h"
 
 namespace sinkwatch::server {
@@ -189,6 +190,10 @@ std::vector<std::string> RunErrors(const v1::RunConfig& run) {
                   errors);
   RequirePositive(run.grace_seconds(), where + "grace_seconds", errors);
   CheckPolicy(run, where, errors);
+  const absl::Status patterns = CheckPatterns(run);
+  if (!patterns.ok()) {
+    errors.push_back(where + std::string(patterns.message()));
+  }
   return errors;
 }
 

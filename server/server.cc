@@ -153,10 +153,20 @@ void Server::MakeDiscovery() {
   options.on_look = [this](const std::string& run, const absl::Status& status) {
     OnLook(run, status);
   };
+  options.on_runs = [this](const std::string& parent,
+                           const std::vector<v1::RunConfig>& found) {
+    return runs_->Found(parent, found);
+  };
   watcher_ = std::make_unique<discovery::Watcher>(store_.get(), options);
   queries_ = std::make_unique<query::Queries>(
       store_.get(),
-      [this](const std::string& run) { return watcher_->ErrorOf(run); });
+      [this](const std::string& run) { return watcher_->ErrorOf(run); },
+      [this](v1::RunStatus& run) {
+        const discovery::Survey survey = watcher_->SurveyOf(run.name());
+        *run.mutable_left_alone() = {survey.left_alone.begin(),
+                                     survey.left_alone.end()};
+        *run.mutable_notes() = {survey.notes.begin(), survey.notes.end()};
+      });
   runs_ = std::make_unique<service::RunRegistry>(
       store_.get(), [this](const std::vector<v1::RunConfig>& runs) {
         watcher_->SetRuns(runs);
@@ -168,6 +178,11 @@ void Server::MakeDiscovery() {
 void Server::OnLook(const std::string& run, const absl::Status& status) {
   if (status.ok()) {
     metrics_->DiscoverySucceeded(run, absl::Now());
+    std::map<std::string, int64_t> left_alone;
+    for (const v1::LeftAlone& entry : watcher_->SurveyOf(run).left_alone) {
+      left_alone[entry.kind()] = entry.count();
+    }
+    metrics_->LeftAlone(run, std::move(left_alone));
   } else {
     metrics_->DiscoveryFailed(run);
   }

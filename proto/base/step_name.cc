@@ -1,63 +1,310 @@
 #include "proto/base/step_name.h"
 
-#include <map>
+#include <cmath>
 #include <regex>
+#include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
 namespace sinkwatch::base {
 namespace {
 
 constexpr size_t kMaxName = 200;
+constexpr double kMaxCount = 9e18;
 
-int64_t TokenCount(const std::string& digits, const std::string& unit) {
-  int64_t tokens = 0;
-  if (!absl::SimpleAtoi(digits, &tokens)) return 0;
-  static const std::map<std::string, int64_t> kUnits = {{"", 1},
-                                                        {"K", 1000},
-                                                        {"M", 1000000},
-                                                        {"B", 1000000000},
-                                                        {"T", 1000000000000}};
-  const int64_t factor = kUnits.at(unit);
-  return tokens > INT64_MAX / factor ? 0 : tokens * factor;
+double FactorOf(const std::string& unit) {
+  switch (unit.empty() ? ' ' : absl::ascii_toupper(unit[0])) {
+    case 'K':
+      return 1e3;
+    case 'M':
+      return 1e6;
+    case 'B':
+      return 1e9;
+    case 'T':
+      return 1e12;
+    default:
+      return 1;
+  }
 }
 
-std::optional<StepName> ParseForeignName(const std::string& name) {
-  static const std::regex kPattern(R"((global_step)?(\d+))");
-  std::smatch match;
-  StepName parsed;
-  if (!std::regex_match(name, match, kPattern) ||
-      !absl::SimpleAtoi(match[2].str(), &parsed.step)) {
+// digits, perhaps with decimals, times the unit; none beyond 64 bits.
+std::optional<int64_t> Count(const std::string& digits,
+                             const std::string& unit) {
+  int64_t whole = 0;
+  if (unit.empty()) {
+    if (absl::SimpleAtoi(digits, &whole)) return whole;
     return std::nullopt;
   }
-  parsed.form = match[1].matched ? NameForm::kGlobalStep : NameForm::kNumber;
+  double value = 0;
+  if (!absl::SimpleAtod(digits, &value)) return std::nullopt;
+  value *= FactorOf(unit);
+  const double rounded = std::round(value);
+  if (value > kMaxCount || std::abs(value - rounded) > 1e-3) {
+    return std::nullopt;
+  }
+  return static_cast<int64_t>(rounded);
+}
+
+// A count that does not fit is not known.
+int64_t TokenCount(const std::string& digits, const std::string& unit) {
+  return Count(digits, unit).value_or(0);
+}
+
+// --- the names of OLMo's series, word by word --------------------------------
+
+std::optional<StepName> ParseExactName(const std::string& name) {
+  static const std::regex kPattern(
+      R"((?:(stage\d+(?:-ingredient\d+(?:\+\d+)*)?|ingredient\d+(?:\+\d+)*)-)?)"
+      R"((step|checkpoint|ckpt)([-_]?)(\d+))"
+      R"((?:-tokens(\d+)([KMBT]?))?)"
+      R"(((?:\+\d+)*(?:-nooptim)?(?:-reshard\d+)?)(-unsharded)?(-hf)?)");
+  std::smatch match;
+  if (!std::regex_match(name, match, kPattern)) return std::nullopt;
+  StepName parsed;
+  if (match[2].str() == "checkpoint" && match[3].str() == "-") {
+    parsed.form = NameForm::kCheckpoint;
+  }
+  parsed.stage = match[1].str();
+  if (!absl::SimpleAtoi(match[4].str(), &parsed.step)) return std::nullopt;
+  if (match[5].matched) {
+    parsed.tokens = TokenCount(match[5].str(), match[6].str());
+  }
+  parsed.variant = std::string(absl::StripPrefix(match[7].str(), "-"));
+  parsed.unsharded = match[8].matched;
+  parsed.converted = match[9].matched;
+  return parsed;
+}
+
+// --- every other name --------------------------------------------------------
+
+// A number in a name, and what stands around it.
+struct Place {
+  std::string before;
+  std::string word;  // in lower case
+  std::string digits;
+  std::string unit;
+  std::string after;
+};
+
+bool IsLetter(char c) {
+  return absl::ascii_isalpha(static_cast<unsigned char>(c)) != 0;
+}
+
+// The last place that `pattern` (groups: word, digits, unit) means, where no
+// letter stands before it and neither letter nor digit after it.
+std::optional<Place> FindLast(const std::string& text,
+                              const std::regex& pattern) {
+  std::optional<Place> last;
+  const auto end = std::sregex_iterator();
+  for (std::sregex_iterator at(text.begin(), text.end(), pattern); at != end;
+       ++at) {
+    const std::smatch& match = *at;
+    const std::string before = text.substr(0, match.position());
+    const std::string after = text.substr(match.position() + match.length());
+    if (!before.empty() && IsLetter(before.back())) continue;
+    if (!after.empty() &&
+        absl::ascii_isalnum(static_cast<unsigned char>(after.front()))) {
+      continue;
+    }
+    // 1.5 is no step.
+    if (after.size() > 1 && after[0] == '.' &&
+        absl::ascii_isdigit(static_cast<unsigned char>(after[1]))) {
+      continue;
+    }
+    last = Place{before, absl::AsciiStrToLower(match[1].str()), match[2].str(),
+                 match[3].str(), after};
+  }
+  return last;
+}
+
+constexpr auto kIcase = std::regex::icase | std::regex::ECMAScript;
+
+std::optional<Place> FindStep(const std::string& text) {
+  // fairseq's checkpoint_3_50000 is epoch 3, update 50000.
+  static const std::regex kFairseq(R"((checkpoint)_\d+_(\d+)())", kIcase);
+  static const std::regex kWordFirst(
+      R"((global_?step|step|iter|iteration|ckpt|checkpoint|update|batch|ba))"
+      R"([-_=]?(\d+)([km]?))",
+      kIcase);
+  static const std::regex kNumberFirst(
+      R"(()(\d+)([km]?)[-_]?(?:steps|iters|iterations|updates))", kIcase);
+  for (const std::regex* pattern : {&kFairseq, &kWordFirst, &kNumberFirst}) {
+    if (auto place = FindLast(text, *pattern)) return place;
+  }
+  return std::nullopt;
+}
+
+std::optional<Place> FindEpoch(const std::string& text) {
+  static const std::regex kEpoch(R"((epoch|ep)[-_=]?(\d+)())", kIcase);
+  return FindLast(text, kEpoch);
+}
+
+std::optional<Place> FindTokens(const std::string& text) {
+  static const std::regex kWordFirst(
+      R"((tokens?)[-_=]?(\d+(?:\.\d+)?)([kmbt]?))", kIcase);
+  static const std::regex kNumberFirst(
+      R"(()(\d+(?:\.\d+)?)([kmbt])[-_]?(?:tokens?))", kIcase);
+  // 2BT, 3T: billions and trillions of tokens.
+  static const std::regex kShort(R"(()(\d+(?:\.\d+)?)([kmb]t|t))", kIcase);
+  for (const std::regex* pattern : {&kWordFirst, &kNumberFirst, &kShort}) {
+    if (auto place = FindLast(text, *pattern)) return place;
+  }
+  return std::nullopt;
+}
+
+std::string Stripped(const std::string& text) {
+  const size_t first = text.find_first_not_of("-_.=");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of("-_.=") - first + 1);
+}
+
+// Takes every match out; whether there was one.
+bool Take(const std::regex& pattern, std::string* text) {
+  const std::string taken = std::regex_replace(*text, pattern, "");
+  const bool was_there = taken != *text;
+  *text = taken;
+  return was_there;
+}
+
+// Takes the seed out, the first group of `pattern`.
+void TakeSeed(const std::regex& pattern, std::string* text, std::string* seed) {
+  std::smatch match;
+  if (!std::regex_search(*text, match, pattern)) return;
+  *seed = Stripped(match[1].str());
+  *text = absl::StrCat(match.prefix().str(), match.suffix().str());
+}
+
+// Pairs and epochs, which differ from one checkpoint to the next
+// (val_loss=2.31), and words that every checkpoint has.
+void TakeNoise(std::string* text) {
+  static const std::regex kPairs(R"([A-Za-z_]+=[-+]?[0-9.]+(e[-+]?\d+)?)");
+  static const std::regex kEpochs(
+      R"((^|[-_.])(epoch|ep)[-_=]?\d+(epochstep\d+)?(?![0-9A-Za-z]))", kIcase);
+  static const std::regex kWords(
+      R"((^|[-_.])(model|state|checkpoints?|ckpts?|weights|params|train|steps?)"
+      R"(|iter|hf)(?=$|[-_.]))",
+      kIcase);
+  Take(kEpochs, text);
+  Take(kPairs, text);
+  Take(kWords, text);
+}
+
+void TakeTokens(std::string* text, StepName* parsed) {
+  if (parsed->tokens != 0) return;
+  const auto tokens = FindTokens(*text);
+  if (!tokens.has_value()) return;
+  parsed->tokens = TokenCount(tokens->digits, tokens->unit);
+  *text = absl::StrCat(tokens->before, tokens->after);
+}
+
+void ReadAround(std::string before, std::string after, StepName* parsed) {
+  static const std::regex kConverted(R"((^|[-_.])hf$)", kIcase);
+  static const std::regex kUnsharded(R"((^|[-_.])unsharded(?=$|[-_.]))",
+                                     kIcase);
+  // Everything after the word where no step follows, else a number.
+  static const std::regex kSeedLast(R"((?:^|[-_.])seed[-_=]?(.+))", kIcase);
+  static const std::regex kSeedFirst(R"((?:^|[-_.])seed[-_=]?(\d+))", kIcase);
+  TakeTokens(&after, parsed);
+  TakeTokens(&before, parsed);
+  parsed->converted = Take(kConverted, &after);
+  parsed->unsharded = Take(kUnsharded, &after);
+  TakeSeed(kSeedLast, &after, &parsed->seed);
+  if (parsed->seed.empty()) TakeSeed(kSeedFirst, &before, &parsed->seed);
+  TakeNoise(&before);
+  TakeNoise(&after);
+  parsed->stage = Stripped(before);
+  parsed->variant = Stripped(after);
+}
+
+bool IsPlain(const std::string& name) {
+  if (name.empty() || name.size() > kMaxName || name[0] == '.') return false;
+  for (unsigned char c : name) {
+    if (absl::ascii_iscntrl(c) || c == ' ' || c == '/') return false;
+  }
+  return true;
+}
+
+bool IsNumber(const std::string& text) {
+  return !text.empty() &&
+         text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+std::optional<StepName> ParseAnyName(const std::string& name) {
+  StepName parsed;
+  parsed.form = NameForm::kLoose;
+  if (IsNumber(name)) {
+    if (!absl::SimpleAtoi(name, &parsed.step)) return std::nullopt;
+    return parsed;
+  }
+  auto place = FindStep(name);
+  if (!place.has_value() && (place = FindTokens(name))) {
+    parsed.axis = StepAxis::kTokens;
+  }
+  if (!place.has_value() && (place = FindEpoch(name))) {
+    parsed.axis = StepAxis::kEpochs;
+  }
+  if (!place.has_value()) return std::nullopt;
+  const auto step = Count(place->digits, place->unit);
+  if (!step.has_value()) return std::nullopt;
+  parsed.step = *step;
+  if (parsed.axis == StepAxis::kTokens) parsed.tokens = *step;
+  ReadAround(place->before, place->after, &parsed);
+  const bool is_bare = parsed.axis == StepAxis::kSteps &&
+                       place->before.empty() && place->after.empty();
+  if (is_bare) {
+    parsed.form = absl::StartsWith(place->word, "global")
+                      ? NameForm::kGlobalStep
+                      : NameForm::kStep;
+  }
   return parsed;
 }
 
 }  // namespace
 
 std::optional<StepName> ParseStepName(const std::string& name) {
-  if (name.size() > kMaxName || IsUnderWay(name)) return std::nullopt;
-  static const std::regex kPattern(
-      R"((?:(stage\d+(?:-ingredient\d+(?:\+\d+)*)?|ingredient\d+(?:\+\d+)*)-)?)"
-      R"((step|checkpoint|ckpt)[-_]?(\d+))"
-      R"((?:-tokens(\d+)([KMBT]?))?)"
-      R"(((?:\+\d+)*(?:-nooptim)?(?:-reshard\d+)?)(-unsharded)?(-hf)?)");
+  if (!IsPlain(name) || IsUnderWay(name)) return std::nullopt;
+  if (auto exact = ParseExactName(name)) return exact;
+  return ParseAnyName(name);
+}
+
+std::optional<StepName> ParseStepFile(const std::string& name) {
+  static const std::regex kFile(R"((.+)\.(pt|pth|ckpt|bin|safetensors))");
+  static const std::regex kOther(
+      R"((?:^|[-_.])(?:optim(?:izer)?s?|rank\d*|rng|scheduler|ema_?state|of)(?:[-_.]|\d|$))",
+      kIcase);
   std::smatch match;
-  if (!std::regex_match(name, match, kPattern)) return ParseForeignName(name);
-  StepName parsed;
-  if (match[2].str() == "checkpoint") parsed.form = NameForm::kCheckpoint;
-  parsed.stage = match[1].str();
-  if (!absl::SimpleAtoi(match[3].str(), &parsed.step)) return std::nullopt;
-  if (match[4].matched) {
-    parsed.tokens = TokenCount(match[4].str(), match[5].str());
+  if (!IsPlain(name) || IsUnderWay(name) ||
+      !std::regex_match(name, match, kFile)) {
+    return std::nullopt;
   }
-  parsed.variant = std::string(absl::StripPrefix(match[6].str(), "-"));
-  parsed.unsharded = match[7].matched;
-  parsed.converted = match[8].matched;
+  const std::string stem = match[1].str();
+  if (std::regex_search(stem, kOther) || IsNumber(stem)) return std::nullopt;
+  if (auto parsed = ParseStepName(stem)) {
+    parsed->form = NameForm::kLoose;
+    return parsed;
+  }
+  // nanochat's model_000100.pt.
+  static const std::regex kModel(R"(model[-_](\d+))", kIcase);
+  StepName parsed;
+  parsed.form = NameForm::kLoose;
+  if (!std::regex_match(stem, match, kModel) ||
+      !absl::SimpleAtoi(match[1].str(), &parsed.step)) {
+    return std::nullopt;
+  }
   return parsed;
+}
+
+std::optional<int64_t> ParseCount(const std::string& text) {
+  static const std::regex kCount(R"((\d+(?:\.\d+)?)([kmbt]?)t?)", kIcase);
+  std::smatch match;
+  if (text.size() > kMaxName || !std::regex_match(text, match, kCount)) {
+    return std::nullopt;
+  }
+  return Count(match[1].str(), match[2].str());
 }
 
 bool IsUnderWay(const std::string& name) {

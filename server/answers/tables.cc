@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "google/protobuf/util/time_util.h"
 #include "proto/base/status_macros.h"
 #include "server/answers/names.h"
@@ -41,6 +42,57 @@ Cell ValueCell(const Floats& values, int i) {
 
 std::vector<std::string> ListOf(const Repeated<std::string>& items) {
   return {items.begin(), items.end()};
+}
+
+int64_t LeftAloneOf(const v1::RunStatus& run) {
+  int64_t count = 0;
+  for (const v1::LeftAlone& entry : run.left_alone()) count += entry.count();
+  return count;
+}
+
+// "2 no-step (a, b): a checkpoint whose name tells no step".
+std::vector<std::string> WhyLeftAlone(const v1::RunStatus& run) {
+  std::vector<std::string> why;
+  for (const v1::LeftAlone& entry : run.left_alone()) {
+    const bool more = entry.count() > entry.examples_size();
+    why.push_back(absl::StrCat(entry.count(), " ", entry.kind(), " (",
+                               absl::StrJoin(entry.examples(), ", "),
+                               more ? ", ..." : "", "): ", entry.reason()));
+  }
+  return why;
+}
+
+std::vector<std::string> LabelsOf(const v1::RunStatus& run) {
+  std::vector<std::string> labels;
+  for (const auto& [name, value] : run.labels()) {
+    labels.push_back(absl::StrCat(name, "=", value));
+  }
+  std::sort(labels.begin(), labels.end());
+  return labels;
+}
+
+// "the same weights as step 3000".
+std::vector<std::string> SameWeightsOf(const v1::CheckpointStatus& c) {
+  std::vector<std::string> said;
+  for (const v1::SameWeights& same : c.same_weights()) {
+    const std::string at = absl::StrCat(
+        same.stage() == c.checkpoint().stage() ? "" : same.stage() + " ",
+        "step ", same.step());
+    said.push_back(same.identical()
+                       ? absl::StrCat("the same weights as ", at)
+                       : absl::StrCat(same.tensors(), " of ", same.of(),
+                                      " matrices are the same as in ", at));
+  }
+  return said;
+}
+
+// What a person should know of its measurement.
+std::string NoteOf(const v1::CheckpointStatus& c) {
+  std::string note = absl::StrJoin(SameWeightsOf(c), ", ");
+  if (c.measurements() < 2) return note;
+  return absl::StrCat(note, note.empty() ? "" : "; ", "measured ",
+                      c.measurements(), " times, ",
+                      c.counts() ? "this one counts" : "another one counts");
 }
 
 int64_t CountOf(const v1::RunStatus& run, v1::JobState state) {
@@ -95,9 +147,11 @@ absl::Status CheckShape(const v1::QuerySeriesResponse& series) {
 
 Table RunsTable(const Repeated<v1::RunStatus>& runs) {
   Table table;
-  table.columns = {"name",        "root",        "stages",   "domains",
-                   "latest_step", "last_commit", "probe",    "architecture",
-                   "layers",      "heads",       "kv_heads", "discovery_error"};
+  table.columns = {
+      "name",        "root",           "stages",   "domains",
+      "latest_step", "last_commit",    "probe",    "architecture",
+      "layers",      "heads",          "kv_heads", "discovery_error",
+      "left_alone",  "left_alone_why", "notes",    "labels"};
   for (v1::JobState state : AllStates()) {
     table.columns.push_back(StateName(state));
   }
@@ -108,7 +162,8 @@ Table RunsTable(const Repeated<v1::RunStatus>& runs) {
          TimeCell(run.has_last_commit(), run.last_commit()), run.probe().name(),
          run.model().architecture(), Unless(0, run.model().layers()),
          Unless(0, run.model().heads()), Unless(0, run.model().kv_heads()),
-         run.discovery_error()});
+         run.discovery_error(), LeftAloneOf(run), WhyLeftAlone(run),
+         ListOf(run.notes()), LabelsOf(run)});
     for (v1::JobState state : AllStates()) {
       table.rows.back().emplace_back(CountOf(run, state));
     }
@@ -116,23 +171,45 @@ Table RunsTable(const Repeated<v1::RunStatus>& runs) {
   return table;
 }
 
+Table LeftAloneTable(const v1::RunStatus& run) {
+  Table table;
+  table.columns = {"kind", "count", "examples", "reason"};
+  for (const v1::LeftAlone& entry : run.left_alone()) {
+    table.rows.push_back({entry.kind(), int64_t{entry.count()},
+                          ListOf(entry.examples()), entry.reason()});
+  }
+  return table;
+}
+
 Table CheckpointsTable(const Repeated<v1::CheckpointStatus>& checkpoints) {
   Table table;
-  table.columns = {"stage",    "step",         "tokens",          "state",
-                   "outcome",  "reason",       "attempts",        "worker",
-                   "progress", "updated",      "not_before",      "path",
-                   "job_id",   "load_seconds", "compute_seconds", "device"};
+  table.columns = {"stage",        "step",         "tokens",          "state",
+                   "outcome",      "reason",       "attempts",        "worker",
+                   "progress",     "updated",      "not_before",      "path",
+                   "job_id",       "load_seconds", "compute_seconds", "device",
+                   "same_weights", "measurements", "counts",          "note"};
   for (const v1::CheckpointStatus& c : checkpoints) {
     table.rows.push_back(
-        {c.checkpoint().stage(), int64_t{c.checkpoint().step()},
-         Unless(0, c.checkpoint().tokens()), StateName(c.state()),
-         OutcomeName(c.outcome()), c.reason(), int64_t{c.attempts()},
-         c.worker(), c.progress(), TimeCell(c.has_updated(), c.updated()),
-         TimeCell(c.has_not_before(), c.not_before()), c.checkpoint().path(),
+        {c.checkpoint().stage(),
+         int64_t{c.checkpoint().step()},
+         Unless(0, c.checkpoint().tokens()),
+         StateName(c.state()),
+         OutcomeName(c.outcome()),
+         c.reason(),
+         int64_t{c.attempts()},
+         c.worker(),
+         c.progress(),
+         TimeCell(c.has_updated(), c.updated()),
+         TimeCell(c.has_not_before(), c.not_before()),
+         c.checkpoint().path(),
          int64_t{c.job_id()},
          c.has_load_seconds() ? Cell(c.load_seconds()) : Cell(),
          c.has_compute_seconds() ? Cell(c.compute_seconds()) : Cell(),
-         c.device()});
+         c.device(),
+         SameWeightsOf(c),
+         Unless(0, c.measurements()),
+         c.measurements() > 0 ? Cell(c.counts()) : Cell(),
+         NoteOf(c)});
   }
   return table;
 }

@@ -19,12 +19,19 @@ template <typename Message>
 using Repeated = google::protobuf::RepeatedPtrField<Message>;
 
 // name, root, stages, domains, latest_step, last_commit, probe, architecture,
-// layers, heads, kv_heads, discovery_error, and the number of checkpoints in
-// each state.
+// layers, heads, kv_heads, discovery_error, left_alone (how many entries under
+// the root), left_alone_why (a sentence for each kind, with its first names),
+// notes, labels ("seed=3"), and the number of checkpoints in each state.
 Table RunsTable(const Repeated<v1::RunStatus>& runs);
 
+// Of one run: kind, count, examples, reason.
+Table LeftAloneTable(const v1::RunStatus& run);
+
 // stage, step, tokens, state, outcome, reason, attempts, worker, progress,
-// updated, not_before, path, job_id, load_seconds, compute_seconds, device.
+// updated, not_before, path, job_id, load_seconds, compute_seconds, device,
+// same_weights (a sentence for each step whose weights it has), measurements
+// and counts (where the step was measured more than once), note (both, in
+// words).
 Table CheckpointsTable(const Repeated<v1::CheckpointStatus>& checkpoints);
 
 // name, unit, scope, meaning, formula, source, threshold, below; the last two

@@ -106,8 +106,44 @@ TEST(CheckpointsTable, HasNoValueWhereNothingIsKnown) {
   list.mutable_checkpoints(1)->set_compute_seconds(60);
   list.mutable_checkpoints(1)->set_device("cuda:0");
   const std::string csv = ToCsv(CheckpointsTable(list.checkpoints()));
-  EXPECT_NE(csv.find("0,,,\r\n"), std::string::npos) << csv;
-  EXPECT_NE(csv.find(",1.5,60,cuda:0\r\n"), std::string::npos) << csv;
+  EXPECT_NE(csv.find("0,,,,,,,\r\n"), std::string::npos) << csv;
+  EXPECT_NE(csv.find(",1.5,60,cuda:0,,,,\r\n"), std::string::npos) << csv;
+}
+
+TEST(CheckpointsTable, NamesTheStepsWhoseWeightsAreTheSame) {
+  v1::ListCheckpointsResponse list;
+  v1::CheckpointStatus& c = *list.add_checkpoints();
+  c.mutable_checkpoint()->set_stage("stage2");
+  v1::SameWeights& all = *c.add_same_weights();
+  all.set_stage("stage1");
+  all.set_step(3000);
+  all.set_identical(true);
+  v1::SameWeights& part = *c.add_same_weights();
+  part.set_stage("stage2");
+  part.set_step(5);
+  part.set_tensors(4);
+  part.set_of(12);
+  c.set_measurements(2);
+  const Table table = CheckpointsTable(list.checkpoints());
+  EXPECT_EQ(std::get<std::string>(table.rows[0].back()),
+            "the same weights as stage1 step 3000, 4 of 12 matrices are the "
+            "same as in step 5; measured 2 times, another one counts");
+}
+
+TEST(RunsTable, SaysWhatIsLeftAlone) {
+  v1::ListRunsResponse list;
+  v1::RunStatus& run = *list.add_runs();
+  v1::LeftAlone& entry = *run.add_left_alone();
+  entry.set_kind("no-step");
+  entry.set_reason("why");
+  entry.set_count(3);
+  entry.add_examples("a");
+  entry.add_examples("b");
+  (*run.mutable_labels())["seed"] = "3";
+  const std::string csv = ToCsv(RunsTable(list.runs()));
+  EXPECT_NE(csv.find(",3,\"3 no-step (a, b, ...): why\",,seed=3,"),
+            std::string::npos)
+      << csv;
 }
 
 TEST(EmergenceTable, SaysFromWhereOnItHolds) {

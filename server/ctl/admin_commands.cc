@@ -75,6 +75,14 @@ std::vector<FlagSpec> RunFields(bool needed) {
       FlagSpec{"model-config", "FILE",
                "for checkpoints that have no configuration; default: none"}
           .Example("/configs/llama3.json"),
+      FlagSpec{"step-pattern", "RE2",
+               "of names that no rule knows, with groups step, tokens, stage, "
+               "seed; default: none"}
+          .Example("(?P<seed>[a-z]+)_it(?P<step>[0-9]+)"),
+      FlagSpec{"runs-below", "RE2",
+               "the folders below the root that are a run each; default: none, "
+               "the root is one run"}
+          .Example("(?P<size>[0-9]+M)/seed-(?P<seed>[0-9]+)"),
       {"hf-siblings", "", "conversions (step1000-hf) too, as stage hf"},
       {"allow-missing", "", "also if root or probe cannot be opened now"}};
 }
@@ -87,8 +95,12 @@ absl::Status SetFields(const base::Arguments& args, v1::RunConfig* run) {
         {"stage", run->mutable_stage()},
         {"dtype", run->mutable_dtype()},
         {"manifest", run->mutable_manifest()},
+        {"step-pattern", run->mutable_step_pattern()},
         {"model-config", run->mutable_model_config()}}) {
     if (args.Has(flag)) *field = args.Get(flag);
+  }
+  if (args.Has("runs-below")) {
+    run->mutable_runs_below()->set_pattern(args.Get("runs-below"));
   }
   if (args.Has("hf-siblings")) run->set_include_hf_siblings(true);
   if (args.Has("metrics")) {

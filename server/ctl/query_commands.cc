@@ -9,6 +9,7 @@
 #include "google/protobuf/util/time_util.h"
 #include "proto/base/measurement_table.h"
 #include "proto/base/measurement_text.h"
+#include "proto/base/nearest.h"
 #include "proto/base/status_macros.h"
 #include "server/answers/names.h"
 #include "server/answers/tables.h"
@@ -68,22 +69,64 @@ void PrintEvent(const Context& c, const v1::MeasurementEvent& event) {
   c.out.flush();
 }
 
-absl::Status Runs(const Context& c) {
+// The one that the line names, or all; NOT_FOUND for one that is not followed.
+absl::StatusOr<answers::Repeated<v1::RunStatus>> WantedRuns(const Context& c) {
   ASSIGN_OR_RETURN(const v1::ListRunsResponse runs, c.client.Runs());
-  return PrintPicked(
-      c, answers::RunsTable(runs.runs()),
-      {"name", "architecture", "latest_step", "last_commit", "done", "queued",
-       "leased", "waiting", "retrying", "dead", "vanished", "discovery_error"},
-      {"queued", "leased", "waiting", "retrying", "dead", "vanished",
-       "discovery_error"});
+  const std::string wanted = c.args.Get("run");
+  if (wanted.empty()) return runs.runs();
+  std::vector<std::string> names;
+  for (const v1::RunStatus& run : runs.runs()) {
+    if (run.name() == wanted) {
+      answers::Repeated<v1::RunStatus> one;
+      *one.Add() = run;
+      return one;
+    }
+    names.push_back(run.name());
+  }
+  return absl::NotFoundError(absl::StrCat("there is no run \"", wanted, "\"",
+                                          base::DidYouMean(wanted, names)));
+}
+
+// Below the table of one run, for people: what was left alone, and what to
+// know.
+void PrintSurvey(const Context& c, const v1::RunStatus& run) {
+  if (run.left_alone_size() > 0) {
+    c.out << "\nleft alone under " << run.root() << ":\n"
+          << Formatted(answers::LeftAloneTable(run), c.format);
+  }
+  for (const std::string& note : run.notes()) Note(c, note);
+}
+
+absl::Status Runs(const Context& c) {
+  ASSIGN_OR_RETURN(const answers::Repeated<v1::RunStatus> runs, WantedRuns(c));
+  RETURN_IF_ERROR(PrintPicked(
+      c, answers::RunsTable(runs),
+      {"name", "labels", "architecture", "latest_step", "last_commit", "done",
+       "queued", "leased", "waiting", "retrying", "dead", "vanished",
+       "left_alone", "discovery_error"},
+      {"labels", "queued", "leased", "waiting", "retrying", "dead", "vanished",
+       "left_alone", "discovery_error"}));
+  if (!c.for_people()) return absl::OkStatus();
+  if (!c.args.Get("run").empty()) {
+    PrintSurvey(c, runs[0]);
+    return absl::OkStatus();
+  }
+  for (const v1::RunStatus& run : runs) {
+    for (const std::string& note : run.notes()) {
+      Note(c, absl::StrCat(run.name(), ": ", note));
+    }
+  }
+  return absl::OkStatus();
 }
 
 CommandSpec RunsSpec() {
-  return {"runs",
-          {},
-          "the runs that the server follows, with counts of checkpoints",
-          {All()},
-          {"runs", "runs -o json"}};
+  return {
+      "runs",
+      {"[RUN]"},
+      "the runs that the server follows, with counts of checkpoints; of one "
+      "run also what lies under its root and is left alone, and why",
+      {All()},
+      {"runs", "runs olmo2-1b", "runs -o json"}};
 }
 
 absl::Status Checkpoints(const Context& c) {
@@ -100,10 +143,11 @@ absl::Status Checkpoints(const Context& c) {
   // The newest are where a terminal stops.
   auto& checkpoints = *list.mutable_checkpoints();
   std::reverse(checkpoints.pointer_begin(), checkpoints.pointer_end());
-  RETURN_IF_ERROR(PrintPicked(c, answers::CheckpointsTable(checkpoints),
-                              {"stage", "step", "state", "attempts", "progress",
-                               "worker", "updated", "outcome", "reason"},
-                              {"stage", "worker", "outcome", "reason"}));
+  RETURN_IF_ERROR(
+      PrintPicked(c, answers::CheckpointsTable(checkpoints),
+                  {"stage", "step", "state", "attempts", "progress", "worker",
+                   "updated", "outcome", "reason", "note"},
+                  {"stage", "worker", "outcome", "reason", "note"}));
   if (checkpoints.size() < list.total()) {
     Note(c, absl::StrCat("the newest ", checkpoints.size(), " of ",
                          list.total(), "; --limit=0 shows all"));

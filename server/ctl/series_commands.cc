@@ -73,6 +73,7 @@ absl::StatusOr<v1::SeriesSelector> SelectSeries(const Context& c) {
                    answers::ParseInts(c.args.Get("head")));
   ASSIGN_OR_RETURN(const v1::Aggregation aggregation,
                    answers::ParseAggregation(c.args.Get("agg")));
+  selector.set_include_same_weights(c.args.Has("same-weights"));
   selector.mutable_layers()->Add(layers.begin(), layers.end());
   selector.mutable_heads()->Add(heads.begin(), heads.end());
   selector.set_aggregation(aggregation);
@@ -202,6 +203,7 @@ void PrintEmergence(const Context& c, const v1::GetEmergenceResponse& found) {
   if (never > 0 || emerged.empty()) {
     c.out << never << " of " << found.emergences_size() << " series never\n";
   }
+  for (const std::string& note : found.notes()) Note(c, note);
 }
 
 absl::Status Series(const Context& c) {
@@ -336,7 +338,9 @@ CommandSpec EmergenceSpec() {
            FlagSpec{"consecutive", "N", "checkpoints beyond it in a row"}
                .Of(ValueKind::kPositive)
                .Default("2")
-               .Example("3")}),
+               .Example("3"),
+           {"same-weights", "",
+            "with steps whose weights are those of another step"}}),
       {"emergence olmo2-1b sink_attention --domain=wiki",
        "emergence olmo2-1b value_norm_ratio --threshold=0.5 --below"}};
 }

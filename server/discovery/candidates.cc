@@ -1,6 +1,7 @@
 #include "server/discovery/candidates.h"
 
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -12,47 +13,9 @@
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr int kDeepestStage = 3;
-
 void AddPart(const std::string& part, std::string* stage) {
   if (part.empty()) return;
   absl::StrAppend(stage, stage->empty() ? "" : "/", part);
-}
-
-Candidate StepFolder(const v1::RunConfig& run, const std::string& folder_stage,
-                     const std::string& path, const base::StepName& name) {
-  Candidate candidate;
-  candidate.path = path;
-  candidate.name = name;
-  candidate.stage = base::EscapeBytes(StageOf(run.stage(), folder_stage, name));
-  candidate.step = name.step;
-  candidate.tokens = name.tokens;
-  return candidate;
-}
-
-absl::Status AddFolder(const v1::RunConfig& run, const std::string& path,
-                       const std::string& stage, int depth,
-                       const std::vector<Entry>& entries,
-                       std::vector<Candidate>* found) {
-  for (const Entry& entry : entries) {
-    if (!entry.is_folder) continue;
-    const std::string inner = absl::StrCat(path, "/", entry.name);
-    if (const auto name = base::ParseStepName(entry.name)) {
-      if (name->converted && !run.include_hf_siblings()) continue;
-      found->push_back(StepFolder(run, stage, inner, *name));
-      found->back().modified_ns = entry.modified_ns;
-    } else if (depth < kDeepestStage && base::IsStageFolder(entry.name)) {
-      const auto below = ListFolder(inner);
-      if (absl::IsNotFound(below.status())) continue;  // between the two looks
-      if (!below.ok()) return below.status();
-      std::string inner_stage = stage;
-      AddPart(entry.name, &inner_stage);
-      absl::Status status =
-          AddFolder(run, inner, inner_stage, depth + 1, *below, found);
-      if (!status.ok()) return status;
-    }
-  }
-  return absl::OkStatus();
 }
 
 // Which folders there are under a root, each parent listed once.
@@ -143,15 +106,12 @@ std::string StageOf(const std::string& run_stage,
   std::string stage = folder_stage;
   AddPart(name.stage, &stage);
   if (stage.empty()) stage = run_stage;
+  if (name.axis == base::StepAxis::kTokens) AddPart("tokens", &stage);
+  if (name.axis == base::StepAxis::kEpochs) AddPart("epochs", &stage);
   AddPart(name.variant, &stage);
+  if (!name.seed.empty()) AddPart(absl::StrCat("seed-", name.seed), &stage);
   if (name.converted) AddPart("hf", &stage);
   return stage;
-}
-
-absl::Status FindStepFolders(const v1::RunConfig& run,
-                             const std::vector<Entry>& entries,
-                             std::vector<Candidate>* found) {
-  return AddFolder(run, run.root(), "", 0, entries, found);
 }
 
 absl::Status FindManifestRows(const v1::RunConfig& run,

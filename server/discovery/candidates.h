@@ -2,7 +2,8 @@
 #define SINKWATCH_SERVER_DISCOVERY_CANDIDATES_H_
 
 #include <cstdint>
-#include <set>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,11 +11,12 @@
 #include "absl/status/statusor.h"
 #include "proto/base/step_name.h"
 #include "server/discovery/entry.h"
+#include "server/discovery/left_alone.h"
 #include "server/discovery/manifest.h"
 #include "sinkwatch/v1/config.pb.h"
 
-// Where a run's checkpoints may be: three ways to find them. What is in the
-// folders is not looked at here.
+// Where a run's checkpoints may be: three ways to find them (step_folders.h and
+// hub_cache.h have the others). What is in the folders is not looked at here.
 namespace sinkwatch::discovery {
 
 // A place of a checkpoint.
@@ -29,18 +31,24 @@ struct Candidate {
   // Named by a list (a manifest, refs of a download cache) and not by a folder:
   // that it is not there is something to wait for.
   bool is_listed = false;
+  // Of a download cache: nothing comes that the hub does not have.
+  bool is_download = false;
+  // Set where it is a file and no folder.
+  std::optional<Entry> file;
   // Empty, or why there is no folder to look at.
   std::string why_missing;
   // Empty, or why the row that names it is not followed, whatever is there.
   std::string why_bad;
 };
 
-// Appends the step folders of `root`, and those of its stage folders and of
-// theirs (stage2/soup/step5 is step 5 of stage "stage2/soup"), down to three of
-// them. `entries` are those of `root`. Links are no step folders.
-absl::Status FindStepFolders(const v1::RunConfig& run,
-                             const std::vector<Entry>& entries,
-                             std::vector<Candidate>* found);
+// Everything under a root: what may be a checkpoint, and what was left alone.
+struct Found {
+  std::vector<Candidate> candidates;
+  LeftAlone left;
+  // Of folders that hold checkpoints further down: roots that would work, by
+  // path, with a checkpoint in each. The first 20.
+  std::map<std::string, std::string> other_roots;
+};
 
 // Appends a candidate per row of the manifest. A row's folder is the end of its
 // directory under the run's root: the shortest end that tells it from all other
@@ -50,7 +58,9 @@ absl::Status FindManifestRows(const v1::RunConfig& run,
                               std::vector<Candidate>* found);
 
 // Stage of a checkpoint whose folder has this name and lies in `folder_stage`
-// (empty: at the top), in a run whose root is of `run_stage`.
+// (empty: at the top), in a run whose root is of `run_stage`: with everything
+// that tells it from other checkpoints of its number, so a seed, what makes a
+// variant of it, and "tokens" or "epochs" where the number is no step.
 std::string StageOf(const std::string& run_stage,
                     const std::string& folder_stage,
                     const base::StepName& name);

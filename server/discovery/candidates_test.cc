@@ -32,13 +32,6 @@ class CandidatesTest : public testing::Test {
     }
     return paths;
   }
-  std::map<std::string, std::string> StepFolders() {
-    std::vector<Candidate> found;
-    const auto status =
-        FindStepFolders(run_, ListFolder(run_.root()).value(), &found);
-    EXPECT_TRUE(status.ok()) << status;
-    return PathsOf(found);
-  }
   std::map<std::string, std::string> Rows(const std::string& text) {
     std::vector<Candidate> found;
     const auto status =
@@ -52,55 +45,6 @@ class CandidatesTest : public testing::Test {
 };
 
 using Paths = std::map<std::string, std::string>;
-
-TEST_F(CandidatesTest, KeepsStagesIngredientsAndAveragesOfOneStepApart) {
-  MakeFolders({"step5", "stage1/step5", "stage2/ingredient1/step5-unsharded",
-               "stage2/olmo-7b-1124_stage2_ingredient2/step5",
-               "stage2/soup/step5-unsharded", "stage3/step5",
-               "stage3/step5+4+3-nooptim-reshard32",
-               "stage2/souped/stage2-ingredient1+2-step5",
-               "stage1-step5-tokens1B", "stage1/deeper1/step6", "logs/step7"});
-  EXPECT_EQ(
-      StepFolders(),
-      (Paths{{":5", "step5"},
-             {"stage1:5", "stage1/step5 stage1-step5-tokens1B"},
-             {"stage2/ingredient1:5", "stage2/ingredient1/step5-unsharded"},
-             {"stage2/olmo-7b-1124_stage2_ingredient2:5",
-              "stage2/olmo-7b-1124_stage2_ingredient2/step5"},
-             {"stage2/soup:5", "stage2/soup/step5-unsharded"},
-             {"stage3:5", "stage3/step5"},
-             {"stage3/+4+3-nooptim-reshard32:5",
-              "stage3/step5+4+3-nooptim-reshard32"},
-             {"stage2/souped/stage2-ingredient1+2:5",
-              "stage2/souped/stage2-ingredient1+2-step5"}}));
-}
-
-TEST_F(CandidatesTest, GivesTheRunsStageToWhatHasNone) {
-  run_.set_stage("anneal");
-  MakeFolders({"step5", "stage1/step5", "step5+4"});
-  EXPECT_EQ(StepFolders(), (Paths{{"anneal:5", "step5"},
-                                  {"stage1:5", "stage1/step5"},
-                                  {"anneal/+4:5", "step5+4"}}));
-}
-
-TEST_F(CandidatesTest, LeavesConversionsAloneUnlessTheRunWantsThem) {
-  MakeFolders({"step5", "step5-hf", "stage1/step5-hf"});
-  EXPECT_EQ(StepFolders(), (Paths{{":5", "step5"}}));
-  run_.set_include_hf_siblings(true);
-  EXPECT_EQ(StepFolders(), (Paths{{":5", "step5"},
-                                  {"hf:5", "step5-hf"},
-                                  {"stage1/hf:5", "stage1/step5-hf"}}));
-}
-
-TEST_F(CandidatesTest, FollowsNoLinksAndNoFilesOfSuchNames) {
-  MakeFolders({"step5"});
-  folder_.Link("step5", "root/latest");
-  folder_.Link("step5", "root/step6");
-  folder_.Link(".", "root/stage1");
-  folder_.Write("root/step7", "a file");
-  folder_.Write("root/latest-unsharded", "step5");
-  EXPECT_EQ(StepFolders(), (Paths{{":5", "step5"}}));
-}
 
 constexpr char kStages[] =
     "Stage,Step,Checkpoint Directory\n"

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "proto/base/status_macros.h"
+#include "proto/base/utf8.h"
 #include "server/discovery/listing.h"
 
 namespace sinkwatch::discovery {
@@ -15,6 +17,7 @@ namespace {
 
 constexpr int kDeepestRevision = 4;
 constexpr size_t kMaxCommit = 64;
+constexpr char kPullRequests[] = "pr";
 
 // The commit that a file of refs holds; empty if it holds none.
 std::string ReadCommit(const std::string& path) {
@@ -33,10 +36,11 @@ Candidate Revision(const v1::RunConfig& run, const std::string& ref,
                    const std::string& stage, const base::StepName& name) {
   Candidate candidate;
   candidate.name = name;
-  candidate.stage = StageOf(run.stage(), stage, name);
+  candidate.stage = base::EscapeBytes(StageOf(run.stage(), stage, name));
   candidate.step = name.step;
   candidate.tokens = name.tokens;
   candidate.is_listed = true;
+  candidate.is_download = true;
   const std::string commit = ReadCommit(absl::StrCat(run.root(), "/", ref));
   candidate.path = absl::StrCat(run.root(), "/snapshots/", commit);
   if (commit.empty()) {
@@ -46,30 +50,76 @@ Candidate Revision(const v1::RunConfig& run, const std::string& ref,
   return candidate;
 }
 
-absl::Status AddRefs(const v1::RunConfig& run, const std::string& folder,
-                     const std::string& stage, int depth,
-                     std::vector<Candidate>* found) {
-  const auto entries = ListFolder(absl::StrCat(run.root(), "/", folder));
-  if (absl::IsNotFound(entries.status())) return absl::OkStatus();
-  if (!entries.ok()) return entries.status();
-  for (const Entry& entry : *entries) {
-    const std::string ref = absl::StrCat(folder, "/", entry.name);
-    if (entry.is_folder) {
-      if (depth == kDeepestRevision) continue;
-      absl::Status status = AddRefs(
-          run, ref,
-          stage.empty() ? entry.name : absl::StrCat(stage, "/", entry.name),
-          depth + 1, found);
-      if (!status.ok()) return status;
-      continue;
+class Revisions {
+ public:
+  Revisions(const Naming& naming, Found* found)
+      : naming_(naming), found_(*found) {}
+
+  absl::Status AddRefs(const std::string& folder, const std::string& stage,
+                       int depth) {
+    const auto entries = ListFolder(PathOf(folder));
+    if (absl::IsNotFound(entries.status())) return absl::OkStatus();
+    if (!entries.ok()) return entries.status();
+    for (const Entry& entry : *entries) {
+      const std::string ref = absl::StrCat(folder, "/", entry.name);
+      if (!entry.is_folder) {
+        AddRef(ref, stage, entry.name);
+      } else if (depth == kDeepestRevision) {
+        found_.left.Add(WhyAlone::kTooDeep, ref);
+      } else {
+        RETURN_IF_ERROR(AddRefs(
+            ref,
+            stage.empty() ? entry.name : absl::StrCat(stage, "/", entry.name),
+            depth + 1));
+      }
     }
-    const auto name = base::ParseStepName(entry.name);
-    // A number alone is a pull request.
-    if (!name.has_value() || name->form == base::NameForm::kNumber) continue;
-    found->push_back(Revision(run, ref, stage, *name));
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
-}
+
+  // Tells the revisions when their snapshots were changed, so that not every
+  // one is listed at each look, and leaves those of other revisions alone.
+  absl::Status AddSnapshots() {
+    const auto entries = ListFolder(PathOf("snapshots"));
+    if (absl::IsNotFound(entries.status())) return absl::OkStatus();
+    if (!entries.ok()) return entries.status();
+    std::map<std::string, int64_t> times;
+    for (const Entry& entry : *entries) {
+      const std::string path = absl::StrCat("snapshots/", entry.name);
+      times[PathOf(path)] = entry.modified_ns;
+      if (snapshots_.count(PathOf(path)) == 0) {
+        found_.left.Add(WhyAlone::kNoStep, path);
+      }
+    }
+    for (Candidate& candidate : found_.candidates) {
+      const auto time = times.find(candidate.path);
+      if (time != times.end()) candidate.modified_ns = time->second;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  std::string PathOf(const std::string& path) const {
+    return absl::StrCat(naming_.run.root(), "/", path);
+  }
+
+  void AddRef(const std::string& ref, const std::string& stage,
+              const std::string& text) {
+    auto name = ReadStepName(naming_, text, false);
+    if (!name.has_value() || stage == kPullRequests) {
+      found_.left.Add(WhyAlone::kNoStep, ref);
+      return;
+    }
+    // A revision that is named for a step is no other thing.
+    if (name->form == base::NameForm::kLoose)
+      name->form = base::NameForm::kStep;
+    found_.candidates.push_back(Revision(naming_.run, ref, stage, *name));
+    snapshots_.insert(found_.candidates.back().path);
+  }
+
+  const Naming& naming_;
+  Found& found_;
+  std::set<std::string> snapshots_;
+};
 
 }  // namespace
 
@@ -82,9 +132,10 @@ bool IsHubCache(const std::vector<Entry>& entries) {
   return has("refs") && has("snapshots");
 }
 
-absl::Status FindRevisions(const v1::RunConfig& run,
-                           std::vector<Candidate>* found) {
-  return AddRefs(run, "refs", "", 0, found);
+absl::Status FindRevisions(const Naming& naming, Found* found) {
+  Revisions revisions(naming, found);
+  RETURN_IF_ERROR(revisions.AddRefs("refs", "", 0));
+  return revisions.AddSnapshots();
 }
 
 absl::StatusOr<std::set<std::string>> DownloadsIn(const std::string& root) {

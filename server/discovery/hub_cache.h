@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/discovery/candidates.h"
+#include "server/discovery/step_folders.h"
 #include "sinkwatch/v1/config.pb.h"
 
 // Hugging Face's download cache: a repository folder models--org--name with
@@ -19,11 +20,10 @@ namespace sinkwatch::discovery {
 // Whether a run's root with these entries is such a repository folder.
 bool IsHubCache(const std::vector<Entry>& entries);
 
-// Appends a candidate for each revision whose name is one of a step
-// (stage1/step5 is of stage "stage1"); main and other names are none. Reads the
-// files in refs, 64 bytes of each.
-absl::Status FindRevisions(const v1::RunConfig& run,
-                           std::vector<Candidate>* found);
+// Adds a candidate for each revision whose name is one of a step (stage1/step5
+// is of stage "stage1"); main, pull requests and snapshots that no such
+// revision names are left alone. Reads the files in refs, 64 bytes of each.
+absl::Status FindRevisions(const Naming& naming, Found* found);
 
 // The hashes of blobs that are being downloaded.
 absl::StatusOr<std::set<std::string>> DownloadsIn(const std::string& root);

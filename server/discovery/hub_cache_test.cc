@@ -3,6 +3,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
 #include "server/discovery/listing.h"
 #include "server/discovery/watched_folder_testing.h"
@@ -18,19 +19,21 @@ class HubCacheTest : public testing::Test {
     folder_.Write("models--org--name/" + name, text);
   }
   std::map<std::string, Candidate> Revisions() {
-    std::vector<Candidate> found;
-    const auto status = FindRevisions(run_, &found);
+    found_ = {};
+    const std::optional<server::NamePattern> no_pattern;
+    const auto status = FindRevisions({run_, no_pattern, run_.root()}, &found_);
     EXPECT_TRUE(status.ok()) << status;
     std::map<std::string, Candidate> by_key;
-    for (const Candidate& c : found) {
+    for (const Candidate& c : found_.candidates) {
       by_key[absl::StrCat(c.stage, ":", c.step)] = c;
     }
-    EXPECT_EQ(by_key.size(), found.size());
+    EXPECT_EQ(by_key.size(), found_.candidates.size());
     return by_key;
   }
 
   const WatchedFolder folder_;
   v1::RunConfig run_;
+  Found found_;
 };
 
 TEST_F(HubCacheTest, IsKnownByItsFolders) {
@@ -55,6 +58,35 @@ TEST_F(HubCacheTest, HasACandidateForEachRevisionOfAStep) {
   EXPECT_EQ(revisions.at("stage2:5").path,
             run_.root() + "/snapshots/" + commit);
   EXPECT_TRUE(revisions.at(":6").is_listed);
+}
+
+TEST_F(HubCacheTest, SaysWhichRevisionsAndSnapshotsAreOfNoStep) {
+  const std::string step(40, 'a'), other(40, 'b');
+  Write("refs/step5", step);
+  Write("refs/main", other);
+  Write("refs/pr/1", other);
+  Write("snapshots/" + step + "/config.json", "{}");
+  Write("snapshots/" + other + "/config.json", "{}");
+  Revisions();
+  const auto left = found_.left.Report();
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].kind(), "no-step");
+  EXPECT_EQ(absl::StrJoin(left[0].examples(), " "),
+            "refs/main refs/pr/1 snapshots/" + other);
+}
+
+TEST_F(HubCacheTest, ReadsRevisionsOfSeriesThatAreNamedOtherwise) {
+  const std::string commit(40, 'a');
+  for (const char* name : {"240b_tokens", "lc-4k-to-32k-step-4000",
+                           "step69369-seed-default", "checkpoint-400"}) {
+    Write(absl::StrCat("refs/", name), commit);
+  }
+  const auto revisions = Revisions();
+  EXPECT_EQ(revisions.size(), 4u);
+  EXPECT_EQ(revisions.count("tokens:240000000000"), 1u);
+  EXPECT_EQ(revisions.count("lc-4k-to-32k:4000"), 1u);
+  EXPECT_EQ(revisions.count("seed-default:69369"), 1u);
+  EXPECT_TRUE(revisions.at(":400").is_download);
 }
 
 TEST_F(HubCacheTest, WaitsForARevisionThatHoldsNoCommit) {

@@ -5,8 +5,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "proto/base/sha256.h"
-#include "server/discovery/digest.h"
+#include "server/discovery/foreign_format.h"
 #include "server/discovery/layout_rules.h"
 #include "server/discovery/layouts.h"
 
@@ -52,16 +53,90 @@ void AppendFile(const std::string& path, const Entry& entry,
   absl::StrAppend(text, path, "\t", entry.size, "\t", entry.modified_ns, "\n");
 }
 
+bool HasKnownWeights(const Listing& listing) {
+  for (const auto& [path, entry] : FilesOf(listing)) {
+    if (path != "config.json" && path != "config.yaml") return true;
+  }
+  return false;
+}
+
+// "model.safetensors" of "tmp-model.safetensors.part".
+std::string WithoutUnderWay(absl::string_view name) {
+  absl::ConsumePrefix(&name, "tmp-");
+  for (const char* end : {"-tmp", ".tmp", ".incomplete", ".part"}) {
+    absl::ConsumeSuffix(&name, end);
+  }
+  return std::string(name);
+}
+
+// What a folder is once nothing has changed in it for the grace time: whole if
+// only what is no part of a model is missing, or of a foreign format.
+void SayLater(const Subject& subject, Verdict* verdict) {
+  if (IsWholeHuggingFace(subject)) {
+    verdict->later = Verdict::Kind::kComplete;
+    return;
+  }
+  if (subject.is_download && HasWholeWeights(subject.listing.entries)) {
+    verdict->later = Verdict::Kind::kUnsupported;
+    verdict->code = "no-config";
+    verdict->why_later =
+        "config.json is not in this revision: give the run a model_config";
+    return;
+  }
+  const ForeignFormat* const format = HasKnownWeights(subject.listing)
+                                          ? nullptr
+                                          : FindForeignFormat(subject.listing);
+  if (format == nullptr) {
+    if (verdict->why_later.empty()) {
+      verdict->why_later =
+          absl::StrCat(verdict->why, "; ", WhatIsThere(subject.listing));
+    }
+    return;
+  }
+  verdict->later = Verdict::Kind::kUnsupported;
+  verdict->code = format->code;
+  verdict->why_later = WhyForeign(*format, subject.listing);
+}
+
 }  // namespace
 
 const Layout* FindLayout(const Subject& subject) {
-  const bool may_be_any = subject.name.form != base::NameForm::kNumber;
+  if (subject.name.form == base::NameForm::kLoose &&
+      !HoldsCheckpoint(subject.listing)) {
+    const ForeignFormat* const format = FindForeignFormat(subject.listing);
+    if (format == nullptr || !IsProof(*format)) return nullptr;
+  }
   for (const Layout* layout : kLayouts) {
-    if (layout->recognises(subject) && (may_be_any || layout == &kNanotron)) {
-      return layout;
-    }
+    if (layout->recognises(subject)) return layout;
   }
   return nullptr;
+}
+
+bool HoldsCheckpoint(const Listing& listing) {
+  if (HasKnownWeights(listing) || HasDcpFiles(listing.entries)) return true;
+  if (FindFile(listing.entries, "model_config.json") != nullptr) return true;
+  // Files alone: folders of such names (hf, weights) hold other things too.
+  Listing files;
+  for (const Entry& entry : listing.entries) {
+    if (!entry.is_folder) files.entries.push_back(entry);
+  }
+  return FindForeignFormat(files) != nullptr;
+}
+
+Verdict JudgeFile(const std::string& name) {
+  if (absl::EndsWith(name, ".bin")) return Complete();
+  return Unsupported(
+      "single-file",
+      absl::StrCat(name,
+                   ", a checkpoint in a file of its own, is not supported: put "
+                   "it into a folder that is named by its step, as model.pt or "
+                   "model.safetensors with its config.json"));
+}
+
+std::string FingerprintOfFile(const Entry& file) {
+  std::string text;
+  AppendFile(file.name, file, &text);
+  return base::Sha256Hex(text);
 }
 
 Verdict Judge(const Layout& layout, const Subject& subject) {
@@ -75,7 +150,9 @@ Verdict Judge(const Layout& layout, const Subject& subject) {
       return WaitingFor(absl::StrCat(entry.name, " ", entry.broken));
     }
   }
-  return layout.judge(subject);
+  Verdict verdict = layout.judge(subject);
+  if (verdict.kind == Verdict::Kind::kWaiting) SayLater(subject, &verdict);
+  return verdict;
 }
 
 bool BelongsToCheckpoint(const std::string& folder, const Entry& entry) {
@@ -102,6 +179,17 @@ std::string Fingerprint(const Listing& listing, const Entry* config) {
     AppendFile("the run's model_config", *config, &text);
   }
   return base::Sha256Hex(text);
+}
+
+int64_t LatestUnderWay(const Listing& listing) {
+  int64_t latest = 0;
+  for (Entry entry : listing.entries) {
+    if (!base::IsUnderWay(entry.name)) continue;
+    entry.name = WithoutUnderWay(entry.name);
+    if (!BelongsToCheckpoint("", entry)) continue;
+    latest = std::max(latest, entry.modified_ns);
+  }
+  return latest;
 }
 
 int64_t LatestChange(const Listing& listing) {

@@ -17,6 +17,8 @@ struct Subject {
   Listing listing;
   // The run gives a configuration for checkpoints that have none.
   bool has_model_config = false;
+  // Of a download cache: what only trainers write never comes.
+  bool is_download = false;
 };
 
 // What a layout's rule says of a folder.
@@ -27,7 +29,11 @@ struct Verdict {
   std::string why;
   // Where it differs: why, once the folder has stood still for the grace time.
   std::string why_later;
-  // Unless supported: which kind it is, in the same word in every release.
+  // What the folder then is: as before if that can still come true; complete
+  // where all that is missing is what a model does without; else not supported.
+  Kind later = Kind::kWaiting;
+  // Where one of the two is kUnsupported: which kind it is, in the same word in
+  // every release.
   std::string code;
   // Complete, in a form that workers are known to refuse.
   bool refused = false;
@@ -44,12 +50,22 @@ struct Layout {
 };
 
 // The first layout that recognises the folder; nullptr if it is no checkpoint
-// at all (a folder named 1000 that nanotron did not write).
+// at all: its name proves little (1000, epoch_3), and there are no weights in
+// it.
 const Layout* FindLayout(const Subject& subject);
 
 // What `layout` says of the folder, or which link to one of its files is
-// broken.
+// broken; and what comes of it if nothing more does.
 Verdict Judge(const Layout& layout, const Subject& subject);
+
+// Whether weights of any kind lie in a folder, those of formats that are not
+// read among them.
+bool HoldsCheckpoint(const Listing& listing);
+
+// A checkpoint that is a file: one of llama2.c may be whole, others are not
+// supported.
+Verdict JudgeFile(const std::string& name);
+std::string FingerprintOfFile(const Entry& file);
 
 // Whether a file counts: a checkpoint is rewritten when one of these changes.
 // `folder` is the sub-folder that it lies in, or empty. Logs, optimizer state,
@@ -67,6 +83,9 @@ std::string Fingerprint(const Listing& listing, const Entry* config = nullptr);
 
 // Latest time of the files that count; 0 if there is none.
 int64_t LatestChange(const Listing& listing);
+
+// Latest time of what is under way to become one of them; 0 if there is none.
+int64_t LatestUnderWay(const Listing& listing);
 
 }  // namespace sinkwatch::discovery
 

@@ -29,10 +29,11 @@ Verdict Judge(const Subject& subject) {
     return Unsupported(
         "fsdp-shards",
         "FSDP's shards (pytorch_model_fsdp_*) are not supported: merge them, "
-        "or "
-        "train with FULL_STATE_DICT");
+        "or train with FULL_STATE_DICT");
   }
-  if (verdict.kind != Verdict::Kind::kComplete) return verdict;
+  if (verdict.kind != Verdict::Kind::kComplete || subject.is_download) {
+    return verdict;
+  }
   return WaitingFor(
       WhyFileMissing(subject.listing.entries, "trainer_state.json"));
 }

@@ -24,7 +24,7 @@ bool IsSplit(const Listing& listing) {
 
 Verdict Judge(const Subject& subject) {
   const Entries& entries = subject.listing.entries;
-  if (IsSplit(subject.listing)) {
+  if (IsSplit(subject.listing) && !HasWholeWeights(entries)) {
     return Unsupported(
         "olmo-core-split",
         "OLMo-core's split weights (model/*.safetensors) are not supported: "

@@ -7,9 +7,12 @@ namespace sinkwatch::discovery {
 namespace {
 
 bool Recognises(const Subject& subject) {
-  return subject.name.form == base::NameForm::kNumber &&
+  const Entries& entries = subject.listing.entries;
+  return subject.name.form == base::NameForm::kLoose &&
+         FindFile(entries, "config.json") == nullptr && !HasDcpFiles(entries) &&
+         !HasWholeWeights(entries) &&
          (FindFolder(subject.listing, "model") != nullptr ||
-          FindFile(subject.listing.entries, "model_config.json") != nullptr);
+          FindFile(entries, "model_config.json") != nullptr);
 }
 
 Verdict Judge(const Subject&) {

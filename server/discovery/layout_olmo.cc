@@ -19,10 +19,9 @@ bool HasForeignShards(const Listing& listing) {
 
 bool Recognises(const Subject& subject) {
   const Entries& entries = subject.listing.entries;
-  return FindFile(entries, kConfig) != nullptr ||
-         HasForeignShards(subject.listing) ||
-         (subject.name.unsharded &&
-          FindFile(entries, "config.json") == nullptr);
+  if (FindFile(entries, kConfig) != nullptr) return true;
+  return FindFile(entries, "config.json") == nullptr &&
+         (HasForeignShards(subject.listing) || subject.name.unsharded);
 }
 
 Verdict JudgeWeights(const Subject& subject) {

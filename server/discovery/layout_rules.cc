@@ -1,6 +1,7 @@
 #include "server/discovery/layout_rules.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -35,26 +36,52 @@ bool HasShards(const Entries& entries, const Family& family) {
   });
 }
 
-// Each shard that the names ask for; there is at least one.
-std::string WhyShardsMissing(const Entries& entries, const Family& family) {
-  int64_t count = 0;
+// The shards of one set: model-00001-of-00003 and its kin.
+struct ShardSet {
   std::set<int64_t> present;
+  std::string empty;  // the first that is
+};
+
+std::map<int64_t, ShardSet> ShardSets(const Entries& entries,
+                                      const Family& family) {
+  std::map<int64_t, ShardSet> sets;
   for (const Entry& entry : entries) {
     const auto shard = ParseShard(entry.name, family.stem, family.suffix);
     if (!shard.has_value() || entry.is_folder) continue;
-    if (entry.size == 0) return absl::StrCat(entry.name, " is empty");
-    if (count != 0 && count != shard->count) {
-      return absl::StrFormat("shards of %d and of %d lie side by side", count,
-                             shard->count);
-    }
-    count = shard->count;
-    if (shard->number >= 1 && shard->number <= count) {
-      present.insert(shard->number);
+    ShardSet& set = sets[shard->count];
+    if (entry.size == 0) {
+      if (set.empty.empty()) set.empty = entry.name;
+    } else if (shard->number >= 1 && shard->number <= shard->count) {
+      set.present.insert(shard->number);
     }
   }
-  const auto found = static_cast<int64_t>(present.size());
-  if (found == count) return "";
-  return absl::StrFormat("%d of %d shards are there", found, count);
+  return sets;
+}
+
+// Why no set is whole; there is at least one shard. Which set the index lists
+// is not known here: a second one is no obstacle, and if it was the wrong one
+// the worker says what is missing.
+std::string WhyShardsMissing(const Entries& entries, const Family& family) {
+  std::string why;
+  for (const auto& [count, set] : ShardSets(entries, family)) {
+    const auto found = static_cast<int64_t>(set.present.size());
+    if (found == count) return "";
+    if (!why.empty()) absl::StrAppend(&why, ", ");
+    if (set.empty.empty()) {
+      absl::StrAppendFormat(&why, "%d of %d shards are there", found, count);
+    } else {
+      absl::StrAppend(&why, set.empty, " is empty");
+    }
+  }
+  return why;
+}
+
+// Whether the family's weights are whole, whatever else is of it.
+bool IsWhole(const Entries& entries, const Family& family) {
+  return WhyFileMissing(entries, family.Single()).empty() ||
+         (WhyFileMissing(entries, family.Index()).empty() &&
+          HasShards(entries, family) &&
+          WhyShardsMissing(entries, family).empty());
 }
 
 std::string WhyFamilyMissing(const Entries& entries, const Family& family) {
@@ -137,17 +164,36 @@ std::optional<Shard> ParseShard(const std::string& name,
 }
 
 std::string WhyWeightsMissing(const Entries& entries) {
+  std::string why;
   for (const Family& family : kFamilies) {
-    if (FindFile(entries, family.Index()) != nullptr ||
-        FindFile(entries, family.Single()) != nullptr ||
-        HasShards(entries, family)) {
-      return WhyFamilyMissing(entries, family);
-    }
+    const bool has_head = FindFile(entries, family.Index()) != nullptr ||
+                          FindFile(entries, family.Single()) != nullptr;
+    if (!has_head && !HasShards(entries, family)) continue;
+    const std::string missing = WhyFamilyMissing(entries, family);
+    if (has_head || missing.empty()) return missing;
+    if (why.empty()) why = missing;  // unless another family is whole
   }
+  if (!why.empty()) return why;
   if (FindFile(entries, kTorch) != nullptr) {
     return WhyFileMissing(entries, kTorch);
   }
   return absl::StrCat(kSafetensors, " is not there yet");
+}
+
+bool HasWholeWeights(const Entries& entries) {
+  for (const Family& family : kFamilies) {
+    if (IsWhole(entries, family)) return true;
+  }
+  return WhyFileMissing(entries, kTorch).empty();
+}
+
+bool IsWholeHuggingFace(const Subject& subject) {
+  const Entries& entries = subject.listing.entries;
+  const Entry* const config = FindFile(entries, "config.json");
+  if (config == nullptr ? !subject.has_model_config : config->size == 0) {
+    return false;
+  }
+  return HasWholeWeights(entries);
 }
 
 bool HasDcpFiles(const Entries& entries) {

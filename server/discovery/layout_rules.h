@@ -37,6 +37,14 @@ std::optional<Shard> ParseShard(const std::string& name,
 // for the worker to refuse.
 std::string WhyWeightsMissing(const Entries& entries);
 
+// Whether weights of that kind are whole if nothing more comes: a single file,
+// or an index and every shard of one set. Shards that no index can mean, and
+// what is under way beside them, are nothing to wait for then.
+bool HasWholeWeights(const Entries& entries);
+
+// The same with a configuration, its own or the run's.
+bool IsWholeHuggingFace(const Subject& subject);
+
 // Whether a file __3_0.distcp, .metadata or __3.metadata is there.
 bool HasDcpFiles(const Entries& entries);
 

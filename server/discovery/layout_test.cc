@@ -77,7 +77,9 @@ TEST(CompletenessTest, NamesWhatIsMissing) {
        "2 of 3 shards are there"},
       {{config, index, first, File("model-00001-of-00002.safetensors"),
         File("model-00002-of-00002.safetensors")},
-       "shards of 3 and of 2 lie side by side"},
+       ""},  // one set is whole: which of them is listed the worker sees
+      {{config, index, first, File("model-00001-of-00002.safetensors")},
+       "1 of 2 shards are there, 1 of 3 shards are there"},
       {{config, File("model.safetensors.index.json", 0),
         File("model.safetensors")},
        "model.safetensors.index.json is empty"},

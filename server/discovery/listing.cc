@@ -47,14 +47,18 @@ Entry EntryOf(const std::string& name, const struct stat& status) {
 using LinkPolicy =
     std::function<std::optional<Entry>(int folder, const char* name)>;
 
+// Pipes, sockets and devices.
+enum class Others { kLeftOut, kTold };
+
 std::optional<Entry> Look(int folder, const char* name,
-                          const LinkPolicy& policy) {
+                          const LinkPolicy& policy, Others others) {
   struct stat status;
   if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
     return std::nullopt;
   }
   if (S_ISLNK(status.st_mode)) return policy(folder, name);
-  if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+  if (others == Others::kLeftOut && !S_ISREG(status.st_mode) &&
+      !S_ISDIR(status.st_mode)) {
     return std::nullopt;
   }
   return EntryOf(name, status);
@@ -66,10 +70,10 @@ bool IsInside(const std::string& path, const std::string& folder) {
   return absl::StartsWith(path, folder == "/" ? folder : folder + "/");
 }
 
-// The file that a link leads to, or an entry that says what is wrong with it.
+// What a link leads to, or an entry that says what is wrong with it.
 std::optional<Entry> FollowLink(const std::string& path,
                                 const std::string& confinement,
-                                const char* name) {
+                                const char* name, bool to_folders) {
   const std::string link = absl::StrCat(path, "/", name);
   char target[PATH_MAX];
   const ssize_t length = readlink(link.c_str(), target, sizeof(target));
@@ -84,7 +88,9 @@ std::optional<Entry> FollowLink(const std::string& path,
     wrong = "is not there";
   } else if (!IsInside(real, confinement)) {
     wrong = "leaves the run's root";
-  } else if (stat(real, &status) != 0 || !S_ISREG(status.st_mode)) {
+  } else if (stat(real, &status) != 0 ||
+             !(S_ISREG(status.st_mode) ||
+               (to_folders && S_ISDIR(status.st_mode)))) {
     wrong = "is no file";
   }
   if (wrong != nullptr) {
@@ -101,14 +107,15 @@ bool IsSelfOrParent(const char* name) {
 }
 
 absl::StatusOr<std::vector<Entry>> List(const std::string& path,
-                                        const LinkPolicy& policy) {
+                                        const LinkPolicy& policy,
+                                        Others others = Others::kLeftOut) {
   const std::unique_ptr<DIR, CloseFolder> folder(opendir(path.c_str()));
   if (folder == nullptr) return ErrorOf(path, errno);
   std::vector<Entry> entries;
   errno = 0;
   while (const dirent* next = readdir(folder.get())) {
     if (!IsSelfOrParent(next->d_name)) {
-      auto entry = Look(dirfd(folder.get()), next->d_name, policy);
+      auto entry = Look(dirfd(folder.get()), next->d_name, policy, others);
       if (entry.has_value()) entries.push_back(*std::move(entry));
     }
     if (entries.size() > kMaxEntries) {
@@ -129,11 +136,21 @@ absl::StatusOr<std::vector<Entry>> ListFolder(const std::string& path) {
   return List(path, LeaveOut);
 }
 
+absl::StatusOr<std::vector<Entry>> ListRoot(const std::string& path,
+                                            const std::string& confinement) {
+  return List(
+      path,
+      [&](int, const char* name) {
+        return FollowLink(path, confinement, name, true);
+      },
+      Others::kTold);
+}
+
 absl::StatusOr<Listing> ListCheckpoint(const std::string& path,
                                        const std::string& confinement) {
   const auto list = [&](const std::string& folder) {
     return List(folder, [&](int, const char* name) {
-      return FollowLink(folder, confinement, name);
+      return FollowLink(folder, confinement, name, false);
     });
   };
   auto entries = list(path);

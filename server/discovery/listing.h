@@ -17,6 +17,13 @@ namespace sinkwatch::discovery {
 // is not reached through `latest`.
 absl::StatusOr<std::vector<Entry>> ListFolder(const std::string& path);
 
+// The same with its links. A link to a folder in `confinement` (a real path) is
+// a folder, one to a file there that file, both with `link` set; any other is
+// an entry with a reason why it is broken. Pipes and devices are files of no
+// size.
+absl::StatusOr<std::vector<Entry>> ListRoot(const std::string& path,
+                                            const std::string& confinement);
+
 // A checkpoint folder with its known sub-folders. A link to a file in
 // `confinement` (a real path) counts as that file, as in a download cache, in
 // which files are links into ../../blobs; any other link is an entry with a

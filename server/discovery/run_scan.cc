@@ -9,6 +9,8 @@
 #include "server/discovery/digest.h"
 #include "server/discovery/hub_cache.h"
 #include "server/discovery/listing.h"
+#include "server/discovery/root_notes.h"
+#include "server/discovery/step_folders.h"
 #include "server/discovery/step_policy.h"
 
 namespace sinkwatch::discovery {
@@ -61,13 +63,20 @@ RunScan::RunScan(v1::RunConfig run,
     }
     if (IsOpen(status.state())) {
       seen_[key] = {checkpoint, absl::InfinitePast()};
-    } else if (!IsUnsupported(status)) {
+    } else if (IsUnsupported(status)) {
+      unsupported_.insert(key);
+    } else {
       ended_.insert(key);
     }
   }
+  if (run_.step_pattern().empty()) return;
+  auto pattern = server::NamePattern::Compile(run_.step_pattern());
+  pattern_status_ = pattern.status();
+  if (pattern.ok()) step_pattern_ = *std::move(pattern);
 }
 
 absl::Status RunScan::ReadConfigured() {
+  if (!pattern_status_.ok()) return pattern_status_;
   auto probe = ReadProbe(run_.probe());
   if (!probe.ok()) return probe.status();
   probe_ = *std::move(probe);
@@ -92,8 +101,11 @@ absl::Status RunScan::ReadConfigured() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Candidate>> RunScan::FindCandidates() {
-  const auto entries = ListFolder(run_.root());
+absl::StatusOr<Found> RunScan::FindCandidates() {
+  auto real_root = RealPath(run_.root());
+  if (!real_root.ok()) return real_root.status();
+  real_root_ = *std::move(real_root);
+  const auto entries = ListRoot(run_.root(), real_root_);
   if (!entries.ok()) return entries.status();
   const auto there =
       std::count_if(seen_.begin(), seen_.end(), [](const auto& seen) {
@@ -104,23 +116,77 @@ absl::StatusOr<std::vector<Candidate>> RunScan::FindCandidates() {
         absl::StrCat(run_.root(), " is empty, though ", there,
                      " checkpoints were there: is its file system mounted?"));
   }
-  auto real_root = RealPath(run_.root());
-  if (!real_root.ok()) return real_root.status();
-  real_root_ = *std::move(real_root);
-  std::vector<Candidate> candidates;
-  absl::Status status;
-  if (!run_.manifest().empty()) {
-    status = FindManifestRows(run_, manifest_, &candidates);
-  } else if (IsHubCache(*entries)) {
-    auto downloads = DownloadsIn(run_.root());
-    if (!downloads.ok()) return downloads.status();
-    downloads_ = *std::move(downloads);
-    status = FindRevisions(run_, &candidates);
-  } else {
-    status = FindStepFolders(run_, *entries, &candidates);
-  }
+  Found found;
+  absl::Status status = FindIn(*entries, &found);
   if (!status.ok()) return status;
-  return candidates;
+  return found;
+}
+
+absl::Status RunScan::FindIn(const std::vector<Entry>& entries, Found* found) {
+  if (!run_.manifest().empty()) {
+    absl::Status status = FindManifestRows(run_, manifest_, &found->candidates);
+    if (status.ok()) LeaveUnlisted(entries, found);
+    return status;
+  }
+  const Naming naming{run_, step_pattern_, real_root_};
+  if (!IsHubCache(entries)) {
+    return FindStepFolders(naming, entries, unknown_, found);
+  }
+  auto downloads = DownloadsIn(run_.root());
+  if (!downloads.ok()) return downloads.status();
+  downloads_ = *std::move(downloads);
+  return FindRevisions(naming, found);
+}
+
+void RunScan::LeaveUnlisted(const std::vector<Entry>& entries,
+                            Found* found) const {
+  std::set<std::string> tops;
+  for (const Candidate& candidate : found->candidates) {
+    const std::string path = candidate.path.substr(run_.root().size() + 1);
+    tops.insert(path.substr(0, path.find('/')));
+  }
+  for (const Entry& entry : entries) {
+    if (tops.count(entry.name) != 0) continue;
+    found->left.Add(entry.is_folder ? WhyAlone::kNotListed : WhyAlone::kFile,
+                    entry.name);
+  }
+}
+
+std::map<StepKey, RunScan::Judged> RunScan::JudgeAll(Found* found) {
+  std::map<StepKey, Judged> best;
+  const size_t period = 1 + found->candidates.size() / kListedEachLook;
+  ++looks_;
+  const Naming naming{run_, step_pattern_, real_root_};
+  const auto below_root = [&](const Candidate& candidate) {
+    const std::string& root = absl::StartsWith(candidate.path, run_.root())
+                                  ? run_.root()
+                                  : real_root_;
+    return candidate.path.substr(
+        std::min(root.size() + 1, candidate.path.size()));
+  };
+  for (size_t i = 0; i < found->candidates.size(); ++i) {
+    Candidate& candidate = found->candidates[i];
+    const StepKey key{candidate.stage, candidate.step};
+    auto judged =
+        LookAgainAt(std::move(candidate), i % period == looks_ % period);
+    if (!judged.has_value()) continue;
+    if (judged->is_none) {
+      LeaveUnknown(naming, below_root(judged->candidate),
+                   judged->candidate.modified_ns, unknown_, found);
+      continue;
+    }
+    const auto place = best.find(key);
+    if (place == best.end()) {
+      best.emplace(key, *std::move(judged));
+      continue;
+    }
+    if (RankOf(*judged) < RankOf(place->second)) {
+      std::swap(*judged, place->second);
+    }
+    if (judged->candidate.is_listed) continue;  // a row, not an entry
+    found->left.Add(WhyAlone::kSecond, below_root(judged->candidate));
+  }
+  return best;
 }
 
 absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
@@ -128,25 +194,14 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
   if (!status.ok()) return status;
   auto candidates = FindCandidates();
   if (!candidates.ok()) return candidates.status();
-
-  std::map<StepKey, Judged> best;
-  const size_t period = 1 + candidates->size() / kListedEachLook;
-  ++looks_;
-  for (size_t i = 0; i < candidates->size(); ++i) {
-    Candidate& candidate = (*candidates)[i];
-    const StepKey key{candidate.stage, candidate.step};
-    auto judged =
-        LookAgainAt(std::move(candidate), i % period == looks_ % period);
-    if (!judged.has_value()) continue;
-    const auto place = best.find(key);
-    if (place == best.end()) {
-      best.emplace(key, *std::move(judged));
-    } else if (RankOf(*judged) < RankOf(place->second)) {
-      place->second = *std::move(judged);
-    }
-  }
-  Found found;
+  const std::map<StepKey, Judged> best = JudgeAll(&*candidates);
+  unknown_.NextLook();
+  Observed found;
   for (const auto& [key, judged] : best) Observe(judged, now, found);
+  std::vector<const Candidate*> followed;
+  for (const auto& [key, judged] : best) followed.push_back(&judged.candidate);
+  survey_ = {candidates->left.Report(),
+             RootNotes(run_.root(), real_root_, *candidates, followed)};
   SkipUnwanted(found);
   AddVanished(found);
   std::vector<store::Observation> observations;
@@ -180,6 +235,13 @@ std::optional<RunScan::Judged> RunScan::LookAt(Candidate candidate) const {
     return judged;
   }
   if (!judged.candidate.why_missing.empty()) return judged;
+  if (const auto& file = judged.candidate.file) {
+    judged.verdict = JudgeFile(file->name);
+    judged.fingerprint = FingerprintOfFile(*file);
+    judged.changed_ns = file->modified_ns;
+    judged.was_listed = true;
+    return judged;
+  }
   auto listing = ListCheckpoint(judged.candidate.path, real_root_);
   judged.status = listing.status();
   if (absl::IsNotFound(listing.status())) {
@@ -190,14 +252,21 @@ std::optional<RunScan::Judged> RunScan::LookAt(Candidate candidate) const {
   }
   if (!listing.ok()) return judged;
   MarkDownloads(downloads_, &*listing);
-  Subject subject{judged.candidate.name, *std::move(listing),
-                  model_config_.has_value()};
+  return LookAtFolder(std::move(judged), *std::move(listing));
+}
+
+RunScan::Judged RunScan::LookAtFolder(Judged judged, Listing listing) const {
+  const Subject subject{judged.candidate.name, std::move(listing),
+                        model_config_.has_value(),
+                        judged.candidate.is_download};
   const Layout* const layout = FindLayout(subject);
-  if (layout == nullptr) return std::nullopt;
+  judged.is_none = layout == nullptr;
+  if (judged.is_none) return judged;
   judged.verdict = Judge(*layout, subject);
   judged.fingerprint = Fingerprint(
       subject.listing, model_config_.has_value() ? &*model_config_ : nullptr);
   judged.changed_ns = LatestChange(subject.listing);
+  judged.under_way_ns = LatestUnderWay(subject.listing);
   judged.was_listed = true;
   return judged;
 }
@@ -226,7 +295,7 @@ int RunScan::RankOf(const Judged& judged) const {
          (judged.candidate.name.unsharded ? 1 : 0);
 }
 
-void RunScan::Observe(const Judged& judged, absl::Time now, Found& found) {
+void RunScan::Observe(const Judged& judged, absl::Time now, Observed& found) {
   if (!judged.candidate.why_missing.empty()) {
     return ObserveMissing(judged, found);
   }
@@ -236,13 +305,8 @@ void RunScan::Observe(const Judged& judged, absl::Time now, Found& found) {
   ended_.erase(key);
   settled_.erase(judged.candidate.path);
   if (judged.verdict.kind == Verdict::Kind::kUnsupported) {
-    checkpoint.set_fingerprint(absl::StrCat(kUnsupported, judged.verdict.code));
-    store::Observation observation = NewObservation(checkpoint);
-    observation.state = v1::JOB_STATE_DEAD;
-    observation.outcome = v1::OUTCOME_UNSUPPORTED;
-    observation.reason = judged.verdict.why;
-    found.emplace(key, std::move(observation));
-    return;
+    return ObserveUnsupported(std::move(checkpoint), judged.verdict,
+                              judged.verdict.why, found);
   }
   if (!judged.was_listed) {
     found.emplace(key, Unreadable(std::move(checkpoint), judged.status));
@@ -251,15 +315,22 @@ void RunScan::Observe(const Judged& judged, absl::Time now, Found& found) {
   checkpoint.set_fingerprint(judged.fingerprint);
   const absl::Time since =
       Remember(checkpoint, absl::FromUnixNanos(judged.changed_ns), now);
+  const bool late = IsLate(judged, since, now);
+  if (late && judged.verdict.kind == Verdict::Kind::kWaiting &&
+      judged.verdict.later == Verdict::Kind::kUnsupported) {
+    settled_[judged.candidate.path] = judged;
+    return ObserveUnsupported(std::move(checkpoint), judged.verdict,
+                              judged.verdict.why_later, found);
+  }
   store::Observation observation = NewObservation(checkpoint);
-  observation.reason = WhyNotReady(judged.verdict, since, now);
+  observation.reason = WhyNotReady(judged.verdict, late, since, now);
   observation.state =
       observation.reason.empty() ? v1::JOB_STATE_QUEUED : v1::JOB_STATE_WAITING;
   if (observation.reason.empty()) settled_[judged.candidate.path] = judged;
   found.emplace(key, std::move(observation));
 }
 
-void RunScan::ObserveMissing(const Judged& judged, Found& found) {
+void RunScan::ObserveMissing(const Judged& judged, Observed& found) {
   v1::Checkpoint checkpoint = CheckpointOf(judged.candidate);
   const StepKey key = KeyOf(checkpoint);
   const auto seen = seen_.find(key);
@@ -275,11 +346,30 @@ void RunScan::ObserveMissing(const Judged& judged, Found& found) {
   found.emplace(key, std::move(observation));
 }
 
-std::string RunScan::WhyNotReady(const Verdict& verdict, absl::Time since,
-                                 absl::Time now) const {
-  const bool late = now - since > absl::Seconds(run_.grace_seconds());
+void RunScan::ObserveUnsupported(v1::Checkpoint checkpoint,
+                                 const Verdict& verdict, const std::string& why,
+                                 Observed& found) const {
+  const StepKey key = KeyOf(checkpoint);
+  checkpoint.set_fingerprint(absl::StrCat(kUnsupported, verdict.code));
+  store::Observation observation = NewObservation(checkpoint);
+  observation.state = v1::JOB_STATE_DEAD;
+  observation.outcome = v1::OUTCOME_UNSUPPORTED;
+  observation.reason = why;
+  found.emplace(key, std::move(observation));
+}
+
+bool RunScan::IsLate(const Judged& judged, absl::Time since,
+                     absl::Time now) const {
+  const absl::Time under_way =
+      std::min(now, absl::FromUnixNanos(judged.under_way_ns));
+  return now - std::max(since, under_way) > absl::Seconds(run_.grace_seconds());
+}
+
+std::string RunScan::WhyNotReady(const Verdict& verdict, bool late,
+                                 absl::Time since, absl::Time now) const {
   std::string why = verdict.why;
-  if (verdict.kind == Verdict::Kind::kComplete) {
+  if (verdict.kind == Verdict::Kind::kComplete ||
+      (late && verdict.later == Verdict::Kind::kComplete)) {
     if (now - since >= absl::Seconds(run_.quiescence_seconds())) return "";
     why = absl::StrCat("settling: no change for ", run_.quiescence_seconds(),
                        " s is asked for");
@@ -300,6 +390,11 @@ absl::Time RunScan::Remember(const v1::Checkpoint& checkpoint,
   const auto [place, is_new] =
       seen_.try_emplace(KeyOf(checkpoint), Seen{checkpoint, now});
   Seen& seen = place->second;
+  if (is_new && unsupported_.erase(place->first) != 0) {
+    // Told before the server was started; no time: nothing that counts is
+    // there.
+    seen.since = std::min(changed, now);
+  }
   if (seen.checkpoint.fingerprint() != checkpoint.fingerprint()) {
     seen.since = now;
   } else if (seen.since == absl::InfinitePast()) {
@@ -325,7 +420,7 @@ store::Observation RunScan::Unreadable(v1::Checkpoint checkpoint,
   return observation;
 }
 
-void RunScan::SkipUnwanted(Found& found) const {
+void RunScan::SkipUnwanted(Observed& found) const {
   std::map<std::string, std::vector<int64_t>> steps_by_stage;
   for (const auto& [key, observation] : found) {
     steps_by_stage[key.first].push_back(key.second);
@@ -343,7 +438,7 @@ void RunScan::SkipUnwanted(Found& found) const {
   }
 }
 
-void RunScan::AddVanished(Found& found) {
+void RunScan::AddVanished(Observed& found) {
   for (auto place = seen_.begin(); place != seen_.end();) {
     const StepKey key = place->first;
     if (found.count(key) != 0) {

@@ -14,7 +14,10 @@
 #include "absl/time/time.h"
 #include "server/discovery/candidates.h"
 #include "server/discovery/layout.h"
+#include "server/discovery/left_alone.h"
 #include "server/discovery/manifest.h"
+#include "server/discovery/unknown_folder.h"
+#include "server/name_pattern.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/checkpoint.pb.h"
 #include "sinkwatch/v1/config.pb.h"
@@ -41,6 +44,11 @@ using StepKey = std::pair<std::string, int64_t>;
 // the first by name. A bad row of a manifest is what there is of a step that
 // nothing else names.
 //
+// What waits and does not change for the grace time is looked at once more: it
+// is measured if all that is missing is what a model does without, it is dead
+// if it is of a format that is not read (foreign_format.h), and else waits on,
+// with what is there in its reason.
+//
 // Thread-compatible.
 class RunScan {
  public:
@@ -57,8 +65,12 @@ class RunScan {
   // waits, and is not gone.
   absl::StatusOr<std::vector<store::Observation>> Look(absl::Time now);
 
+  // What the last look that succeeded left alone, and what a person should know
+  // of the root.
+  const Survey& survey() const { return survey_; }
+
  private:
-  using Found = std::map<StepKey, store::Observation>;
+  using Observed = std::map<StepKey, store::Observation>;
 
   struct Seen {
     v1::Checkpoint checkpoint;
@@ -69,35 +81,48 @@ class RunScan {
     Candidate candidate;
     bool was_listed = false;  // not: the folder is not there, cannot be read,
     absl::Status status;      // or is that of a bad row
+    bool is_none = false;     // no checkpoint at all
     Verdict verdict;
     std::string fingerprint;
-    int64_t changed_ns = 0;  // the latest time of its files
+    int64_t changed_ns = 0;    // the latest time of its files
+    int64_t under_way_ns = 0;  // of files that are on the way to be some
   };
 
   // The files that the configuration names: probe, manifest, model_config.
   absl::Status ReadConfigured();
-  absl::StatusOr<std::vector<Candidate>> FindCandidates();
-  // None: it is no checkpoint at all.
+  absl::StatusOr<Found> FindCandidates();
+  // What is under a root that a manifest or a cache does not speak for.
+  absl::Status FindIn(const std::vector<Entry>& entries, Found* found);
+  void LeaveUnlisted(const std::vector<Entry>& entries, Found* found) const;
+  // The best folder of each step; the others are left alone.
+  std::map<StepKey, Judged> JudgeAll(Found* found);
+  // None: it is gone since.
   std::optional<Judged> LookAt(Candidate candidate) const;
+  Judged LookAtFolder(Judged judged, Listing listing) const;
   // The same, out of `settled_` where nothing says that it changed.
   std::optional<Judged> LookAgainAt(Candidate candidate, bool in_turn) const;
   // Smaller is better.
   int RankOf(const Judged& judged) const;
-  void Observe(const Judged& judged, absl::Time now, Found& found);
-  void ObserveMissing(const Judged& judged, Found& found);
+  void Observe(const Judged& judged, absl::Time now, Observed& found);
+  void ObserveMissing(const Judged& judged, Observed& found);
+  // What is not supported ends as dead, under a fingerprint of its code.
+  void ObserveUnsupported(v1::Checkpoint checkpoint, const Verdict& verdict,
+                          const std::string& why, Observed& found) const;
   // Remembers what was seen, and since when it has been so. `changed` is what
   // the files' own times say.
   absl::Time Remember(const v1::Checkpoint& checkpoint, absl::Time changed,
                       absl::Time now);
+  // Whether nothing has changed for the grace time.
+  bool IsLate(const Judged& judged, absl::Time since, absl::Time now) const;
   // Why a checkpoint that is as it is since `since` is not ready; empty if it
   // is.
-  std::string WhyNotReady(const Verdict& verdict, absl::Time since,
+  std::string WhyNotReady(const Verdict& verdict, bool late, absl::Time since,
                           absl::Time now) const;
   // What is known of a folder that is there but cannot be read.
   store::Observation Unreadable(v1::Checkpoint checkpoint,
                                 const absl::Status& status) const;
-  void SkipUnwanted(Found& found) const;
-  void AddVanished(Found& found);
+  void SkipUnwanted(Observed& found) const;
+  void AddVanished(Observed& found);
   v1::Checkpoint CheckpointOf(const Candidate& candidate) const;
   store::Observation NewObservation(const v1::Checkpoint& checkpoint) const;
 
@@ -106,7 +131,12 @@ class RunScan {
   std::optional<Entry> model_config_;
   std::optional<Entry> manifest_file_;  // as it was when it was read
   Manifest manifest_;
+  // The run's step_pattern, or why it is none.
+  absl::Status pattern_status_;
+  std::optional<server::NamePattern> step_pattern_;
   std::string real_root_;
+  UnknownFolders unknown_;
+  Survey survey_;
   std::set<std::string> downloads_;  // hashes, in a download cache
   // By path: folders that need no look as long as their own times stay.
   std::map<std::string, Judged> settled_;
@@ -115,6 +145,8 @@ class RunScan {
   std::map<StepKey, std::string> followed_;  // path, as long as it is known
   // Steps that need not be waited for if their folder is not there.
   std::set<StepKey> ended_;
+  // Those that were not supported when the server was started.
+  std::set<StepKey> unsupported_;
 };
 
 }  // namespace sinkwatch::discovery

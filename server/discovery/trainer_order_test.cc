@@ -363,12 +363,13 @@ TEST(TrainerOrderTest, AFolderThatIsNewIsWaitedForWhateverItsName) {
   }
 }
 
-TEST(TrainerOrderTest, AFolderNamedByANumberAloneIsNoCheckpointOfItself) {
+TEST(TrainerOrderTest, AFolderNamedByANumberAloneIsOneOnceWeightsLieInIt) {
   Subject subject{*base::ParseStepName("2024"), {}, false};
   EXPECT_EQ(FindLayout(subject), nullptr);
   Apply("config.json", &subject.listing);
-  Apply("model.safetensors", &subject.listing);
   EXPECT_EQ(FindLayout(subject), nullptr);
+  Apply("model.safetensors", &subject.listing);
+  EXPECT_STREQ(FindLayout(subject)->name, "Hugging Face");
 }
 
 TEST(TrainerOrderTest, AMissingConfigurationIsNamedOnceTheGraceTimeIsOver) {

@@ -1,6 +1,7 @@
 #include "server/discovery/watcher.h"
 
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -8,6 +9,7 @@
 #include "proto/base/catch_all.h"
 #include "proto/base/status_macros.h"
 #include "proto/base/utf8.h"
+#include "server/discovery/runs_below.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::discovery {
@@ -91,11 +93,13 @@ void Watcher::LookOnce() {
 }
 
 absl::Status Watcher::LookAt(const v1::RunConfig& run, Followed& followed) {
+  if (run.has_runs_below()) return LookForRuns(run);
   if (followed.scan == nullptr) {
     ASSIGN_OR_RETURN(followed.scan, NewScan(run));
   }
   ASSIGN_OR_RETURN(std::vector<store::Observation> seen,
                    followed.scan->Look(options_.clock()));
+  TellSurvey(run.name(), followed.scan->survey());
   std::map<StepKey, std::string> told;
   std::vector<store::Observation> news;
   for (store::Observation& observation : seen) {
@@ -132,6 +136,44 @@ absl::StatusOr<std::unique_ptr<RunScan>> Watcher::NewScan(
     request.set_page_token(page->next_page_token());
   } while (!request.page_token().empty());
   return std::make_unique<RunScan>(run, known);
+}
+
+absl::Status Watcher::LookForRuns(const v1::RunConfig& run) {
+  ASSIGN_OR_RETURN(RunsFound found, FindRunsBelow(run));
+  found.survey.notes.push_back(absl::StrCat(found.runs.size(),
+                                            " runs lie below the root: each is "
+                                            "followed as a run of its own, ",
+                                            run.name(), ".FOLDER"));
+  TellSurvey(run.name(), found.survey);
+  return options_.on_runs ? options_.on_runs(run.name(), found.runs)
+                          : absl::OkStatus();
+}
+
+void Watcher::TellSurvey(const std::string& run, const Survey& survey) {
+  base::MutexLock lock(mutex_);
+  Survey& known = surveys_[run];
+  std::set<std::string> before(known.notes.begin(), known.notes.end());
+  for (const v1::LeftAlone& entry : known.left_alone) {
+    before.insert(entry.kind());
+  }
+  for (const v1::LeftAlone& entry : survey.left_alone) {
+    if (before.count(entry.kind()) != 0) continue;
+    spdlog::info("left alone run={} kind={} count={} first=\"{}\" why=\"{}\"",
+                 run, entry.kind(), entry.count(),
+                 absl::Utf8SafeCEscape(entry.examples(0)), entry.reason());
+  }
+  for (const std::string& note : survey.notes) {
+    if (before.count(note) != 0) continue;
+    spdlog::warn("root of a run run={} note=\"{}\"", run,
+                 absl::Utf8SafeCEscape(note));
+  }
+  known = survey;
+}
+
+Survey Watcher::SurveyOf(const std::string& run) const {
+  base::MutexLock lock(mutex_);
+  const auto survey = surveys_.find(run);
+  return survey == surveys_.end() ? Survey() : survey->second;
 }
 
 std::string Watcher::ErrorOf(const std::string& run) const {

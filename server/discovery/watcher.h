@@ -23,6 +23,10 @@ struct WatcherOptions {
   store::Clock clock = absl::Now;
   // Told after each look at a run: its name, and OK or why it failed.
   std::function<void(const std::string&, const absl::Status&)> on_look;
+  // Told the runs that lie below the root of a run, after each look at it.
+  std::function<absl::Status(const std::string&,
+                             const std::vector<v1::RunConfig>&)>
+      on_runs;
 };
 
 // Looks at every run's root in turn, again and again, and tells the store what
@@ -48,6 +52,9 @@ class Watcher {
   // Why the run could not be looked at last time; empty if it could.
   std::string ErrorOf(const std::string& run) const;
 
+  // What the last look that succeeded left alone under the run's root.
+  Survey SurveyOf(const std::string& run) const;
+
  private:
   // A run from look to look.
   struct Followed {
@@ -60,6 +67,10 @@ class Watcher {
   void Loop();
   absl::Status LookAt(const v1::RunConfig& run, Followed& followed);
   absl::StatusOr<std::unique_ptr<RunScan>> NewScan(const v1::RunConfig& run);
+  // A root that holds runs: they come back through SetRuns.
+  absl::Status LookForRuns(const v1::RunConfig& run);
+  // Keeps what a look left alone, and logs what it had not left alone before.
+  void TellSurvey(const std::string& run, const Survey& survey);
 
   store::Store* const store_;
   const WatcherOptions options_;
@@ -72,6 +83,7 @@ class Watcher {
   std::vector<v1::RunConfig> runs_ ABSL_GUARDED_BY(mutex_);
   bool runs_changed_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, std::string> errors_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Survey> surveys_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

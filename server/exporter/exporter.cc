@@ -110,6 +110,9 @@ absl::StatusOr<std::shared_ptr<const NowInput>> Exporter::ReadStore() {
   auto implausible = store_->ImplausibleRuns();
   if (!implausible.ok()) return implausible.status();
   seen->implausible = {implausible->begin(), implausible->end()};
+  auto same_weights = store_->CountSameWeights();
+  if (!same_weights.ok()) return same_weights.status();
+  seen->same_weights = *std::move(same_weights);
   for (const v1::RunConfig& run : *runs) seen->runs.push_back(run.name());
   seen->jobs = *std::move(jobs);
   seen->discovery = metrics_->Discovery();

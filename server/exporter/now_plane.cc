@@ -215,6 +215,17 @@ class Plane {
           run, "sinkwatch_last_discovery_success_timestamp_seconds",
           "When the run's root was last read with success.", {{"run", run}},
           absl::ToDoubleSeconds(discovery.last_success - absl::UnixEpoch()));
+      std::vector<Sample> samples;
+      for (const auto& [kind, count] : discovery.left_alone) {
+        samples.push_back({{{"run", run}, {"kind", kind}},
+                           static_cast<double>(count),
+                           false});
+      }
+      if (samples.empty()) continue;
+      AddFacts(run, "sinkwatch_left_alone",
+               "Entries under the run's root that are no checkpoint of it, by "
+               "kind; `sinkctl runs RUN` names them.",
+               std::move(samples));
     }
   }
 
@@ -232,6 +243,15 @@ class Plane {
               "Stored values of the latest measurement that cannot be read "
               "back and are missing here; the log names them.",
               {{"run", run}}, static_cast<double>(count));
+      const auto same = input_.same_weights.find(run);
+      AddFact(
+          run, "sinkwatch_same_weights",
+          "Measured checkpoints whose weights are, wholly or in part, those "
+          "of a second step; `sinkctl checkpoints RUN` names both.",
+          {{"run", run}},
+          same == input_.same_weights.end()
+              ? 0
+              : static_cast<double>(same->second));
     }
   }
 

@@ -28,6 +28,8 @@ struct NowInput {
   std::set<std::string> implausible;
   // Stored values of a run's latest measurements that cannot be read.
   std::map<std::string, int64_t> unreadable;
+  // Measurements of a run whose weights are those of another step.
+  std::map<std::string, int64_t> same_weights;
 };
 
 enum class PageFormat { kText, kProtobuf };

@@ -50,6 +50,7 @@ absl::StatusOr<v1::SeriesSelector> SelectSeries(Params& params) {
   selector.set_aggregation(aggregation);
   selector.set_across_layers(params.Bool("across_layers"));
   selector.set_include_implausible(params.Bool("include_implausible"));
+  selector.set_include_same_weights(params.Bool("include_same_weights"));
   for (int32_t layer : params.Ints("layer")) selector.add_layers(layer);
   for (int32_t head : params.Ints("head")) selector.add_heads(head);
   Select(params, &selector);
@@ -136,7 +137,11 @@ absl::StatusOr<Answer> Emergence(query::Queries& queries, Params& params) {
                    {"domain", result.domain()},
                    {"threshold", result.threshold()},
                    {"below", result.below()},
-                   {"consecutive", result.consecutive()}};
+                   {"consecutive", result.consecutive()},
+                   {"notes", Extras::array()}};
+  for (const std::string& note : result.notes()) {
+    answer.extras["notes"].push_back(note);
+  }
   return answer;
 }
 
@@ -203,6 +208,8 @@ std::vector<Endpoint> ValueEndpoints() {
         agg,
         across,
         implausible,
+        {"include_same_weights",
+         "1: with steps whose weights are those of another step"},
         {"threshold", "the metric's own if left out"},
         {"below", "1: crossing downward; as the metric says if left out"},
         {"consecutive", "checkpoints in a row; 2 if left out"}},

@@ -64,9 +64,9 @@ bool WaitsForATime(const store::JobRecord& job) {
          job.not_before < absl::InfiniteFuture();
 }
 
-v1::CheckpointStatus StatusOf(
-    const store::JobRecord& job,
-    const std::optional<store::MeasurementCost>& cost) {
+v1::CheckpointStatus StatusOf(const store::JobRecord& job,
+                              const std::optional<store::MeasurementCost>& cost,
+                              const store::WeightFacts& weights) {
   v1::CheckpointStatus status;
   *status.mutable_checkpoint() = job.job.checkpoint();
   status.set_state(job.state);
@@ -84,6 +84,11 @@ v1::CheckpointStatus StatusOf(
     status.set_load_seconds(cost->load_seconds);
     status.set_compute_seconds(cost->compute_seconds);
     status.set_device(cost->device);
+  }
+  *status.mutable_same_weights() = {weights.same.begin(), weights.same.end()};
+  if (weights.measurements > 1) {
+    status.set_measurements(weights.measurements);
+    status.set_counts(weights.counts);
   }
   return status;
 }
@@ -103,8 +108,16 @@ store::CheckpointQuery CheckpointsOf(
 
 }  // namespace
 
-Queries::Queries(store::Store* store, DiscoveryError discovery_error)
-    : store_(store), discovery_error_(std::move(discovery_error)) {}
+Queries::Queries(store::Store* store, DiscoveryError discovery_error,
+                 Survey survey)
+    : store_(store),
+      discovery_error_(std::move(discovery_error)),
+      survey_(std::move(survey)) {}
+
+void Queries::Complete(v1::RunStatus& run) const {
+  if (discovery_error_) run.set_discovery_error(discovery_error_(run.name()));
+  if (survey_) survey_(run);
+}
 
 int64_t Queries::revision() const { return store_->revision(); }
 
@@ -114,9 +127,7 @@ absl::StatusOr<v1::ListRunsResponse> Queries::Runs(
   if (request.page_size() > 0) page.size = request.page_size();
   page.token = request.page_token();
   ASSIGN_OR_RETURN(v1::ListRunsResponse runs, store_->ListRuns(page));
-  for (v1::RunStatus& run : *runs.mutable_runs()) {
-    if (discovery_error_) run.set_discovery_error(discovery_error_(run.name()));
-  }
+  for (v1::RunStatus& run : *runs.mutable_runs()) Complete(run);
   return runs;
 }
 
@@ -126,9 +137,7 @@ absl::StatusOr<v1::RunStatus> Queries::Run(const std::string& name) {
     ASSIGN_OR_RETURN(const std::vector<std::string> names, store_->RunNames());
     return UnknownName("there is no run", name, names, "none is configured");
   }
-  if (run.ok() && discovery_error_) {
-    run->set_discovery_error(discovery_error_(name));
-  }
+  if (run.ok()) Complete(*run);
   return run;
 }
 
@@ -172,7 +181,8 @@ absl::StatusOr<v1::ListCheckpointsResponse> Queries::Checkpoints(
     ASSIGN_OR_RETURN(const store::CheckpointPage page,
                      store_->Checkpoints(query));
     for (size_t i = 0; i < page.jobs.size(); ++i) {
-      *response.add_checkpoints() = StatusOf(page.jobs[i], page.costs[i]);
+      *response.add_checkpoints() =
+          StatusOf(page.jobs[i], page.costs[i], page.weights[i]);
     }
     query.page.token = page.next_page_token;
   } while (!query.page.token.empty() && response.checkpoints_size() < size);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -37,8 +38,14 @@ class Queries {
   // Why a run's root could not be read last time; empty if it could.
   using DiscoveryError = std::function<std::string(const std::string& run)>;
 
-  // `discovery_error` may be empty: the store does not know such errors.
-  Queries(store::Store* store, DiscoveryError discovery_error);
+  // Adds what discovery knows of a run and the store does not: what was left
+  // alone under its root.
+  using Survey = std::function<void(v1::RunStatus& run)>;
+
+  // `discovery_error` and `survey` may be empty: the store does not know such
+  // errors.
+  Queries(store::Store* store, DiscoveryError discovery_error,
+          Survey survey = nullptr);
 
   absl::StatusOr<v1::ListRunsResponse> Runs(const v1::ListRunsRequest& request);
   // Costs this run, however many there are.
@@ -63,6 +70,9 @@ class Queries {
   int64_t revision() const;
 
  private:
+  // With what only discovery knows.
+  void Complete(v1::RunStatus& run) const;
+
   // A run, and the stage and domain that are meant: those of the request, or
   // the only ones.
   struct Place {
@@ -79,6 +89,11 @@ class Queries {
                                      const v1::SeriesSelector& selector);
   absl::StatusOr<store::Series> ReadStored(const Place& place,
                                            const store::SeriesQuery& query);
+  // Steps of a series that emergence is not told by, because their weights are
+  // those of another step; says so in the answer.
+  absl::StatusOr<std::set<int64_t>> StepsLeftOut(
+      const Place& place, const store::Series& series,
+      v1::GetEmergenceResponse& response);
   // NOT_FOUND if a layer or head that was asked for is in no step.
   absl::Status CheckNumbers(const Place& place,
                             const v1::SeriesSelector& selector,
@@ -91,6 +106,7 @@ class Queries {
 
   store::Store* const store_;
   const DiscoveryError discovery_error_;
+  const Survey survey_;
 };
 
 }  // namespace sinkwatch::query

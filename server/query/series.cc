@@ -162,12 +162,14 @@ void NoteThinning(const Answered& answered, v1::QuerySeriesResponse& response) {
       " steps are shown: the first, the last, and those of extreme values"));
 }
 
-// The values of a column that are there, by step.
+// The values of a column that are there, by step, those of some steps left out.
 std::vector<analytics::SeriesPoint> PointsOf(const store::Series& series,
                                              const analytics::Matrix& values,
-                                             size_t column) {
+                                             size_t column,
+                                             const std::set<int64_t>& but) {
   std::vector<analytics::SeriesPoint> points;
   for (size_t row = 0; row < values.rows(); ++row) {
+    if (but.count(series.steps[row]) != 0) continue;
     const float value = values.values[row * values.columns + column];
     if (!std::isnan(value)) points.push_back({series.steps[row], value});
   }
@@ -364,6 +366,27 @@ absl::StatusOr<v1::QueryMatrixResponse> Queries::Matrix(
   return response;
 }
 
+absl::StatusOr<std::set<int64_t>> Queries::StepsLeftOut(
+    const Place& place, const store::Series& series,
+    v1::GetEmergenceResponse& response) {
+  ASSIGN_OR_RETURN(const std::vector<int64_t> same,
+                   store_->StepsOfSameWeights(place.run.name(), place.stage));
+  std::set<int64_t> left_out;
+  for (int64_t step : same) {
+    if (std::binary_search(series.steps.begin(), series.steps.end(), step)) {
+      left_out.insert(step);
+    }
+  }
+  if (!left_out.empty()) {
+    response.add_notes(absl::StrCat(
+        left_out.size(),
+        " steps with the same weights as another step are left out, the first "
+        "is ",
+        *left_out.begin(), ": which of them is right is not known"));
+  }
+  return left_out;
+}
+
 absl::StatusOr<v1::GetEmergenceResponse> Queries::Emergence(
     const v1::GetEmergenceRequest& request) {
   const v1::SeriesSelector& selector = request.selector();
@@ -374,10 +397,14 @@ absl::StatusOr<v1::GetEmergenceResponse> Queries::Emergence(
   ASSIGN_OR_RETURN(const analytics::EmergenceRule rule,
                    RuleOf(request, series.metric));
   const SelectedColumns selected = SelectColumns(series, selector);
+  std::set<int64_t> left_out;
+  if (!selector.include_same_weights()) {
+    ASSIGN_OR_RETURN(left_out, StepsLeftOut(place, series, response));
+  }
   for (size_t c = 0; c < selected.keys.size(); ++c) {
     v1::Emergence& emergence = *response.add_emergences();
-    emergence =
-        analytics::FindEmergence(PointsOf(series, selected.values, c), rule);
+    emergence = analytics::FindEmergence(
+        PointsOf(series, selected.values, c, left_out), rule);
     *emergence.mutable_key() = selected.keys[c];
   }
   *response.mutable_metric() = series.metric;

@@ -15,8 +15,9 @@
 namespace sinkwatch::service {
 
 // The runs that the server follows: those of the configuration file (and of
-// --run), which win, and those added over gRPC. All of them are in the store,
-// so that their measurements have a run to belong to.
+// --run), which win, those added over gRPC, and those that lie below the root
+// of one of them (runs_below). All of them are in the store, so that their
+// measurements have a run to belong to.
 //
 // Thread-safe.
 class RunRegistry {
@@ -41,9 +42,19 @@ class RunRegistry {
   absl::Status Update(const v1::RunConfig& run);
   absl::Status Remove(const std::string& name);
 
+  // The runs that lie below the root of run `parent` now. Those that are new or
+  // changed are followed from now on; those whose folder is gone are followed
+  // as long as their parent is. Their names are taken for everybody else; a
+  // name that is taken already is left out. Nothing if `parent` is not
+  // followed.
+  absl::Status Found(const std::string& parent,
+                     const std::vector<v1::RunConfig>& runs);
+
   std::vector<v1::RunConfig> All() const;
 
  private:
+  // Stops following the runs that were found below runs that are gone.
+  absl::Status RemoveOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Put(const v1::RunConfig& run)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // FAILED_PRECONDITION or NOT_FOUND unless the run was added over gRPC.
@@ -57,6 +68,8 @@ class RunRegistry {
   mutable base::Mutex mutex_;
   std::vector<v1::RunConfig> configured_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::RunConfig> added_ ABSL_GUARDED_BY(mutex_);
+  // Found through runs_below of one of the others.
+  std::vector<v1::RunConfig> found_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sinkwatch::service

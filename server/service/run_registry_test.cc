@@ -93,5 +93,51 @@ TEST_F(RunRegistryTest, MistakesAreToldApart) {
   EXPECT_EQ(runs_->Remove("c").code(), absl::StatusCode::kNotFound);
 }
 
+v1::RunConfig Below(const std::string& parent, const std::string& name) {
+  v1::RunConfig run = Named(parent + "." + name);
+  run.set_found_below(parent);
+  return run;
+}
+
+TEST_F(RunRegistryTest, FollowsWhatLiesBelowARunAsLongAsThatIsFollowed) {
+  ASSERT_TRUE(runs_->Configure({Named("sweep")}).ok());
+  ASSERT_TRUE(runs_->Found("sweep", {Below("sweep", "a")}).ok());
+  EXPECT_EQ(told_, (Names{"sweep", "sweep.a"}));
+  told_.clear();
+  ASSERT_TRUE(runs_->Found("sweep", {Below("sweep", "a")}).ok());
+  EXPECT_EQ(told_, Names{}) << "nothing is new";
+  Restart();
+  ASSERT_TRUE(runs_->Configure({Named("sweep")}).ok());
+  EXPECT_EQ(told_, (Names{"sweep", "sweep.a"}));
+  EXPECT_EQ(runs_->Remove("sweep.a").code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(runs_->Add(Named("sweep.a")).code(),
+            absl::StatusCode::kAlreadyExists);
+  ASSERT_TRUE(runs_->Configure({}).ok());
+  EXPECT_EQ(told_, Names{});
+}
+
+TEST_F(RunRegistryTest, ChangesWhatLiesBelowARunWithIt) {
+  ASSERT_TRUE(runs_->Configure({}).ok());
+  ASSERT_TRUE(runs_->Add(Named("sweep")).ok());
+  ASSERT_TRUE(runs_->Found("sweep", {Below("sweep", "a")}).ok());
+  v1::RunConfig changed = Below("sweep", "a");
+  changed.set_dtype("bfloat16");
+  ASSERT_TRUE(runs_->Found("sweep", {changed}).ok());
+  EXPECT_EQ(runs_->All()[1].dtype(), "bfloat16");
+  ASSERT_TRUE(runs_->Remove("sweep").ok());
+  EXPECT_EQ(told_, Names{});
+  // A look that was under way when its run was removed.
+  ASSERT_TRUE(runs_->Found("sweep", {changed}).ok());
+  EXPECT_TRUE(runs_->All().empty());
+}
+
+TEST_F(RunRegistryTest, TakesNoNameFromARunThatSomebodyNamed) {
+  ASSERT_TRUE(runs_->Configure({Named("sweep"), Named("sweep.a")}).ok());
+  ASSERT_TRUE(runs_->Found("sweep", {Below("sweep", "a")}).ok());
+  EXPECT_EQ(told_, (Names{"sweep", "sweep.a"}));
+  EXPECT_EQ(runs_->All()[1].found_below(), "");
+}
+
 }  // namespace
 }  // namespace sinkwatch::service

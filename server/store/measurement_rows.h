@@ -20,6 +20,10 @@ absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
                              const std::string& series,
                              v1::MeasurementHeader& header);
 
+// Adds the digests of its tensors, if it has some.
+absl::Status ReadTensors(sqlite3* connection, int64_t id,
+                         v1::Measurement& measurement);
+
 // A measurement without its vectors.
 absl::StatusOr<v1::Measurement> ReadFacts(sqlite3* connection, int64_t id);
 

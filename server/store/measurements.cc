@@ -7,6 +7,7 @@
 #include "server/store/database.h"
 #include "server/store/job_rows.h"
 #include "server/store/measurement_rows.h"
+#include "server/store/same_weights.h"
 #include "server/store/statement.h"
 #include "server/store/store.h"
 #include "server/store/value_blob.h"
@@ -116,19 +117,6 @@ absl::Status PutTensors(sqlite3* connection, int64_t id,
   return insert.Bind(id).BindBlob(digests.SerializeAsString()).Run();
 }
 
-absl::Status ReadTensors(sqlite3* connection, int64_t id,
-                         v1::Measurement& measurement) {
-  Statement select(connection,
-                   "SELECT data FROM tensor_digests WHERE measurement_id = ?");
-  select.Bind(id);
-  if (!select.Step()) return select.status();
-  v1::MeasurementTrailer digests;
-  absl::Status status = ReadMessage(select, "list of digests", digests);
-  if (status.ok())
-    measurement.mutable_tensors()->Swap(digests.mutable_tensors());
-  return status;
-}
-
 absl::Status PutDescriptors(sqlite3* connection,
                             const v1::MeasurementHeader& header) {
   Statement put(connection,
@@ -227,6 +215,10 @@ absl::StatusOr<CommitResult> CommitOne(sqlite3* connection,
   if (!id.ok()) return id.status();
   status = InsertValues(connection, *id, request.measurement);
   if (status.ok()) status = PutTensors(connection, *id, request.measurement);
+  if (status.ok()) {
+    status = CompareWeights(connection, *id, job->job.checkpoint(),
+                            request.measurement);
+  }
   if (!status.ok()) return status;
   Statement done(connection,
                  absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_DONE,
@@ -289,6 +281,19 @@ absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
     if (!status.ok()) return status;
   }
   return select.status();
+}
+
+absl::Status ReadTensors(sqlite3* connection, int64_t id,
+                         v1::Measurement& measurement) {
+  Statement select(connection,
+                   "SELECT data FROM tensor_digests WHERE measurement_id = ?");
+  select.Bind(id);
+  if (!select.Step()) return select.status();
+  v1::MeasurementTrailer digests;
+  absl::Status status = ReadMessage(select, "list of digests", digests);
+  if (status.ok())
+    measurement.mutable_tensors()->Swap(digests.mutable_tensors());
+  return status;
 }
 
 absl::StatusOr<v1::Measurement> ReadFacts(sqlite3* connection, int64_t id) {

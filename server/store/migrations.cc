@@ -110,11 +110,31 @@ CREATE INDEX job_by_wait ON job (run, stage, step)
   WHERE state = 1 AND outcome = 1;
 )sql";
 
+// What the weights of each measurement are, in short, and which measurements
+// have the same (same_weights.cc).
+constexpr char kVersion6[] = R"sql(
+CREATE INDEX measurement_by_content ON measurement (run, content_digest);
+CREATE TABLE tensor_sketch (
+  run TEXT NOT NULL, stage TEXT NOT NULL,
+  measurement_id INTEGER NOT NULL REFERENCES measurement (id),
+  step INTEGER NOT NULL,
+  data BLOB NOT NULL,               -- hashes, little-endian, ascending
+  PRIMARY KEY (run, stage, measurement_id)
+) WITHOUT ROWID;
+CREATE TABLE same_weights (
+  measurement_id INTEGER NOT NULL REFERENCES measurement (id),
+  other_id INTEGER NOT NULL REFERENCES measurement (id),
+  tensors INTEGER NOT NULL, total INTEGER NOT NULL,
+  identical INTEGER NOT NULL,       -- as the digest of the whole says
+  PRIMARY KEY (measurement_id, other_id)
+) WITHOUT ROWID;
+)sql";
+
 }  // namespace
 
 const std::vector<std::string>& Migrations() {
   static const auto* const kMigrations = new std::vector<std::string>{
-      kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
+      kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6};
   return *kMigrations;
 }
 

@@ -13,6 +13,7 @@
 #include "server/store/database.h"
 #include "server/store/job_rows.h"
 #include "server/store/paging.h"
+#include "server/store/same_weights.h"
 #include "server/store/statement.h"
 #include "server/store/store.h"
 
@@ -95,6 +96,7 @@ absl::StatusOr<v1::RunStatus> ReadRun(sqlite3* connection, Statement& row) {
   absl::Status status = ReadMessage(row, "run", config);
   if (!status.ok()) return status;
   run.set_root(config.root());
+  *run.mutable_labels() = config.labels();
   run.mutable_probe()->set_path(config.probe());
   status = CountJobsOf(connection, run);
   if (status.ok()) status = DescribeLatest(connection, run);
@@ -193,6 +195,16 @@ absl::Status ReadCosts(sqlite3* connection, CheckpointPage& page) {
     cost->device = select.Text();
   }
   return select.status();
+}
+
+absl::Status ReadWeights(sqlite3* connection, CheckpointPage& page) {
+  for (const JobRecord& job : page.jobs) {
+    WeightFacts& facts = page.weights.emplace_back();
+    if (job.state != v1::JOB_STATE_DONE) continue;
+    absl::Status status = ReadWeightFacts(connection, job.job.id(), facts);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 v1::CheckpointStatus StatusOf(const JobRecord& job,
@@ -311,6 +323,7 @@ absl::StatusOr<CheckpointPage> Store::Checkpoints(
   }
   status = select.status();
   if (status.ok()) status = ReadCosts(database_->connection, page);
+  if (status.ok()) status = ReadWeights(database_->connection, page);
   if (!status.ok()) return status;
   return page;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,6 +53,16 @@ struct MeasurementCost {
   double load_seconds = 0;
   double compute_seconds = 0;
   std::string device;
+};
+
+// What there is to say of the weights of a measurement.
+struct WeightFacts {
+  // Steps whose weights it has, at most ten.
+  std::vector<v1::SameWeights> same;
+  // How often its step was measured on its terms, and whether it is the one
+  // that counts, the last.
+  int32_t measurements = 0;
+  bool counts = false;
 };
 
 // Where a run comes from: over gRPC, or from the server's configuration, which
@@ -119,6 +130,8 @@ struct CheckpointPage {
   // One per job; none where there is no measurement, or one that was committed
   // by a server that did not keep it.
   std::vector<std::optional<MeasurementCost>> costs;
+  // One per job; none said of one that is not DONE.
+  std::vector<WeightFacts> weights;
   std::string next_page_token;  // empty: there are no more
 };
 
@@ -265,6 +278,13 @@ class Store {
   };
   absl::StatusOr<std::vector<MeasuredStep>> MeasuredSteps(
       const std::string& run, const std::string& stage);
+  // Steps of a run's stage, ascending, whose measured weights are, wholly or in
+  // part, those of another step of the stage.
+  absl::StatusOr<std::vector<int64_t>> StepsOfSameWeights(
+      const std::string& run, const std::string& stage);
+  // Of each run that has some: measurements that count and whose weights are
+  // those of another step.
+  absl::StatusOr<std::map<std::string, int64_t>> CountSameWeights();
   // Which measurement is the latest plausible one of each followed run and
   // stage, by their names (now plane). Costs look-ups in an index, whatever the
   // number of measurements.

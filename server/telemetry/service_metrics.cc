@@ -276,6 +276,12 @@ void ServiceMetrics::DiscoveryFailed(const std::string& run) {
   discovery_.try_emplace(run);
 }
 
+void ServiceMetrics::LeftAlone(const std::string& run,
+                               std::map<std::string, int64_t> by_kind) {
+  base::MutexLock lock(mutex_);
+  discovery_[run].left_alone = std::move(by_kind);
+}
+
 void ServiceMetrics::DiscoveryRemoved(const std::string& run) {
   base::MutexLock lock(mutex_);
   discovery_.erase(run);

@@ -79,6 +79,9 @@ class ServiceMetrics {
   // --- discovery and configuration -----------------------------------------
   void DiscoverySucceeded(const std::string& run, absl::Time when);
   void DiscoveryFailed(const std::string& run);
+  // Entries under the run's root that are no checkpoint, by kind.
+  void LeftAlone(const std::string& run,
+                 std::map<std::string, int64_t> by_kind);
   // Forgets a removed run.
   void DiscoveryRemoved(const std::string& run);
   void ConfigReloaded(bool ok, absl::Time when);
@@ -86,6 +89,7 @@ class ServiceMetrics {
   // --- for the exporter ----------------------------------------------------
   struct RunDiscovery {
     absl::Time last_success = absl::InfinitePast();
+    std::map<std::string, int64_t> left_alone;  // by kind
   };
   std::map<std::string, RunDiscovery> Discovery() const;
   void SetStoreRevision(int64_t revision);

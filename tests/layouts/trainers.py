@@ -4,6 +4,7 @@ import trainers_hf as hf
 import trainers_olmo as olmo
 import trainers_other as other
 import trainers_runs as runs
+import trainers_waiting as waiting
 
 # What a run needs beside its root, by trainer.
 MODEL_CONFIG = {other.torchtitan: "torchtitan/config.json",
@@ -13,7 +14,10 @@ MODEL_CONFIG = {other.torchtitan: "torchtitan/config.json",
                 other.dcp_metadata_per_rank: "torchtitan/config.json"}
 MANIFEST = {runs.published_series: runs.MANIFEST}
 WITH_CONVERSIONS = [runs.conversions]
-SHORT_GRACE = [runs.fails_half_way, olmo.olmo_core_without_config]
+SHORT_GRACE = [runs.fails_half_way, olmo.olmo_core_without_config,
+               waiting.without_trainer_state, waiting.lora_adapter,
+               waiting.zero_shards_then_gathered, waiting.litgpt, waiting.megatron_ranks,
+               waiting.evaluation_left_things]
 # Another model than the others.
 OTHER_WEIGHTS = [other.torchtitan]
 
@@ -30,8 +34,12 @@ MEASURED = [
     other.torchtitan, other.dcp_hf_writer, other.dcp_hf_writer_consolidated,
     other.dcp_hf_writer_consolidated_by_hand,
     runs.stages_beside_latest, runs.published_series, runs.fails_half_way, runs.odd_names,
-    runs.conversions]
-SEVERAL = {runs.stages_beside_latest: 2, runs.odd_names: 2}
+    runs.conversions,
+    waiting.without_trainer_state, waiting.zero_shards_then_gathered,
+    waiting.evaluation_left_things, waiting.two_sets_of_shards,
+    waiting.hub_download_of_a_trainers_checkpoint, waiting.named_by_a_number,
+    waiting.named_with_a_seed, waiting.steps_that_are_links]
+SEVERAL = {runs.stages_beside_latest: 2, runs.odd_names: 2, waiting.named_with_a_seed: 2}
 # Those that a worker finds incomplete, because their listing looks whole. When
 # their back-off is over they are queued again; a file that becomes whole between
 # that look and the lease is measured under the fingerprint of the look, and once
@@ -40,4 +48,5 @@ MAYBE_TWICE = [hf.save_pretrained, hf.sharded_over_one_file, hf.lfs_pointer,
                olmo.olmo_core_lost_a_file]
 # What never is.
 NEVER = [olmo.olmo_local_shards, olmo.olmo_core_async_failed, olmo.olmo_core_retention,
-         other.dcp_metadata_per_rank, other.nanotron, other.gpt_neox, runs.retention]
+         other.dcp_metadata_per_rank, other.nanotron, other.gpt_neox, runs.retention,
+         waiting.lora_adapter, waiting.litgpt, waiting.megatron_ranks, waiting.flat_files]

@@ -175,7 +175,7 @@ function drawCheckpoints(found, v) {
     { name: "step", number: true, cell: c => c.step },
     { name: "tokens", number: true, cell: c => c.tokens === null ? null : html("span", { title: show(c.tokens), text: tokenText(c.tokens) }) },
     { name: "state", cell: c => chip(c.state, c.state === "leased" ? `leased ${Math.round(100 * c.progress)} %` : c.state) },
-    { name: "why", wrap: true, cell: c => [c.outcome, c.reason].filter(Boolean).join(": ") },
+    { name: "why", wrap: true, cell: c => [[c.outcome, c.reason].filter(Boolean).join(": "), c.note].filter(Boolean).join("; ") },
     { name: "attempts", number: true, cell: c => c.attempts },
     { name: "worker", cell: c => c.worker },
     { name: "changed", cell: c => age(c.updated, Date.now()) },
@@ -191,6 +191,16 @@ function nameButton(text, act) {
   return button;
 }
 
+// What lies under a run's root and is not followed: how much, and why.
+function leftAlone(run) {
+  const lines = [...run.notes, ...run.left_alone_why];
+  if (!lines.length) return null;
+  const found = html("details", {}, html("summary", { text: `${show(run.left_alone)} entries` }));
+  found.open = run.notes.length > 0;
+  for (const text of lines) found.append(html("div", { text }));
+  return found;
+}
+
 function drawRuns() {
   const counts = run => html("span", {}, ...said.states.filter(s => run[s] > 0).map(s => chip(s, `${show(run[s])} ${s}`)));
   table($("runs"), [
@@ -200,6 +210,7 @@ function drawRuns() {
     { name: "latest step", number: true, cell: r => r.latest_step },
     { name: "measured", cell: r => age(r.last_commit, Date.now()) },
     { name: "checkpoints", cell: counts },
+    { name: "left alone", wrap: true, cell: leftAlone },
     { name: "root", wrap: true, cell: r => r.discovery_error ? html("span", { class: "chip dead", text: r.discovery_error }) : r.root },
   ], said.runs, (line, run) => { line.className = run.name === view.run ? "chosen" : ""; });
 }

@@ -1,0 +1,174 @@
+#include "server/discovery/foreign_format.h"
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "re2/re2.h"
+#include "server/discovery/layout.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+constexpr size_t kMostNames = 5;
+
+// What is most particular stands first: a LoRA beside DeepSpeed's state is a
+// LoRA. The last rows are of any tool.
+constexpr ForeignFormat kFormats[] = {
+    {"peft-adapter", "a PEFT adapter (LoRA)",
+     R"(adapter_(config\.json|model\.(safetensors|bin)))",
+     "merge it into its base model (merge_and_unload) and save that"},
+    {"mlx-adapter", "an MLX adapter (LoRA)", R"(adapters\.(safetensors|npz))",
+     "merge it into its base model (mlx_lm.fuse)"},
+    {"deepspeed-zero", "DeepSpeed's ZeRO shards",
+     R"(zero_to_fp32\.py|zero_pp_rank_.*|bf16_zero_pp_rank_.*|.*_optim_states\.pt|global_step\d+/|pytorch_model/|mp_rank_\d+_model_states\.pt)",
+     "gather the weights: python zero_to_fp32.py . pytorch_model.bin, or train "
+     "with stage3_gather_16bit_weights_on_model_save"},
+    {"fsdp-shards", "FSDP's shards",
+     R"(pytorch_model_fsdp(_\d+)?/|fsdp_model\.pt)",
+     "merge them (accelerate merge-weights), or train with FULL_STATE_DICT"},
+    {"fsdp-full", "FSDP's whole state under accelerate's name",
+     R"(pytorch_model_fsdp\.bin)",
+     "rename it to pytorch_model.bin, beside the model's config.json"},
+    {"verl", "verl's FSDP or Megatron state",
+     R"(actor/|critic/|model_world_size_\d+_rank_\d+\.pt)",
+     "merge it (python -m verl.model_merger merge), or follow "
+     "actor/huggingface "
+     "where it holds weights"},
+    {"megatron", "a Megatron checkpoint of ranks",
+     R"(mp_rank_\d+(_\d+)*/|model_optim_rng\.pt|model_rng\.pt)",
+     "convert it to the Hugging Face form (tools/checkpoint/convert.py, or "
+     "Megatron Bridge), or save with --ckpt-format torch_dist"},
+    {"nemo", "NeMo's", R"(.*\.nemo|model_weights/|weights/|context/)",
+     "export it to the Hugging Face form (nemo.export, "
+     "scripts/checkpoint_converters)"},
+    {"litgpt", "litgpt's",
+     R"(lit_model(\..*)?\.pth|lit_model\.pth/|model_config\.yaml)",
+     "convert it: litgpt convert_from_litgpt, or litgpt convert pretrained"},
+    {"meta-consolidated", "Meta's consolidated form",
+     R"(consolidated(\.\d+)?\.(pth|pt|safetensors)|consolidated/)",
+     "convert it to the Hugging Face form "
+     "(convert_llama_weights_to_hf.py)"},
+    {"torchtune", "torchtune's",
+     R"((hf|meta)_model_\d+(_\d+)?\.pt|recipe_state\.pt|recipe_state/)",
+     "save with its FullModelHFCheckpointer and safe_serialization"},
+    {"composer", "Composer's file of a rank",
+     R"((ep\d+-ba\d+|latest|ba\d+)-rank\d+(\.pt)?)",
+     "convert it (llm-foundry's convert_composer_to_hf.py)"},
+    {"orbax", "Orbax's (JAX)",
+     R"(_METADATA|_CHECKPOINT_METADATA|_sharding|array_metadatas/|default/|items/|params/|train_state/)",
+     "export it to the Hugging Face form with the trainer's own converter "
+     "(MaxText: to_huggingface.py)"},
+    {"tensorstore", "OCDBT or TensorStore (levanter, JAX)",
+     R"(manifest\.ocdbt|ocdbt\.process_\d+/|d/|\.zarray|training_state/|target\..*)",
+     "export it to the Hugging Face form (levanter: hf_save_path, or "
+     "export_lm_to_hf)"},
+    {"easylm", "EasyLM's", R"(streaming_(params|train_state).*)",
+     "convert it (EasyLM's convert_easylm_to_hf.py)"},
+    {"gguf", "GGUF (llama.cpp)", R"(.*\.gguf|ggml-.*\.bin)",
+     "follow the checkpoint that it was made of"},
+    {"mlx", "MLX's own form",
+     R"(weights(\.\d+)?\.(npz|safetensors)|model\.npz)",
+     "save it as model.safetensors (mlx_lm.convert)"},
+    {"flax", "Flax's or TensorFlow's",
+     R"(flax_model.*\.msgpack|tf_model\.h5|.*\.data-\d+-of-\d+|checkpoint)",
+     "load it with transformers (from_flax, from_tf) and save_pretrained"},
+    {"paddle", "Paddle's", R"(.*\.pdparams|model_state.*\.safetensors)",
+     "convert it to the Hugging Face form (PaddleNLP's merge and convert)"},
+    {"diffusers", "a pipeline of diffusers", R"(model_index\.json|unet/|vae/)",
+     "it is no language model: leave it out"},
+    {"onnx", "ONNX or an engine made of it", R"(.*\.(onnx|engine|plan)|onnx/)",
+     "follow the checkpoint that it was made of"},
+    {"hugging-face-below", "a Hugging Face checkpoint in a folder of its own",
+     R"((hf|huggingface|hf_model|hf_checkpoint|hf_ckpt)/)",
+     "give the run a root of such folders, or move the files up"},
+    {"gpt-neox", "gpt-neox's (DeepSpeed's)",
+     R"(layer_\d+-model_\d+-model_states\.pt)",
+     "convert it to the Hugging Face form"},
+    {"other-weights", "a file of weights under a name that is not known",
+     R"(.*\.(safetensors|pt|pth|ckpt|bin|npz|msgpack|h5))",
+     "rename it to model.safetensors or model.pt if it holds the model's "
+     "tensors, beside its config.json"},
+};
+
+struct Compiled {
+  const ForeignFormat* format;
+  std::unique_ptr<const re2::RE2> evidence;
+};
+
+const std::vector<Compiled>& Table() {
+  static const auto* const kTable = [] {
+    auto* table = new std::vector<Compiled>;
+    for (const ForeignFormat& format : kFormats) {
+      table->push_back(
+          {&format, std::make_unique<const re2::RE2>(format.evidence)});
+    }
+    return table;
+  }();
+  return *kTable;
+}
+
+// What a trainer keeps beside the weights of any form.
+bool IsState(const std::string& name) {
+  static const re2::RE2 kState(
+      R"((optim|scheduler|rng|scaler|trainer|training|random_states|dataloader|sampler|step_|tokenizer|vocab|merges|events|eval|results|metrics).*|.*[-_.](optim(izer)?|rng|scheduler|state)\.(pt|pth|bin))");
+  return re2::RE2::FullMatch(name, kState);
+}
+
+std::string NameOf(const Entry& entry) {
+  return entry.is_folder ? entry.name + "/" : entry.name;
+}
+
+// The entry that speaks for `row`; nullptr if none does.
+const Entry* EvidenceOf(const Compiled& row, const Listing& listing) {
+  const bool is_any = row.format == &kFormats[std::size(kFormats) - 1];
+  for (const Entry& entry : listing.entries) {
+    if (is_any && IsState(entry.name)) continue;
+    if (BelongsToCheckpoint("", entry)) continue;
+    if (re2::RE2::FullMatch(NameOf(entry), *row.evidence)) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool IsProof(const ForeignFormat& format) {
+  const absl::string_view code = format.code;
+  return code != "hugging-face-below" && code != "nemo" && code != "onnx" &&
+         code != "diffusers";
+}
+
+const ForeignFormat* FindForeignFormat(const Listing& listing) {
+  for (const Compiled& row : Table()) {
+    if (EvidenceOf(row, listing) != nullptr) return row.format;
+  }
+  return nullptr;
+}
+
+std::string WhyForeign(const ForeignFormat& format, const Listing& listing) {
+  std::string evidence;
+  for (const Compiled& row : Table()) {
+    if (row.format != &format) continue;
+    const Entry* const entry = EvidenceOf(row, listing);
+    if (entry != nullptr) evidence = NameOf(*entry);
+  }
+  return absl::StrCat(evidence, " is ", format.name,
+                      ", which is not supported: ", format.advice);
+}
+
+std::string WhatIsThere(const Listing& listing) {
+  std::vector<std::string> names;
+  for (const Entry& entry : listing.entries) {
+    if (names.size() < kMostNames) names.push_back(NameOf(entry));
+  }
+  if (names.empty()) return "nothing is there";
+  const size_t more = listing.entries.size() - names.size();
+  return absl::StrCat("what is there: ", absl::StrJoin(names, ", "),
+                      more > 0 ? absl::StrCat(" and ", more, " more") : "");
+}
+
+}  // namespace sinkwatch::discovery

@@ -1,0 +1,37 @@
+#ifndef SINKWATCH_SERVER_DISCOVERY_FOREIGN_FORMAT_H_
+#define SINKWATCH_SERVER_DISCOVERY_FOREIGN_FORMAT_H_
+
+#include <string>
+
+#include "server/discovery/entry.h"
+
+// Forms of checkpoints that are not read, told by names alone: what they are
+// called, and what to do with one.
+namespace sinkwatch::discovery {
+
+struct ForeignFormat {
+  const char* code;      // in the same word in every release
+  const char* name;      // whose it is
+  const char* evidence;  // an RE2 of the name of a file, or of a folder (ends
+                         // in '/'), at the top
+  const char* advice;    // what makes a checkpoint of it that is read
+};
+
+// Whether the row proves that a folder of any name is a checkpoint: of some
+// rows the names are those of other things too (hf/, weights/).
+bool IsProof(const ForeignFormat& format);
+
+// The first row of the table of which a name is there; nullptr if there is
+// none.
+const ForeignFormat* FindForeignFormat(const Listing& listing);
+
+// "lit_model.pth is litgpt's, which is not read: convert it with ...".
+std::string WhyForeign(const ForeignFormat& format, const Listing& listing);
+
+// "there are a, b and 3 more": so that a reason for waiting names what lies
+// there. Bounded.
+std::string WhatIsThere(const Listing& listing);
+
+}  // namespace sinkwatch::discovery
+
+#endif  // SINKWATCH_SERVER_DISCOVERY_FOREIGN_FORMAT_H_

@@ -1,0 +1,228 @@
+#include "server/discovery/foreign_format.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "gtest/gtest.h"
+#include "server/discovery/layout.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+// A name that ends in '/' is a folder's.
+Listing ListingOf(const std::vector<std::string>& names) {
+  Listing listing;
+  for (const std::string& name : names) {
+    const bool is_folder = absl::EndsWith(name, "/");
+    listing.entries.push_back({std::string(absl::StripSuffix(name, "/")),
+                               is_folder, is_folder ? 0 : 10, 1, "", ""});
+  }
+  return listing;
+}
+
+Verdict JudgeNamed(const char* name, const std::vector<std::string>& files,
+                   bool has_model_config = false) {
+  const Subject subject{*base::ParseStepName(name), ListingOf(files),
+                        has_model_config, false};
+  const Layout* const layout = FindLayout(subject);
+  return layout == nullptr ? Verdict() : Judge(*layout, subject);
+}
+
+// What lies in a checkpoint folder of a format, and what is said of it.
+TEST(ForeignFormatTest, KnowsWhatIsNotReadAndWhatToDo) {
+  struct Case {
+    std::vector<std::string> files;
+    const char* code;
+    const char* words;
+  };
+  const Case cases[] = {
+      {{"adapter_config.json", "adapter_model.safetensors", "optimizer.pt"},
+       "peft-adapter",
+       "merge_and_unload"},
+      {{"config.json", "adapter_model.bin", "trainer_state.json"},
+       "peft-adapter",
+       "LoRA"},
+      {{"adapters.safetensors", "adapter_config.json"}, "peft-adapter", "base"},
+      {{"adapters.npz"}, "mlx-adapter", "mlx_lm.fuse"},
+      {{"config.json", "global_step10/", "latest", "zero_to_fp32.py",
+        "trainer_state.json"},
+       "deepspeed-zero",
+       "zero_to_fp32.py"},
+      {{"zero_pp_rank_0_mp_rank_00_optim_states.pt",
+        "mp_rank_00_model_states.pt"},
+       "deepspeed-zero",
+       "ZeRO"},
+      {{"pytorch_model/", "random_states_0.pkl"}, "deepspeed-zero", "ZeRO"},
+      {{"config.json", "pytorch_model_fsdp_0/", "optimizer_0/"},
+       "fsdp-shards",
+       "merge"},
+      {{"config.json", "pytorch_model_fsdp.bin"},
+       "fsdp-full",
+       "pytorch_model.bin"},
+      {{"actor/", "critic/", "data.pt"}, "verl", "model_merger"},
+      {{"mp_rank_00/", "mp_rank_01/"}, "megatron", "convert"},
+      {{"mp_rank_00_000/"}, "megatron", "torch_dist"},
+      {{"gpt.nemo"}, "nemo", "NeMo"},
+      {{"weights/", "context/"}, "nemo", "NeMo"},
+      {{"lit_model.pth", "model_config.yaml"}, "litgpt", "convert"},
+      {{"consolidated.00.pth", "consolidated.01.pth", "params.json"},
+       "meta-consolidated",
+       "convert_llama_weights_to_hf"},
+      {{"consolidated.pth", "params.json"}, "meta-consolidated", "Meta"},
+      {{"hf_model_0001_0.pt", "recipe_state.pt"}, "torchtune", "torchtune"},
+      {{"ep0-ba500-rank0.pt"}, "composer", "Composer"},
+      {{"_CHECKPOINT_METADATA", "default/"}, "orbax", "Orbax"},
+      {{"manifest.ocdbt", "d/"}, "tensorstore", "OCDBT"},
+      {{"metadata.json", "model/", "training_state/", "manifest.ocdbt"},
+       "tensorstore",
+       "levanter"},
+      {{"streaming_params_1000"}, "easylm", "EasyLM"},
+      {{"model-q8.gguf"}, "gguf", "GGUF"},
+      {{"weights.npz", "config.json"}, "mlx", "MLX"},
+      {{"flax_model.msgpack", "config.json"}, "flax", "Flax"},
+      {{"model_state.pdparams"}, "paddle", "Paddle"},
+      {{"model_index.json", "unet/"}, "diffusers", "diffusers"},
+      {{"model.onnx"}, "onnx", "ONNX"},
+      {{"hf/", "optim/"}, "hugging-face-below", "move the files up"},
+      {{"layer_00-model_00-model_states.pt"}, "gpt-neox", "Hugging Face"},
+      {{"config.json", "weights_final.safetensors"}, "other-weights", "rename"},
+      {{"pytorch_lightning.ckpt"}, "other-weights", "rename"},
+  };
+  for (const Case& c : cases) {
+    const ForeignFormat* const format = FindForeignFormat(ListingOf(c.files));
+    ASSERT_NE(format, nullptr) << c.code;
+    EXPECT_STREQ(format->code, c.code) << c.files[0];
+    const Verdict verdict = JudgeNamed("step5", c.files);
+    if (verdict.kind == Verdict::Kind::kUnsupported) continue;  // at once
+    EXPECT_EQ(verdict.later, Verdict::Kind::kUnsupported) << c.files[0];
+    EXPECT_EQ(verdict.code, c.code) << c.files[0];
+    EXPECT_TRUE(absl::StrContains(verdict.why_later, c.words))
+        << verdict.why_later;
+    EXPECT_TRUE(absl::StrContains(verdict.why_later, "is not supported"))
+        << verdict.why_later;
+  }
+}
+
+TEST(ForeignFormatTest, LeavesASaveThatIsUnderWayAlone) {
+  const std::vector<std::string> cases[] = {
+      {},
+      {"config.json"},
+      {"config.json", "model-00001-of-00002.safetensors"},
+      {"config.json", "model-00001-of-00002.safetensors", "zero_to_fp32.py"},
+      {"config.json", "optimizer.pt", "scheduler.pt", "rng_state.pth"},
+      {"config.json", "tokenizer.json", "eval_results.bin"},
+      {"__0_0.distcp", "context/"},
+      {"model_and_optim/", "train/"},
+  };
+  for (const auto& files : cases) {
+    const Verdict verdict = JudgeNamed("step5", files);
+    EXPECT_EQ(verdict.kind, Verdict::Kind::kWaiting);
+    EXPECT_EQ(verdict.later, Verdict::Kind::kWaiting) << verdict.why_later;
+  }
+}
+
+TEST(ForeignFormatTest, NamesWhatIsThereInALateReason) {
+  EXPECT_EQ(JudgeNamed("step5", {"optimizer.pt", "rng_state.pth"}).why_later,
+            "config.json is not there yet; what is there: optimizer.pt, "
+            "rng_state.pth");
+  EXPECT_EQ(JudgeNamed("step5", {}).why_later,
+            "config.json is not there yet; nothing is there");
+  std::vector<std::string> many(100, "scheduler.pt");
+  EXPECT_TRUE(
+      absl::EndsWith(JudgeNamed("step5", many).why_later, "and 95 more"));
+}
+
+// What is missing is what a model does without.
+TEST(LaterTest, IsWholeWithoutWhatOnlyATrainerNeeds) {
+  struct Case {
+    const char* name;
+    std::vector<std::string> files;
+  };
+  const Case cases[] = {
+      {"checkpoint-5", {"config.json", "model.safetensors", "optimizer.pt"}},
+      {"checkpoint-5", {"config.json", "pytorch_model.bin"}},
+      {"step5", {"config.json", "model.safetensors", "results.json.tmp"}},
+      {"step5", {"config.json", "model.safetensors", "tmp_eval/"}},
+      {"step5", {"config.json", "model.safetensors", "config.yaml.part"}},
+      // Shards that no index can mean.
+      {"step5",
+       {"config.json", "model.safetensors",
+        "model-00001-of-00003.safetensors"}},
+      {"step5-unsharded", {"config.json", "model.safetensors", "rank0.pt"}},
+      {"step5", {"config.json", "model.safetensors", ".metadata"}},
+      {"step5", {"config.json", "model.safetensors", "__0_0.distcp"}},
+      {"step5", {"config.json", "model.safetensors", "train/"}},
+  };
+  for (const Case& c : cases) {
+    const Verdict verdict = JudgeNamed(c.name, c.files);
+    const bool complete = verdict.kind == Verdict::Kind::kComplete ||
+                          verdict.later == Verdict::Kind::kComplete;
+    EXPECT_TRUE(complete) << c.files.back() << ": " << verdict.why;
+  }
+}
+
+TEST(LaterTest, IsNotWholeWithoutWhatAModelNeeds) {
+  const std::vector<std::string> cases[] = {
+      {"model.safetensors"},
+      {"config.json", "model.safetensors.index.json"},
+      {"config.json", "model.safetensors.index.json",
+       "model-00001-of-00002.safetensors"},
+      {"config.json", "model-00001-of-00001.safetensors"},
+  };
+  for (const auto& files : cases) {
+    EXPECT_EQ(JudgeNamed("step5", files).later, Verdict::Kind::kWaiting);
+  }
+}
+
+TEST(LaterTest, TakesTheRunsConfigurationForOneThatNeverComes) {
+  EXPECT_EQ(JudgeNamed("checkpoint-7", {"model.safetensors"}, true).later,
+            Verdict::Kind::kComplete);
+  EXPECT_EQ(JudgeNamed("checkpoint_7", {"model.safetensors"}, true).kind,
+            Verdict::Kind::kComplete);
+}
+
+TEST(DownloadTest, WaitsForNoFileThatAHubDoesNotHave) {
+  Subject subject{*base::ParseStepName("checkpoint-400"),
+                  ListingOf({"config.json", "model.safetensors"}), false, true};
+  EXPECT_EQ(Judge(*FindLayout(subject), subject).kind,
+            Verdict::Kind::kComplete);
+  subject.listing = ListingOf({"model.safetensors"});
+  const Verdict verdict = Judge(*FindLayout(subject), subject);
+  EXPECT_EQ(verdict.later, Verdict::Kind::kUnsupported);
+  EXPECT_EQ(verdict.code, "no-config");
+}
+
+TEST(EvidenceTest, AsksALooseNameForWeights) {
+  const std::vector<std::string> none[] = {
+      {}, {"results.json"}, {"config.json"}, {"optimizer.pt"}, {"hf/"}};
+  for (const auto& files : none) {
+    for (const char* name : {"1000", "epoch_3", "run-a_step5"}) {
+      const Subject subject{*base::ParseStepName(name), ListingOf(files), false,
+                            false};
+      EXPECT_EQ(FindLayout(subject), nullptr) << name;
+    }
+  }
+  const std::vector<std::string> some[] = {{"config.json", "model.safetensors"},
+                                           {".metadata", "params.json"},
+                                           {"__0_0.distcp"},
+                                           {"lit_model.pth"},
+                                           {"model_config.json"},
+                                           {"pytorch_model-00001-of-00002.bin"},
+                                           {"default/"},
+                                           {"actor/"}};
+  for (const auto& files : some) {
+    const Subject subject{*base::ParseStepName("1000"), ListingOf(files), false,
+                          false};
+    EXPECT_NE(FindLayout(subject), nullptr) << files[0];
+  }
+}
+
+TEST(FileTest, IsACheckpointOfLlama2cOrNotSupported) {
+  EXPECT_EQ(JudgeFile("step5.bin").kind, Verdict::Kind::kComplete);
+  const Verdict verdict = JudgeFile("model_000100.pt");
+  EXPECT_EQ(verdict.kind, Verdict::Kind::kUnsupported);
+  EXPECT_EQ(verdict.code, "single-file");
+}
+
+}  // namespace
+}  // namespace sinkwatch::discovery

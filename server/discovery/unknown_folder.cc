@@ -1,0 +1,110 @@
+#include "server/discovery/unknown_folder.h"
+
+#include <deque>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/step_name.h"
+#include "server/discovery/layout.h"
+#include "server/discovery/listing.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+constexpr int64_t kLooksBetween = 16;
+constexpr size_t kMostListed = 32;
+constexpr int kDeepest = 3;
+
+std::string Join(const std::string& path, const std::string& name) {
+  return path.empty() ? name : absl::StrCat(path, "/", name);
+}
+
+// Breadth first, so that what it names is what lies highest.
+class Search {
+ public:
+  Search(std::string path, const std::string& real_root)
+      : path_(std::move(path)), real_root_(real_root) {}
+
+  UnknownFolder Run() {
+    Place place;
+    open_.push_back(place);
+    for (size_t listed = 0; !open_.empty() && listed < kMostListed; ++listed) {
+      place = std::move(open_.front());
+      open_.pop_front();
+      if (LookInto(place)) return found_;
+    }
+    return {};
+  }
+
+ private:
+  struct Place {
+    std::string path;  // below the folder
+    std::string name;
+    std::string parent;
+    int depth = 0;
+  };
+
+  bool LookInto(const Place& place) {
+    const auto listing = ListCheckpoint(
+        place.depth == 0 ? path_ : Join(path_, place.path), real_root_);
+    if (!listing.ok()) return false;
+    if (HoldsCheckpoint(*listing)) {
+      if (place.depth == 0) {
+        found_.why = WhyAlone::kNoStep;
+      } else {
+        FoundIn(place.parent, place.name);
+      }
+      return true;
+    }
+    for (const Entry& entry : listing->entries) {
+      if (!entry.is_folder || base::IsUnderWay(entry.name)) continue;
+      const auto name = base::ParseStepName(entry.name);
+      if (name.has_value() && name->form != base::NameForm::kLoose) {
+        FoundIn(place.path, entry.name);
+        return true;
+      }
+      if (place.depth < kDeepest && open_.size() < kMostListed) {
+        open_.push_back({Join(place.path, entry.name), entry.name, place.path,
+                         place.depth + 1});
+      }
+    }
+    return false;
+  }
+
+  void FoundIn(const std::string& root, const std::string& checkpoint) {
+    found_.why = WhyAlone::kBelow;
+    found_.root = root;
+    found_.checkpoint = checkpoint;
+  }
+
+  const std::string path_;
+  const std::string& real_root_;
+  std::deque<Place> open_;
+  UnknownFolder found_;
+};
+
+}  // namespace
+
+const UnknownFolder& UnknownFolders::LookInto(const std::string& path,
+                                              int64_t modified_ns,
+                                              const std::string& real_root) {
+  Known& known = known_[path];
+  if (known.asked == 0 || known.modified_ns != modified_ns ||
+      look_ - known.looked >= kLooksBetween) {
+    known.folder = Search(path, real_root).Run();
+    known.modified_ns = modified_ns;
+    known.looked = look_;
+  }
+  known.asked = look_ + 1;
+  return known.folder;
+}
+
+void UnknownFolders::NextLook() {
+  ++look_;
+  for (auto place = known_.begin(); place != known_.end();) {
+    place =
+        place->second.asked < look_ ? known_.erase(place) : std::next(place);
+  }
+}
+
+}  // namespace sinkwatch::discovery

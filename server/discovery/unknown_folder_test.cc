@@ -1,0 +1,37 @@
+#include "server/discovery/unknown_folder.h"
+
+#include "gtest/gtest.h"
+#include "server/discovery/watched_folder_testing.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+TEST(UnknownFolderTest, LooksIntoABoundedNumberOfFolders) {
+  const WatchedFolder folder;
+  for (int i = 0; i < 100; ++i) {
+    folder.MakeFolder("root/a" + std::to_string(100 + i));
+  }
+  folder.WriteCheckpoint("root/z/best");
+  UnknownFolders unknown;
+  EXPECT_EQ(unknown.LookInto(folder.Path("root"), 1, folder.path()).why,
+            WhyAlone::kNoCheckpoint);
+}
+
+TEST(UnknownFolderTest, FollowsNoLinks) {
+  const WatchedFolder folder;
+  folder.WriteCheckpoint("root/step5");
+  folder.MakeFolder("root/loop");
+  folder.Link("..", "root/loop/up");
+  UnknownFolders unknown;
+  EXPECT_EQ(unknown.LookInto(folder.Path("root/loop"), 1, folder.path()).why,
+            WhyAlone::kNoCheckpoint);
+}
+
+TEST(UnknownFolderTest, TakesAFolderThatIsGoneForNone) {
+  UnknownFolders unknown;
+  EXPECT_EQ(unknown.LookInto("/nowhere/at/all", 1, "/nowhere").why,
+            WhyAlone::kNoCheckpoint);
+}
+
+}  // namespace
+}  // namespace sinkwatch::discovery
