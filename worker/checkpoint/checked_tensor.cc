@@ -4,6 +4,7 @@
 #include <exception>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "ATen/ops/empty.h"
 #include "absl/strings/str_cat.h"
@@ -62,25 +63,8 @@ absl::Status CheckTypeAndShape(const StoredTensor& tensor,
                    "], the config asks for [", absl::StrJoin(shape, ","), "]"));
 }
 
-absl::StatusOr<at::Tensor> Allocate(const StoredTensor& tensor,
-                                    const std::vector<RowRange>& ranges) {
-  std::vector<int64_t> shape = tensor.shape;
-  if (!shape.empty()) {
-    shape[0] = 0;
-    for (const RowRange& range : ranges) shape[0] += range.count;
-  }
-  try {
-    return at::empty(shape, TypeOf(*tensor.dtype).type);
-  } catch (const std::exception&) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("no memory for [", absl::StrJoin(shape, ","), "] of ",
-                     tensor.dtype->name));
-  }
-}
-
-int64_t RowsOf(const at::Tensor& tensor) {
-  return tensor.dim() == 0 ? 1 : tensor.size(0);
-}
+// Rows are 512 KiB at a time: half of the second cache of today's cores.
+constexpr int64_t kPartBytes = 512 << 10;
 
 // `error` with the file and the tensor that it is about.
 absl::Status AtTensor(const Contents& contents, const StoredTensor& tensor,
@@ -102,35 +86,6 @@ absl::Status CheckFilesOf(const Contents& contents,
   return absl::OkStatus();
 }
 
-// " (file offset N)" where the element's place in its file is plain to see.
-std::string FileOffset(const StoredTensor& tensor,
-                       const std::vector<RowRange>& ranges, int64_t element) {
-  const bool dense = tensor.pieces.size() == 1 && ranges.size() == 1 &&
-                     tensor.pieces[0].sizes == tensor.shape &&
-                     tensor.pieces[0].strides == RowMajorStrides(tensor.shape);
-  if (!dense) return "";
-  const int64_t row_size =
-      tensor.shape.empty() ? 1 : tensor.pieces[0].strides[0];
-  const int64_t offset =
-      tensor.pieces[0].offset +
-      (ranges[0].first * row_size + element) * (tensor.dtype->bits / 8);
-  return absl::StrCat(" (file offset ", offset, ")");
-}
-
-// Fills `tensor` with the rows.
-absl::Status Fill(const Contents& contents, const StoredTensor& located,
-                  const std::vector<RowRange>& ranges,
-                  const at::Tensor& tensor) {
-  char* out = static_cast<char*>(tensor.mutable_data_ptr());
-  const int64_t row_bytes = tensor.numel() * tensor.element_size() /
-                            std::max<int64_t>(1, RowsOf(tensor));
-  for (const RowRange& range : ranges) {
-    RETURN_IF_ERROR(ReadRows(contents, located, range, out));
-    out += row_bytes * range.count;
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 at::ScalarType ScalarTypeOf(const Dtype& dtype) { return TypeOf(dtype).type; }
@@ -141,25 +96,100 @@ absl::Status CheckReadable(const Contents& contents, const StoredTensor& tensor,
   return status.ok() ? status : AtTensor(contents, tensor, status);
 }
 
-absl::StatusOr<at::Tensor> ReadChecked(const Contents& contents,
-                                       const StoredTensor& stored,
-                                       const std::vector<RowRange>& ranges) {
-  absl::StatusOr<at::Tensor> tensor = Allocate(stored, ranges);
-  if (!tensor.ok()) return AtTensor(contents, stored, tensor.status());
-  const absl::StatusOr<StoredTensor> located =
-      LocatePieces(contents, stored, ranges);
-  const absl::Status read = located.ok()
-                                ? Fill(contents, *located, ranges, *tensor)
-                                : located.status();
+int64_t RowsOfPart(int64_t row_bytes) {
+  return std::max<int64_t>(1, kPartBytes / std::max<int64_t>(1, row_bytes));
+}
+
+absl::StatusOr<at::Tensor> EmptyOnCpu(const std::vector<int64_t>& shape,
+                                      at::ScalarType type) {
+  try {
+    return at::empty(shape, type);
+  } catch (const std::exception&) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for [", absl::StrJoin(shape, ","), "] of ",
+                     c10::toString(type)));
+  }
+}
+
+absl::StatusOr<CheckedRows> CheckedRows::Open(const Contents& contents,
+                                              const StoredTensor& tensor,
+                                              std::vector<RowRange> ranges) {
+  absl::StatusOr<StoredTensor> located = LocatePieces(contents, tensor, ranges);
+  if (!located.ok()) {
+    RETURN_IF_ERROR(CheckFilesOf(contents, tensor));
+    return located.status();
+  }
+  return CheckedRows(contents, *std::move(located), std::move(ranges));
+}
+
+CheckedRows::CheckedRows(const Contents& contents, StoredTensor located,
+                         std::vector<RowRange> ranges)
+    : contents_(&contents),
+      located_(std::move(located)),
+      ranges_(std::move(ranges)),
+      shape_(located_.shape),
+      type_(ScalarTypeOf(*located_.dtype)) {
+  for (const RowRange& range : ranges_) {
+    first_of_range_.push_back(rows_);
+    rows_ += range.count;
+  }
+  row_bytes_ = located_.dtype->bits / 8;
+  for (size_t i = 1; i < shape_.size(); ++i) row_bytes_ *= shape_[i];
+  if (!shape_.empty()) shape_[0] = rows_;
+}
+
+absl::Status CheckedRows::CheckFiles() const {
+  return CheckFilesOf(*contents_, located_);
+}
+
+absl::Status CheckedRows::Fill(RowRange part, char* out) const {
+  const int64_t end = part.first + part.count;
+  size_t i = std::upper_bound(first_of_range_.begin(), first_of_range_.end(),
+                              part.first) -
+             first_of_range_.begin();
+  for (i = i == 0 ? 0 : i - 1; part.first < end; ++i) {
+    const int64_t skipped = part.first - first_of_range_[i];
+    const int64_t count =
+        std::min(ranges_[i].count - skipped, end - part.first);
+    if (count <= 0) continue;
+    RETURN_IF_ERROR(ReadRows(*contents_, located_,
+                             {ranges_[i].first + skipped, count}, out));
+    out += count * row_bytes_;
+    part.first += count;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckedRows::Read(RowRange part, void* out) const {
+  const absl::Status read = Fill(part, static_cast<char*>(out));
+  const int64_t bytes = part.count * row_bytes_;
+  const int64_t item = located_.dtype->bits / 8;
+  const int64_t found =
+      read.ok() ? FirstNonFinite(out, bytes / item, type_) : -1;
+  if (read.ok() && found < 0) return read;
   // A rewritten file says so before its content is judged.
-  RETURN_IF_ERROR(CheckFilesOf(contents, stored));
+  RETURN_IF_ERROR(CheckFiles());
   RETURN_IF_ERROR(read);
-  const int64_t i = FirstNonFinite(*tensor);
-  if (i < 0) return tensor;
+  const int64_t element = part.first * (row_bytes_ / item) + found;
   return AtTensor(
-      contents, stored,
-      absl::DataLossError(absl::StrCat(
-          "element ", i, FileOffset(*located, ranges, i), " is not finite")));
+      *contents_, located_,
+      absl::DataLossError(absl::StrCat("element ", element, FileOffset(element),
+                                       " is not finite")));
+}
+
+// " (file offset N)" where the element's place in its file is plain to see.
+std::string CheckedRows::FileOffset(int64_t element) const {
+  const StoredTensor& tensor = located_;
+  const bool dense = tensor.pieces.size() == 1 && ranges_.size() == 1 &&
+                     tensor.pieces[0].sizes == tensor.shape &&
+                     tensor.pieces[0].strides == RowMajorStrides(tensor.shape);
+  if (!dense) return "";
+  const int64_t row_size =
+      tensor.shape.empty() ? 1 : tensor.pieces[0].strides[0];
+  const int64_t offset =
+      tensor.pieces[0].offset +
+      (ranges_[0].first * row_size + element) * (tensor.dtype->bits / 8);
+  return absl::StrCat(" (file offset ", offset, ")");
 }
 
 }  // namespace sinkwatch::checkpoint

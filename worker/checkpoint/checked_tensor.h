@@ -2,6 +2,7 @@
 #define SINKWATCH_WORKER_CHECKPOINT_CHECKED_TENSOR_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
@@ -24,14 +25,57 @@ at::ScalarType ScalarTypeOf(const Dtype& dtype);
 absl::Status CheckReadable(const Contents& contents, const StoredTensor& tensor,
                            const std::vector<int64_t>& shape);
 
-// The rows in `ranges`, one range after the other, of a tensor that passes
-// CheckReadable: on the CPU, contiguous, in the file's dtype. DATA_LOSS if a
-// value is not finite or the file is not the one that was opened; NOT_FOUND if
-// that one is gone; RESOURCE_EXHAUSTED if there is no memory for it; else as
-// ReadRows and LocatePieces.
-absl::StatusOr<at::Tensor> ReadChecked(const Contents& contents,
-                                       const StoredTensor& tensor,
-                                       const std::vector<RowRange>& ranges);
+// Picked rows of a tensor that passes CheckReadable, on their way into memory:
+// read in parts, in any order, by any number of threads at a time. A row is
+// counted within the picked ones, one range after the other.
+//
+// Errors of all methods name the file and the tensor; codes as ReadRows and
+// LocatePieces.
+class CheckedRows {
+ public:
+  // Finds the rows' places in the files (LocatePieces); `contents` must outlive
+  // the object.
+  static absl::StatusOr<CheckedRows> Open(const Contents& contents,
+                                          const StoredTensor& tensor,
+                                          std::vector<RowRange> ranges);
+
+  // Of all picked rows together; rank 0 stays rank 0, as one row.
+  const std::vector<int64_t>& shape() const { return shape_; }
+  at::ScalarType type() const { return type_; }
+  int64_t rows() const { return rows_; }
+  int64_t row_bytes() const { return row_bytes_; }
+
+  // Fills `out` with the rows of `part`, dense, in the file's dtype. DATA_LOSS
+  // if a value is not finite or the file is not the one that was opened;
+  // NOT_FOUND if that one is gone. Thread-safe.
+  absl::Status Read(RowRange part, void* out) const;
+
+  // That the files of the tensor are those that were opened.
+  absl::Status CheckFiles() const;
+
+ private:
+  CheckedRows(const Contents& contents, StoredTensor located,
+              std::vector<RowRange> ranges);
+  absl::Status Fill(RowRange part, char* out) const;
+  std::string FileOffset(int64_t element) const;
+
+  const Contents* contents_;
+  StoredTensor located_;
+  std::vector<RowRange> ranges_;
+  std::vector<int64_t> first_of_range_;  // the picked row that each begins with
+  std::vector<int64_t> shape_;
+  at::ScalarType type_;
+  int64_t rows_ = 0;
+  int64_t row_bytes_ = 0;
+};
+
+// How many rows make a part that still lies in a core's cache when it is
+// checked and hashed; at least one.
+int64_t RowsOfPart(int64_t row_bytes);
+
+// An uninitialised tensor on the CPU; RESOURCE_EXHAUSTED if there is no memory.
+absl::StatusOr<at::Tensor> EmptyOnCpu(const std::vector<int64_t>& shape,
+                                      at::ScalarType type);
 
 }  // namespace sinkwatch::checkpoint
 

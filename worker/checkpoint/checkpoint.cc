@@ -5,13 +5,36 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/base/status_macros.h"
-#include "worker/checkpoint/checked_tensor.h"
 #include "worker/checkpoint/config/model_config.h"
 #include "worker/checkpoint/container/llama2c.h"
 #include "worker/checkpoint/detect.h"
 #include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
+namespace {
+
+absl::StatusOr<at::Tensor> ReadAll(const RowsReader& reader) {
+  ASSIGN_OR_RETURN(const at::Tensor tensor,
+                   EmptyOnCpu(reader.shape(), reader.type()));
+  char* const out = static_cast<char*>(tensor.mutable_data_ptr());
+  const int64_t step = RowsOfPart(reader.row_bytes());
+  for (int64_t row = 0; row < reader.rows(); row += step) {
+    RETURN_IF_ERROR(reader.Read({row, std::min(step, reader.rows() - row)},
+                                out + row * reader.row_bytes()));
+  }
+  RETURN_IF_ERROR(reader.Finish());
+  return tensor;
+}
+
+}  // namespace
+
+absl::Status RowsReader::Read(RowRange part, void* out) const {
+  RETURN_IF_ERROR(rows_.Read(part, out));
+  if (digest_ == nullptr) return absl::OkStatus();
+  digest_->Add(name_, {first_ + part.first, part.count}, out,
+               rows_.row_bytes());
+  return absl::OkStatus();
+}
 
 Checkpoint::Checkpoint(std::string folder, Config config, Contents contents)
     : folder_(std::move(folder)),
@@ -69,18 +92,32 @@ absl::StatusOr<at::Tensor> Checkpoint::ReadTensor(
 
 absl::StatusOr<at::Tensor> Checkpoint::ReadSlice(
     const std::string& name, const std::vector<int64_t>& shape, RowRange rows) {
-  ASSIGN_OR_RETURN(at::Tensor tensor, ReadRows(name, shape, {rows}));
-  const auto bytes = static_cast<int64_t>(tensor.nbytes());
-  digest_.Add(name, rows, tensor.const_data_ptr(),
-              bytes / std::max<int64_t>(1, rows.count));
-  return tensor;
+  ASSIGN_OR_RETURN(const RowsReader reader, OpenSlice(name, shape, rows));
+  return ReadAll(reader);
 }
 
 absl::StatusOr<at::Tensor> Checkpoint::ReadRows(
     const std::string& name, const std::vector<int64_t>& shape,
     const std::vector<RowRange>& ranges) {
+  ASSIGN_OR_RETURN(const RowsReader reader, OpenRows(name, shape, ranges));
+  return ReadAll(reader);
+}
+
+absl::StatusOr<RowsReader> Checkpoint::OpenSlice(
+    const std::string& name, const std::vector<int64_t>& shape, RowRange rows) {
+  ASSIGN_OR_RETURN(RowsReader reader, OpenRows(name, shape, {rows}));
+  reader.digest_ = &digest_;
+  reader.first_ = rows.first;
+  return reader;
+}
+
+absl::StatusOr<RowsReader> Checkpoint::OpenRows(
+    const std::string& name, const std::vector<int64_t>& shape,
+    std::vector<RowRange> ranges) {
   ASSIGN_OR_RETURN(const StoredTensor* stored, FindReadable(name, shape));
-  return ReadChecked(contents_, *stored, ranges);
+  ASSIGN_OR_RETURN(CheckedRows rows,
+                   CheckedRows::Open(contents_, *stored, std::move(ranges)));
+  return RowsReader(std::move(rows), nullptr, name, 0);
 }
 
 absl::Status Checkpoint::CheckTensor(const std::string& name,

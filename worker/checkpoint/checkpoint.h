@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "worker/checkpoint/checked_tensor.h"
 #include "worker/checkpoint/config/config.h"
 #include "worker/checkpoint/content_digest.h"
 #include "worker/checkpoint/stored_tensor.h"
@@ -23,6 +25,35 @@ struct TensorInfo {
   std::vector<int64_t> shape;
 };
 
+// Rows of a tensor that are read in parts (CheckedRows), each part taken into
+// the checkpoint's digests as it is read.
+class RowsReader {
+ public:
+  const std::vector<int64_t>& shape() const { return rows_.shape(); }
+  at::ScalarType type() const { return rows_.type(); }
+  int64_t rows() const { return rows_.rows(); }
+  int64_t row_bytes() const { return rows_.row_bytes(); }
+
+  // CheckedRows::Read. Thread-safe.
+  absl::Status Read(RowRange part, void* out) const;
+  // After the last part: CheckedRows::CheckFiles.
+  absl::Status Finish() const { return rows_.CheckFiles(); }
+
+ private:
+  friend class Checkpoint;
+  RowsReader(CheckedRows rows, ContentDigest* digest, std::string name,
+             int64_t first)
+      : rows_(std::move(rows)),
+        digest_(digest),
+        name_(std::move(name)),
+        first_(first) {}
+
+  CheckedRows rows_;
+  ContentDigest* digest_;  // null: these rows are in no digest
+  std::string name_;
+  int64_t first_;  // row of the tensor that row 0 is
+};
+
 // An opened checkpoint: a model config and weights, in whatever container and
 // naming scheme. Opening checks every rule of the container and reads no
 // weights; tensors, or rows of them, are then read one at a time by pread, so a
@@ -33,8 +64,8 @@ struct TensorInfo {
 // NOT_FOUND = vanished, UNAVAILABLE = read error, worth another try. Messages
 // name the file, the tensor or offset, and the rule.
 //
-// Thread-compatible: ReadTensor may run on one thread while another computes
-// with tensors read before.
+// Thread-compatible: one thread may read while another computes with tensors
+// read before. The parts of RowsReaders may be read by many threads.
 class Checkpoint {
  public:
   // `folder` is the folder that a trainer wrote, or a file of llama2.c, asked
@@ -76,6 +107,15 @@ class Checkpoint {
   absl::StatusOr<at::Tensor> ReadRows(const std::string& name,
                                       const std::vector<int64_t>& shape,
                                       const std::vector<RowRange>& ranges);
+
+  // What ReadSlice and ReadRows read, for who brings the memory and the
+  // threads. The checkpoint must outlive the reader.
+  absl::StatusOr<RowsReader> OpenSlice(const std::string& name,
+                                       const std::vector<int64_t>& shape,
+                                       RowRange rows);
+  absl::StatusOr<RowsReader> OpenRows(const std::string& name,
+                                      const std::vector<int64_t>& shape,
+                                      std::vector<RowRange> ranges);
 
   // After the last read: OK if no file of the checkpoint has changed since Open
   // (size, modification time, inode); DATA_LOSS if one was rewritten,

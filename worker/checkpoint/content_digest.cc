@@ -20,15 +20,16 @@ std::array<unsigned char, 16> Canonical(XXH128_hash_t hash) {
   return bytes;
 }
 
-}  // namespace
-
-void ContentDigest::AddRow(int64_t row, const void* data, int64_t row_bytes,
-                           Rows& rows) {
-  const XXH128_hash_t hash = XXH3_128bits_withSeed(
-      data, static_cast<size_t>(row_bytes), static_cast<uint64_t>(row));
-  rows.low += hash.low64;
-  rows.high += hash.high64 + (rows.low < hash.low64 ? 1 : 0);
+RowHashSum SumRowHashes(const char* rows, int64_t first, int64_t count,
+                        int64_t row_bytes) {
+#if defined(__x86_64__)
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (has_avx2) return SumRowHashesAvx2(rows, first, count, row_bytes);
+#endif
+  return SumRowHashesPortable(rows, first, count, row_bytes);
 }
+
+}  // namespace
 
 void ContentDigest::Merge(int64_t first, int64_t end, Rows& rows) {
   auto next = rows.added.upper_bound(first);
@@ -43,11 +44,11 @@ void ContentDigest::Merge(int64_t first, int64_t end, Rows& rows) {
   rows.added[first] = end;
 }
 
-void ContentDigest::Add(const std::string& tensor, RowRange range,
-                        const void* data, int64_t row_bytes) {
-  if (range.count == 0) return;
+std::vector<RowRange> ContentDigest::Claim(const std::string& tensor,
+                                           RowRange range) {
+  const base::MutexLock lock(mutex_);
   Rows& rows = tensors_[tensor];
-  const char* const bytes = static_cast<const char*>(data);
+  std::vector<RowRange> fresh;
   const int64_t end = range.first + range.count;
   auto next = rows.added.upper_bound(range.first);
   if (next != rows.added.begin()) --next;
@@ -57,16 +58,33 @@ void ContentDigest::Add(const std::string& tensor, RowRange range,
       row = next->second;
       continue;
     }
-    AddRow(row, bytes + (row - range.first) * row_bytes, row_bytes, rows);
-    ++row;
+    const int64_t until =
+        next == rows.added.end() ? end : std::min(end, next->first);
+    fresh.push_back({row, until - row});
+    row = until;
   }
   Merge(range.first, end, rows);
+  return fresh;
+}
+
+void ContentDigest::Add(const std::string& tensor, RowRange range,
+                        const void* data, int64_t row_bytes) {
+  if (range.count == 0) return;
+  const char* const bytes = static_cast<const char*>(data);
+  RowHashSum sum;
+  for (const RowRange& fresh : Claim(tensor, range)) {
+    sum.Add(SumRowHashes(bytes + (fresh.first - range.first) * row_bytes,
+                         fresh.first, fresh.count, row_bytes));
+  }
+  const base::MutexLock lock(mutex_);
+  tensors_[tensor].sum.Add(sum);
 }
 
 std::vector<TensorDigest> ContentDigest::Tensors() const {
+  const base::MutexLock lock(mutex_);
   std::vector<TensorDigest> digests;
   for (const auto& [name, rows] : tensors_) {
-    digests.push_back({name, Canonical({rows.low, rows.high})});
+    digests.push_back({name, Canonical({rows.sum.low, rows.sum.high})});
   }
   return digests;
 }

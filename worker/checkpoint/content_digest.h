@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "proto/base/mutex.h"
+#include "worker/checkpoint/row_hash.h"
 #include "worker/checkpoint/tensor_reader.h"
 
 namespace sinkwatch::checkpoint {
@@ -25,7 +28,7 @@ struct TensorDigest {
 // Folds what is read of a checkpoint into digests of its tensors and one of
 // all.
 //
-// Thread-compatible.
+// Thread-safe. Rows are hashed outside of the lock.
 class ContentDigest {
  public:
   // Rows of a tensor, one after the other, `row_bytes` each. A row that was
@@ -44,15 +47,15 @@ class ContentDigest {
   struct Rows {
     // Runs of added rows, first -> end, neither touching nor overlapping.
     std::map<int64_t, int64_t> added;
-    uint64_t low = 0;
-    uint64_t high = 0;
+    RowHashSum sum;
   };
 
-  static void AddRow(int64_t row, const void* data, int64_t row_bytes,
-                     Rows& rows);
   static void Merge(int64_t first, int64_t end, Rows& rows);
+  // Those of `range` that nobody has added, which the caller then adds.
+  std::vector<RowRange> Claim(const std::string& tensor, RowRange range);
 
-  std::map<std::string, Rows> tensors_;
+  mutable base::Mutex mutex_;
+  std::map<std::string, Rows> tensors_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sinkwatch::checkpoint

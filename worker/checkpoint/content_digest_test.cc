@@ -51,6 +51,21 @@ TEST(ContentDigestTest, TellsRowsOrderAndNamesApart) {
   EXPECT_NE(of("w", "bbbaaacccdddeee"), of("w", kRows));
 }
 
+// Rows of every path through XXH3: short, middling, long.
+TEST(ContentDigestTest, EveryInstructionSetGivesTheSame) {
+  if (__builtin_cpu_supports("avx2") == 0) GTEST_SKIP() << "no AVX2";
+  std::string bytes;
+  for (int i = 0; i < 20000; ++i) bytes.push_back(static_cast<char>(i * i));
+  for (const int64_t row_bytes : {1, 8, 16, 100, 240, 241, 1024, 5000}) {
+    const int64_t count = 20000 / row_bytes;
+    const RowHashSum portable =
+        SumRowHashesPortable(bytes.data(), 7, count, row_bytes);
+    const RowHashSum avx2 = SumRowHashesAvx2(bytes.data(), 7, count, row_bytes);
+    EXPECT_EQ(portable.low, avx2.low) << row_bytes;
+    EXPECT_EQ(portable.high, avx2.high) << row_bytes;
+  }
+}
+
 TEST(ContentDigestTest, NamesDoNotRunIntoOneAnother) {
   const std::string bytes = "abc";
   ContentDigest one, other;

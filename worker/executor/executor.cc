@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
-#include <new>
 #include <utility>
 
 #include "ATen/Context.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "c10/core/InferenceMode.h"
 #include "c10/util/Exception.h"
+#include "spdlog/spdlog.h"
+#include "worker/executor/batches.h"
+#include "worker/executor/device_errors.h"
 #include "worker/executor/loss.h"
 #include "worker/executor/used_tokens.h"
 #include "worker/executor/weight_loader.h"
@@ -24,18 +23,11 @@ namespace {
 using model::AttentionKind;
 using model::Point;
 
-// Elements of the output matrix that are held at a time: 16 MiB of float32, of
-// which there are two, one being read.
+// Elements of the output matrix that are held at a time, of which there are
+// two, one being read: 16 MiB of float32. On a GPU each slice costs a row of
+// launches, and memory is wider: 64 MiB of bfloat16.
 constexpr int64_t kHeadElements = int64_t{1} << 22;
-
-// A few sequences of one domain and the stream that they have become.
-struct Batch {
-  int domain = 0;
-  at::Tensor tokens_BT;
-  at::Tensor embedding_rows_BT;  // the tokens, renumbered to the rows in memory
-  at::Tensor row_classes_BT;
-  at::Tensor x_BTD;
-};
+constexpr int64_t kHeadElementsOfGpu = int64_t{1} << 25;
 
 // Keeps what the metrics fold of one pass through one layer.
 class LayerRecorder final : public model::Recorder {
@@ -73,30 +65,6 @@ class LayerRecorder final : public model::Recorder {
   metrics::LayerBatch& layer_;
 };
 
-std::vector<Batch> CutIntoBatches(const probe::Corpus& corpus,
-                                  const UsedTokens& used,
-                                  const ExecuteOptions& options) {
-  const int64_t step =
-      std::max<int64_t>(1, options.tokens_per_batch / corpus.sequence_length());
-  std::vector<Batch> batches;
-  for (size_t domain = 0; domain < corpus.domains().size(); ++domain) {
-    const probe::Domain& text = corpus.domains()[domain];
-    for (int64_t begin = 0; begin < text.tokens_NT.size(0); begin += step) {
-      const int64_t end = std::min(begin + step, text.tokens_NT.size(0));
-      Batch batch;
-      batch.domain = static_cast<int>(domain);
-      const at::Tensor tokens_BT = text.tokens_NT.slice(0, begin, end);
-      batch.tokens_BT = tokens_BT.to(options.device);
-      batch.embedding_rows_BT = used.Renumber(tokens_BT).to(options.device);
-      if (text.row_classes_NT.defined()) {
-        batch.row_classes_BT = text.row_classes_NT.slice(0, begin, end);
-      }
-      batches.push_back(std::move(batch));
-    }
-  }
-  return batches;
-}
-
 metrics::MeasurementOptions MeasurementOptionsOf(
     const probe::Corpus& corpus, const ExecuteOptions& options) {
   metrics::MeasurementOptions measurement;
@@ -130,8 +98,12 @@ class Execution {
         callbacks_(callbacks),
         measurement_(measurement),
         used_tokens_(corpus, architecture.shape().vocabulary),
-        batches_(CutIntoBatches(corpus, used_tokens_, options)),
-        loader_(checkpoint, options.device, options.dtype) {}
+        device_(options.device),
+        batches_(CutIntoBatches(corpus, used_tokens_, options.tokens_per_batch,
+                                options.device)),
+        loader_(checkpoint, options.device, options.dtype) {
+    for (const Batch& batch : batches_) sequences_ += batch.sequences();
+  }
 
   absl::Status Run() {
     // The rows of the probe's tokens stand for all.
@@ -153,8 +125,7 @@ class Execution {
   absl::Status Embed() {
     loader_.Prefetch({architecture_.EmbeddingTensors(),
                       "embed_tokens",
-                      {},
-                      used_tokens_.rows()});
+                      {WeightPart::kPicked, used_tokens_.rows()}});
     auto weights = loader_.Take();
     if (!weights.ok()) return weights.status();
     loader_.Prefetch({architecture_.LayerTensors(0)});
@@ -164,10 +135,10 @@ class Execution {
       metrics::LayerBatch folded = NewLayerBatch(batch, -1);
       folded.resid_post_BTD = batch.x_BTD;
       measurement_.FoldLayer(folded);
-      absl::Status status = AfterBatch();
+      absl::Status status = AfterBatch(batch);
       if (!status.ok()) return status;
     }
-    return FinishLayer(-1);
+    return device_.is_cpu() ? TellBelow(0) : absl::OkStatus();
   }
 
   absl::Status RunLayer(int layer) {
@@ -177,14 +148,32 @@ class Execution {
     loader_.Prefetch(
         last ? HeadSlice(0)
              : WeightRequest{architecture_.LayerTensors(layer + 1)});
-    for (Batch& batch : batches_) {
-      RunBatch(layer, *weights, batch);
-      absl::Status status = AfterBatch();
+    for (size_t i = 0; i < batches_.size(); ++i) {
+      RunBatchOrHalves(layer, *weights, i);
+      absl::Status status = TellBelow(layer);
+      if (status.ok()) status = AfterBatch(batches_[i]);
       if (!status.ok()) return status;
     }
-    return FinishLayer(layer);
+    return device_.is_cpu() ? TellBelow(layer + 1) : absl::OkStatus();
   }
 
+  // Where memory runs out, this batch and those after it become smaller ones.
+  void RunBatchOrHalves(int layer, const model::TensorMap& weights, size_t i) {
+    while (true) {
+      try {
+        return RunBatch(layer, weights, batches_[i]);
+      } catch (const c10::Error& error) {
+        if (!IsOutOfMemory(error) || !HalveFrom(i, batches_)) throw;
+      }
+      ReleaseDeviceMemory(device_);
+      spdlog::warn(
+          "no memory for a batch; it is halved device={} layer={} sequences={}",
+          device_.str(), layer, batches_[i].sequences());
+    }
+  }
+
+  // Either the whole batch is folded and its stream moved on, or, where
+  // something is thrown, nothing has changed.
   void RunBatch(int layer, const model::TensorMap& weights, Batch& batch) {
     metrics::LayerBatch folded = NewLayerBatch(batch, layer);
     const model::AttentionShape& attention =
@@ -195,17 +184,22 @@ class Execution {
     folded.output_projection_DHE =
         architecture_.OutputProjection(layer, weights);
     LayerRecorder recorder(folded);
-    batch.x_BTD = architecture_.Block(layer, weights, batch.x_BTD, recorder);
+    at::Tensor x_BTD =
+        architecture_.Block(layer, weights, batch.x_BTD, recorder);
     measurement_.FoldLayer(folded);
+    batch.x_BTD = std::move(x_BTD);
   }
 
   // Rows of the output matrix from `first` on, as many as are held at a time.
   WeightRequest HeadSlice(int64_t first) const {
     const model::ModelShape& shape = architecture_.shape();
-    const int64_t rows = std::max<int64_t>(1, kHeadElements / shape.width);
+    const int64_t elements =
+        device_.is_cpu() ? kHeadElements : kHeadElementsOfGpu;
+    const int64_t rows = std::max<int64_t>(1, elements / shape.width);
     return {architecture_.HeadTensors(),
             "lm_head",
-            {first, std::min(rows, shape.vocabulary - first)}};
+            {WeightPart::kSlice,
+             {{first, std::min(rows, shape.vocabulary - first)}}}};
   }
 
   absl::Status RunHead() {
@@ -219,7 +213,8 @@ class Execution {
       if (next < vocabulary) loader_.Prefetch(HeadSlice(next));
       for (size_t i = 0; i < batches_.size(); ++i) {
         losses[i].AddSlice(architecture_, *weights, first, batches_[i].x_BTD);
-        absl::Status status = AfterBatch(next == vocabulary);
+        absl::Status status = TellBelow(architecture_.shape().layers);
+        if (status.ok()) status = AfterBatch(batches_[i], next == vocabulary);
         if (!status.ok()) return status;
       }
       first = next;
@@ -239,8 +234,15 @@ class Execution {
     return folded;
   }
 
-  absl::Status FinishLayer(int layer) {
-    return Pass(measurement_.FinishLayer(layer));
+  // Hands out the values of all layers below `layer` that were not told yet. On
+  // a GPU that is after the first batch of the next layer, so that the card has
+  // work meanwhile.
+  absl::Status TellBelow(int layer) {
+    absl::Status status;
+    while (status.ok() && next_told_ < layer) {
+      status = Pass(measurement_.FinishLayer(next_told_++));
+    }
+    return status;
   }
 
   absl::Status Pass(
@@ -255,11 +257,11 @@ class Execution {
   }
 
   // `counts`: whether it is a step of the progress that is shown.
-  absl::Status AfterBatch(bool counts = true) {
-    if (counts) ++batches_done_;
+  absl::Status AfterBatch(const Batch& batch, bool counts = true) {
+    if (counts) sequences_done_ += batch.sequences();
     const double parts = architecture_.shape().layers + 2;
     if (callbacks_.on_progress) {
-      callbacks_.on_progress(batches_done_ / (parts * batches_.size()));
+      callbacks_.on_progress(sequences_done_ / (parts * sequences_));
     }
     if (callbacks_.cancelled && callbacks_.cancelled()) {
       return absl::CancelledError("the measurement was cancelled");
@@ -272,42 +274,21 @@ class Execution {
   const ExecuteCallbacks& callbacks_;
   metrics::MeasurementBuilder& measurement_;
   const UsedTokens used_tokens_;
+  const at::Device device_;
   std::vector<Batch> batches_;
   WeightLoader loader_;
-  int64_t batches_done_ = 0;
+  int next_told_ = -1;  // layer
+  int64_t sequences_ = 0;
+  int64_t sequences_done_ = 0;  // once a part of the model
 };
 
-absl::string_view FirstLine(absl::string_view text) {
-  return text.substr(0, text.find('\n'));
-}
-
-// LibTorch's CPU allocator throws no class of its own.
-bool IsOutOfMemory(const c10::Error& error) {
-  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
-         absl::StrContains(error.what_without_backtrace(),
-                           "DefaultCPUAllocator");
-}
-
-absl::Status NoMemoryError(const std::string& folder,
-                           const ExecuteOptions& options, const char* why) {
-  return absl::ResourceExhaustedError(
-      absl::StrCat(folder, ": no memory on ", options.device.str(),
-                   " for the probe, of which ", options.tokens_per_batch,
-                   " tokens at a time (--tokens_per_batch): ", FirstLine(why)));
-}
-
-absl::Status RunGuarded(Execution& execution, const std::string& folder,
-                        const ExecuteOptions& options) {
-  const c10::InferenceMode guard;
-  try {
-    return execution.Run();
-  } catch (const c10::Error& error) {
-    const char* const what = error.what_without_backtrace();
-    if (IsOutOfMemory(error)) return NoMemoryError(folder, options, what);
-    return absl::InternalError(absl::StrCat(folder, ": ", what));
-  } catch (const std::bad_alloc& error) {
-    return NoMemoryError(folder, options, error.what());
-  }
+absl::Status InWords(const absl::Status& error, const std::string& folder,
+                     const ExecuteOptions& options) {
+  if (error.code() != absl::StatusCode::kResourceExhausted) return error;
+  return absl::ResourceExhaustedError(absl::StrCat(
+      folder, ": no memory on ", options.device.str(),
+      " for the probe, of which ", options.tokens_per_batch,
+      " tokens at a time (--tokens_per_batch): ", error.message()));
 }
 
 }  // namespace
@@ -330,15 +311,20 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   at::globalContext().setAllowTF32CuDNN(false);
 
   const auto start = std::chrono::steady_clock::now();
-  Execution execution(architecture, checkpoint, corpus, options, callbacks,
-                      **measurement);
-  absl::Status status = RunGuarded(execution, checkpoint.folder(), options);
-  if (!status.ok()) return status;
+  ExecuteSummary summary;
+  // Everything that touches the device stands in here.
+  absl::Status status = CatchDeviceErrors(options.device, [&] {
+    const c10::InferenceMode guard;
+    Execution execution(architecture, checkpoint, corpus, options, callbacks,
+                        **measurement);
+    const absl::Status ran = execution.Run();
+    summary.load_seconds = execution.waited_seconds();
+    return ran;
+  });
+  if (!status.ok()) return InWords(status, checkpoint.folder(), options);
   status = checkpoint.CheckUnchanged();
   if (!status.ok()) return status;
 
-  ExecuteSummary summary;
-  summary.load_seconds = execution.waited_seconds();
   const std::chrono::duration<double> all =
       std::chrono::steady_clock::now() - start;
   summary.compute_seconds = all.count() - summary.load_seconds;

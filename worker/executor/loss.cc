@@ -5,17 +5,16 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/full.h"
-#include "ATen/ops/gather.h"
-#include "ATen/ops/logaddexp.h"
-#include "ATen/ops/logsumexp.h"
-#include "ATen/ops/where.h"
 #include "ATen/ops/zeros.h"
+#include "worker/kernels/row_loss.h"
 
 namespace sinkwatch::executor {
 namespace {
 
-// Logits in memory at a time: 16 MiB of float32.
+// Logits in memory at a time: 16 MiB of float32, and, where launches cost more
+// than memory, 128 MiB of bfloat16.
 constexpr int64_t kLogitsPerBlock = int64_t{1} << 22;
+constexpr int64_t kLogitsPerBlockOfGpu = int64_t{1} << 26;
 
 }  // namespace
 
@@ -34,28 +33,19 @@ void NextTokenLoss::AddSlice(const model::Architecture& architecture,
                              const at::Tensor& x_BTD) {
   const int64_t all = sequences_ * rows_;
   const int64_t columns = head.at("lm_head").size(0);
-  const int64_t step = std::max<int64_t>(1, kLogitsPerBlock / columns);
+  const int64_t step = std::max<int64_t>(
+      1, (x_BTD.is_cpu() ? kLogitsPerBlock : kLogitsPerBlockOfGpu) / columns);
   const at::Tensor x_RD =
       x_BTD.slice(1, 0, rows_).reshape({all, x_BTD.size(2)});
-  const at::Tensor column_R = target_R_ - first;
-  const at::Tensor inside_R = (column_R >= 0).logical_and(column_R < columns);
   for (int64_t begin = 0; begin < all; begin += step) {
     const int64_t end = std::min(begin + step, all);
     const auto block = [&](const at::Tensor& of_rows) {
       return of_rows.slice(0, begin, end);
     };
     const at::Tensor logits_RV =
-        architecture.Logits(head, block(x_RD).unsqueeze(0))
-            .squeeze(0)
-            .to(at::kFloat);
-    const at::Tensor sum_R = block(log_sum_exp_R_);
-    sum_R.copy_(at::logaddexp(sum_R, at::logsumexp(logits_RV, -1)));
-    const at::Tensor found_R =
-        logits_RV
-            .gather(-1, block(column_R).clamp(0, columns - 1).unsqueeze(-1))
-            .squeeze(-1);
-    const at::Tensor target_R = block(target_logit_R_);
-    target_R.copy_(at::where(block(inside_R), found_R, target_R));
+        architecture.Logits(head, block(x_RD).unsqueeze(0)).squeeze(0);
+    kernels::AddRowLoss(logits_RV, block(target_R_), first,
+                        block(log_sum_exp_R_), block(target_logit_R_));
   }
 }
 

@@ -1,14 +1,17 @@
 #ifndef SINKWATCH_WORKER_EXECUTOR_WEIGHT_LOADER_H_
 #define SINKWATCH_WORKER_EXECUTOR_WEIGHT_LOADER_H_
 
-#include <future>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
 #include "worker/checkpoint/checkpoint.h"
-#include "worker/checkpoint/tensor_reader.h"
+#include "worker/executor/host_buffers.h"
+#include "worker/executor/reader_threads.h"
+#include "worker/executor/staging.h"
+#include "worker/executor/weight_source.h"
 #include "worker/model/architecture.h"
 #include "worker/model/tensor_map.h"
 
@@ -17,21 +20,25 @@ namespace sinkwatch::executor {
 // A part of a model's weights.
 struct WeightRequest {
   std::vector<model::TensorSpec> specs;
-  // The spec of which not all is wanted; empty: all of everything.
+  // The spec of which not all is wanted, and what of it; empty: all of
+  // everything.
   std::string part_of = {};
-  // What of it: a run of rows of a whole that is asked for in turn, or, where
-  // it is empty, the picked rows.
-  checkpoint::RowRange slice = {};
-  std::vector<checkpoint::RowRange> picked = {};
+  WeightPart part = {};
 };
 
-// Reads the weights of one part of a model at a time, on a thread of its own,
-// so that the next part is read while this one computes. At most one part is
-// under way. What is returned lies on the compute device in the compute dtype.
+// Reads the weights of one part of a model at a time, on threads of its own, so
+// that the next part is read while this one computes. At most one part is under
+// way. What is returned lies on the compute device in the compute dtype.
+//
+// Each thread takes the next few rows of the part, reads them, checks that they
+// are finite and takes their digest while they are in its core's cache. On the
+// CPU they are read to where they stay (HostBuffers); on a GPU into pinned
+// memory, from which they are copied on a stream of their own (Staging), and
+// widened and arranged there.
 class WeightLoader {
  public:
-  // `checkpoint` must outlive the loader and is used by its thread only, from
-  // Prefetch until the matching Take.
+  // `checkpoint` must outlive the loader; from Prefetch until the matching Take
+  // only the loader uses it.
   WeightLoader(checkpoint::Checkpoint& checkpoint, at::Device device,
                at::ScalarType dtype);
   // Waits for a part that is under way.
@@ -40,25 +47,35 @@ class WeightLoader {
   WeightLoader(const WeightLoader&) = delete;
   WeightLoader& operator=(const WeightLoader&) = delete;
 
-  // Starts reading. The part before it must have been taken.
+  // Starts reading. The part before it must have been taken. On a GPU memory is
+  // taken from the current stream's pool here: call it, and Take, on the thread
+  // that computes. Throws c10::Error for memory.
   void Prefetch(WeightRequest request);
   // Waits for the part and hands it over, by the short names of its specs;
-  // errors as Checkpoint::ReadTensor.
+  // errors as Checkpoint::ReadTensor. On a GPU the current stream waits for
+  // the last copies.
   absl::StatusOr<model::TensorMap> Take();
 
   // Seconds that Take has waited so far.
   double waited_seconds() const { return waited_seconds_; }
 
  private:
-  absl::StatusOr<model::TensorMap> Read(const WeightRequest& request);
-  absl::StatusOr<at::Tensor> ReadOne(const WeightRequest& request,
-                                     const model::TensorSpec& spec);
+  struct Weight;
+  struct Job;
+
+  absl::Status Plan(Job& job);
+  void ReadParts(Job& job, int thread);
+  absl::Status ReadPart(Weight& weight, checkpoint::RowRange rows, int thread);
+  absl::Status FinishWeight(Weight& weight);
 
   checkpoint::Checkpoint& checkpoint_;
   const at::Device device_;
   const at::ScalarType dtype_;
-  std::future<absl::StatusOr<model::TensorMap>> next_;
   double waited_seconds_ = 0;
+  HostBuffers buffers_;               // on the CPU
+  std::unique_ptr<Staging> staging_;  // elsewhere
+  std::unique_ptr<Job> job_;
+  ReaderThreads threads_;  // last: they use the others
 };
 
 }  // namespace sinkwatch::executor

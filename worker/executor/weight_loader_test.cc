@@ -31,7 +31,7 @@ class WeightLoaderTest : public ::testing::Test {
 
 TEST_F(WeightLoaderTest, HandsOverEverySpecUnderItsShortName) {
   WeightLoader loader(*checkpoint_, at::kCPU, at::kFloat);
-  loader.Prefetch({llama_->LayerTensors(1), "", {}});
+  loader.Prefetch({llama_->LayerTensors(1)});
   const auto weights = loader.Take();
   ASSERT_TRUE(weights.ok()) << weights.status().ToString();
   EXPECT_EQ(weights->size(), llama_->LayerTensors(1).size());
@@ -44,9 +44,9 @@ TEST_F(WeightLoaderTest, HandsOverEverySpecUnderItsShortName) {
 
 TEST_F(WeightLoaderTest, PartsCanBeTakenOneAfterTheOther) {
   WeightLoader loader(*checkpoint_, at::kCPU, at::kFloat);
-  loader.Prefetch({llama_->EmbeddingTensors(), "", {}});
+  loader.Prefetch({llama_->EmbeddingTensors()});
   ASSERT_TRUE(loader.Take().ok());
-  loader.Prefetch({llama_->HeadTensors(), "", {}});
+  loader.Prefetch({llama_->HeadTensors()});
   const auto head = loader.Take();
   ASSERT_TRUE(head.ok());
   EXPECT_EQ(head->count("lm_head"), 1u);
@@ -55,7 +55,7 @@ TEST_F(WeightLoaderTest, PartsCanBeTakenOneAfterTheOther) {
 
 TEST_F(WeightLoaderTest, ConvertsToTheComputeDtype) {
   WeightLoader loader(*checkpoint_, at::kCPU, at::kBFloat16);
-  loader.Prefetch({llama_->HeadTensors(), "", {}});
+  loader.Prefetch({llama_->HeadTensors()});
   const auto head = loader.Take();
   ASSERT_TRUE(head.ok());
   for (const auto& [name, tensor] : *head) {
@@ -65,14 +65,14 @@ TEST_F(WeightLoaderTest, ConvertsToTheComputeDtype) {
 
 TEST_F(WeightLoaderTest, MissingTensorIsDataLossByName) {
   WeightLoader loader(*checkpoint_, at::kCPU, at::kFloat);
-  loader.Prefetch({{{"x", "model.nowhere.weight", {4}}}, "", {}});
+  loader.Prefetch({{{"x", "model.nowhere.weight", {4}}}});
   ExpectError(loader.Take().status(), absl::StatusCode::kDataLoss,
               {"model.nowhere.weight"});
 }
 
 TEST_F(WeightLoaderTest, OtherShapeIsDataLossByName) {
   WeightLoader loader(*checkpoint_, at::kCPU, at::kFloat);
-  loader.Prefetch({{{"norm", "model.norm.weight", {17}}}, "", {}});
+  loader.Prefetch({{{"norm", "model.norm.weight", {17}}}});
   ExpectError(loader.Take().status(), absl::StatusCode::kDataLoss,
               {"model.norm.weight"});
 }
@@ -80,10 +80,10 @@ TEST_F(WeightLoaderTest, OtherShapeIsDataLossByName) {
 TEST_F(WeightLoaderTest, MayBeDroppedWhileItReads) {
   {
     WeightLoader dropped(*checkpoint_, at::kCPU, at::kFloat);
-    dropped.Prefetch({llama_->LayerTensors(0), "", {}});
+    dropped.Prefetch({llama_->LayerTensors(0)});
   }
   WeightLoader loader(*checkpoint_, at::kCPU, at::kFloat);
-  loader.Prefetch({llama_->LayerTensors(0), "", {}});
+  loader.Prefetch({llama_->LayerTensors(0)});
   EXPECT_TRUE(loader.Take().ok());
 }
 

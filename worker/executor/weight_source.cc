@@ -156,7 +156,8 @@ void WarnOfOtherCopies(checkpoint::Checkpoint& checkpoint,
                        const std::vector<RowRange>& rows) {
   for (const std::string& copy : spec.copies) {
     if (checkpoint.Find(copy) == nullptr) continue;
-    const auto tensor = ReadWeightRows(checkpoint, spec, rows);
+    const auto tensor =
+        ReadWeight(checkpoint, spec, {WeightPart::kPicked, rows});
     if (!tensor.ok()) return;  // whoever reads the weights says so
     if (IsSame(checkpoint, copy, *tensor, spec.shape, rows)) continue;
     spdlog::warn(
@@ -166,42 +167,65 @@ void WarnOfOtherCopies(checkpoint::Checkpoint& checkpoint,
   }
 }
 
+absl::StatusOr<WeightPlan> PlanWeight(const checkpoint::Checkpoint& checkpoint,
+                                      const TensorSpec& spec,
+                                      const WeightPart& part) {
+  const auto source = FindSource(checkpoint, spec);
+  if (!source.ok()) return source.status();
+  absl::Status readable =
+      checkpoint.CheckTensor((*source)->name, (*source)->shape);
+  if (!readable.ok()) return readable;
+  WeightPlan plan;
+  plan.source = *source;
+  // What is arranged is read whole, whatever is taken of it.
+  plan.digested = part.kind != WeightPart::kPicked ||
+                  (*source)->arrangement != Arrangement::kAsStored;
+  const int64_t first = (*source)->first_row;
+  plan.stored_rows = {{first, StoredRows(spec, **source)}};
+  if (part.kind != WeightPart::kWhole) {
+    if ((*source)->arrangement == Arrangement::kAsStored) {
+      plan.stored_rows = part.rows;
+      for (RowRange& range : plan.stored_rows) range.first += first;
+    } else {
+      plan.taken_rows = part.rows;
+    }
+  }
+  plan.stored_shape = (*source)->shape;
+  if (!plan.stored_shape.empty()) plan.stored_shape[0] = 0;
+  for (const RowRange& range : plan.stored_rows) {
+    if (!plan.stored_shape.empty()) plan.stored_shape[0] += range.count;
+  }
+  plan.stored_type = checkpoint.Find((*source)->name)->dtype;
+  return plan;
+}
+
+absl::StatusOr<checkpoint::RowsReader> OpenWeight(
+    checkpoint::Checkpoint& checkpoint, const WeightPlan& plan) {
+  const TensorSource& source = *plan.source;
+  return plan.digested
+             ? checkpoint.OpenSlice(source.name, source.shape,
+                                    plan.stored_rows.front())
+             : checkpoint.OpenRows(source.name, source.shape, plan.stored_rows);
+}
+
+at::Tensor ArrangeWeight(const WeightPlan& plan, const at::Tensor& stored) {
+  const at::Tensor whole = Arrange(stored, *plan.source);
+  return plan.taken_rows.empty() ? whole : TakeRows(whole, plan.taken_rows);
+}
+
 absl::StatusOr<at::Tensor> ReadWeight(checkpoint::Checkpoint& checkpoint,
-                                      const TensorSpec& spec) {
-  const auto source = FindSource(checkpoint, spec);
-  if (!source.ok()) return source.status();
-  const int64_t rows = StoredRows(spec, **source);
-  const auto stored = checkpoint.ReadSlice((*source)->name, (*source)->shape,
-                                           {(*source)->first_row, rows});
+                                      const TensorSpec& spec,
+                                      const WeightPart& part) {
+  const auto plan = PlanWeight(checkpoint, spec, part);
+  if (!plan.ok()) return plan.status();
+  const TensorSource& source = *plan->source;
+  const auto stored =
+      plan->digested
+          ? checkpoint.ReadSlice(source.name, source.shape,
+                                 plan->stored_rows.front())
+          : checkpoint.ReadRows(source.name, source.shape, plan->stored_rows);
   if (!stored.ok()) return stored.status();
-  return Arrange(*stored, **source);
-}
-
-absl::StatusOr<at::Tensor> ReadWeightSlice(checkpoint::Checkpoint& checkpoint,
-                                           const TensorSpec& spec,
-                                           RowRange rows) {
-  const auto source = FindSource(checkpoint, spec);
-  if (!source.ok()) return source.status();
-  if ((*source)->arrangement != Arrangement::kAsStored) {
-    return ReadWeightRows(checkpoint, spec, {rows});
-  }
-  rows.first += (*source)->first_row;
-  return checkpoint.ReadSlice((*source)->name, (*source)->shape, rows);
-}
-
-absl::StatusOr<at::Tensor> ReadWeightRows(checkpoint::Checkpoint& checkpoint,
-                                          const TensorSpec& spec,
-                                          const std::vector<RowRange>& ranges) {
-  const auto source = FindSource(checkpoint, spec);
-  if (!source.ok()) return source.status();
-  if ((*source)->arrangement != Arrangement::kAsStored) {
-    const auto whole = ReadWeight(checkpoint, spec);
-    if (!whole.ok()) return whole.status();
-    return TakeRows(*whole, ranges);
-  }
-  std::vector<RowRange> stored = ranges;
-  for (RowRange& range : stored) range.first += (*source)->first_row;
-  return checkpoint.ReadRows((*source)->name, (*source)->shape, stored);
+  return ArrangeWeight(*plan, *stored);
 }
 
 absl::Status CheckWeights(const model::Architecture& architecture,

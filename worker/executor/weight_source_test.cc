@@ -84,7 +84,8 @@ TEST_F(WeightSourceTest, RotaryPairsAreMovedHalfAHeadApart) {
 TEST_F(WeightSourceTest, RowsComeInTheOrderOfTheRanges) {
   const TensorSpec spec =
       Spec({5, 4}, {"fused", {6, 4}, Arrangement::kAsStored, 1});
-  const auto read = ReadWeightRows(*checkpoint_, spec, {{3, 2}, {0, 1}});
+  const auto read =
+      ReadWeight(*checkpoint_, spec, {WeightPart::kPicked, {{3, 2}, {0, 1}}});
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->sizes().vec(), (std::vector<int64_t>{3, 4}));
   EXPECT_TRUE(read->slice(0, 0, 2).equal(fused_.slice(0, 4, 6)));
