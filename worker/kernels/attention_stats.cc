@@ -76,9 +76,17 @@ OperatorResult CallOperator(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
           .typed<decltype(AttentionStatsByRowBlocks)>();
   at::Tensor sinks_H = options.learned_sinks_H;
   if (sinks_H.defined()) sinks_H = sinks_H.to(at::kFloat).contiguous();
+  const auto normalisation = static_cast<int64_t>(options.normalisation);
+  const bool by_row_blocks =
+      !q_BHTE.is_cpu() &&
+      !HasDeviceKernel(q_BHTE, v_BGTE.defined(), options.scale, normalisation);
+  if (by_row_blocks) {
+    return AttentionStatsByRowBlocks(q_BHTE, k_BGTE, Optional(v_BGTE),
+                                     Optional(sinks_H), options.scale,
+                                     options.window, normalisation);
+  }
   return op.call(q_BHTE, k_BGTE, Optional(v_BGTE), Optional(sinks_H),
-                 options.scale, options.window,
-                 static_cast<int64_t>(options.normalisation));
+                 options.scale, options.window, normalisation);
 }
 
 }  // namespace

@@ -35,6 +35,17 @@ OperatorResult AttentionStatsByRowBlocks(
     const std::optional<at::Tensor>& learned_sinks, double scale,
     int64_t window, int64_t normalisation);
 
+// What a device's own implementation is asked for; any other call goes to the
+// row blocks: softmax without v, a positive scale, heads of at most 256
+// elements, as many sequences and heads as a grid of blocks has places.
+inline bool HasDeviceKernel(const at::Tensor& q_BHTE, bool has_value,
+                            double scale, int64_t normalisation) {
+  constexpr int64_t kWidest = 256, kGrid = 65535;
+  return normalisation == 0 && !has_value && scale > 0 &&
+         q_BHTE.size(3) <= kWidest && q_BHTE.size(0) <= kGrid &&
+         q_BHTE.size(1) <= kGrid;
+}
+
 }  // namespace sinkwatch::kernels
 
 #endif  // SINKWATCH_WORKER_KERNELS_ATTENTION_STATS_OPERATOR_H_

@@ -5,7 +5,9 @@
 #include "ATen/ops/arange.h"
 #include "ATen/ops/bmm.h"
 #include "ATen/ops/cat.h"
+#include "ATen/ops/empty.h"
 #include "ATen/ops/ones.h"
+#include "c10/core/impl/VirtualGuardImpl.h"
 #include "c10/util/Exception.h"
 
 namespace sinkwatch::metrics {
@@ -27,6 +29,14 @@ at::Device DeviceOf(const LayerBatch& batch) {
     if (x->defined()) return x->device();
   }
   return at::kCPU;
+}
+
+// A copy on the CPU, there once the current stream is so far.
+at::Tensor StartCopyToCpu(const at::Tensor& x) {
+  if (x.is_cpu()) return x;
+  at::Tensor copy = at::empty(
+      x.sizes(), at::TensorOptions(x.scalar_type()).pinned_memory(true));
+  return copy.copy_(x, /*non_blocking=*/true);
 }
 
 }  // namespace
@@ -56,6 +66,15 @@ BatchSums::BatchSums(LayerStatistics& statistics,
   std::set<Rows> kinds;
   for (const Term& term : terms) kinds.insert(term.rows);
   for (Rows rows : kinds) AddBlock(statistics, terms, rows, groups_BTC);
+  const at::Device device = groups_BTC.device();
+  if (device.is_cpu()) return;
+  arrived_.emplace(device.type());
+  arrived_->record(
+      c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+}
+
+void BatchSums::Wait() {
+  if (arrived_) arrived_->synchronize();
 }
 
 void BatchSums::AddBlock(LayerStatistics& statistics,
@@ -86,7 +105,7 @@ void BatchSums::AddBlock(LayerStatistics& statistics,
       whole ? stacked_BNT
             : at::bmm(stacked_BNT,
                       groups_BTC.narrow(1, range.begin, range.size()));
-  blocks_.push_back(sums_BNC.to(at::kCPU).contiguous());
+  blocks_.push_back(StartCopyToCpu(sums_BNC.contiguous()));
 }
 
 BatchSums::Sum BatchSums::At(size_t term, int64_t sequence, int64_t value,

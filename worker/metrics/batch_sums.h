@@ -2,9 +2,11 @@
 #define SINKWATCH_WORKER_METRICS_BATCH_SUMS_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "c10/core/Event.h"
 #include "worker/metrics/accumulator.h"
 #include "worker/metrics/layer_statistics.h"
 #include "worker/metrics/metric.h"
@@ -19,11 +21,15 @@ at::Tensor RowGroups(const at::Tensor& row_classes_BT, int64_t classes,
 // The sums over rows that the terms of one batch ask for, per sequence, value
 // and group. All terms over the same rows are stacked and summed by one matrix
 // product with the groups, on the batch's device and in double; only the sums
-// come to the CPU.
+// come to the CPU. A GPU is not waited for before Wait: the sums are on their
+// way there.
 class BatchSums {
  public:
   BatchSums(LayerStatistics& statistics, const std::vector<Term>& terms,
             int64_t classes);
+
+  // Until the sums are here; before At.
+  void Wait();
 
   int64_t sequences() const { return sequences_; }
   // False where the term's rows are empty; then nothing else may be asked.
@@ -48,8 +54,9 @@ class BatchSums {
                 Rows rows, const at::Tensor& groups_BTC);
 
   int64_t sequences_ = 0;
-  std::vector<Slot> slots_;         // one per term
-  std::vector<at::Tensor> blocks_;  // CPU, double [B, sum of values + 1, C]
+  std::vector<Slot> slots_;            // one per term
+  std::vector<at::Tensor> blocks_;     // CPU, double [B, sum of values + 1, C]
+  std::optional<c10::Event> arrived_;  // of a GPU's
 };
 
 }  // namespace sinkwatch::metrics

@@ -4,7 +4,7 @@
 #include <tuple>
 
 #include "ATen/ops/bmm.h"
-#include "ATen/ops/linalg_qr.h"
+#include "ATen/ops/linalg_cholesky_ex.h"
 #include "ATen/ops/linalg_vector_norm.h"
 #include "ATen/ops/topk.h"
 #include "ATen/ops/where.h"
@@ -16,6 +16,11 @@ namespace {
 constexpr int64_t kMaxSinks = 4;
 constexpr double kMinRowsOfSink = 8;
 constexpr double kMinMassOfSink = 0.2;
+// Of the largest diagonal element of a Gram matrix: ten times what rounding in
+// float64 makes of some hundred terms, so that no matrix is ever found not to
+// be positive; and what stands in for it where the matrix is 0.
+constexpr double kRidge = 1e-13;
+constexpr double kSmallestRidge = 1e-60;
 
 at::Tensor NormOfLast(const at::Tensor& x) {
   return at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, /*keepdim=*/false,
@@ -83,10 +88,15 @@ unsigned Available(const LayerBatch& batch) {
 
 at::Tensor WriteFactor(const at::Tensor& output_projection_DHE, int64_t heads) {
   const int64_t D = output_projection_DHE.size(0);
-  at::Tensor slices_HDE = output_projection_DHE.to(at::kFloat)
-                              .reshape({D, heads, -1})
-                              .permute({1, 0, 2});
-  return std::get<1>(at::linalg_qr(slices_HDE, "r"));
+  const at::Tensor slices_HDE = output_projection_DHE.to(at::kDouble)
+                                    .reshape({D, heads, -1})
+                                    .permute({1, 0, 2});
+  at::Tensor gram_HEE = at::bmm(slices_HDE.transpose(1, 2), slices_HDE);
+  const at::Tensor diagonal_HE = gram_HEE.diagonal(0, -2, -1);
+  diagonal_HE.add_(
+      diagonal_HE.amax(-1, /*keepdim=*/true).mul(kRidge).add(kSmallestRidge));
+  return std::get<0>(at::linalg_cholesky_ex(gram_HEE, /*upper=*/true))
+      .to(at::kFloat);
 }
 
 int64_t LayerStatistics::tokens() const {

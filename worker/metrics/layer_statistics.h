@@ -8,7 +8,7 @@
 namespace sinkwatch::metrics {
 
 // Legend: B sequences, T tokens, D width, H heads, G key/value heads, E head
-// width, R rows of a write factor (the smaller of D and E), C columns of a sink
+// width, R = E rows of a write factor, C columns of a sink
 // set. x_t is the residual stream, W_h the slice of the output projection that
 // head h uses.
 
@@ -26,9 +26,12 @@ enum Needs : unsigned {
 // The needs that a batch can meet, or-ed.
 unsigned Available(const LayerBatch& batch);
 
-// R_h with ||R_h y|| = ||W_h y|| for every y: [H,R,E] float32. The triangle of
-// a QR factorisation, so a small norm keeps its digits (the Gram matrix, its
-// square, would lose those below 3e-4 of ||W_h|| ||y||).
+// R_h with ||R_h y|| = ||W_h y|| for every y: [H,E,E] float32, upper triangles,
+// by Cholesky's factorisation of the Gram matrices W_h' W_h, all heads at once.
+// In float64 and with a ridge of 1e-13 of the largest diagonal element, so it
+// needs no look at the numbers (which a GPU would have to be waited for), also
+// where W_h has dependent columns or is 0: ||R_h y|| is off by at most 3e-7
+// ||W_h|| ||y||, as float32's own products are.
 at::Tensor WriteFactor(const at::Tensor& output_projection_DHE, int64_t heads);
 
 // What several metrics need of one layer and batch, each computed at its first

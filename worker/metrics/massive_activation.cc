@@ -1,7 +1,7 @@
 // Massive activations: single numbers far above the rest of the stream. Shapes:
 // layer_statistics.h; N = T * D.
+#include "worker/kernels/row_median.h"
 #include "worker/metrics/families.h"
-#include "worker/metrics/median.h"
 
 namespace sinkwatch::metrics {
 namespace {
@@ -11,7 +11,9 @@ at::Tensor Largest(LayerStatistics& s) {
 }
 
 at::Tensor Median(LayerStatistics& s) {
-  return MedianOfRows(s.residual_BTD().abs().flatten(1)).unsqueeze(1);
+  return kernels::RowMedian(s.batch().resid_post_BTD.flatten(1),
+                            /*absolute=*/true)
+      .unsqueeze(1);
 }
 
 // Mean over tokens x dims: over dims in float32, then over tokens in double.

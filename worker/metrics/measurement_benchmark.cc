@@ -5,8 +5,8 @@
 #include "ATen/ops/kthvalue.h"
 #include "ATen/ops/randn.h"
 #include "benchmark/benchmark.h"
+#include "worker/kernels/row_median.h"
 #include "worker/metrics/measurement_builder.h"
-#include "worker/metrics/median.h"
 
 namespace sinkwatch::metrics {
 namespace {
@@ -59,7 +59,7 @@ BENCHMARK(AttentionOnly)->Apply(Sizes)->Unit(benchmark::kMillisecond);
 void Median(benchmark::State& state) {
   at::set_num_threads(1);
   const at::Tensor x = at::randn({170, 48 * 48}).abs();
-  for (auto _ : state) benchmark::DoNotOptimize(MedianOfRows(x));
+  for (auto _ : state) benchmark::DoNotOptimize(kernels::RowMedian(x));
 }
 void MedianByKthValue(benchmark::State& state) {
   at::set_num_threads(1);

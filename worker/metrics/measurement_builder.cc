@@ -38,6 +38,22 @@ struct Asked {
   size_t reference = 0;
 };
 
+// A batch whose sums are on their way.
+struct PendingBatch {
+  LayerBatch facts;  // without tensors of the device
+  std::vector<Asked> asked;
+  BatchSums sums;
+};
+
+// What folding needs to know of a batch once its sums are made.
+LayerBatch WithoutTensors(const LayerBatch& batch) {
+  LayerBatch facts;
+  facts.domain = batch.domain;
+  facts.layer = batch.layer;
+  facts.row_classes_BT = batch.row_classes_BT;
+  return facts;
+}
+
 size_t PlaceOf(const Term& term, std::vector<Term>& terms) {
   const auto found = std::find(terms.begin(), terms.end(), term);
   if (found != terms.end()) return found - terms.begin();
@@ -126,12 +142,15 @@ struct MeasurementBuilder::State {
   std::vector<bool> computed;        // per metric of the registry
   std::map<int, LayerState> layers;
   std::vector<ModelScalars> scalars;  // per domain
+  // The batch that came last, whose sums a GPU may still be computing.
+  std::optional<PendingBatch> pending;
 
   bool Emits(const std::string& name) const {
     return std::binary_search(emitted.begin(), emitted.end(), name);
   }
   std::string Label(size_t domain, int64_t group) const;
   LayerState& LayerOf(const LayerBatch& batch);
+  void FoldPending();
   const at::Tensor& FactorOf(const LayerBatch& batch, LayerState& layer) const;
   std::vector<Asked> Ask(const LayerBatch& batch,
                          std::vector<Term>& terms) const;
@@ -204,6 +223,18 @@ void MeasurementBuilder::State::Fold(const BatchSums& sums, const Asked& asked,
   }
 }
 
+void MeasurementBuilder::State::FoldPending() {
+  if (!pending) return;
+  PendingBatch batch = *std::move(pending);
+  pending.reset();
+  batch.sums.Wait();
+  std::vector<Groups>& metrics =
+      LayerOf(batch.facts).domains[batch.facts.domain];
+  for (const Asked& asked : batch.asked) {
+    Fold(batch.sums, asked, batch.facts, metrics[asked.metric]);
+  }
+}
+
 std::vector<MetricVector> MeasurementBuilder::State::Collect(
     int layer, const LayerState& state) const {
   std::vector<MetricVector> vectors;
@@ -270,10 +301,12 @@ void MeasurementBuilder::FoldLayer(const LayerBatch& batch) {
   const std::vector<Asked> asked = state_->Ask(batch, terms);
   if (asked.empty()) return;
   LayerStatistics statistics(batch, state_->FactorOf(batch, layer));
-  const BatchSums sums(statistics, terms,
-                       state_->options.domains[batch.domain].classes.size());
-  std::vector<Groups>& metrics = layer.domains[batch.domain];
-  for (const Asked& a : asked) state_->Fold(sums, a, batch, metrics[a.metric]);
+  BatchSums sums(statistics, terms,
+                 state_->options.domains[batch.domain].classes.size());
+  // Now that the device has work, what it had done before is folded.
+  state_->FoldPending();
+  state_->pending.emplace(
+      PendingBatch{WithoutTensors(batch), asked, std::move(sums)});
 }
 
 void MeasurementBuilder::FoldLoss(int domain, const at::Tensor& loss_BT,
@@ -293,6 +326,9 @@ void MeasurementBuilder::FoldLoss(int domain, const at::Tensor& loss_BT,
 
 absl::StatusOr<std::vector<MetricVector>> MeasurementBuilder::FinishLayer(
     int layer) {
+  if (state_->pending && state_->pending->facts.layer == layer) {
+    state_->FoldPending();
+  }
   const auto found = state_->layers.find(layer);
   if (found == state_->layers.end()) return std::vector<MetricVector>();
   std::vector<MetricVector> vectors = state_->Collect(layer, found->second);
@@ -312,6 +348,7 @@ absl::StatusOr<std::vector<MetricVector>> MeasurementBuilder::FinishLayer(
 }
 
 absl::StatusOr<std::vector<MetricVector>> MeasurementBuilder::FinishModel() {
+  state_->FoldPending();
   std::vector<MetricVector> vectors;
   for (size_t domain = 0; domain < state_->scalars.size(); ++domain) {
     std::vector<std::string> labels = {state_->Label(domain, 0)};

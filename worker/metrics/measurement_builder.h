@@ -47,8 +47,9 @@ class MeasurementBuilder {
                 const at::Tensor& row_classes_BT);
 
   // The values of a layer, once all its batches are in, for every domain and
-  // class; frees what the layer held. DATA_LOSS if a value is not finite,
-  // naming layer, metric and domain.
+  // class; frees what the layer held. May come after the first batches of the
+  // next layer, so that a GPU has work while this is told. DATA_LOSS if a value
+  // is not finite, naming layer, metric and domain.
   absl::StatusOr<std::vector<MetricVector>> FinishLayer(int layer);
 
   // Values of model scope, after all layers. A loss that is not finite is

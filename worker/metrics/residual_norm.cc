@@ -1,7 +1,7 @@
 // Residual-state peaks: how long the stream's vectors are. Shapes:
 // layer_statistics.h.
+#include "worker/kernels/row_median.h"
 #include "worker/metrics/families.h"
-#include "worker/metrics/median.h"
 
 namespace sinkwatch::metrics {
 namespace {
@@ -20,7 +20,7 @@ at::Tensor SinkOfSequence(LayerStatistics& s) {
 }
 
 at::Tensor MedianOfRest(LayerStatistics& s) {
-  return MedianOfRows(RestOf(s)).unsqueeze(1);
+  return kernels::RowMedian(RestOf(s)).unsqueeze(1);
 }
 
 at::Tensor LargestOfRest(LayerStatistics& s) {

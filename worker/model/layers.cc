@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "ATen/TensorOperators.h"
+#include "ATen/core/dispatch/Dispatcher.h"
+#include "ATen/ops/_fused_rms_norm.h"
 #include "ATen/ops/arange.h"
 #include "ATen/ops/cat.h"
 #include "ATen/ops/cos.h"
@@ -19,6 +22,7 @@
 #include "ATen/ops/silu.h"
 #include "ATen/ops/sin.h"
 #include "ATen/ops/softmax.h"
+#include "c10/core/GradMode.h"
 
 namespace sinkwatch::model {
 namespace {
@@ -28,6 +32,29 @@ constexpr int64_t kRowsPerBlock = 128;
 
 std::optional<at::Tensor> Optional(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
+}
+
+// Whether operators without a derivative may stand in: on a GPU, where a
+// launch and a pass over memory are what an operator costs.
+bool IsForwardOnGpu(const at::Tensor& x) {
+  return x.is_cuda() && !(at::GradMode::is_enabled() && x.requires_grad());
+}
+
+// An operator of the CUDA kernels; none where these are not loaded.
+template <typename Signature>
+std::optional<c10::TypedOperatorHandle<Signature>> FindKernel(
+    const char* name) {
+  const auto found = c10::Dispatcher::singleton().findSchema({name, ""});
+  if (!found) return std::nullopt;
+  return found->typed<Signature>();
+}
+
+// x / rms(x), then times the weight if it is defined, in one kernel: computed
+// in float32, rounded once.
+at::Tensor FusedRmsNorm(const at::Tensor& x, const at::Tensor& weight,
+                        double epsilon) {
+  return std::get<0>(
+      at::_fused_rms_norm(x, {x.size(-1)}, Optional(weight), epsilon));
 }
 
 // x / rms(x), in float32.
@@ -113,7 +140,15 @@ at::Tensor SwiGlu(const TensorMap& weights, const std::string& prefix,
                   const at::Tensor& x) {
   // In place: these are the widest activations of a block.
   at::Tensor hidden = Project(weights, prefix + "gate_proj", x);
-  at::silu_(hidden).mul_(Project(weights, prefix + "up_proj", x));
+  const at::Tensor up = Project(weights, prefix + "up_proj", x);
+  static const auto kernel =
+      FindKernel<at::Tensor(const at::Tensor&, const at::Tensor&)>(
+          "sinkwatch::silu_times_");
+  if (kernel && IsForwardOnGpu(hidden)) {
+    kernel->call(hidden, up);
+  } else {
+    at::silu_(hidden).mul_(up);
+  }
   return Project(weights, prefix + "down_proj", hidden);
 }
 
@@ -135,11 +170,15 @@ at::Tensor LayerNorm(const TensorMap& weights, const std::string& name,
 
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                    double epsilon) {
+  if (IsForwardOnGpu(x)) return weight * FusedRmsNorm(x, {}, epsilon);
   return weight * OverRms(x, epsilon).to(x.scalar_type());
 }
 
 at::Tensor RmsNormWide(const at::Tensor& x, const at::Tensor& weight,
                        double epsilon) {
+  if (IsForwardOnGpu(x) && weight.scalar_type() == x.scalar_type()) {
+    return FusedRmsNorm(x, weight, epsilon);
+  }
   return (weight.to(at::kFloat) * OverRms(x, epsilon)).to(x.scalar_type());
 }
 
@@ -147,6 +186,12 @@ at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, const Rope& rope) {
   const auto floats = x_BHTE.options().dtype(at::kFloat).requires_grad(false);
   // On a GPU, without waiting for what is under way there.
   const at::Tensor inverse_F = rope.inverse_F.to(floats, /*non_blocking=*/true);
+  static const auto kernel =
+      FindKernel<at::Tensor(const at::Tensor&, const at::Tensor&, double)>(
+          "sinkwatch::rotary");
+  if (kernel && IsForwardOnGpu(x_BHTE)) {
+    return kernel->call(x_BHTE, inverse_F, rope.attention_factor);
+  }
   const at::Tensor angle_TF =
       at::arange(x_BHTE.size(2), floats).unsqueeze(1) * inverse_F.unsqueeze(0);
   const at::Tensor angle_TE = at::cat({angle_TF, angle_TF}, 1);

@@ -1,16 +1,16 @@
-#include "worker/metrics/median.h"
+#include "worker/kernels/row_median.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <tuple>
 #include <vector>
 
+#include "ATen/core/dispatch/Dispatcher.h"
 #include "ATen/ops/empty.h"
-#include "ATen/ops/kthvalue.h"
+#include "torch/library.h"
 
-namespace sinkwatch::metrics {
+namespace sinkwatch::kernels {
 namespace {
 
 constexpr int kBinBits = 11;
@@ -67,8 +67,9 @@ float Median(const float* x, int64_t n, std::vector<int32_t>& keys) {
   return MiddleOf(keys, lower - before, upper - before);
 }
 
-at::Tensor MedianOnCpu(const at::Tensor& x_BN) {
-  const at::Tensor x = x_BN.contiguous();
+at::Tensor RowMedianCpu(const at::Tensor& x_BN, bool absolute) {
+  at::Tensor x = x_BN.to(at::kFloat);
+  x = (absolute ? x.abs() : x).contiguous();
   const int64_t rows = x.size(0), n = x.size(1);
   at::Tensor median_B = at::empty({rows}, at::kFloat);
   const float* from = x.const_data_ptr<float>();
@@ -78,14 +79,34 @@ at::Tensor MedianOnCpu(const at::Tensor& x_BN) {
   return median_B;
 }
 
-}  // namespace
-
-at::Tensor MedianOfRows(const at::Tensor& x_BN) {
-  if (x_BN.is_cpu()) return MedianOnCpu(x_BN);
-  const int64_t n = x_BN.size(1);
-  at::Tensor upper = std::get<0>(at::kthvalue(x_BN, n / 2 + 1, -1));
-  if (n % 2 == 1) return upper;
-  return std::get<0>(at::kthvalue(x_BN, n / 2, -1)).add(upper).div(2);
+at::Tensor RowMedianByCpu(const at::Tensor& x_BN, bool absolute) {
+  return RowMedianCpu(x_BN.to(at::kCPU), absolute).to(x_BN.device());
 }
 
-}  // namespace sinkwatch::metrics
+}  // namespace
+
+at::Tensor RowMedian(const at::Tensor& x_BN, bool absolute) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("sinkwatch::row_median", "")
+                             .typed<decltype(RowMedianCpu)>();
+  TORCH_CHECK(x_BN.dim() == 2 && x_BN.size(1) > 0, "row_median: ", x_BN.sizes(),
+              " has no rows of something");
+  TORCH_CHECK(
+      x_BN.scalar_type() == at::kFloat || x_BN.scalar_type() == at::kBFloat16,
+      "row_median: float32 or bfloat16, not ", x_BN.scalar_type());
+  return op.call(x_BN, absolute);
+}
+
+}  // namespace sinkwatch::kernels
+
+TORCH_LIBRARY_FRAGMENT(sinkwatch, m) {
+  m.def("row_median(Tensor x, bool absolute) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(sinkwatch, CPU, m) {
+  m.impl("row_median", sinkwatch::kernels::RowMedianCpu);
+}
+
+TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {
+  m.impl("row_median", sinkwatch::kernels::RowMedianByCpu);
+}

@@ -1,0 +1,87 @@
+// The CUDA implementation of sinkwatch::attention_stats, in a library that is
+// loaded where a GPU is used (README.md). Tensors on this side, kernels on the
+// other: attention_stats_kernels.h.
+#include <optional>
+
+#include "ATen/core/Tensor.h"
+#include "ATen/ops/constant_pad_nd.h"
+#include "ATen/ops/empty.h"
+#include "c10/core/DeviceGuard.h"
+#include "torch/library.h"
+#include "worker/kernels/attention_stats_operator.h"
+#include "worker/kernels/cuda/attention_stats_kernels.h"
+#include "worker/kernels/cuda/device_call.h"
+
+namespace sinkwatch::kernels::cuda {
+namespace {
+
+constexpr int64_t kAlignment = 16;  // bytes, of every row
+
+bool IsAligned(const at::Tensor& x_BNTE) {
+  const int64_t elements = kAlignment / x_BNTE.element_size();
+  return x_BNTE.stride(3) == 1 && x_BNTE.stride(0) % elements == 0 &&
+         x_BNTE.stride(1) % elements == 0 && x_BNTE.stride(2) % elements == 0 &&
+         reinterpret_cast<uintptr_t>(x_BNTE.const_data_ptr()) % kAlignment == 0;
+}
+
+// With heads of a width that there is a kernel for, their elements side by
+// side.
+at::Tensor Prepared(const at::Tensor& x_BNTE, int64_t width) {
+  if (x_BNTE.size(3) != width) {
+    return at::constant_pad_nd(x_BNTE, {0, width - x_BNTE.size(3)})
+        .contiguous();
+  }
+  return IsAligned(x_BNTE) ? x_BNTE : x_BNTE.contiguous();
+}
+
+Heads HeadsOf(const at::Tensor& x_BNTE) {
+  return {x_BNTE.const_data_ptr(), x_BNTE.stride(0), x_BNTE.stride(1),
+          x_BNTE.stride(2)};
+}
+
+OperatorResult AttentionStatsCuda(
+    const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+    const std::optional<at::Tensor>& v,
+    const std::optional<at::Tensor>& learned_sinks, double scale,
+    int64_t window, int64_t normalisation) {
+  TORCH_CHECK(HasDeviceKernel(q_BHTE, v.has_value(), scale, normalisation),
+              "attention_stats: no CUDA kernel for this call");
+  const c10::DeviceGuard guard(q_BHTE.device());
+  const int64_t batch = q_BHTE.size(0), heads = q_BHTE.size(1),
+                tokens = q_BHTE.size(2);
+  const bool bfloat16 = q_BHTE.scalar_type() == at::kBFloat16;
+  const int width = NextKernelWidth(static_cast<int>(q_BHTE.size(3)), bfloat16);
+  const at::Tensor q = Prepared(q_BHTE, width), k = Prepared(k_BGTE, width);
+  const auto floats = q.options().dtype(at::kFloat);
+  at::Tensor rows = at::empty({kNumRowStats, batch, heads, tokens}, floats);
+  at::Tensor columns = at::empty({batch, heads, tokens}, floats);
+  const at::Tensor scratch = at::empty({2, batch, heads, tokens}, floats);
+
+  AttentionStatsCall call;
+  call.q = HeadsOf(q);
+  call.k = HeadsOf(k);
+  call.bfloat16 = bfloat16;
+  call.batch = static_cast<int>(batch);
+  call.heads = static_cast<int>(heads);
+  call.groups = static_cast<int>(k.size(1));
+  call.tokens = static_cast<int>(tokens);
+  call.width = width;
+  call.window = window >= tokens ? 0 : static_cast<int>(window);
+  call.scale = static_cast<float>(scale);
+  if (learned_sinks) {
+    call.learned_sinks = learned_sinks->const_data_ptr<float>();
+  }
+  call.rows = rows.mutable_data_ptr<float>();
+  call.columns = columns.mutable_data_ptr<float>();
+  call.scratch = scratch.mutable_data_ptr<float>();
+  CheckLaunch("attention_stats",
+              LaunchAttentionStats(call, StreamOf(q.device())));
+  return {rows, columns, at::empty({0}, floats)};
+}
+
+}  // namespace
+}  // namespace sinkwatch::kernels::cuda
+
+TORCH_LIBRARY_IMPL(sinkwatch, CUDA, m) {
+  m.impl("attention_stats", sinkwatch::kernels::cuda::AttentionStatsCuda);
+}

@@ -1,0 +1,281 @@
+// Medians by histograms of the bits, and the loss of rows of logits in one
+// reading.
+#include <cuda_runtime.h>
+
+#include "worker/kernels/cuda/row_kernels.h"
+
+namespace sinkwatch::kernels::cuda {
+namespace {
+
+constexpr float kInfinity = __builtin_huge_valf();
+constexpr int kMedianThreads = 512;
+constexpr int kBlocksPerRow = 64;  // at most
+constexpr int kBins = 2048;
+// Copies of a block's histogram, one per so many neighbouring lanes: values
+// crowd in a few bins, and lanes that count in one bin wait for each other.
+constexpr int kCopies = 4;
+
+template <typename Element>
+struct Reader;
+template <>
+struct Reader<float> {
+  static __device__ float At(const void* x, int64_t i) {
+    return static_cast<const float*>(x)[i];
+  }
+};
+template <>
+struct Reader<uint16_t> {
+  static __device__ float At(const void* x, int64_t i) {
+    return __uint_as_float(
+        static_cast<uint32_t>(static_cast<const uint16_t*>(x)[i]) << 16);
+  }
+};
+
+// Floats as unsigned integers of the same order.
+__device__ __forceinline__ uint32_t KeyOf(float x, bool absolute) {
+  const uint32_t bits = __float_as_uint(absolute ? fabsf(x) : x);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+__device__ __forceinline__ float FromKey(uint32_t key) {
+  return __uint_as_float(key & 0x80000000u ? key & 0x7fffffffu : ~key);
+}
+
+// The three digits of a key, from the highest on: 11, 11 and 10 bits.
+__host__ __device__ constexpr int ShiftOf(int level) {
+  return level == 0 ? 21 : level == 1 ? 10 : 0;
+}
+__host__ __device__ constexpr int BinsOf(int level) {
+  return level == 2 ? 1024 : 2048;
+}
+
+// How far the search for the lower middle element of a row has come.
+struct Search {
+  uint32_t prefix;           // digits found so far
+  unsigned long long rank;   // among the elements with that prefix
+  unsigned long long above;  // at the end: elements above the one found ...
+  uint32_t next;             // ... and the smallest of them
+};
+
+struct Scratch {
+  __host__ __device__ Scratch(void* memory, int rows)
+      : searches(static_cast<Search*>(memory)),
+        counts(reinterpret_cast<unsigned int*>(searches + rows)) {}
+  Search* searches;
+  unsigned int* counts;  // [rows,kBins]
+};
+
+__global__ void BeginSearch(RowMedianCall call) {
+  const Scratch scratch(call.scratch, call.rows);
+  const int row = blockIdx.x;
+  for (int i = threadIdx.x; i < kBins; i += blockDim.x) {
+    scratch.counts[static_cast<int64_t>(row) * kBins + i] = 0;
+  }
+  if (threadIdx.x == 0) {
+    scratch.searches[row] = {0, static_cast<unsigned long long>(call.n - 1) / 2,
+                             0, ~0u};
+  }
+}
+
+// Calls f(key) for this block's share of the row.
+template <typename Element, typename F>
+__device__ __forceinline__ void ForEachKey(const RowMedianCall& call, F f) {
+  const int64_t row = static_cast<int64_t>(blockIdx.y) * call.n;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  for (; i + 3 * stride < call.n; i += 4 * stride) {
+    float x[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      x[j] = Reader<Element>::At(call.x, row + i + j * stride);
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) f(KeyOf(x[j], call.absolute));
+  }
+  for (; i < call.n; i += stride) {
+    f(KeyOf(Reader<Element>::At(call.x, row + i), call.absolute));
+  }
+}
+
+template <typename Element>
+__global__ void __launch_bounds__(kMedianThreads)
+    CountDigits(RowMedianCall call, int level) {
+  __shared__ unsigned int counts[kCopies][kBins];
+  for (int i = threadIdx.x; i < kCopies * kBins; i += blockDim.x) {
+    counts[i / kBins][i % kBins] = 0;
+  }
+  __syncthreads();
+  const Scratch scratch(call.scratch, call.rows);
+  const uint32_t prefix = scratch.searches[blockIdx.y].prefix;
+  const int shift = ShiftOf(level);
+  const uint32_t mask = BinsOf(level) - 1;
+  const uint32_t decided =
+      level == 0 ? 0 : ~0u << (shift + (level == 2 ? 10 : 11));
+  unsigned int* const mine = counts[threadIdx.x % kCopies];
+  ForEachKey<Element>(call, [&](uint32_t key) {
+    if ((key & decided) == prefix) atomicAdd(&mine[key >> shift & mask], 1u);
+  });
+  __syncthreads();
+  unsigned int* const all =
+      scratch.counts + static_cast<int64_t>(blockIdx.y) * kBins;
+  for (int i = threadIdx.x; i < kBins; i += blockDim.x) {
+    unsigned int sum = 0;
+#pragma unroll
+    for (int copy = 0; copy < kCopies; ++copy) sum += counts[copy][i];
+    if (sum > 0) atomicAdd(&all[i], sum);
+  }
+}
+
+// One block of 1024 threads a row: two bins each.
+__global__ void PickDigit(RowMedianCall call, int level) {
+  __shared__ unsigned long long sums[1024];
+  const Scratch scratch(call.scratch, call.rows);
+  unsigned int* const counts =
+      scratch.counts + static_cast<int64_t>(blockIdx.x) * kBins;
+  Search& search = scratch.searches[blockIdx.x];
+  const unsigned long long rank = search.rank;
+  const unsigned long long low = counts[2 * threadIdx.x],
+                           high = counts[2 * threadIdx.x + 1];
+  sums[threadIdx.x] = low + high;
+  __syncthreads();
+  for (int reach = 1; reach < 1024; reach *= 2) {
+    const unsigned long long before =
+        threadIdx.x >= reach ? sums[threadIdx.x - reach] : 0;
+    __syncthreads();
+    sums[threadIdx.x] += before;
+    __syncthreads();
+  }
+  const unsigned long long end = sums[threadIdx.x];
+  const unsigned long long begin = end - low - high;
+  counts[2 * threadIdx.x] = counts[2 * threadIdx.x + 1] = 0;
+  if (rank < begin || rank >= end) return;
+  const bool in_low = rank < begin + low;
+  const uint32_t digit = 2 * threadIdx.x + (in_low ? 0 : 1);
+  search.prefix |= digit << ShiftOf(level);
+  search.rank = rank - begin - (in_low ? 0 : low);
+  // Of the last digit's bin, all elements are the one found.
+  search.above = (in_low ? low : high) - 1 - search.rank;
+}
+
+// The smallest element above the lower middle one, where that is not the same
+// as the upper one.
+template <typename Element>
+__global__ void __launch_bounds__(kMedianThreads) FindNext(RowMedianCall call) {
+  const Scratch scratch(call.scratch, call.rows);
+  Search& search = scratch.searches[blockIdx.y];
+  if (call.n % 2 == 1 || search.above > 0) return;
+  uint32_t next = ~0u;
+  ForEachKey<Element>(call, [&](uint32_t key) {
+    if (key > search.prefix) next = min(next, key);
+  });
+  next = __reduce_min_sync(~0u, next);
+  if (threadIdx.x % 32 == 0) atomicMin(&search.next, next);
+}
+
+__global__ void EndSearch(RowMedianCall call) {
+  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= call.rows) return;
+  const Search& search = Scratch(call.scratch, call.rows).searches[row];
+  const float lower = FromKey(search.prefix);
+  const bool same = call.n % 2 == 1 || search.above > 0;
+  call.median[row] = same ? lower : (lower + FromKey(search.next)) / 2;
+}
+
+template <typename Element>
+void SearchMedians(const RowMedianCall& call, cudaStream_t stream) {
+  const int64_t blocks =
+      (call.n + kMedianThreads * 4 - 1) / (kMedianThreads * 4);
+  const dim3 grid(blocks < kBlocksPerRow ? blocks : kBlocksPerRow, call.rows);
+  BeginSearch<<<call.rows, 256, 0, stream>>>(call);
+  for (int level = 0; level < 3; ++level) {
+    CountDigits<Element><<<grid, kMedianThreads, 0, stream>>>(call, level);
+    PickDigit<<<call.rows, 1024, 0, stream>>>(call, level);
+  }
+  FindNext<Element><<<grid, kMedianThreads, 0, stream>>>(call);
+  EndSearch<<<(call.rows + 255) / 256, 256, 0, stream>>>(call);
+}
+
+// log(exp(a) + exp(b)) as a shift and a sum of 2^(x - shift).
+struct ExpSum {
+  __device__ void Add(float x) {
+    if (x > largest) {
+      sum *= largest == -kInfinity ? 0.0f : expf(largest - x);
+      largest = x;
+    }
+    sum += expf(x - largest);
+  }
+  __device__ void Merge(float other_largest, float other_sum) {
+    const float both = fmaxf(largest, other_largest);
+    if (both == -kInfinity) {
+      sum += other_sum;
+      return;
+    }
+    sum = (largest == -kInfinity ? sum * 0 : sum * expf(largest - both)) +
+          (other_largest == -kInfinity ? other_sum * 0
+                                       : other_sum *
+                                             expf(other_largest - both));
+    largest = both;
+  }
+  float largest = -kInfinity;
+  float sum = 0;
+};
+
+constexpr int kLossThreads = 256;
+
+template <typename Element>
+__global__ void __launch_bounds__(kLossThreads) RowLoss(RowLossCall call) {
+  const int row = blockIdx.x;
+  const int64_t begin = row * call.columns;
+  ExpSum all;
+  for (int64_t i = threadIdx.x; i < call.columns; i += kLossThreads) {
+    all.Add(Reader<Element>::At(call.logits, begin + i));
+  }
+  for (int mask = 16; mask > 0; mask /= 2) {
+    const float largest = __shfl_xor_sync(~0u, all.largest, mask);
+    const float sum = __shfl_xor_sync(~0u, all.sum, mask);
+    all.Merge(largest, sum);
+  }
+  __shared__ ExpSum of_warp[kLossThreads / 32];
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = all;
+  __syncthreads();
+  if (threadIdx.x > 0) return;
+  for (int warp = 1; warp < kLossThreads / 32; ++warp) {
+    all.Merge(of_warp[warp].largest, of_warp[warp].sum);
+  }
+  const float old = call.log_sum_exp[row];
+  const float now = all.largest + logf(all.sum);
+  const float high = fmaxf(old, now), low = fminf(old, now);
+  const float joined =
+      low == -kInfinity ? high : high + log1pf(expf(low - high));
+  // fmaxf and fminf lose a NaN.
+  call.log_sum_exp[row] = old == old && now == now ? joined : old + now;
+  const int64_t column = call.target[row] - call.first;
+  if (column >= 0 && column < call.columns) {
+    call.target_logit[row] = Reader<Element>::At(call.logits, begin + column);
+  }
+}
+
+}  // namespace
+
+int64_t RowMedianScratchBytes(int rows) {
+  return rows * static_cast<int64_t>(sizeof(Search) +
+                                     kBins * sizeof(unsigned int));
+}
+
+int LaunchRowMedian(const RowMedianCall& call, void* stream) {
+  const cudaStream_t on = static_cast<cudaStream_t>(stream);
+  call.bfloat16 ? SearchMedians<uint16_t>(call, on)
+                : SearchMedians<float>(call, on);
+  return cudaGetLastError();
+}
+
+int LaunchRowLoss(const RowLossCall& call, void* stream) {
+  const cudaStream_t on = static_cast<cudaStream_t>(stream);
+  if (call.bfloat16) {
+    RowLoss<uint16_t><<<call.rows, kLossThreads, 0, on>>>(call);
+  } else {
+    RowLoss<float><<<call.rows, kLossThreads, 0, on>>>(call);
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace sinkwatch::kernels::cuda

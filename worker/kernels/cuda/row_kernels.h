@@ -1,0 +1,39 @@
+#ifndef SINKWATCH_WORKER_KERNELS_CUDA_ROW_KERNELS_H_
+#define SINKWATCH_WORKER_KERNELS_CUDA_ROW_KERNELS_H_
+
+#include <cstdint>
+
+// What nvcc compiles and a host compiler calls: no torch and no CUDA headers.
+// `stream` is a cudaStream_t, results are a cudaError_t.
+namespace sinkwatch::kernels::cuda {
+
+// row_median.h. x [rows,n], contiguous; scratch: bytes as below, of any
+// content.
+struct RowMedianCall {
+  const void* x = nullptr;
+  bool bfloat16 = false;
+  bool absolute = false;
+  int rows = 0;
+  int64_t n = 0;
+  float* median = nullptr;  // [rows]
+  void* scratch = nullptr;
+};
+int64_t RowMedianScratchBytes(int rows);
+int LaunchRowMedian(const RowMedianCall& call, void* stream);
+
+// row_loss.h. logits [rows,columns], contiguous.
+struct RowLossCall {
+  const void* logits = nullptr;
+  bool bfloat16 = false;
+  int rows = 0;
+  int64_t columns = 0;
+  const int64_t* target = nullptr;
+  int64_t first = 0;
+  float* log_sum_exp = nullptr;
+  float* target_logit = nullptr;
+};
+int LaunchRowLoss(const RowLossCall& call, void* stream);
+
+}  // namespace sinkwatch::kernels::cuda
+
+#endif  // SINKWATCH_WORKER_KERNELS_CUDA_ROW_KERNELS_H_

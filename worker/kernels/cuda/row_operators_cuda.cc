@@ -1,0 +1,69 @@
+// CUDA implementations of the operators over rows: row_median.h, row_loss.h.
+#include <algorithm>
+
+#include "ATen/core/Tensor.h"
+#include "ATen/ops/empty.h"
+#include "c10/core/DeviceGuard.h"
+#include "torch/library.h"
+#include "worker/kernels/cuda/device_call.h"
+#include "worker/kernels/cuda/row_kernels.h"
+
+namespace sinkwatch::kernels::cuda {
+namespace {
+
+constexpr int64_t kGrid = 65535;  // rows that a launch has places for
+
+at::Tensor RowMedianCuda(const at::Tensor& x_BN, bool absolute) {
+  const c10::DeviceGuard guard(x_BN.device());
+  const at::Tensor x = x_BN.contiguous();
+  const int64_t rows = x.size(0), n = x.size(1);
+  const int64_t at_a_time = std::min(rows, kGrid);
+  at::Tensor median_B = at::empty({rows}, x.options().dtype(at::kFloat));
+  const at::Tensor scratch =
+      at::empty({RowMedianScratchBytes(static_cast<int>(at_a_time))},
+                x.options().dtype(at::kByte));
+  for (int64_t row = 0; row < rows; row += at_a_time) {
+    RowMedianCall call;
+    call.x = static_cast<const char*>(x.const_data_ptr()) +
+             row * n * x.element_size();
+    call.bfloat16 = x.scalar_type() == at::kBFloat16;
+    call.absolute = absolute;
+    call.rows = static_cast<int>(std::min(at_a_time, rows - row));
+    call.n = n;
+    call.median = median_B.mutable_data_ptr<float>() + row;
+    call.scratch = scratch.mutable_data_ptr();
+    CheckLaunch("row_median", LaunchRowMedian(call, StreamOf(x.device())));
+  }
+  return median_B;
+}
+
+void AddRowLossCuda(const at::Tensor& logits, const at::Tensor& target_R,
+                    int64_t first, const at::Tensor& log_sum_exp_R,
+                    const at::Tensor& target_logit_R) {
+  const c10::DeviceGuard guard(logits.device());
+  const at::Tensor logits_RV = logits.contiguous();
+  const at::Tensor target = target_R.contiguous();
+  TORCH_CHECK(log_sum_exp_R.is_contiguous() && target_logit_R.is_contiguous(),
+              "row_loss_: results must be contiguous");
+  if (logits_RV.numel() == 0) return;
+  RowLossCall call;
+  call.logits = logits_RV.const_data_ptr();
+  call.bfloat16 = logits_RV.scalar_type() == at::kBFloat16;
+  TORCH_CHECK(call.bfloat16 || logits_RV.scalar_type() == at::kFloat,
+              "row_loss_: float32 or bfloat16, not ", logits_RV.scalar_type());
+  call.rows = static_cast<int>(logits_RV.size(0));
+  call.columns = logits_RV.size(1);
+  call.target = target.const_data_ptr<int64_t>();
+  call.first = first;
+  call.log_sum_exp = log_sum_exp_R.mutable_data_ptr<float>();
+  call.target_logit = target_logit_R.mutable_data_ptr<float>();
+  CheckLaunch("row_loss_", LaunchRowLoss(call, StreamOf(logits.device())));
+}
+
+}  // namespace
+}  // namespace sinkwatch::kernels::cuda
+
+TORCH_LIBRARY_IMPL(sinkwatch, CUDA, m) {
+  m.impl("row_median", sinkwatch::kernels::cuda::RowMedianCuda);
+  m.impl("row_loss_", sinkwatch::kernels::cuda::AddRowLossCuda);
+}
