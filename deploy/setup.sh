@@ -5,7 +5,10 @@
 #     into ${SINKWATCH_CACHE:-~/.cache/sinkwatch};
 #   - with --build, only what building and running the programs needs, and not
 #     what only tests do (the demo and the images use this);
-#   - with --cuda, also the CUDA libraries that LibTorch loads on a GPU (2 GB);
+#   - with --kernels, also nvcc (97 MB), which compiles the CUDA kernels: no GPU
+#     is needed for that;
+#   - with --cuda, also nvcc and the CUDA libraries that LibTorch loads on a GPU
+#     (2 GB);
 #   - with --fuzz, also libFuzzer, which only tests/fuzz/run.sh needs;
 #   - .bazelrc.local, which tells Bazel where both caches are.
 # A second run finds everything in place and takes under a second.
@@ -89,6 +92,25 @@ install_libtorch() (
   touch "$folder/.complete"
 )
 
+nvcc_lock="$repository/third_party/nvcc.lock"
+nvcc_folder() { echo "$cache/nvcc-$(sha256sum "$nvcc_lock" | cut -c1-12)"; }
+
+install_nvcc() (
+  folder="$(nvcc_folder)"
+  [[ -e "$folder/.complete" ]] && exit
+  say "downloading nvcc (97 MB, once)"
+  wheels="$(mktemp -d "$cache/wheels.XXXXXX")"
+  trap 'rm -rf "$wheels"' EXIT
+  /usr/bin/python3 -m pip download --quiet --no-deps --only-binary=:all: \
+    --require-hashes --disable-pip-version-check -r "$nvcc_lock" -d "$wheels" ||
+    die "the wheels of third_party/nvcc.lock could not be downloaded"
+  rm -rf "$folder" && mkdir -p "$folder"
+  for wheel in "$wheels"/*.whl; do unzip -q -o "$wheel" -d "$folder"; done
+  # unzip keeps what the wheels say, which is not always that these are programs.
+  chmod -R u+x "$folder"/nvidia/cu13/bin "$folder"/nvidia/cu13/nvvm/bin
+  touch "$folder/.complete"
+)
+
 # The wheels that torch itself asks for, beside it, where it looks for them.
 install_cuda() {
   local folder
@@ -106,8 +128,11 @@ install_cuda() {
 }
 
 write_bazelrc() {
+  local nvcc=""
+  [[ -e "$(nvcc_folder)/.complete" ]] && nvcc="$(nvcc_folder)"
   cat >"$repository/.bazelrc.local.tmp" <<RC
 build --repo_env=SINKWATCH_LIBTORCH=$(libtorch_folder)
+build --repo_env=SINKWATCH_NVCC=$nvcc
 build --disk_cache=$cache/bazel
 test:tsan --test_env=TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$repository/tests/tsan.supp
 RC
@@ -115,13 +140,14 @@ RC
 }
 
 main() {
-  local cuda="" libtorch
+  local cuda="" kernels="" libtorch
   case "${1:-}" in
     "") packages+=("${testing[@]}") ;;
     --build) ;;
-    --cuda) cuda=1; packages+=("${testing[@]}") ;;
+    --kernels) kernels=1; packages+=("${testing[@]}") ;;
+    --cuda) cuda=1; kernels=1; packages+=("${testing[@]}") ;;
     --fuzz) packages+=("${testing[@]}" libclang-rt-14-dev libfuzzer-14-dev llvm-14) ;;
-    -h|--help) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h|--help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) die "unknown argument '$1' (see --help)" ;;
   esac
   check_system
@@ -135,6 +161,7 @@ main() {
   install_packages "${packages[@]}"
   wait "$libtorch"
   trap - EXIT
+  [[ -z "$kernels" ]] || install_nvcc
   [[ -z "$cuda" ]] || install_cuda
   write_bazelrc
 }
