@@ -74,6 +74,10 @@ absl::StatusOr<MeasureRequest> RequestOf(const base::Arguments& arguments) {
     return absl::InvalidArgumentError(device.status().message());
   }
   request.device = *device;
+  const int64_t megabytes = arguments.Int("gpu_memory");
+  if (megabytes > 0) {
+    RETURN_IF_ERROR(BoundDeviceMemory(*device, megabytes * 1000 * 1000));
+  }
   ASSIGN_OR_RETURN(request.dtype, ParseComputeDtype(arguments.Get("dtype")));
   request.metrics = arguments.List("metrics");
   request.tokens_per_batch = arguments.Int("tokens_per_batch");

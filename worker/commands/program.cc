@@ -16,6 +16,13 @@ std::vector<FlagSpec> WithComputing(std::vector<FlagSpec> flags) {
                            "one can be used"}
                       .Default("auto")
                       .Example("cuda:1"));
+  flags.push_back(FlagSpec{"gpu_memory", "MB",
+                           "megabytes of a card that tensors may take, beside "
+                           "some 500 that CUDA takes; 0 for all that is free. "
+                           "A batch that does not fit is halved"}
+                      .Of(ValueKind::kWhole)
+                      .Default("0")
+                      .Example("4000"));
   flags.push_back(FlagSpec{"tokens_per_batch", "N",
                            "tokens that run through a layer at a time; bounds "
                            "the memory of activations"}
@@ -98,7 +105,8 @@ CommandSpec RunSpec() {
            "start without measuring the built-in model first"},
       }),
       {"run --server=127.0.0.1:17461"},
-      "exit codes: 0 drained, 2 bad usage, 42 self-test failed\n"};
+      "exit codes: 0 drained, 2 bad usage, 42 self-test failed, 43 the device "
+      "does not\ncompute any more (start the worker again)\n"};
 }
 
 CommandSpec ProbeSpec() {

@@ -14,6 +14,7 @@
 #include "proto/rpc/connect_hint.h"
 #include "proto/rpc/status.h"
 #include "spdlog/spdlog.h"
+#include "worker/executor/device_errors.h"
 #include "worker/loop/lease_keeper.h"
 #include "worker/loop/measurement_proto.h"
 #include "worker/loop/outcome.h"
@@ -48,16 +49,26 @@ absl::Duration FromProto(const google::protobuf::Duration& duration) {
 
 }  // namespace
 
-Worker::Worker(v1::WorkerService::StubInterface& stub, WorkerOptions options)
-    : stub_(stub), options_(std::move(options)), last_work_(Clock::now()) {}
+Worker::Worker(v1::WorkerService::StubInterface& stub, WorkerOptions options,
+               MeasureFunction measure)
+    : stub_(stub),
+      options_(std::move(options)),
+      measure_(std::move(measure)),
+      last_work_(Clock::now()) {}
 
 void Worker::Run() {
-  while (!draining_) {
+  bool holds_memory = true;
+  while (!draining_ && !device_lost_) {
     const std::unique_ptr<v1::Lease> lease = NextLease();
     if (lease != nullptr) {
       RunJob(*lease);
       last_work_ = Clock::now();
-    } else if (Since(last_work_) > options_.exit_when_idle) {
+      holds_memory = true;
+      continue;
+    }
+    if (holds_memory) executor::ReleaseDeviceMemory(options_.device);
+    holds_memory = false;
+    if (Since(last_work_) > options_.exit_when_idle) {
       spdlog::info("nothing to do, ending idle_seconds={:.1f}",
                    absl::ToDoubleSeconds(Since(last_work_)));
       break;
@@ -148,7 +159,7 @@ absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
   callbacks.on_progress = [&](double share) { keeper.Report(share); };
   callbacks.cancelled = [&] { return keeper.lost() || draining_.load(); };
 
-  const absl::StatusOr<MeasureSummary> summary = Measure(*request, callbacks);
+  const absl::StatusOr<MeasureSummary> summary = measure_(*request, callbacks);
   if (keeper.lost()) {
     return absl::AbortedError("the lease was lost while measuring");
   }
@@ -163,6 +174,17 @@ absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
 }
 
 void Worker::Report(const v1::Lease& lease, const absl::Status& status) {
+  if (executor::IsDeviceLost(status)) {
+    spdlog::error("the device is lost; this worker ends job={} error=\"{}\"",
+                  lease.job().id(), std::string(status.message()));
+    device_lost_ = true;
+    Release(lease);
+    return;
+  }
+  // So much did not fit: let the others of the card have what is held.
+  if (status.code() == absl::StatusCode::kResourceExhausted) {
+    executor::ReleaseDeviceMemory(options_.device);
+  }
   switch (status.code()) {
     case absl::StatusCode::kAborted:
       spdlog::warn("job lost job={} token={} reason=\"{}\"", lease.job().id(),

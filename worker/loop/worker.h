@@ -34,14 +34,22 @@ struct WorkerOptions {
 //
 // Whatever goes wrong with a checkpoint is reported to the server with its
 // outcome and never ends the loop. A server that cannot be reached is waited
-// for.
+// for. A device that does not compute any more ends it: its job is handed back
+// with its attempt, since every other would fail by it. While there is nothing
+// to do, the device's memory is others'.
 class Worker {
  public:
-  // `stub` must outlive the worker.
-  Worker(v1::WorkerService::StubInterface& stub, WorkerOptions options);
+  using MeasureFunction = std::function<absl::StatusOr<MeasureSummary>(
+      const MeasureRequest&, const MeasureCallbacks&)>;
 
-  // Works until Drain or idleness.
+  // `stub` must outlive the worker.
+  Worker(v1::WorkerService::StubInterface& stub, WorkerOptions options,
+         MeasureFunction measure = Measure);
+
+  // Works until Drain, idleness or the loss of the device.
   void Run();
+  // Whether the device was lost; asked after Run.
+  bool device_lost() const { return device_lost_; }
 
   // Lets Run return soon: a job that is being computed is handed back with its
   // attempt, one whose values are on their way is finished first. May be called
@@ -66,9 +74,11 @@ class Worker {
 
   v1::WorkerService::StubInterface& stub_;
   const WorkerOptions options_;
+  const MeasureFunction measure_;
   std::atomic<bool> draining_{false};
   std::chrono::steady_clock::time_point last_work_;
   RecurringFault refused_;
+  bool device_lost_ = false;
 };
 
 }  // namespace sinkwatch::worker

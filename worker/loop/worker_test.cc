@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "proto/base/version.h"
+#include "worker/executor/device_errors.h"
 #include "worker/executor/tiny_run_testing.h"
 #include "worker/loop/scripted_server_testing.h"
 
@@ -142,6 +143,25 @@ TEST_F(WorkerTest, UnknownDtypeIsReportedAsUnsupported) {
   EXPECT_EQ(told.failed[0].outcome(), v1::OUTCOME_UNSUPPORTED);
   EXPECT_NE(told.failed[0].reason().find("\"float8\""), std::string::npos);
   EXPECT_TRUE(told.streams.empty());
+}
+
+// Every job would fail by the device, none of them by its own fault.
+TEST_F(WorkerTest, ALostDeviceHandsTheJobBackAndEndsTheWorker) {
+  WorkerOptions options;
+  options.name = "here:1";
+  Worker worker(*stub_, options, [](const auto&, const auto&) {
+    absl::Status lost = absl::UnavailableError("cuda:0 does not compute");
+    executor::MarkDeviceLost(lost);
+    return absl::StatusOr<MeasureSummary>(lost);
+  });
+  server_.Offer(LeaseOfRun());
+  server_.Offer(LeaseOfRun());
+  worker.Run();
+  EXPECT_TRUE(worker.device_lost());
+  const auto told = server_.told();
+  EXPECT_EQ(told.asked.size(), 1u);
+  EXPECT_EQ(told.released.size(), 1u);
+  EXPECT_TRUE(told.failed.empty());
 }
 
 TEST_F(WorkerTest, LeaseLostWhileSendingIsDroppedWithoutAWord) {

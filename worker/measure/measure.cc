@@ -12,6 +12,7 @@
 #include "c10/util/Exception.h"
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/measure/compute_dtype.h"
+#include "worker/measure/device.h"
 #include "worker/metrics/measurement_builder.h"
 #include "worker/model/registry.h"
 #include "worker/probe/corpus.h"
@@ -29,7 +30,7 @@ MeasureFacts FactsOf(const MeasureRequest& request,
   facts.sequence_length = corpus.sequence_length();
   facts.bos_policy = corpus.bos_policy();
   facts.dtype = ComputeDtypeName(request.dtype);
-  facts.device = request.device.str();
+  facts.device = DeviceTitle(request.device);
   facts.metrics = metrics::DescriptorsOf(request.metrics);
   return facts;
 }

@@ -32,8 +32,8 @@ struct MeasureFacts {
   std::string probe_digest;
   int64_t sequence_length = 0;
   std::string bos_policy;
-  std::string dtype;  // "float32" or "bfloat16"
-  std::string device;
+  std::string dtype;   // "float32" or "bfloat16"
+  std::string device;  // "cuda:0 (NVIDIA H200)"
   // Definitions of the metrics that may come.
   std::vector<metrics::Descriptor> metrics;
 };
