@@ -104,6 +104,9 @@ size_t PlaceOf(const Table& table, const std::string& column) {
 bool IsNothing(const Cell& cell) {
   if (const auto* text = std::get_if<std::string>(&cell)) return text->empty();
   if (const auto* count = std::get_if<int64_t>(&cell)) return *count == 0;
+  if (const auto* list = std::get_if<std::vector<std::string>>(&cell)) {
+    return list->empty();
+  }
   return std::holds_alternative<std::monostate>(cell);
 }
 

@@ -82,6 +82,13 @@ TEST(WithoutEmpty, LeavesOutWhatNoRowHas) {
             (std::vector<std::string>{"name", "dead"}));
 }
 
+TEST(WithoutEmpty, LeavesOutListsThatAreEmptyEverywhere) {
+  using List = std::vector<std::string>;
+  const Table table{{"labels", "notes"},
+                    {{List(), List()}, {List(), List{"a"}}}};
+  EXPECT_EQ(WithoutEmpty(table, table.columns, table.columns), List{"notes"});
+}
+
 TEST(ValuesTable, HasTheColumnsOfTheWorkersOwn) {
   v1::Measurement m;
   v1::MetricVector& vector = *m.add_vectors();

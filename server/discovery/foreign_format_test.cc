@@ -181,6 +181,28 @@ TEST(LaterTest, TakesTheRunsConfigurationForOneThatNeverComes) {
             Verdict::Kind::kComplete);
 }
 
+TEST(LaterTest, SaysWhatToDoWithoutAConfiguration) {
+  const std::string why =
+      JudgeNamed("step5", {"model.safetensors", "README.md"}).why_later;
+  EXPECT_TRUE(absl::StartsWith(why, "config.json is not there yet")) << why;
+  EXPECT_TRUE(absl::EndsWith(why, "give the run a model_config")) << why;
+}
+
+TEST(LaterTest, EndsWaitingForALinkThatLeavesTheRoot) {
+  Subject subject{*base::ParseStepName("step5"),
+                  ListingOf({"config.json", "model.safetensors"}), false,
+                  false};
+  Entry& link = subject.listing.entries[1];
+  link.broken = "is a link to ../x, which leaves the run's root";
+  const Verdict out = Judge(*FindLayout(subject), subject);
+  EXPECT_EQ(out.kind, Verdict::Kind::kWaiting);
+  EXPECT_EQ(out.later, Verdict::Kind::kUnsupported);
+  EXPECT_EQ(out.code, "link-out");
+  link.broken = "is a link to ../x, which is not there";  // it may come
+  EXPECT_EQ(Judge(*FindLayout(subject), subject).later,
+            Verdict::Kind::kWaiting);
+}
+
 TEST(DownloadTest, WaitsForNoFileThatAHubDoesNotHave) {
   Subject subject{*base::ParseStepName("checkpoint-400"),
                   ListingOf({"config.json", "model.safetensors"}), false, true};

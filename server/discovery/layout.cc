@@ -69,6 +69,18 @@ std::string WithoutUnderWay(absl::string_view name) {
   return std::string(name);
 }
 
+// What a link leads to may still come; where it leads stays as it is.
+Verdict WaitingForLink(const std::string& path, const Entry& link) {
+  Verdict verdict = WaitingFor(absl::StrCat(path, " ", link.broken));
+  if (!absl::StrContains(link.broken, "leaves the run's root")) return verdict;
+  verdict.later = Verdict::Kind::kUnsupported;
+  verdict.code = "link-out";
+  verdict.why_later = absl::StrCat(
+      verdict.why,
+      ": take a folder that holds both as the root, or put the file here");
+  return verdict;
+}
+
 // What a folder is once nothing has changed in it for the grace time: whole if
 // only what is no part of a model is missing, or of a foreign format.
 void SayLater(const Subject& subject, Verdict* verdict) {
@@ -87,10 +99,15 @@ void SayLater(const Subject& subject, Verdict* verdict) {
                                           ? nullptr
                                           : FindForeignFormat(subject.listing);
   if (format == nullptr) {
-    if (verdict->why_later.empty()) {
-      verdict->why_later =
-          absl::StrCat(verdict->why, "; ", WhatIsThere(subject.listing));
-    }
+    if (!verdict->why_later.empty()) return;
+    const bool lacks_config =
+        HasWholeWeights(subject.listing.entries) &&
+        FindFile(subject.listing.entries, "config.json") == nullptr;
+    verdict->why_later = absl::StrCat(
+        verdict->why, "; ", WhatIsThere(subject.listing),
+        lacks_config ? "; if this trainer writes none, give the run a "
+                       "model_config"
+                     : "");
     return;
   }
   verdict->later = Verdict::Kind::kUnsupported;
@@ -141,13 +158,11 @@ std::string FingerprintOfFile(const Entry& file) {
 
 Verdict Judge(const Layout& layout, const Subject& subject) {
   for (const auto& [path, entry] : FilesOf(subject.listing)) {
-    if (!entry->broken.empty()) {
-      return WaitingFor(absl::StrCat(path, " ", entry->broken));
-    }
+    if (!entry->broken.empty()) return WaitingForLink(path, *entry);
   }
   for (const Entry& entry : subject.listing.entries) {
     if (entry.name == "model_and_optim" && !entry.broken.empty()) {
-      return WaitingFor(absl::StrCat(entry.name, " ", entry.broken));
+      return WaitingForLink(entry.name, entry);
     }
   }
   Verdict verdict = layout.judge(subject);
