@@ -52,6 +52,11 @@ absl::Status CheckDescriptor(const v1::MetricDescriptor& metric) {
     return Wrong(absl::StrCat("descriptor \"", metric.name(),
                               "\" has no name or no scope"));
   }
+  if (!std::isfinite(metric.threshold()) || !std::isfinite(metric.low()) ||
+      !std::isfinite(metric.contrast())) {
+    return Wrong(absl::StrCat("a bound of metric \"", metric.name(),
+                              "\" is not a finite number"));
+  }
   for (const std::string* text : {&metric.unit(), &metric.meaning(),
                                   &metric.formula(), &metric.source()}) {
     if (text->size() > kMaxText) {

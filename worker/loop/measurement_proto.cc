@@ -3,6 +3,7 @@
 #include "proto/base/utf8.h"
 #include "proto/base/version.h"
 #include "worker/metrics/headline.h"
+#include "worker/metrics/role.h"
 
 namespace sinkwatch::worker {
 namespace {
@@ -32,6 +33,13 @@ v1::Scope ScopeProto(metrics::Scope scope) {
       return v1::SCOPE_MODEL;
   }
   return v1::SCOPE_UNSPECIFIED;
+}
+
+void SetRole(const metrics::RoleSpec* spec, v1::MetricDescriptor& proto) {
+  if (spec == nullptr) return;
+  proto.set_role(static_cast<v1::MetricRole>(spec->role));
+  if (spec->low) proto.set_low(*spec->low);
+  if (spec->contrast) proto.set_contrast(*spec->contrast);
 }
 
 v1::ModelInfo ModelProto(const model::ModelShape& shape) {
@@ -70,6 +78,7 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
     proto.set_source(metric.source);
     if (metric.threshold) proto.set_threshold(*metric.threshold);
     proto.set_below(metric.below);
+    SetRole(metrics::RoleOf(metric.name), proto);
   }
   header.set_worker(worker);
   header.set_device(facts.device);

@@ -32,6 +32,21 @@ TEST(MeasurementProtoTest, ThresholdsOfMetricsTravel) {
   EXPECT_FALSE(header.metrics(1).has_threshold());
 }
 
+TEST(MeasurementProtoTest, RolesOfMetricsTravelWithTheirBounds) {
+  MeasureFacts facts;
+  facts.metrics.resize(3);
+  facts.metrics[0].name = "dormant_query_frac";
+  facts.metrics[1].name = "probe_loss";
+  facts.metrics[2].name = "sink_count";
+  const v1::MeasurementHeader header = HeaderProto({}, facts, "here:1");
+  EXPECT_EQ(header.metrics(0).role(), v1::METRIC_ROLE_DORMANCY);
+  EXPECT_EQ(header.metrics(0).low(), 0.1);
+  EXPECT_EQ(header.metrics(0).contrast(), 0.3);
+  EXPECT_EQ(header.metrics(1).role(), v1::METRIC_ROLE_LOSS);
+  EXPECT_FALSE(header.metrics(1).has_low());
+  EXPECT_EQ(header.metrics(2).role(), v1::METRIC_ROLE_UNSPECIFIED);
+}
+
 MeasureSummary SummaryOf(size_t tensors, size_t name_bytes) {
   MeasureSummary summary;
   for (size_t i = 0; i < tensors; ++i) {

@@ -13,6 +13,8 @@
 #include "worker/metrics/headline.h"
 #include "worker/metrics/measurement_builder.h"
 #include "worker/metrics/model_scalars.h"
+#include "worker/metrics/role.h"
+#include "worker/metrics/role.h"
 
 namespace sinkwatch::metrics {
 namespace {
@@ -96,6 +98,20 @@ TEST(RegistryTest, ThresholdsOfEmergence) {
                 "residual_norm_ratio", "massive_ratio", "sink_rate_030"}));
   EXPECT_EQ(falling, (std::vector<std::string>{"value_norm_ratio",
                                                "value_norm_ratio_raw"}));
+}
+
+TEST(RegistryTest, EachRoleIsPlayedOnceByAMetricThatThereIs) {
+  std::set<Role> roles;
+  for (const RoleSpec& spec : Roles()) {
+    EXPECT_TRUE(roles.insert(spec.role).second) << spec.metric;
+    EXPECT_EQ(RoleOf(spec.metric), &spec) << "a second role of " << spec.metric;
+    const std::vector<Descriptor> all = AllDescriptors();
+    EXPECT_TRUE(std::any_of(all.begin(), all.end(), [&](const Descriptor& d) {
+      return d.name == spec.metric;
+    })) << spec.metric;
+  }
+  EXPECT_EQ(roles.size(), 10u);
+  EXPECT_EQ(RoleOf("sink_count"), nullptr);
 }
 
 // A row of the catalogue begins "| `name` | scope |".
