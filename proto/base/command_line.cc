@@ -25,7 +25,12 @@ std::string KeyOf(absl::string_view name) {
 
 std::string NameOfOperand(const std::string& operand) {
   return absl::AsciiStrToLower(
-      absl::StrReplaceAll(operand, {{"[", ""}, {"]", ""}}));
+      absl::StrReplaceAll(operand, {{"[", ""}, {"]", ""}, {"...", ""}}));
+}
+
+// "RUN...": one and all that follow.
+bool IsRepeated(const std::string& operand) {
+  return absl::StrContains(operand, "...");
 }
 
 bool IsOptional(const std::string& operand) {
@@ -246,6 +251,7 @@ class ArgumentsParser {
         continue;
       }
       operand_ = {NameOfOperand(operand), operand, ""};
+      operand_.repeated = IsRepeated(operand);
       return &operand_;
     }
     return nullptr;
@@ -309,12 +315,18 @@ class ArgumentsParser {
   }
 
   absl::Status ReadOperand(const std::string& word, size_t number) {
-    if (number >= command_->operands.size()) {
+    const std::vector<std::string>& operands = command_->operands;
+    if (number >= operands.size() &&
+        (operands.empty() || !IsRepeated(operands.back()))) {
       return Usage(absl::StrCat("\"", word, "\" is one word too many"));
     }
-    const std::string name = NameOfOperand(command_->operands[number]);
+    const std::string& operand =
+        operands[std::min(number, operands.size() - 1)];
+    const std::string name = NameOfOperand(operand);
     const FlagSpec* flag = FindFlag(command_->flags, name);
-    return Keep(flag != nullptr ? *flag : FlagSpec{name, "VALUE", ""}, word);
+    FlagSpec own{name, "VALUE", ""};
+    own.repeated = IsRepeated(operand);
+    return Keep(flag != nullptr ? *flag : own, word);
   }
 
   absl::Status Keep(const FlagSpec& flag, const std::string& value) {

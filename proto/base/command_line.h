@@ -46,7 +46,8 @@ struct FlagSpec {
 
 struct CommandSpec {
   std::string name;
-  // "RUN", or "[RUN]" if it may be left out. Each may be given as a flag too
+  // "RUN", "[RUN]" if it may be left out, or as the last one "RUN...", which is
+  // that and all that follow (a repeated flag). Each may be given as a flag too
   // (--run); a flag of that name describes it.
   std::vector<std::string> operands;
   std::string summary;

@@ -26,6 +26,7 @@ const ProgramSpec& Program() {
              .Default("30s")},
         {"series r m --chart"}},
        {"watch", {"[RUN]"}, "events", {}, {"watch"}},
+       {"compare", {"RUN..."}, "some runs", {}, {"compare a b"}},
        {"probe",
         {},
         "makes a probe",
@@ -86,6 +87,16 @@ TEST(Arguments, SwitchesTakeNoWord) {
   }
 }
 
+TEST(Arguments, TheLastOperandMayBeMany) {
+  const auto arguments = Parse({"compare", "a", "b", "-o", "csv", "c"});
+  ASSERT_TRUE(arguments.ok()) << arguments.status();
+  EXPECT_EQ(arguments->All("run"), (Words{"a", "b", "c"}));
+  EXPECT_EQ(arguments->Get("format"), "csv");
+  EXPECT_EQ(Parse({"compare", "--run=a", "--run=b"})->All("run"),
+            (Words{"a", "b"}));
+  EXPECT_FALSE(Parse({"compare"}).ok());
+}
+
 TEST(Arguments, ValuesMayBeNegative) {
   const auto arguments = Parse({"series", "r", "m", "--layer", "-1"});
   ASSERT_TRUE(arguments.ok()) << arguments.status();
@@ -134,7 +145,7 @@ TEST(Arguments, MistakesSayWhatAndWhereToLook) {
   const std::pair<Words, std::string> cases[] = {
       {{"serie"}, "there is no command \"serie\"; did you mean series?"},
       {{"dance"}, "there is no command \"dance\" (see"},
-      {{"--server=x:1"}, "no command; there are series, watch, probe"},
+      {{"--server=x:1"}, "no command; there are series, watch, compare, probe"},
       {{"series", "r", "m", "x"}, "\"x\" is one word too many"},
       {{"series", "--chrt"}, "there is no flag --chrt; did you mean --chart?"},
       {{"series", "--metrc=m"}, "did you mean --metric?"},
