@@ -31,6 +31,20 @@ void NoteHold(const std::vector<SeriesPoint>& series, const EmergenceRule& rule,
   emergence.set_holds_from_step(last_within.base()->step);
 }
 
+// Sets reversal_step if, behind `from`, as many checkpoints in a row as make an
+// emergence lie on the other side.
+void NoteReversal(const std::vector<SeriesPoint>& series, size_t from,
+                  const EmergenceRule& rule, v1::Emergence& emergence) {
+  const size_t needed = static_cast<size_t>(std::max(1, rule.consecutive));
+  size_t within = 0;
+  for (size_t i = from; i < series.size(); ++i) {
+    within = IsBeyond(series[i].value, rule) ? 0 : within + 1;
+    if (within < needed) continue;
+    emergence.set_reversal_step(series[i + 1 - needed].step);
+    return;
+  }
+}
+
 double Crossing(const SeriesPoint& before, const SeriesPoint& after,
                 double threshold) {
   const double share =
@@ -69,6 +83,7 @@ v1::Emergence FindEmergence(const std::vector<SeriesPoint>& series,
       v1::Emergence emergence = Found(series, first, rule);
       emergence.set_provisional(length < needed);
       NoteHold(series, rule, emergence);
+      NoteReversal(series, first + length, rule, emergence);
       return emergence;
     }
     first += length + 1;

@@ -1,18 +1,12 @@
 #ifndef SINKWATCH_SERVER_ANALYTICS_EMERGENCE_H_
 #define SINKWATCH_SERVER_ANALYTICS_EMERGENCE_H_
 
-#include <cstdint>
 #include <vector>
 
+#include "server/analytics/series_point.h"
 #include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::analytics {
-
-// One value of a series; NaN values must have been left out.
-struct SeriesPoint {
-  int64_t step = 0;
-  double value = 0;
-};
 
 struct EmergenceRule {
   double threshold = 0.5;
@@ -23,9 +17,10 @@ struct EmergenceRule {
 };
 
 // When a series (ascending by step) first lay beyond a threshold for
-// `consecutive` checkpoints in a row. It may fall back later: holds_from_step
-// says from where on it does not, if the last checkpoint lies beyond. A grid of
-// checkpoints only brackets a crossing, so the answer is an interval:
+// `consecutive` checkpoints in a row. It may fall back later: reversal_step is
+// the first of as many in a row that do not lie beyond; holds_from_step says
+// from where on all do, if the last checkpoint does. A grid of checkpoints only
+// brackets a crossing, so the answer is an interval:
 //
 //   none   (after_step, by_step]: by_step is the first of `consecutive`
 //          checkpoints beyond the threshold; the estimate interpolates the
@@ -34,8 +29,8 @@ struct EmergenceRule {
 //   right  never for long enough; after_step is the last checkpoint
 //
 // provisional: beyond it up to the last checkpoint, but for fewer checkpoints
-// than asked for; by_step and estimate are as for `none`. The key is left
-// unset. An empty series is right-censored at step -1.
+// than asked for; by_step and estimate are as for `none`. The key and the rise
+// are left unset. An empty series is right-censored at step -1.
 v1::Emergence FindEmergence(const std::vector<SeriesPoint>& series,
                             const EmergenceRule& rule);
 

@@ -94,5 +94,17 @@ TEST(FindEmergence, SaysFromWhereOnItHolds) {
   EXPECT_FALSE(FindEmergence({}, Above(.5)).has_holds_from_step());
 }
 
+TEST(FindEmergence, AFallForLongEnoughIsAReversal) {
+  const auto found = FindEmergence(
+      {{0, 0}, {1, 1}, {2, 1}, {3, 0}, {4, 1}, {5, 0}, {6, 0}, {7, 1}},
+      Above(.5));
+  EXPECT_EQ(found.by_step(), 1);
+  EXPECT_EQ(found.reversal_step(), 5);
+  EXPECT_EQ(found.holds_from_step(), 7);
+  EXPECT_FALSE(FindEmergence({{0, 0}, {1, 1}, {2, 1}, {3, 0}}, Above(.5))
+                   .has_reversal_step());
+  EXPECT_FALSE(FindEmergence(kPaper, Above(.5)).has_reversal_step());
+}
+
 }  // namespace
 }  // namespace sinkwatch::analytics

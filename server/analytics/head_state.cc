@@ -1,0 +1,102 @@
+#include "server/analytics/head_state.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "server/analytics/contrast.h"
+
+namespace sinkwatch::analytics {
+namespace {
+
+v1::Contrast WidestContrast(const std::vector<HeadSignals>& domains,
+                            std::pair<size_t, size_t> pair) {
+  const HeadSignals& high = domains[pair.first];
+  const HeadSignals& low = domains[pair.second];
+  return DifferenceOf({high.dormancy, high.dormancy_error},
+                      {low.dormancy, low.dormancy_error});
+}
+
+bool Switches(const std::vector<HeadSignals>& domains,
+              const HeadStateRule& rule) {
+  const auto pair = FurthestApart(domains);
+  if (pair.first == pair.second) return false;
+  const v1::Contrast contrast = WidestContrast(domains, pair);
+  const bool told_apart =
+      std::isnan(contrast.standard_error()) || ExcludesZero(contrast);
+  return told_apart && contrast.difference() >= rule.contrast &&
+         domains[pair.first].dormancy >= rule.awake;
+}
+
+}  // namespace
+
+v1::HeadState StateOf(const HeadSignals& signals, double largest_write,
+                      const HeadStateRule& rule) {
+  if (std::isnan(signals.dormancy)) return v1::HEAD_STATE_UNSPECIFIED;
+  if (signals.dormancy >= rule.dormant) {
+    return signals.drain > rule.drained ? v1::HEAD_STATE_BROADCAST
+                                        : v1::HEAD_STATE_DORMANT;
+  }
+  if (signals.dormancy > rule.active) return v1::HEAD_STATE_MIXED;
+  return signals.write <= rule.quiet * largest_write ? v1::HEAD_STATE_QUIET
+                                                     : v1::HEAD_STATE_ACTIVE;
+}
+
+double LargestWrite(const std::vector<HeadSignals>& domains) {
+  double largest = std::numeric_limits<double>::quiet_NaN();
+  for (const HeadSignals& signals : domains) {
+    largest = std::fmax(largest, signals.write);
+  }
+  return largest;
+}
+
+std::pair<size_t, size_t> FurthestApart(
+    const std::vector<HeadSignals>& domains) {
+  size_t high = 0, low = 0;
+  bool any = false;
+  for (size_t d = 0; d < domains.size(); ++d) {
+    const double dormancy = domains[d].dormancy;
+    if (std::isnan(dormancy)) continue;
+    if (!any || dormancy > domains[high].dormancy) high = d;
+    if (!any || dormancy < domains[low].dormancy) low = d;
+    any = true;
+  }
+  return {high, low};
+}
+
+v1::HeadType TypeOf(const std::vector<HeadSignals>& domains,
+                    const HeadStateRule& rule) {
+  if (Switches(domains, rule)) return v1::HEAD_TYPE_SWITCHING;
+  const auto all = [&](const auto& holds) {
+    return !domains.empty() &&
+           std::all_of(domains.begin(), domains.end(), holds);
+  };
+  if (all([&](const HeadSignals& s) { return s.dormancy >= rule.dormant; })) {
+    return v1::HEAD_TYPE_ALWAYS_DORMANT;
+  }
+  if (all([&](const HeadSignals& s) { return s.dormancy <= rule.active; })) {
+    return v1::HEAD_TYPE_ALWAYS_ACTIVE;
+  }
+  return v1::HEAD_TYPE_UNSPECIFIED;
+}
+
+bool Settled::Observe(int state, int64_t step) {
+  if (state == 0) return false;
+  if (state_ == 0) {
+    state_ = state;
+    since_ = step;
+    return false;
+  }
+  if (state != candidate_) {
+    candidate_ = state;
+    candidate_since_ = step;
+    seen_ = 0;
+  }
+  ++seen_;
+  if (state == state_ || seen_ < consecutive_) return false;
+  before_ = state_;
+  state_ = state;
+  since_ = candidate_since_;
+  return true;
+}
+
+}  // namespace sinkwatch::analytics

@@ -1,0 +1,115 @@
+#include "server/analytics/head_state.h"
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace sinkwatch::analytics {
+namespace {
+
+HeadSignals Dormancy(double dormancy, double error = .01) {
+  HeadSignals signals;
+  signals.dormancy = dormancy;
+  signals.dormancy_error = error;
+  return signals;
+}
+
+HeadSignals Signals(double dormancy, double drain, double write) {
+  HeadSignals signals = Dormancy(dormancy);
+  signals.drain = drain;
+  signals.write = write;
+  return signals;
+}
+
+TEST(StateOfTest, FollowsItsTable) {
+  const struct {
+    double dormancy, drain, write;
+    v1::HeadState state;
+  } kTable[] = {
+      {.9, .5, 1, v1::HEAD_STATE_DORMANT},
+      {.95, .51, 1, v1::HEAD_STATE_BROADCAST},
+      {.95, NAN, 1, v1::HEAD_STATE_DORMANT},  // not known: decides nothing
+      {.89, .1, 1, v1::HEAD_STATE_MIXED},
+      {.11, .1, 1, v1::HEAD_STATE_MIXED},
+      {.1, 1, 1, v1::HEAD_STATE_ACTIVE},
+      {.1, 1, .31, v1::HEAD_STATE_ACTIVE},
+      {.1, 1, .3, v1::HEAD_STATE_QUIET},
+      {.1, 1, NAN, v1::HEAD_STATE_ACTIVE},
+      {NAN, .1, .1, v1::HEAD_STATE_UNSPECIFIED},
+  };
+  for (const auto& row : kTable) {
+    EXPECT_EQ(StateOf(Signals(row.dormancy, row.drain, row.write), 1, {}),
+              row.state)
+        << row.dormancy << " " << row.drain << " " << row.write;
+  }
+}
+
+// The paper's toy without a learned position: the sink is weak, the head stays
+// out of the way by writing little.
+TEST(StateOfTest, AHeadThatWritesLittleElsewhereIsQuiet) {
+  const std::vector<HeadSignals> domains = {Signals(.05, 1, .1),
+                                            Signals(.02, 1, .9)};
+  const double largest = LargestWrite(domains);
+  EXPECT_EQ(largest, .9);
+  EXPECT_EQ(StateOf(domains[0], largest, {}), v1::HEAD_STATE_QUIET);
+  EXPECT_EQ(StateOf(domains[1], largest, {}), v1::HEAD_STATE_ACTIVE);
+  EXPECT_TRUE(std::isnan(LargestWrite({Dormancy(1)})));
+}
+
+TEST(TypeOfTest, SwitchingNeedsAContrastThatIsLargeAndSure) {
+  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.05)}, {}),
+            v1::HEAD_TYPE_SWITCHING);
+  EXPECT_EQ(TypeOf({Dormancy(.05), Dormancy(.95)}, {}),
+            v1::HEAD_TYPE_SWITCHING);
+  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.651)}, {}),
+            v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.649)}, {}),
+            v1::HEAD_TYPE_SWITCHING);
+  // Nowhere dormant for half of the queries.
+  EXPECT_EQ(TypeOf({Dormancy(.49), Dormancy(.05)}, {}),
+            v1::HEAD_TYPE_UNSPECIFIED);
+  // The interval holds 0.
+  EXPECT_EQ(TypeOf({Dormancy(.8, .2), Dormancy(.4, .2)}, {}),
+            v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({Dormancy(.8, NAN), Dormancy(.4, NAN)}, {}),
+            v1::HEAD_TYPE_SWITCHING);
+}
+
+TEST(TypeOfTest, OthersAreTheSameEverywhere) {
+  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.91)}, {}),
+            v1::HEAD_TYPE_ALWAYS_DORMANT);
+  EXPECT_EQ(TypeOf({Dormancy(.05), Dormancy(.1)}, {}),
+            v1::HEAD_TYPE_ALWAYS_ACTIVE);
+  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(NAN)}, {}),
+            v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({Dormancy(.95)}, {}), v1::HEAD_TYPE_ALWAYS_DORMANT);
+  EXPECT_EQ(TypeOf({}, {}), v1::HEAD_TYPE_UNSPECIFIED);
+}
+
+TEST(FurthestApartTest, PassesOverWhatIsNotKnown) {
+  const std::vector<HeadSignals> domains = {Dormancy(NAN), Dormancy(.4),
+                                            Dormancy(.9), Dormancy(.1)};
+  EXPECT_EQ(FurthestApart(domains), std::make_pair(size_t{2}, size_t{3}));
+}
+
+TEST(SettledTest, ChangesOnlyAfterTwoInARow) {
+  Settled settled(2);
+  EXPECT_FALSE(settled.Observe(1, 0));
+  EXPECT_EQ(settled.state(), 1);
+  EXPECT_FALSE(settled.Observe(2, 10));  // alone
+  EXPECT_FALSE(settled.Observe(1, 20));
+  EXPECT_FALSE(settled.Observe(2, 30));
+  EXPECT_FALSE(settled.Observe(3, 40));  // another one
+  EXPECT_FALSE(settled.Observe(2, 50));
+  EXPECT_FALSE(settled.Observe(0, 55));  // not known: passed over
+  EXPECT_TRUE(settled.Observe(2, 60));
+  EXPECT_EQ(settled.state(), 2);
+  EXPECT_EQ(settled.since(), 50);
+  EXPECT_EQ(settled.before(), 1);
+  EXPECT_FALSE(settled.Observe(2, 70));
+}
+
+}  // namespace
+}  // namespace sinkwatch::analytics

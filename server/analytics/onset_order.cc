@@ -1,0 +1,34 @@
+#include "server/analytics/onset_order.h"
+
+#include <limits>
+
+#include "server/analytics/rise.h"
+
+namespace sinkwatch::analytics {
+namespace {
+
+bool Never(const v1::Emergence& e) {
+  return e.censoring() == v1::CENSORING_RIGHT;
+}
+
+// Whether all of `first` lies before all of `second`: (.., by] and (after, ..].
+bool LiesBefore(const v1::Emergence& first, const v1::Emergence& second) {
+  if (Never(first) || second.censoring() == v1::CENSORING_LEFT) return false;
+  return first.by_step() <= second.after_step();
+}
+
+}  // namespace
+
+OnsetOrder OrderOf(const v1::Emergence& first, const v1::Emergence& second) {
+  OnsetOrder result;
+  result.gap = std::numeric_limits<double>::quiet_NaN();
+  if (LiesBefore(first, second)) result.order = Order::kEarlier;
+  if (LiesBefore(second, first)) result.order = Order::kLater;
+  if (first.censoring() == v1::CENSORING_NONE &&
+      second.censoring() == v1::CENSORING_NONE) {
+    result.gap = LogStep(second.estimate()) - LogStep(first.estimate());
+  }
+  return result;
+}
+
+}  // namespace sinkwatch::analytics
