@@ -12,6 +12,7 @@
 #include "server/analytics/head_aggregation.h"
 #include "server/answers/names.h"
 #include "server/exporter/family_name.h"
+#include "server/exporter/head_counts.h"
 #include "server/exporter/protobuf_format.h"
 #include "server/exporter/sample_family.h"
 #include "server/exporter/text_format.h"
@@ -282,9 +283,37 @@ class Plane {
               "Time that computing the latest measurement took.", source.labels,
               m.compute_seconds());
     }
+    AddHeadCounts(m, source);
     AddFact(source.run, "sinkwatch_run_info",
             "What the latest plausible measurement was made of; always 1.",
             InfoLabels(m.header(), source.labels), 1);
+  }
+
+  void AddHeadCounts(const v1::Measurement& m, const Source& source) {
+    const HeadCounts counts = CountHeads(m);
+    std::vector<Sample> samples;
+    for (const auto& [domain, states] : counts.states) {
+      if (!IsLabelValue(domain)) continue;
+      for (v1::HeadState state : answers::AllHeadStates()) {
+        const auto found = states.find(state);
+        samples.push_back(
+            {With(With(source.labels, "domain", domain), "state",
+                  answers::HeadStateName(state)),
+             found == states.end() ? 0.0 : static_cast<double>(found->second),
+             false});
+      }
+    }
+    if (!samples.empty()) {
+      AddFacts(source.run, "sinkwatch_heads",
+               "Heads by what they do on a domain at the latest plausible "
+               "measurement, without memory of those before.",
+               std::move(samples));
+    }
+    if (!counts.switching.has_value()) return;
+    AddFact(source.run, "sinkwatch_switching_heads",
+            "Heads that are dormant on one domain and not on another at the "
+            "latest plausible measurement.",
+            source.labels, static_cast<double>(*counts.switching));
   }
 
   static Labels InfoLabels(const v1::MeasurementHeader& header, Labels labels) {
