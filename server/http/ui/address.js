@@ -7,9 +7,11 @@
 const DEFAULT_VIEW = {
   run: "", stage: "", domain: "", metric: "",
   agg: "band", layer: "*", x: "log10_step",
+  reference: "",  // published values drawn beside; "": none
   heads: [],   // drawn beside the others: "L15H20"
   hidden: [],  // names of lines that the legend has switched off
   at: "", scale: "auto",
+  minus: "",   // the domain that the map subtracts; "": none
   thresholds: {},  // by metric: {threshold: number, below: boolean}
   per: "each", found: 100,
   state: "", rows: 100,
@@ -95,6 +97,9 @@ function latestRun(runs) {
   return runs.reduce((a, b) => time(b) > time(a) ? b : a);
 }
 
+// What can be subtracted from a domain: the others.
+const otherDomains = (run, domain) => run.domains.filter(d => d !== domain);
+
 // Fills what the address left open, and what the run does not have, with what
 // there is. Returns a new view.
 function resolveView(view, runs, metrics) {
@@ -105,6 +110,7 @@ function resolveView(view, runs, metrics) {
     ...view, run: run.name,
     stage: oneOf(view.stage, run.stages),
     domain: oneOf(view.domain, run.domains),
+    minus: otherDomains(run, oneOf(view.domain, run.domains)).includes(view.minus) ? view.minus : "",
     metric: oneOf(view.metric, names.includes("sink_attention") && !view.metric ? ["sink_attention"] : names),
     layer: layers.length && view.layer !== "*" ? oneOf(view.layer, ["*", ...layers]) : view.layer,
   };
@@ -121,7 +127,7 @@ function lostText(wanted, resolved) {
 // before is dropped.
 function chooseIn(view, key, value) {
   const next = { ...view, [key]: value };
-  if (key === "run") Object.assign(next, { stage: "", domain: "", at: "", heads: [], rows: DEFAULT_VIEW.rows });
+  if (key === "run") Object.assign(next, { stage: "", domain: "", minus: "", at: "", heads: [], rows: DEFAULT_VIEW.rows });
   if (key === "stage") next.at = "";
   if (["run", "stage", "domain", "metric"].includes(key)) next.found = DEFAULT_VIEW.found;
   if (key === "state") next.rows = DEFAULT_VIEW.rows;

@@ -15,8 +15,32 @@ async function loadSeries(signal, v) {
     asked.push(query(signal)("series", { ...common, agg: "each", layer: [...new Set(heads.map(h => h.layer))].join(","),
                                          head: [...new Set(heads.map(h => h.head))].join(",") }));
   }
+  const published = v.reference
+    ? query(signal)("references", { reference: v.reference, metric: v.metric }).then(list => referenceSeries(records(list), v.x))
+    : null;
   const [whole, own] = await Promise.all(asked);
-  return { whole, own, band, metric };
+  return { whole, own, band, metric, published: await published };
+}
+
+// The names of references that have values of the metric.
+async function loadReferences(signal, v) {
+  return [...new Set(records(await query(signal)("references", { metric: v.metric })).map(p => p.reference))];
+}
+
+function drawReferences(names) {
+  const all = ["", ...(names || [])];
+  if (view.reference && !all.includes(view.reference)) all.push(view.reference);
+  fillSelect("reference", all, ["none", ...all.slice(1)]);
+  $("reference").value = view.reference;
+  $("reference-box").hidden = all.length < 2;
+}
+
+// Of two domains the difference, at the step of the first.
+async function loadMatrix(signal, v) {
+  const matrix = await query(signal)("matrix", { ...selection(v), step: v.at || undefined });
+  if (!v.minus) return matrix;
+  const other = await query(signal)("matrix", { ...selection(v), domain: v.minus, step: matrix.step });
+  return differenceOf(matrix, other);
 }
 
 async function loadSteps(signal, v) {
@@ -57,15 +81,19 @@ function overWords({ band, metric }, v) {
 }
 
 // The loaded series as lineChart's data.
-function seriesData({ whole, own, band }, v) {
+function seriesData({ whole, own, band, published }, v) {
   const dark = document.documentElement.dataset.theme === "dark";
-  const joined = joinSeries(own ? [whole, own] : [whole]);
+  const joined = joinSeries([whole, own, published].filter(Boolean));
   const count = whole.columns.length - 1;
-  const base = joined.lines.slice(0, count), chosen = joined.lines.slice(count).filter(l => v.heads.includes(l.name));
+  const base = joined.lines.slice(0, count), others = joined.lines.slice(count);
+  const beside = published ? others.splice(others.length - (published.columns.length - 1)) : [];
+  const chosen = others.filter(l => v.heads.includes(l.name));
   const bands = band ? { colour: FEW[0], ...Object.fromEntries(base.map(l => [l.name, l.values])) } : null;
   base.forEach((line, i) => { line.colour = colourOf(i, count, dark); });
   const taken = band ? 1 : count < FEW.length ? count : 0;
   chosen.forEach(line => { line.colour = FEW[(taken + v.heads.indexOf(line.name)) % FEW.length]; });
+  beside.forEach((line, i) => { line.colour = FEW[(taken + chosen.length + i) % FEW.length]; line.name = `${v.reference}: ${line.name}`; });
+  chosen.push(...beside);
   return { x: whole.x, xs: joined.xs, band: bands, base: band ? [] : base, chosen, gaps: whole.gaps, unit: whole.metric.unit };
 }
 
@@ -123,11 +151,24 @@ function drawSlider(steps) {
 // The label and the cells are of one answer.
 function drawHeat() {
   const matrix = said.matrix;
-  $("heat-step").textContent = matrix ? `step ${show(matrix.step)}${matrix.asked.at === "" ? " (latest)" : ""}` : "";
+  const minus = matrix && matrix.asked.minus ? `, ${matrix.asked.domain} minus ${matrix.asked.minus}` : "";
+  $("heat-step").textContent = matrix ? `step ${show(matrix.step)}${matrix.asked.at === "" ? " (latest)" : ""}${minus}` : "";
   describe($("heat-definition"), matrix && matrix.metric);
   if (!matrix) return;
-  drawMap($("heat"), matrix, { scale: view.scale, unit: matrix.metric.unit, pick: pickHead }, tip,
-          `${matrix.metric.name} of each layer and head of ${matrix.asked.run} at step ${show(matrix.step)}`);
+  drawMap($("heat"), matrix, { scale: minus && view.scale === "auto" ? "symmetric" : view.scale, unit: matrix.metric.unit, pick: pickHead }, tip,
+          `${matrix.metric.name} of each layer and head of ${matrix.asked.run} at step ${show(matrix.step)}${minus}`);
+}
+
+// The few facts of a run that a person asks for first; all of them are in
+// sinkctl summary and in the report.
+const FIRST_TOPICS = ["diagnosis", "switching", "jump", "onset", "states"];
+const MOST_FACTS = 12;
+
+function drawFacts(summary) {
+  if (!summary) return;
+  const facts = records(summary).filter(f => f.head === null);
+  const first = FIRST_TOPICS.flatMap(topic => facts.filter(f => f.topic === topic)).slice(0, MOST_FACTS);
+  $("facts").replaceChildren(...first.map(f => html("li", { text: f.text, title: (f.evidence || []).join("; ") })));
 }
 
 function pickHead(cell) {

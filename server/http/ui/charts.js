@@ -235,6 +235,17 @@ function scaleOf(values, scale, unit) {
   return [unit === "ratio" && low >= 0 ? 0 : low, high];
 }
 
+// One matrix minus another of the same shape, cell by cell; null where one of
+// them has no value.
+function differenceOf(matrix, other) {
+  const rows = new Map(other.rows.map(row => [row[0], row]));
+  const minus = (value, there) => value === null || there === undefined || there === null ? null : value - there;
+  return { ...matrix, rows: matrix.rows.map(row => {
+    const there = rows.get(row[0]) || [];
+    return [row[0], ...row.slice(1).map((value, i) => minus(value, there[i + 1]))];
+  }) };
+}
+
 // matrix: {columns: ["layer", "H0", ...], rows: [[layer, value, ...]]};
 // options: {width, scale, unit}.
 function heatMap(matrix, options) {

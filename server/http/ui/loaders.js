@@ -57,6 +57,23 @@ function records(table) {
   return table.rows.map(row => Object.fromEntries(table.columns.map((c, i) => [c, row[i]])));
 }
 
+// Published points (records of `references`) as an answer of `series` over `x`: a
+// column for each model, layer and head. Points that do not say their x are left
+// out.
+function referenceSeries(points, x) {
+  const columns = ["x"], rows = new Map();
+  for (const p of points) {
+    const at = x === "tokens" ? p.tokens : p.step === null ? null : x === "step" ? p.step : Math.log10(1 + p.step);
+    if (at === null) continue;
+    const name = `${p.model}${p.layer === null ? "" : " L" + p.layer}${p.head === null ? "" : "H" + p.head}`;
+    if (!columns.includes(name)) columns.push(name);
+    if (!rows.has(at)) rows.set(at, [at]);
+    const row = rows.get(at), i = columns.indexOf(name);
+    if (row[i] === undefined) row[i] = p.value;
+  }
+  return { columns, rows: [...rows.values()].sort((a, b) => a[0] - b[0]) };
+}
+
 // The answers of `series` as lineChart's data. A step that only one of them has
 // is undefined in the others: passed over, where null breaks a line.
 function joinSeries(answers) {

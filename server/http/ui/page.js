@@ -11,7 +11,7 @@ const said = { runs: [], states: [], metrics: [], steps: [], series: null, matri
 const SERIES_POINTS = 1000;
 const SERIES_CELLS = 900000;
 // As controls by id: selects whose value is the view's.
-const SELECTS = ["run", "stage", "domain", "metric", "agg", "layer", "x", "scale", "per", "state"];
+const SELECTS = ["run", "stage", "domain", "metric", "agg", "layer", "x", "reference", "scale", "minus", "per", "state"];
 // Changes that ask the server nothing.
 const LOCAL = ["hidden", "scale", "theme", "found"];
 
@@ -81,8 +81,10 @@ const frame = latest(async signal => {
 
 const cards = {
   series: card(loadSeries, (answer, v) => { said.series = answer && { ...answer, asked: v }; drawSeries(); }, $("chart")),
+  references: card(loadReferences, drawReferences, $("chart-note")),
   steps: card(loadSteps, drawSlider, $("heat")),
-  heat: card((signal, v) => query(signal)("matrix", { ...selection(v), step: v.at || undefined }),
+  facts: card((signal, v) => query(signal)("summary", { run: v.run, stage: v.stage }), drawFacts, $("facts")),
+  heat: card(loadMatrix,
              (answer, v) => { said.matrix = answer && { ...answer, asked: v }; drawHeat(); }, $("heat")),
   emergence: card(loadEmergence, answer => { said.emergence = answer; drawEmergence(); }, $("emergence")),
   checkpoints: card((signal, v) => query(signal)("checkpoints", {
@@ -128,7 +130,7 @@ async function showFrame({ list, runs, metrics }) {
 function sayUnmeasured() {
   Object.assign(said, { series: null, matrix: null, emergence: null });
   for (const id of ["legend", "heads", "definition", "heat-step", "heat-definition", "emergence-definition", "found-count"]) $(id).replaceChildren();
-  for (const id of ["chart", "heat", "emergence"]) say($(id), "nothing measured yet");
+  for (const id of ["chart", "heat", "emergence", "facts"]) say($(id), "nothing measured yet");
   $("found").hidden = $("at").disabled = true;
   return ["checkpoints"];
 }
@@ -163,11 +165,13 @@ function fillControls() {
   fillSelect("run", said.runs.map(r => r.name));
   fillSelect("stage", run.stages);
   fillSelect("domain", run.domains);
+  fillSelect("minus", ["", ...otherDomains(run, view.domain)], ["nothing", ...otherDomains(run, view.domain)]);
   fillSelect("metric", said.metrics.map(m => m.name));
   fillSelect("layer", ["*", ...layers], ["all", ...layers]);
   fillSelect("state", ["", ...said.states], ["all", ...said.states]);
   for (const id of SELECTS) $(id).value = view[id];
   $("stage-box").hidden = run.stages.length < 2;
+  $("minus-box").hidden = run.domains.length < 2;
   $("agg").disabled = !metric || metric.scope === "model";
   $("layer").disabled = !metric || metric.scope === "model";
   $("per").disabled = !metric || !isPerHead(metric);

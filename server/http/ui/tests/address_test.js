@@ -8,7 +8,7 @@ const { defaultView, parseView, formatView, resolveView, chooseIn, thresholdOf, 
 // Every field away from its default.
 const EVERYTHING = {
   run: "olmo2-7b.a_1", stage: "stage 1&2", domain: "train/other=x", metric: "value_norm_ratio",
-  agg: "max", layer: "3", x: "tokens", heads: ["L15H20", "L0H1"], hidden: ["L3", "L5"], at: "145000", scale: "symmetric",
+  agg: "max", layer: "3", x: "tokens", reference: "guo-1", heads: ["L15H20", "L0H1"], hidden: ["L3", "L5"], at: "145000", scale: "symmetric", minus: "code",
   thresholds: { sink_attention: { threshold: 0.3, below: false }, value_norm_ratio: { threshold: -0.5, below: true } },
   per: "mean", found: 300, state: "dead", rows: 200, theme: "dark",
 };
@@ -87,4 +87,11 @@ test("names of heads", () => {
   assert.deepEqual(headOf("L15H20"), { layer: 15, head: 20 });
   assert.equal(headOf("L15"), null);
   assert.deepEqual(toggled(toggled([], "a"), "a"), []);
+});
+
+test("a domain that is subtracted is another one of the run", () => {
+  const minus = (run, domain, wanted) => resolveView({ ...defaultView(), run, domain, minus: wanted }, RUNS, METRICS).minus;
+  assert.equal(minus("new", "wiki", "code"), "code");
+  assert.equal(minus("new", "code", "code"), "");
+  assert.equal(minus("old", "wiki", "code"), "");
 });

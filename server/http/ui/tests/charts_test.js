@@ -2,8 +2,8 @@
 const { test } = require("node:test");
 const assert = require("node:assert/strict");
 const { load } = require("./sources.js");
-const { ticks, decadeTicks, lineChart, nearest, tipAt, scaleOf, heatMap, mixed, VIRIDIS, DIVERGING, joinSeries } =
-  load("ticks", "decadeTicks", "lineChart", "nearest", "tipAt", "scaleOf", "heatMap", "mixed", "VIRIDIS", "DIVERGING", "joinSeries");
+const { ticks, decadeTicks, lineChart, nearest, tipAt, scaleOf, heatMap, mixed, VIRIDIS, DIVERGING, joinSeries, differenceOf } =
+  load("ticks", "decadeTicks", "lineChart", "nearest", "tipAt", "scaleOf", "heatMap", "mixed", "VIRIDIS", "DIVERGING", "joinSeries", "differenceOf");
 
 const SIZE = { width: 800, height: 340 };
 
@@ -142,4 +142,10 @@ test("series are joined by x", () => {
   const joined = joinSeries([{ columns: ["x", "a"], rows: [[1, 5], [3, null]] }, { columns: ["x", "b"], rows: [[1, 6], [2, 7]] }]);
   assert.deepEqual(joined.xs, [1, 2, 3]);
   assert.deepEqual(joined.lines, [{ name: "a", values: [5, undefined, null] }, { name: "b", values: [6, 7, undefined] }]);
+});
+
+test("a difference has a cell where both have a value", () => {
+  const map = { columns: ["layer", "H0", "H1"], step: 5, rows: [[0, 1, null], [1, .5, .5], [2, 3, 4]] };
+  const other = { columns: ["layer", "H0", "H1"], rows: [[1, .25, null], [0, .25, 1]] };
+  assert.deepEqual(differenceOf(map, other), { columns: ["layer", "H0", "H1"], step: 5, rows: [[0, .75, null], [1, .25, null], [2, null, null]] });
 });

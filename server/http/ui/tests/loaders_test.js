@@ -2,7 +2,7 @@
 const { test } = require("node:test");
 const assert = require("node:assert/strict");
 const { load } = require("./sources.js");
-const { latest, ask, records, Refusal, Unreachable } = load("latest", "ask", "records", "Refusal", "Unreachable");
+const { latest, ask, records, referenceSeries, Refusal, Unreachable } = load("latest", "ask", "records", "referenceSeries", "Refusal", "Unreachable");
 
 // Promises that the test settles, in the order of the calls.
 function held() {
@@ -85,4 +85,12 @@ test("no answer, and an answer that is none, are Unreachable", async () => {
 
 test("records name their cells", () => {
   assert.deepEqual(records({ columns: ["a", "b"], rows: [[1, null]] }), [{ a: 1, b: null }]);
+});
+
+test("published points are a series over steps or tokens", () => {
+  const point = (step, tokens, layer, head, value) => ({ model: "toy", step, tokens, layer, head, value });
+  const points = [point(100, null, 0, 1, 0.5), point(10, 7, null, null, 0.1), point(100, 9, null, null, 0.2), point(null, null, 0, 1, 9)];
+  assert.deepEqual(referenceSeries(points, "step"), { columns: ["x", "toy L0H1", "toy"], rows: [[10, , 0.1], [100, 0.5, 0.2]] });
+  assert.deepEqual(referenceSeries(points, "tokens").rows, [[7, 0.1], [9, 0.2]]);
+  assert.deepEqual(referenceSeries([], "step"), { columns: ["x"], rows: [] });
 });
