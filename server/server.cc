@@ -27,6 +27,7 @@ namespace sinkwatch::server {
 namespace {
 
 constexpr char kDatabaseName[] = "sinkwatch.db";
+constexpr char kReferencesFolder[] = "references";
 constexpr absl::Duration kDrainPoll = absl::Milliseconds(50);
 
 store::LeaseLimits LeaseLimitsOf(const v1::ServerConfig& config) {
@@ -59,7 +60,7 @@ void SetServing(grpc::Server& server, bool serving) {
   health->SetServingStatus(serving);
   for (const char* name :
        {"sinkwatch.v1.WorkerService", "sinkwatch.v1.QueryService",
-        "sinkwatch.v1.AdminService"}) {
+        "sinkwatch.v1.AnalysisService", "sinkwatch.v1.AdminService"}) {
     health->SetServingStatus(name, serving);
   }
 }
@@ -78,6 +79,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     server->MakeDiscovery();
     status = server->FollowRuns(config);
   }
+  if (status.ok()) status = server->OpenReferences();
   if (status.ok()) status = server->exporter_->Start();
   if (status.ok()) status = server->StartGrpc();
   if (status.ok()) status = server->StartHttp();
@@ -167,6 +169,7 @@ void Server::MakeDiscovery() {
                                      survey.left_alone.end()};
         *run.mutable_notes() = {survey.notes.begin(), survey.notes.end()};
       });
+  analyses_ = std::make_unique<query::Analyses>(queries_.get());
   runs_ = std::make_unique<service::RunRegistry>(
       store_.get(), [this](const std::vector<v1::RunConfig>& runs) {
         watcher_->SetRuns(runs);
@@ -200,6 +203,16 @@ void Server::ForgetOthers(const std::vector<v1::RunConfig>& runs) {
   }
 }
 
+absl::Status Server::OpenReferences() {
+  auto shelf = references::ReferenceShelf::Open(
+      absl::StrCat(config_.data_dir(), "/", kReferencesFolder));
+  if (!shelf.ok()) return shelf.status();
+  shelf_ = *std::move(shelf);
+  references_ =
+      std::make_unique<query::References>(queries_.get(), shelf_.get());
+  return absl::OkStatus();
+}
+
 absl::Status Server::FollowRuns(const v1::ServerConfig& config) {
   return runs_->Configure({config.runs().begin(), config.runs().end()});
 }
@@ -214,6 +227,9 @@ absl::Status Server::StartGrpc() {
   query_service_ = std::make_unique<service::QueryServiceImpl>(
       service::QueryServiceImpl::Parts{queries_.get(), feed_.get(),
                                        metrics_.get()});
+  analysis_service_ = std::make_unique<service::AnalysisServiceImpl>(
+      service::AnalysisServiceImpl::Parts{analyses_.get(), references_.get(),
+                                          metrics_.get()});
   admin_service_ = std::make_unique<service::AdminServiceImpl>(
       service::AdminServiceImpl::Parts{
           store_.get(), queries_.get(), runs_.get(), metrics_.get(),
@@ -237,6 +253,7 @@ absl::Status Server::StartGrpc() {
                            grpc::InsecureServerCredentials(), &grpc_port_);
   builder.RegisterService(worker_service_.get());
   builder.RegisterService(query_service_.get());
+  builder.RegisterService(analysis_service_.get());
   builder.RegisterService(admin_service_.get());
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr || grpc_port_ == 0) {
@@ -257,6 +274,7 @@ absl::Status Server::StartHttp() {
                   : absl::UnavailableError("the server is starting or ending");
   };
   site.cors_origin = config_.http().cors_origin();
+  site.references = references_.get();
   site_ = std::make_unique<http::Site>(queries_.get(), exporter_.get(), site);
   http::HttpServerOptions options;
   options.address = config_.http_address();

@@ -14,9 +14,13 @@
 #include "server/exporter/exporter.h"
 #include "server/http/http_server.h"
 #include "server/http/site.h"
+#include "server/query/analyses.h"
 #include "server/query/queries.h"
+#include "server/query/references.h"
+#include "server/references/reference_shelf.h"
 #include "server/scheduler/scheduler.h"
 #include "server/service/admin_service.h"
+#include "server/service/analysis_service.h"
 #include "server/service/measurement_feed.h"
 #include "server/service/query_service.h"
 #include "server/service/run_registry.h"
@@ -61,6 +65,7 @@ class Server {
   explicit Server(v1::ServerConfig config);
 
   absl::Status OpenStore();
+  absl::Status OpenReferences();
   // What works on the store: exporter, commit queue, scheduler.
   void MakeExporter();
   void StartCommits();
@@ -88,10 +93,14 @@ class Server {
   std::unique_ptr<exporter::Exporter> exporter_;
   std::unique_ptr<discovery::Watcher> watcher_;
   std::unique_ptr<query::Queries> queries_;
+  std::unique_ptr<query::Analyses> analyses_;
+  std::unique_ptr<references::ReferenceShelf> shelf_;
+  std::unique_ptr<query::References> references_;
   std::unique_ptr<service::RunRegistry> runs_;
   std::unique_ptr<service::MeasurementFeed> feed_;
   std::unique_ptr<service::WorkerServiceImpl> worker_service_;
   std::unique_ptr<service::QueryServiceImpl> query_service_;
+  std::unique_ptr<service::AnalysisServiceImpl> analysis_service_;
   std::unique_ptr<service::AdminServiceImpl> admin_service_;
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<http::Site> site_;

@@ -81,4 +81,35 @@ std::string CensoringName(v1::Censoring censoring) {
   return ShortName(v1::Censoring_Name(censoring), "CENSORING_");
 }
 
+std::string HeadStateName(v1::HeadState state) {
+  if (state == v1::HEAD_STATE_UNSPECIFIED) return "";
+  return ShortName(v1::HeadState_Name(state), "HEAD_STATE_");
+}
+
+std::vector<v1::HeadState> AllHeadStates() {
+  std::vector<v1::HeadState> states;
+  for (int s = v1::HeadState_MIN + 1; s <= v1::HeadState_MAX; ++s) {
+    states.push_back(static_cast<v1::HeadState>(s));
+  }
+  return states;
+}
+
+std::string HeadTypeName(v1::HeadType type) {
+  if (type == v1::HEAD_TYPE_UNSPECIFIED) return "";
+  return ShortName(v1::HeadType_Name(type), "HEAD_TYPE_");
+}
+
+std::string CurveModelName(v1::CurveModel model) {
+  if (model == v1::CURVE_MODEL_UNSPECIFIED) return "";
+  return ShortName(v1::CurveModel_Name(model), "CURVE_MODEL_");
+}
+
+std::string ReferenceVerdictName(v1::ReferenceVerdict verdict) {
+  return ShortName(v1::ReferenceVerdict_Name(verdict), "REFERENCE_VERDICT_");
+}
+
+std::string RiseShapeName(v1::RiseShape shape) {
+  return ShortName(v1::RiseShape_Name(shape), "RISE_SHAPE_");
+}
+
 }  // namespace sinkwatch::answers

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "sinkwatch/v1/analysis_service.pb.h"
 #include "sinkwatch/v1/checkpoint.pb.h"
 #include "sinkwatch/v1/job.pb.h"
 #include "sinkwatch/v1/measurement.pb.h"
@@ -34,6 +35,19 @@ absl::StatusOr<v1::Aggregation> ParseAggregation(const std::string& name);
 
 // "none", "left", "right".
 std::string CensoringName(v1::Censoring censoring);
+
+// "dormant"; "" where it is not known.
+std::string HeadStateName(v1::HeadState state);
+// All states that can be told, ascending.
+std::vector<v1::HeadState> AllHeadStates();
+// "always_active", "always_dormant", "switching"; "" for none of them.
+std::string HeadTypeName(v1::HeadType type);
+// "linear", "log", "saturating", "log_exponential", "power"; "" for none.
+std::string CurveModelName(v1::CurveModel model);
+// "sharp", "gradual", "unresolved".
+std::string RiseShapeName(v1::RiseShape shape);
+// "pass", "fail", "absent".
+std::string ReferenceVerdictName(v1::ReferenceVerdict verdict);
 
 }  // namespace sinkwatch::answers
 

@@ -13,6 +13,12 @@ TEST(NamesTest, AreTheEnumsWithoutTheirPrefix) {
   EXPECT_EQ(OutcomeName(v1::OUTCOME_CORRUPT), "corrupt");
   EXPECT_EQ(ScopeName(v1::SCOPE_KV_HEAD), "kv_head");
   EXPECT_EQ(CensoringName(v1::CENSORING_NONE), "none");
+  EXPECT_EQ(HeadStateName(v1::HEAD_STATE_BROADCAST), "broadcast");
+  EXPECT_EQ(HeadStateName(v1::HEAD_STATE_UNSPECIFIED), "");
+  EXPECT_EQ(AllHeadStates().size(), 5u);
+  EXPECT_EQ(HeadTypeName(v1::HEAD_TYPE_ALWAYS_ACTIVE), "always_active");
+  EXPECT_EQ(CurveModelName(v1::CURVE_MODEL_LOG_EXPONENTIAL), "log_exponential");
+  EXPECT_EQ(RiseShapeName(v1::RISE_SHAPE_SHARP), "sharp");
 }
 
 TEST(NamesTest, ComeBackAsWhatTheyStandFor) {

@@ -130,6 +130,20 @@ void AppendValues(const Floats& matrix, int columns, int row,
   }
 }
 
+// half_after_step, half_by_step, half_step, width, width_low, width_high,
+// shape.
+void AppendRise(const v1::Emergence& emergence, std::vector<Cell>* cells) {
+  if (!emergence.has_rise()) {
+    cells->resize(cells->size() + 7);
+    return;
+  }
+  const v1::Rise& rise = emergence.rise();
+  cells->insert(cells->end(),
+                {int64_t{rise.after_step()}, int64_t{rise.by_step()},
+                 rise.half_step(), rise.width(), rise.width_low(),
+                 rise.width_high(), RiseShapeName(rise.shape())});
+}
+
 absl::Status CheckShape(const v1::QuerySeriesResponse& series) {
   const int64_t cells = int64_t{series.steps_size()} * series.columns_size();
   if (series.tokens_size() == series.steps_size() &&
@@ -296,9 +310,12 @@ Table MatrixTable(const v1::QueryMatrixResponse& matrix, bool standard_errors) {
 
 Table EmergenceTable(const v1::GetEmergenceResponse& emergence) {
   Table table;
-  table.columns = {"series",    "layer",       "head",
-                   "censoring", "after_step",  "by_step",
-                   "estimate",  "provisional", "holds_from_step"};
+  table.columns = {"series",        "layer",           "head",
+                   "censoring",     "after_step",      "by_step",
+                   "estimate",      "provisional",     "holds_from_step",
+                   "reversal_step", "half_after_step", "half_by_step",
+                   "half_step",     "width",           "width_low",
+                   "width_high",    "shape",           "run"};
   for (const v1::Emergence& e : emergence.emergences()) {
     const bool left = e.censoring() == v1::CENSORING_LEFT;
     const bool right = e.censoring() == v1::CENSORING_RIGHT;
@@ -310,8 +327,11 @@ Table EmergenceTable(const v1::GetEmergenceResponse& emergence) {
          left ? Cell() : Cell(int64_t{e.after_step()}),
          right ? Cell() : Cell(int64_t{e.by_step()}),
          left || right ? Cell() : Cell(e.estimate()), e.provisional(),
-         e.has_holds_from_step() ? Cell(int64_t{e.holds_from_step()})
-                                 : Cell()});
+         e.has_holds_from_step() ? Cell(int64_t{e.holds_from_step()}) : Cell(),
+         e.has_reversal_step() ? Cell(int64_t{e.reversal_step()}) : Cell()});
+    AppendRise(e, &table.rows.back());
+    table.rows.back().push_back(e.key().run().empty() ? Cell()
+                                                      : Cell(e.key().run()));
   }
   return table;
 }

@@ -60,7 +60,9 @@ Table MatrixTable(const v1::QueryMatrixResponse& matrix,
                   bool standard_errors = false);
 
 // series, layer, head, censoring, after_step, by_step, estimate, provisional,
-// holds_from_step.
+// holds_from_step, reversal_step; then how it rises, whatever the threshold:
+// half_after_step, half_by_step, half_step, width, width_low, width_high,
+// shape; and run, of questions about several.
 Table EmergenceTable(const v1::GetEmergenceResponse& emergence);
 
 }  // namespace sinkwatch::answers

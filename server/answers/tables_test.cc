@@ -150,9 +150,17 @@ TEST(EmergenceTable, SaysFromWhereOnItHolds) {
   v1::GetEmergenceResponse response;
   response.add_emergences()->set_holds_from_step(7);
   response.add_emergences();
+  response.mutable_emergences(1)->set_reversal_step(9);
+  response.mutable_emergences(1)->mutable_rise()->set_width(.5);
   const Table table = EmergenceTable(response);
-  EXPECT_EQ(table.rows[0].back(), Cell(int64_t{7}));
-  EXPECT_EQ(table.rows[1].back(), Cell());
+  EXPECT_EQ(table.rows[0][8], Cell(int64_t{7}));
+  EXPECT_EQ(table.rows[1][8], Cell());
+  EXPECT_EQ(table.rows[0].size(), table.columns.size());
+  EXPECT_EQ(table.rows[1].size(), table.columns.size());
+  EXPECT_EQ(table.rows[0][9], Cell());
+  EXPECT_EQ(table.rows[1][9], Cell(int64_t{9}));
+  EXPECT_EQ(table.rows[0][13], Cell());
+  EXPECT_EQ(table.rows[1][13], Cell(.5));
 }
 
 }  // namespace

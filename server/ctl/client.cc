@@ -24,6 +24,7 @@ Client::Client(std::string address, absl::Duration timeout,
     : address_(std::move(address)),
       timeout_(timeout),
       query_(v1::QueryService::NewStub(channel)),
+      analysis_(v1::AnalysisService::NewStub(channel)),
       admin_(v1::AdminService::NewStub(channel)),
       health_(grpc::health::v1::Health::NewStub(channel)) {}
 

@@ -13,6 +13,7 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "sinkwatch/v1/admin_service.grpc.pb.h"
+#include "sinkwatch/v1/analysis_service.grpc.pb.h"
 #include "sinkwatch/v1/query_service.grpc.pb.h"
 
 namespace sinkwatch::ctl {
@@ -40,6 +41,12 @@ class Client {
                                  grpc::ClientContext*, const Request&, Answer*),
                              const Request& request) {
     return Call(query_.get(), method, request);
+  }
+  template <typename Request, typename Answer>
+  absl::StatusOr<Answer> Ask(grpc::Status (v1::AnalysisService::Stub::*method)(
+                                 grpc::ClientContext*, const Request&, Answer*),
+                             const Request& request) {
+    return Call(analysis_.get(), method, request);
   }
   // Calls `event` for each until it returns false or the server ends.
   absl::Status Watch(
@@ -80,6 +87,7 @@ class Client {
   const std::string address_;
   const absl::Duration timeout_;
   std::unique_ptr<v1::QueryService::Stub> query_;
+  std::unique_ptr<v1::AnalysisService::Stub> analysis_;
   std::unique_ptr<v1::AdminService::Stub> admin_;
   std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };

@@ -13,13 +13,6 @@ using answers::Table;
 // Of a last column that is text: more of it goes into further lines.
 constexpr size_t kMinLastWidth = 16;
 
-std::string Plain(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  }
-  return text;
-}
-
 // Columns on a terminal: bytes that do not continue a UTF-8 sequence.
 size_t Width(const std::string& text) {
   return std::count_if(text.begin(), text.end(),
@@ -66,7 +59,7 @@ Layout LayoutOf(const Table& table) {
   for (const auto& row : table.rows) {
     layout.texts.emplace_back();
     for (const Cell& cell : row) {
-      layout.texts.back().push_back(Plain(answers::CellText(cell)));
+      layout.texts.back().push_back(Printable(answers::CellText(cell)));
     }
   }
   for (size_t c = 0; c < columns; ++c) {
@@ -111,6 +104,13 @@ bool IsNothing(const Cell& cell) {
 }
 
 }  // namespace
+
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return text;
+}
 
 Format ParseFormat(const std::string& name) {
   if (name == "json") return Format::kJson;
@@ -196,7 +196,7 @@ std::string MetricParagraphs(const Table& metrics) {
   std::string out;
   for (const auto& row : metrics.rows) {
     const auto text = [&](size_t c) {
-      return Plain(answers::CellText(row[c]));
+      return Printable(answers::CellText(row[c]));
     };
     absl::StrAppend(&out, text(0), "  [", text(1), ", one value per ", text(2),
                     "]\n    ", text(3), "\n    = ", text(4),

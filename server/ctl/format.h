@@ -14,9 +14,12 @@ enum class Format { kTable, kJson, kCsv };
 // Of "json" and "csv"; anything else is a table.
 Format ParseFormat(const std::string& name);
 
+// The text with '?' for each control character: a name must not drive
+// somebody's terminal.
+std::string Printable(std::string text);
+
 // Columns aligned, numbers to the right, two spaces between; a line of column
-// names above. Control characters in cells become '?', so that a file name
-// cannot drive the terminal.
+// names above. Cells are Printable.
 std::string AlignedTable(const answers::Table& table);
 
 // The same with the columns that fit into lines of `width`, at least two, and

@@ -4,9 +4,12 @@
 #include <utility>
 
 #include "server/ctl/admin_commands.h"
+#include "server/ctl/analysis_commands.h"
 #include "server/ctl/completion.h"
 #include "server/ctl/query_commands.h"
+#include "server/ctl/reference_commands.h"
 #include "server/ctl/series_commands.h"
+#include "server/ctl/state_commands.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -51,7 +54,8 @@ std::vector<FlagSpec> CommonFlags() {
 std::vector<Command> AllCommands() {
   std::vector<Command> all = QueryCommands();
   for (std::vector<Command> more :
-       {SeriesCommands(), AdminCommands(),
+       {SeriesCommands(), AnalysisCommands(), StateCommands(),
+        ReferenceCommands(), AdminCommands(),
         std::vector<Command>{{CompletionSpec(), Complete}}}) {
     std::move(more.begin(), more.end(), std::back_inserter(all));
   }

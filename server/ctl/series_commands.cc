@@ -10,9 +10,11 @@
 #include "proto/base/status_macros.h"
 #include "server/answers/names.h"
 #include "server/answers/parse.h"
+#include "server/answers/reference_columns.h"
 #include "server/answers/tables.h"
 #include "server/ctl/chart.h"
 #include "server/ctl/flags.h"
+#include "server/ctl/state_commands.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -49,6 +51,8 @@ std::vector<FlagSpec> WithSelection(const std::vector<FlagSpec>& flags) {
       FlagSpec{"layer", "LIST", "default: all"}.Example("0,2,5-7"),
       FlagSpec{"head", "LIST", "default: all"}.Example("0,2,5-7"),
       Aggregation(),
+      FlagSpec{"with", "B,C,..", "further runs; default: none"}.Example(
+          "olmo2-7b"),
       {"implausible", "", "with measurements whose loss is implausible"}};
   all.insert(all.end(), flags.begin(), flags.end());
   return all;
@@ -62,6 +66,9 @@ v1::SeriesSelector Select(const Context& c) {
   selector.set_metric(c.args.Get("metric"));
   if (c.args.Has("stage")) selector.set_stage(c.args.Get("stage"));
   if (c.args.Has("domain")) selector.set_domain(c.args.Get("domain"));
+  for (const std::string& run : c.args.List("with")) {
+    selector.add_more_runs(run);
+  }
   return selector;
 }
 
@@ -215,6 +222,15 @@ absl::Status Series(const Context& c) {
   const std::string x = c.args.Get("x");
   std::string note;
   ASSIGN_OR_RETURN(Table table, answers::SeriesTable(series, {x}, &note));
+  if (c.args.Has("reference")) {
+    v1::ListReferencesRequest published;
+    published.set_reference(c.args.Get("reference"));
+    published.set_metric(series.metric().name());
+    ASSIGN_OR_RETURN(
+        const v1::ListReferencesResponse list,
+        c.client.Ask(&v1::AnalysisService::Stub::ListReferences, published));
+    answers::LayReferences(list, x, &table);
+  }
   PrintMeaning(c, series.metric());
   PrintPlace(c, series.stage(), series.domain());
   const bool chart = c.args.Has("chart") && c.for_people();
@@ -237,6 +253,9 @@ CommandSpec SeriesSpec() {
                    .OneOf({"step", "tokens", "log10_step"})
                    .Default("step")
                    .Example("tokens"),
+               FlagSpec{"reference", "NAME",
+                        "published values beside it; default: none"}
+                   .Example("guo-2410.13835"),
                {"chart", "", "draw it: lines, or of many series their band"},
                {"table", "", "the values too, under the chart"},
                All()}),
@@ -262,6 +281,9 @@ CommandSpec MatrixSpec() {
 }
 
 absl::Status Heads(const Context& c) {
+  if (c.args.Get("sort") == "difference" || c.args.List("domain").size() == 2) {
+    return HeadsByDifference(c);
+  }
   std::optional<int64_t> step = StepOf(c);
   std::vector<v1::QueryMatrixResponse> matrices;
   for (const std::string& metric : c.args.List("metric")) {
@@ -271,7 +293,9 @@ absl::Status Heads(const Context& c) {
     matrices.push_back(std::move(matrix));
   }
   if (matrices.empty()) {
-    return absl::InvalidArgumentError("--metric names no metric");
+    return absl::InvalidArgumentError(
+        "--metric is missing: only the difference of two domains has a "
+        "default");
   }
   Table table = HeadsTable(matrices);
   const bool ascending = c.args.Has("ascending");
@@ -294,18 +318,28 @@ absl::Status Heads(const Context& c) {
 
 CommandSpec HeadsSpec() {
   return {"heads",
-          {"RUN", "METRIC"},
-          "the heads at one step, sorted by a metric",
+          {"RUN", "[METRIC]"},
+          "the heads at one step, sorted by a metric or by its difference",
           {FlagSpec{"metric", "A,B,..",
-                    "the first sorts, the others are shown beside; default: "
-                    "none"}
+                    "the first sorts, the others are shown beside; of a "
+                    "difference one; default: that which tells dormancy"}
                .Example("sink_attention,value_norm_ratio"),
-           Domain(),
+           FlagSpec{"domain", "NAME",
+                    "text domain, or two (a,b) for their difference; default: "
+                    "the only one"}
+               .Example("wiki,code"),
+           FlagSpec{"sort", "BY", "value, or difference of two domains"}
+               .OneOf({"value", "difference"})
+               .Default("value")
+               .Example("difference"),
            Stage(),
            Step(),
-           Limit("how many heads; 0 means all", "20", "100"),
+           Limit("how many heads; 0 means all; of a difference those that "
+                 "switch, if they are more",
+                 "20", "100"),
            {"ascending", "", "the smallest first"}},
-          {"heads olmo2-1b sink_attention,value_norm_ratio --domain=wiki",
+          {"heads olmo2-1b --domain=wiki,code --sort=difference",
+           "heads olmo2-1b sink_attention,value_norm_ratio --domain=wiki",
            "heads olmo2-1b value_norm_ratio --domain=wiki --ascending"}};
 }
 

@@ -1,11 +1,4 @@
 // sinkctl against a server, both as their users start them.
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "server/ctl/running_server_testing.h"
 #include "server/exporter/measured_store_testing.h"
 
 namespace sinkwatch::ctl {
@@ -25,91 +19,34 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr int kStartMilliseconds = 30'000;
-
-struct Said {
-  int code = -1;
-  std::string out;  // standard output and error
-};
-
-// Runs the binary. `arguments` are for a shell, and so is what is before it.
-Said Sinkctl(const std::string& arguments, const std::string& before = "") {
-  FILE* pipe =
-      popen((before + "server/ctl/sinkctl 2>&1 " + arguments).c_str(), "r");
-  Said said;
-  char buffer[4096];
-  size_t count = 0;
-  while ((count = fread(buffer, 1, sizeof(buffer), pipe)) > 0) {
-    said.out.append(buffer, count);
-  }
-  said.code = WEXITSTATUS(pclose(pipe));
-  return said;
-}
-
 class SinkctlTest : public testing::Test {
  protected:
   // A store with three measured steps of the run "toy", then a server on it.
   static void SetUpTestSuite() {
-    const fs::path temp = std::getenv("TEST_TMPDIR");
-    const fs::path probe = fs::absolute("tests/data/stories_probe");
-    fs::create_directories(temp / "data");
-    fs::create_directories(temp / "toy");
-    {
-      auto store = exporter::MakeStore((temp / "data/sinkwatch.db").string());
-      ASSERT_NE(store, nullptr);
+    server_ = new RunningServer("server", [](store::Store& store) {
       for (int64_t step : {100, 500, 1000}) {
         const absl::Status status =
-            exporter::Measure(store.get(), "toy", step, exporter::Shape());
-        ASSERT_TRUE(status.ok()) << status;
+            exporter::Measure(&store, "toy", step, exporter::Shape());
+        if (!status.ok()) return status;
       }
-    }
-    const std::string fifo = (temp / "ports").string();
-    ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
-    const int ports = open(fifo.c_str(), O_RDONLY | O_NONBLOCK);
-    const std::vector<std::string> words = {
-        "server/sinkwatch_server",
-        "--grpc_address=127.0.0.1:0",
-        "--http_address=127.0.0.1:0",
-        absl::StrCat("--data_dir=", (temp / "data").string()),
-        absl::StrCat("--run=toy=", (temp / "toy").string(),
-                     ",probe=", probe.string()),
-        "--ports_file=" + fifo};
-    std::vector<char*> argv;
-    for (const std::string& word : words) {
-      argv.push_back(const_cast<char*>(word.c_str()));
-    }
-    argv.push_back(nullptr);
-    server_ = fork();
-    if (server_ == 0) {
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    pollfd readable = {ports, POLLIN, 0};
-    ASSERT_EQ(poll(&readable, 1, kStartMilliseconds), 1) << "no server";
-    char text[64] = {};
-    ASSERT_GT(read(ports, text, sizeof(text) - 1), 0);
-    close(ports);
-    grpc_port_ = std::atoi(text);
-    ASSERT_GT(grpc_port_, 0) << text;
+      return absl::OkStatus();
+    });
+    ASSERT_GT(server_->grpc_port(), 0);
   }
 
   static void TearDownTestSuite() {
-    if (server_ <= 0) return;
-    kill(server_, SIGKILL);
-    waitpid(server_, nullptr, 0);
+    delete server_;
+    server_ = nullptr;
   }
 
   static Said Ask(const std::string& arguments) {
-    return Sinkctl(
-        absl::StrCat("--server=127.0.0.1:", grpc_port_, " ", arguments));
+    return server_->Ask(arguments);
   }
 
   // With a variable of the environment set.
   static Said AskWith(const std::string& variable,
                       const std::string& arguments) {
-    return Sinkctl(
-        absl::StrCat("--server=127.0.0.1:", grpc_port_, " ", arguments),
-        variable + " ");
+    return server_->Ask(arguments, variable + " ");
   }
 
   static json AskJson(const std::string& arguments) {
@@ -119,12 +56,10 @@ class SinkctlTest : public testing::Test {
     return json::parse(said.out, nullptr, /*allow_exceptions=*/false);
   }
 
-  static pid_t server_;
-  static int grpc_port_;
+  static RunningServer* server_;
 };
 
-pid_t SinkctlTest::server_ = 0;
-int SinkctlTest::grpc_port_ = 0;
+RunningServer* SinkctlTest::server_ = nullptr;
 
 TEST_F(SinkctlTest, RunsTellWhatIsThere) {
   const json runs = AskJson("runs");

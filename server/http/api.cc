@@ -25,6 +25,8 @@ int HttpStatus(absl::StatusCode code) {
       return 400;
     case absl::StatusCode::kNotFound:
       return 404;
+    case absl::StatusCode::kFailedPrecondition:
+      return 409;
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kResourceExhausted:
       return 503;
@@ -51,10 +53,26 @@ std::string NextLink(const Request& request, const std::string& token) {
                       ">; rel=\"next\"");
 }
 
+// It runs nothing and fetches nothing.
+constexpr char kDocumentPolicy[] =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
+Response Written(absl::StatusOr<Document> document) {
+  if (!document.ok()) return Api::Error(document.status());
+  Response response;
+  response.content_type = document->content_type;
+  response.headers.emplace_back("Content-Security-Policy", kDocumentPolicy);
+  response.body = std::move(document->body);
+  return response;
+}
+
 }  // namespace
 
-Api::Api(query::Queries* queries, std::string version)
-    : queries_(queries), version_(std::move(version)) {}
+Api::Api(query::Queries* queries, query::References* references,
+         std::string version)
+    : queries_(queries),
+      references_(references),
+      version_(std::move(version)) {}
 
 Response Api::Error(const absl::Status& status) {
   Response response;
@@ -107,7 +125,10 @@ Response Api::Serve(const Endpoint& endpoint, const Request& request) const {
 
   std::string tag;
   if (!endpoint.tagged_by_content) {
-    const auto version = queries_->Version(params->Text("run", ""));
+    // An answer about several runs may change with each of them.
+    const bool one = !params->Has("with") && !params->Has("runs");
+    const auto version =
+        queries_->Version(one ? params->Text("run", "") : std::string());
     if (!version.ok()) return Error(version.status());
     tag = TagOf(*version);
   }
@@ -133,7 +154,11 @@ Response Api::Render(const Endpoint& endpoint, const Request& request,
   if (!params.status().ok()) return Error(params.status());
   // Read first: a commit in between makes it too old, never too new.
   const int64_t revision = queries_->revision();
-  absl::StatusOr<Answer> answer = endpoint.answer(*queries_, params);
+  if (endpoint.document != nullptr) {
+    return Written(endpoint.document({*queries_, references_}, params, shape));
+  }
+  absl::StatusOr<Answer> answer =
+      endpoint.answer({*queries_, references_}, params);
   if (!answer.ok()) return Error(answer.status());
   Response response;
   if (answer->total >= 0) {

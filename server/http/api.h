@@ -9,6 +9,7 @@
 #include "server/http/http_server.h"
 #include "server/http/params.h"
 #include "server/query/queries.h"
+#include "server/query/references.h"
 
 namespace sinkwatch::http {
 
@@ -22,11 +23,13 @@ namespace sinkwatch::http {
 // A list that was cut says so in every form: X-Total-Count is how much there
 // is, and Link, rel="next", where the rest is.
 //
-// Thread-safe. `queries` must outlive it. Holds no state of its own.
+// Thread-safe. `queries` and `references` (null: there are none) must outlive
+// it. Holds no state of its own.
 class Api {
  public:
   // `version` goes into every ETag.
-  Api(query::Queries* queries, std::string version);
+  Api(query::Queries* queries, query::References* references,
+      std::string version);
 
   // `request.path` is "/api/v1" or begins with "/api/v1/". Never fails: errors
   // are responses.
@@ -50,6 +53,7 @@ class Api {
   std::string TagOf(const std::string& content) const;
 
   query::Queries* const queries_;
+  query::References* const references_;
   const std::string version_;
 };
 

@@ -19,14 +19,14 @@ answers::Table OneColumn(const std::string& column,
   return table;
 }
 
-absl::StatusOr<Answer> Runs(query::Queries& queries, Params& params) {
+absl::StatusOr<Answer> Runs(const Rooms& rooms, Params& params) {
   const std::string shape = params.Text("shape", "table");
   Answer answer;
   answers::Repeated<v1::RunStatus> all;
   if (shape == "stages" || shape == "domains" || params.Has("run")) {
     const std::string name = params.Required("run");
     RETURN_IF_ERROR(params.status());
-    ASSIGN_OR_RETURN(*all.Add(), queries.Run(name));
+    ASSIGN_OR_RETURN(*all.Add(), rooms.queries.Run(name));
   }
   if (shape == "stages" || shape == "domains") {
     answer.table = shape == "stages" ? OneColumn("stage", all[0].stages())
@@ -36,7 +36,8 @@ absl::StatusOr<Answer> Runs(query::Queries& queries, Params& params) {
   v1::ListRunsRequest request;
   request.set_page_size(kPage);
   while (!params.Has("run")) {
-    ASSIGN_OR_RETURN(const v1::ListRunsResponse page, queries.Runs(request));
+    ASSIGN_OR_RETURN(const v1::ListRunsResponse page,
+                     rooms.queries.Runs(request));
     all.MergeFrom(page.runs());
     request.set_page_token(page.next_page_token());
     if (request.page_token().empty()) break;
@@ -50,7 +51,7 @@ absl::StatusOr<Answer> Runs(query::Queries& queries, Params& params) {
   return answer;
 }
 
-absl::StatusOr<Answer> Checkpoints(query::Queries& queries, Params& params) {
+absl::StatusOr<Answer> Checkpoints(const Rooms& rooms, Params& params) {
   v1::ListCheckpointsRequest request;
   request.set_run(params.Required("run"));
   if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
@@ -66,7 +67,7 @@ absl::StatusOr<Answer> Checkpoints(query::Queries& queries, Params& params) {
   request.set_page_token(params.Text("page_token", ""));
   RETURN_IF_ERROR(params.status());
   ASSIGN_OR_RETURN(const v1::ListCheckpointsResponse list,
-                   queries.Checkpoints(request));
+                   rooms.queries.Checkpoints(request));
   Answer answer;
   answer.table = answers::CheckpointsTable(list.checkpoints());
   answer.total = list.total();
@@ -76,7 +77,7 @@ absl::StatusOr<Answer> Checkpoints(query::Queries& queries, Params& params) {
   return answer;
 }
 
-absl::StatusOr<Answer> Metrics(query::Queries& queries, Params& params) {
+absl::StatusOr<Answer> Metrics(const Rooms& rooms, Params& params) {
   v1::ListMetricsRequest request;
   request.set_run(params.Text("run", ""));
   request.set_page_size(kPage);
@@ -84,7 +85,7 @@ absl::StatusOr<Answer> Metrics(query::Queries& queries, Params& params) {
   answers::Repeated<v1::MetricDescriptor> all;
   do {
     ASSIGN_OR_RETURN(const v1::ListMetricsResponse list,
-                     queries.Metrics(request));
+                     rooms.queries.Metrics(request));
     all.MergeFrom(list.metrics());
     request.set_page_token(list.next_page_token());
   } while (!request.page_token().empty());

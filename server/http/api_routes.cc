@@ -25,8 +25,8 @@ ordered_json ResponseOf(const char* about) { return {{"description", about}}; }
 const std::vector<Endpoint>& Api::Endpoints() {
   static const auto* const kEndpoints = [] {
     auto* all = new std::vector<Endpoint>(ListEndpoints());
-    for (Endpoint& endpoint : ValueEndpoints()) {
-      all->push_back(std::move(endpoint));
+    for (auto* more : {ValueEndpoints, AnalysisEndpoints}) {
+      for (Endpoint& endpoint : more()) all->push_back(std::move(endpoint));
     }
     return all;
   }();
@@ -70,7 +70,8 @@ Response Api::OpenApi() {
         {"responses",
          {{"200", ResponseOf("a table, as JSON or CSV")},
           {"400", ResponseOf("a parameter breaks a rule, which is named")},
-          {"404", ResponseOf("there is no such name")}}}};
+          {"404", ResponseOf("there is no such name")},
+          {"409", ResponseOf("the run has not what is asked about")}}}};
   }
   return Json({{"openapi", "3.0.3"},
                {"info", {{"title", "sinkwatch"}, {"version", "v1"}}},

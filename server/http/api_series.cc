@@ -2,8 +2,10 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/str_split.h"
 #include "proto/base/status_macros.h"
 #include "server/answers/names.h"
+#include "server/answers/reference_columns.h"
 #include "server/answers/tables.h"
 #include "server/http/endpoint.h"
 
@@ -53,6 +55,10 @@ absl::StatusOr<v1::SeriesSelector> SelectSeries(Params& params) {
   selector.set_include_same_weights(params.Bool("include_same_weights"));
   for (int32_t layer : params.Ints("layer")) selector.add_layers(layer);
   for (int32_t head : params.Ints("head")) selector.add_heads(head);
+  for (const auto& run :
+       absl::StrSplit(params.Text("with", ""), ',', absl::SkipEmpty())) {
+    selector.add_more_runs(std::string(run));
+  }
   Select(params, &selector);
   RETURN_IF_ERROR(params.status());
   return selector;
@@ -68,7 +74,24 @@ Extras GapsJson(const answers::Repeated<v1::SeriesGap>& gaps) {
   return list;
 }
 
-absl::StatusOr<Answer> Series(query::Queries& queries, Params& params) {
+// The published values of `reference`, if one is asked for, as more columns.
+absl::Status LayReference(const Rooms& rooms, const Params& params,
+                          const v1::MetricDescriptor& metric,
+                          const std::string& x, answers::Table* table) {
+  v1::ListReferencesRequest request;
+  request.set_reference(params.Text("reference", ""));
+  if (request.reference().empty()) return absl::OkStatus();
+  if (rooms.references == nullptr) {
+    return absl::FailedPreconditionError("this server has no references");
+  }
+  request.set_metric(metric.name());
+  ASSIGN_OR_RETURN(const v1::ListReferencesResponse list,
+                   rooms.references->List(request));
+  answers::LayReferences(list, x, table);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Answer> Series(const Rooms& rooms, Params& params) {
   v1::QuerySeriesRequest request;
   answers::SeriesLayout layout;
   layout.x = params.Choice("x", {"step", "tokens", "log10_step"});
@@ -80,10 +103,12 @@ absl::StatusOr<Answer> Series(query::Queries& queries, Params& params) {
   request.set_max_rows(params.Int("max_rows", kRows, 1, kMaxRows));
   ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(params));
   ASSIGN_OR_RETURN(const v1::QuerySeriesResponse series,
-                   queries.Series(request));
+                   rooms.queries.Series(request));
   Answer answer;
   std::string note;
   ASSIGN_OR_RETURN(answer.table, answers::SeriesTable(series, layout, &note));
+  RETURN_IF_ERROR(
+      LayReference(rooms, params, series.metric(), layout.x, &answer.table));
   Extras notes = Extras::array();
   for (const std::string& one : series.notes()) notes.push_back(one);
   if (!note.empty()) notes.push_back(note);
@@ -100,7 +125,7 @@ absl::StatusOr<Answer> Series(query::Queries& queries, Params& params) {
   return answer;
 }
 
-absl::StatusOr<Answer> Matrix(query::Queries& queries, Params& params) {
+absl::StatusOr<Answer> Matrix(const Rooms& rooms, Params& params) {
   v1::QueryMatrixRequest request;
   const int64_t step = params.Int("step", -1, 0, INT64_MAX);
   const bool errors = params.Bool("stderr");
@@ -108,7 +133,7 @@ absl::StatusOr<Answer> Matrix(query::Queries& queries, Params& params) {
   RETURN_IF_ERROR(params.status());
   if (step >= 0) request.set_step(step);
   ASSIGN_OR_RETURN(const v1::QueryMatrixResponse matrix,
-                   queries.Matrix(request));
+                   rooms.queries.Matrix(request));
   Answer answer;
   answer.table = answers::MatrixTable(matrix, errors);
   answer.extras = {{"step", matrix.step()},
@@ -119,7 +144,7 @@ absl::StatusOr<Answer> Matrix(query::Queries& queries, Params& params) {
   return answer;
 }
 
-absl::StatusOr<Answer> Emergence(query::Queries& queries, Params& params) {
+absl::StatusOr<Answer> Emergence(const Rooms& rooms, Params& params) {
   v1::GetEmergenceRequest request;
   if (!params.Text("threshold", "").empty()) {
     request.set_threshold(params.Number("threshold", 0));
@@ -129,7 +154,7 @@ absl::StatusOr<Answer> Emergence(query::Queries& queries, Params& params) {
   request.set_consecutive(params.Int("consecutive", 0, 0, 1000));
   ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(params));
   ASSIGN_OR_RETURN(const v1::GetEmergenceResponse result,
-                   queries.Emergence(request));
+                   rooms.queries.Emergence(request));
   Answer answer;
   answer.table = answers::EmergenceTable(result);
   answer.extras = {{"metric", MetricJson(result.metric())},
@@ -156,6 +181,7 @@ std::vector<Endpoint> ValueEndpoints() {
                            "layers: 3, or 0,2,5-7, or *; -1 is the embedding "
                            "output"};
   const Parameter head = {"head", "heads: 3, or 0,2,5-7, or *"};
+  const Parameter with = {"with", "further runs: b,c"};
   const Parameter agg = {"agg",
                          "over heads: each, mean, median, p10, p90, max, min, "
                          "or band (min, p10, median, p90, max)"};
@@ -176,9 +202,11 @@ std::vector<Endpoint> ValueEndpoints() {
         head,
         agg,
         across,
+        with,
         {"x", "step, tokens or log10_step"},
         errors,
         implausible,
+        {"reference", "published values of that name, as more columns"},
         {"max_points", "thins to so many rows, keeping extremes; 2000, 0: all"},
         {"max_columns", "more columns are an error; 1024, at most 8192"},
         {"max_rows", "more rows are an error; 20000, at most 100000"}},
@@ -207,6 +235,7 @@ std::vector<Endpoint> ValueEndpoints() {
         head,
         agg,
         across,
+        with,
         implausible,
         {"include_same_weights",
          "1: with steps whose weights are those of another step"},

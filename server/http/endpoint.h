@@ -10,6 +10,7 @@
 #include "server/answers/table.h"
 #include "server/http/params.h"
 #include "server/query/queries.h"
+#include "server/query/references.h"
 
 namespace sinkwatch::http {
 
@@ -19,6 +20,18 @@ struct Answer {
   answers::Extras extras;
   int64_t total = -1;       // X-Total-Count; -1: none
   std::string next_page{};  // page_token of the next page; empty: none
+};
+
+// What an endpoint answers that is no table.
+struct Document {
+  std::string content_type;
+  std::string body;
+};
+
+// What endpoints ask.
+struct Rooms {
+  query::Queries& queries;
+  query::References* references = nullptr;  // null: there are none
 };
 
 struct Parameter {
@@ -37,14 +50,21 @@ struct Endpoint {
   // Tagged by the bytes of the answer: reasons and progress change without
   // changing a count.
   bool tagged_by_content = false;
-  // Turns parameters into a request of `queries`, and its answer into a table.
-  absl::StatusOr<Answer> (*answer)(query::Queries& queries, Params& params);
+  // Turns parameters into a request of a room, and its answer into a table.
+  absl::StatusOr<Answer> (*answer)(const Rooms& rooms, Params& params);
+  // In its place, of an endpoint that is no table: in the shape that is asked
+  // for.
+  absl::StatusOr<Document> (*document)(const Rooms& rooms, Params& params,
+                                       const std::string& shape) = nullptr;
 };
 
 // runs, checkpoints, metrics.
 std::vector<Endpoint> ListEndpoints();
 // series, matrix, emergence.
 std::vector<Endpoint> ValueEndpoints();
+// states, contrast, jumps, fits, summary, compare, report, references,
+// reference_check.
+std::vector<Endpoint> AnalysisEndpoints();
 
 inline constexpr Parameter kRun = {"run", "name of the run", true};
 inline constexpr Parameter kSomeRun = {"run",

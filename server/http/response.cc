@@ -19,6 +19,8 @@ const char* ReasonOf(int status) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 409:
+      return "Conflict";
     case 431:
       return "Request Header Fields Too Large";
     case 503:

@@ -107,7 +107,7 @@ Site::Site(query::Queries* queries, exporter::Exporter* exporter,
            SiteOptions options)
     : exporter_(exporter),
       options_(std::move(options)),
-      api_(queries, options_.version) {}
+      api_(queries, options_.references, options_.version) {}
 
 Response Site::Handle(const Request& request) const {
   const bool gzip = TakesGzip(request.accept_encoding);

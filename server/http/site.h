@@ -9,6 +9,7 @@
 #include "server/http/api.h"
 #include "server/http/http_server.h"
 #include "server/query/queries.h"
+#include "server/query/references.h"
 
 namespace sinkwatch::http {
 
@@ -19,6 +20,8 @@ struct SiteOptions {
   std::function<absl::Status()> ready;
   // Origin whose pages may read the API, or "*"; empty: none.
   std::string cors_origin;
+  // Published numbers; null: there are none. Must outlive the site.
+  query::References* references = nullptr;
 };
 
 // Every URL of the server: /metrics, /metrics/heads, /-/healthy, /-/ready,

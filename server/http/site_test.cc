@@ -489,15 +489,60 @@ TEST_F(SiteTest, ThinningIsSaid) {
 
 TEST_F(SiteTest, TheApiDescribesItself) {
   const json index = GetJson("/api/v1");
-  ASSERT_EQ(index["endpoints"].size(), 6u);
+  ASSERT_EQ(index["endpoints"].size(), 15u);
   const json described = GetJson("/api/v1/openapi.json");
-  EXPECT_EQ(described["paths"].size(), 6u);
+  EXPECT_EQ(described["paths"].size(), 15u);
   for (const json& endpoint : index["endpoints"]) {
     const json get =
         described["paths"][endpoint["path"].get<std::string>()]["get"];
     EXPECT_EQ(get["parameters"].size(), endpoint["parameters"].size() + 2)
         << endpoint;
   }
+}
+
+TEST_F(SiteTest, AnalysesAnswerAsTables) {
+  const json jumps = GetJson("/api/v1/jumps?run=toy&metric=residual_norm_sink");
+  EXPECT_EQ(jumps["columns"][5], "after_step");
+  EXPECT_EQ(jumps["rows"].size(), 0u);  // three steps tell none
+  EXPECT_EQ(jumps["min_score"], 6);
+  const json fits =
+      GetJson("/api/v1/fits?run=toy&metric=residual_norm_sink&layer=1");
+  EXPECT_EQ(fits["rows"].size(), 5u);
+  const json summary = GetJson("/api/v1/summary?run=toy");
+  ASSERT_GT(summary["rows"].size(), 0u);
+  EXPECT_EQ(summary["rows"][0][0], "run");
+  const Fetched csv = Get("/api/v1/summary?run=toy&format=csv");
+  EXPECT_TRUE(absl::StartsWith(csv.body, "topic,run,metric,domain"));
+  const json both = GetJson(
+      "/api/v1/series?run=toy&metric=sink_attention&layer=0&head=1&with=toy");
+  EXPECT_EQ(both["columns"], json::parse(R"(["x","toy L0H1","toy L0H1"])"));
+}
+
+TEST_F(SiteTest, AReportIsAPage) {
+  const Fetched html = Get("/api/v1/report?run=toy");
+  EXPECT_EQ(html.headers.at("content-type"), "text/html; charset=utf-8");
+  EXPECT_TRUE(absl::StrContains(html.headers.at("content-security-policy"),
+                                "default-src 'none'"));
+  EXPECT_TRUE(absl::StrContains(html.body, "<h1>toy</h1>"));
+  const Fetched text = Get("/api/v1/report?run=toy&shape=markdown");
+  EXPECT_TRUE(absl::StartsWith(text.body, "# toy")) << text.body;
+  EXPECT_EQ(RuleFor("/api/v1/report?run=toy&shape=table"), "unknown_value");
+  EXPECT_EQ(Get("/api/v1/report?run=tory").status, 404);
+}
+
+TEST_F(SiteTest, WithoutReferencesThereAreNone) {
+  EXPECT_EQ(Get("/api/v1/references").status, 409);
+}
+
+TEST_F(SiteTest, AnalysesSayWhatIsMissing) {
+  EXPECT_EQ(RuleFor("/api/v1/contrast?run=toy"), "missing_parameter");
+  EXPECT_EQ(RuleFor("/api/v1/contrast?run=toy&domain=wiki"), "not_a_list");
+  EXPECT_EQ(RuleFor("/api/v1/compare?runs=toy"), "missing_parameter");
+  EXPECT_EQ(RuleFor("/api/v1/states?run=toy&dormant=x"), "not_a_number");
+  EXPECT_EQ(RuleFor("/api/v1/jumps?run=toy"), "missing_parameter");
+  EXPECT_EQ(Get("/api/v1/summary?run=tory").status, 404);
+  // No metric of this run tells dormancy.
+  EXPECT_EQ(Get("/api/v1/states?run=toy").status, 409);
 }
 
 // A store of `count` checkpoints that wait.
@@ -536,7 +581,7 @@ std::string HeaderOf(const Response& response, const std::string& name) {
 TEST(ApiTest, ALimitAboveAPageOfTheStoreIsKept) {
   const auto store = StoreOf(1200);
   query::Queries queries(store.get(), nullptr);
-  const Api api(&queries, "1");
+  const Api api(&queries, nullptr, "1");
   const auto ask = [&](const std::string& more) {
     return json::parse(Ask(api, "run=long&order=oldest" + more).body);
   };
@@ -559,7 +604,7 @@ TEST(ApiTest, ALimitAboveAPageOfTheStoreIsKept) {
 TEST(ApiTest, ACutListHasTheNewestAndSaysSoInEveryForm) {
   const auto store = StoreOf(2500);
   query::Queries queries(store.get(), nullptr);
-  const Api api(&queries, "1");
+  const Api api(&queries, nullptr, "1");
   const std::string path = "</api/v1/checkpoints?";
   for (const std::string form : {"", "&shape=records", "&format=csv"}) {
     const Response response = Ask(api, "run=long" + form);

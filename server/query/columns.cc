@@ -15,21 +15,6 @@ bool IsOfHeads(const v1::MetricDescriptor& metric) {
          metric.scope() == v1::SCOPE_KV_HEAD;
 }
 
-v1::SeriesKey KeyOf(const store::SeriesColumn& column,
-                    const v1::MetricDescriptor& metric) {
-  v1::SeriesKey key;
-  if (column.first.has_value()) key.set_layer(*column.first);
-  if (IsOfHeads(metric)) key.set_head(column.second);
-  if (!column.first.has_value()) {
-    key.set_label(metric.name());
-  } else if (IsOfHeads(metric)) {
-    key.set_label(absl::StrCat("L", *column.first, "H", column.second));
-  } else {
-    key.set_label(absl::StrCat("L", *column.first));
-  }
-  return key;
-}
-
 using Groups = std::vector<std::vector<size_t>>;
 
 // Columns of a layer lie side by side.
@@ -72,6 +57,21 @@ std::vector<v1::SeriesKey> KeysOf(const Groups& groups,
 }
 
 }  // namespace
+
+v1::SeriesKey KeyOf(const store::SeriesColumn& column,
+                    const v1::MetricDescriptor& metric) {
+  v1::SeriesKey key;
+  if (column.first.has_value()) key.set_layer(*column.first);
+  if (IsOfHeads(metric)) key.set_head(column.second);
+  if (!column.first.has_value()) {
+    key.set_label(metric.name());
+  } else if (IsOfHeads(metric)) {
+    key.set_label(absl::StrCat("L", *column.first, "H", column.second));
+  } else {
+    key.set_label(absl::StrCat("L", *column.first));
+  }
+  return key;
+}
 
 SelectedColumns SelectColumns(store::Series& series,
                               const v1::SeriesSelector& selector) {

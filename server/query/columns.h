@@ -9,6 +9,10 @@
 
 namespace sinkwatch::query {
 
+// "L3H1", "L3", or the metric's name; with layer and head where it has them.
+v1::SeriesKey KeyOf(const store::SeriesColumn& column,
+                    const v1::MetricDescriptor& metric);
+
 // A stored series as the selector wants it: its heads, or what they come to.
 struct SelectedColumns {
   std::vector<v1::SeriesKey> keys;  // one per column

@@ -5,10 +5,12 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/query/columns.h"
+#include "server/query/merge_runs.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/measurement.pb.h"
 #include "sinkwatch/v1/query_service.pb.h"
@@ -63,6 +65,18 @@ class Queries {
   absl::StatusOr<v1::GetEmergenceResponse> Emergence(
       const v1::GetEmergenceRequest& request);
 
+  // The stored values of one metric, and the stage and domain that were meant.
+  struct StoredSeries {
+    store::Series series;
+    std::string stage;
+    std::string domain;
+  };
+  absl::StatusOr<StoredSeries> Stored(const v1::SeriesSelector& selector);
+  // Steps of a run's stage, ascending, whose weights are those of another step:
+  // emergence is not told by them, because which is right is not known.
+  absl::StatusOr<std::vector<int64_t>> StepsOfSameWeights(
+      const std::string& run, const std::string& stage);
+
   // Differs whenever an answer about the run may differ: after every commit and
   // every change of the state of one of its jobs. Empty `run`: of all runs.
   absl::StatusOr<std::string> Version(const std::string& run);
@@ -83,6 +97,14 @@ class Queries {
   absl::StatusOr<std::string> StageOf(const v1::RunStatus& run, bool given,
                                       const std::string& stage) const;
   absl::StatusOr<Place> PlaceOf(const v1::SeriesSelector& selector);
+
+  // The columns of all the selector's runs, and where each is; the first is the
+  // answer's.
+  struct Gathered {
+    std::vector<Place> places;
+    RunColumns columns;
+  };
+  absl::StatusOr<Gathered> Gather(const v1::SeriesSelector& selector);
 
   // The whole series of the selected layers and heads.
   absl::StatusOr<store::Series> Read(const Place& place,

@@ -4,6 +4,8 @@
 #include <string>
 
 #include "benchmark/benchmark.h"
+#include "server/query/analyses.h"
+#include "server/query/planted_runs_testing.h"
 #include "server/query/queries.h"
 #include "server/store/store_testing.h"
 
@@ -91,6 +93,77 @@ void BandOf7B(benchmark::State& state) {
   Ask(state, &**store, request, 300);
 }
 BENCHMARK(BandOf7B)->Unit(benchmark::kMillisecond);
+
+// A pair of runs of 32 x 32 heads, 300 checkpoints and two domains.
+store::TestStore& PairOf7B() {
+  static auto* const store = [] {
+    Remove();
+    auto* made = new store::TestStore(kFile);
+    PlantedRun run;
+    run.name = "late";
+    run.steps = PlantedSteps(300, 500);
+    run.switching = SpreadHeads(30, 32, 32);
+    Plant(run, **made).IgnoreError();
+    run.name = "early";
+    run.onset = 800;
+    run.jump = 0;
+    Plant(run, **made).IgnoreError();
+    return made;
+  }();
+  return *store;
+}
+
+template <typename Request, typename Response>
+void Analyse(benchmark::State& state,
+             absl::StatusOr<Response> (Analyses::*question)(const Request&),
+             const Request& request) {
+  Queries queries(&*PairOf7B(), nullptr);
+  Analyses analyses(&queries);
+  for (auto _ : state) {
+    if (!(analyses.*question)(request).ok()) {
+      state.SkipWithError("query failed");
+    }
+  }
+}
+
+void SummaryOf7B(benchmark::State& state) {
+  v1::SummarizeRequest request;
+  request.set_run("late");
+  Analyse(state, &Analyses::Summary, request);
+}
+BENCHMARK(SummaryOf7B)->Unit(benchmark::kMillisecond);
+
+void ComparisonOf7B(benchmark::State& state) {
+  v1::CompareRunsRequest request;
+  request.add_runs("late");
+  request.add_runs("early");
+  Analyse(state, &Analyses::Comparison, request);
+}
+BENCHMARK(ComparisonOf7B)->Unit(benchmark::kMillisecond);
+
+void JumpsOf7B(benchmark::State& state) {
+  v1::FindJumpsRequest request;
+  request.mutable_selector()->set_run("late");
+  request.mutable_selector()->set_metric("sink_attention");
+  Analyse(state, &Analyses::Jumps, request);
+}
+BENCHMARK(JumpsOf7B)->Unit(benchmark::kMillisecond);
+
+void DomainsOf7B(benchmark::State& state) {
+  v1::CompareDomainsRequest request;
+  request.set_run("late");
+  request.set_first_domain("wiki");
+  request.set_second_domain("code");
+  Analyse(state, &Analyses::Domains, request);
+}
+BENCHMARK(DomainsOf7B)->Unit(benchmark::kMillisecond);
+
+void StatesOf7B(benchmark::State& state) {
+  v1::GetStatesRequest request;
+  request.set_run("late");
+  Analyse(state, &Analyses::States, request);
+}
+BENCHMARK(StatesOf7B)->Unit(benchmark::kMillisecond);
 
 // range(0): runs of 300 checkpoints each.
 void NewestCheckpoint(benchmark::State& state) {

@@ -1,6 +1,7 @@
 // The methods of Queries that answer with values.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "proto/base/status_macros.h"
 #include "server/analytics/emergence.h"
+#include "server/analytics/rise.h"
 #include "server/analytics/thinning.h"
 #include "server/answers/parse.h"
 #include "server/query/gaps.h"
@@ -164,14 +166,20 @@ void NoteThinning(const Answered& answered, v1::QuerySeriesResponse& response) {
 
 // The values of a column that are there, by step, those of some steps left out.
 std::vector<analytics::SeriesPoint> PointsOf(const store::Series& series,
-                                             const analytics::Matrix& values,
+                                             const SelectedColumns& selected,
                                              size_t column,
                                              const std::set<int64_t>& but) {
+  const analytics::Matrix& values = selected.values;
+  const analytics::Matrix& errors = selected.standard_errors;
   std::vector<analytics::SeriesPoint> points;
   for (size_t row = 0; row < values.rows(); ++row) {
+    const size_t at = row * values.columns + column;
+    if (std::isnan(values.values[at])) continue;
     if (but.count(series.steps[row]) != 0) continue;
-    const float value = values.values[row * values.columns + column];
-    if (!std::isnan(value)) points.push_back({series.steps[row], value});
+    points.push_back({series.steps[row], values.values[at]});
+    if (!errors.values.empty()) {
+      points.back().standard_error = errors.values[at];
+    }
   }
   return points;
 }
@@ -297,6 +305,37 @@ absl::StatusOr<store::Series> Queries::Read(
   return series;
 }
 
+absl::StatusOr<Queries::StoredSeries> Queries::Stored(
+    const v1::SeriesSelector& selector) {
+  ASSIGN_OR_RETURN(const Place place, PlaceOf(selector));
+  StoredSeries stored;
+  ASSIGN_OR_RETURN(stored.series, Read(place, selector));
+  stored.stage = place.stage;
+  stored.domain = place.domain;
+  return stored;
+}
+
+absl::StatusOr<Queries::Gathered> Queries::Gather(
+    const v1::SeriesSelector& selector) {
+  std::vector<std::string> names = {selector.run()};
+  names.insert(names.end(), selector.more_runs().begin(),
+               selector.more_runs().end());
+  Gathered gathered;
+  std::vector<RunColumns> runs;
+  for (const std::string& name : names) {
+    v1::SeriesSelector one = selector;
+    one.set_run(name);
+    ASSIGN_OR_RETURN(const Place place, PlaceOf(one));
+    RunColumns& run = runs.emplace_back();
+    run.run = name;
+    ASSIGN_OR_RETURN(run.series, Read(place, one));
+    run.selected = SelectColumns(run.series, one);
+    gathered.places.push_back(place);
+  }
+  gathered.columns = MergeRuns(std::move(runs));
+  return gathered;
+}
+
 absl::StatusOr<v1::QuerySeriesResponse> Queries::Series(
     const v1::QuerySeriesRequest& request) {
   const v1::SeriesSelector& selector = request.selector();
@@ -305,9 +344,10 @@ absl::StatusOr<v1::QuerySeriesResponse> Queries::Series(
                    PageToken::Parse(request.page_token()));
   v1::QuerySeriesResponse response;
   response.set_revision(store_->revision());
-  ASSIGN_OR_RETURN(const Place place, PlaceOf(selector));
-  ASSIGN_OR_RETURN(store::Series series, Read(place, selector));
-  const SelectedColumns selected = SelectColumns(series, selector);
+  ASSIGN_OR_RETURN(const Gathered gathered, Gather(selector));
+  const Place& place = gathered.places[0];
+  const store::Series& series = gathered.columns.series;
+  const SelectedColumns& selected = gathered.columns.selected;
   const int64_t columns = static_cast<int64_t>(selected.keys.size());
   RETURN_IF_ERROR(CheckColumns(request, columns));
   if (token.columns >= 0 && token.columns != columns) {
@@ -325,6 +365,12 @@ absl::StatusOr<v1::QuerySeriesResponse> Queries::Series(
   NoteThinning(answered, response);
   FillPage(request, token, answered, response);
   if (!request.page_token().empty()) return response;
+  if (selector.more_runs_size() > 0) {
+    response.add_notes(
+        "of several runs the gaps are not listed: a step that one of them has "
+        "is a row of all");
+    return response;
+  }
   RETURN_IF_ERROR(AddGaps(*store_, place.run, place.stage, series.steps,
                           selector, response));
   return response;
@@ -366,6 +412,11 @@ absl::StatusOr<v1::QueryMatrixResponse> Queries::Matrix(
   return response;
 }
 
+absl::StatusOr<std::vector<int64_t>> Queries::StepsOfSameWeights(
+    const std::string& run, const std::string& stage) {
+  return store_->StepsOfSameWeights(run, stage);
+}
+
 absl::StatusOr<std::set<int64_t>> Queries::StepsLeftOut(
     const Place& place, const store::Series& series,
     v1::GetEmergenceResponse& response) {
@@ -392,20 +443,29 @@ absl::StatusOr<v1::GetEmergenceResponse> Queries::Emergence(
   const v1::SeriesSelector& selector = request.selector();
   v1::GetEmergenceResponse response;
   response.set_revision(store_->revision());
-  ASSIGN_OR_RETURN(const Place place, PlaceOf(selector));
-  ASSIGN_OR_RETURN(store::Series series, Read(place, selector));
+  ASSIGN_OR_RETURN(const Gathered gathered, Gather(selector));
+  const Place& place = gathered.places[0];
+  const store::Series& series = gathered.columns.series;
+  const SelectedColumns& selected = gathered.columns.selected;
   ASSIGN_OR_RETURN(const analytics::EmergenceRule rule,
                    RuleOf(request, series.metric));
-  const SelectedColumns selected = SelectColumns(series, selector);
-  std::set<int64_t> left_out;
+  std::map<std::string, std::set<int64_t>> left_out;
   if (!selector.include_same_weights()) {
-    ASSIGN_OR_RETURN(left_out, StepsLeftOut(place, series, response));
+    for (const Place& at : gathered.places) {
+      ASSIGN_OR_RETURN(left_out[at.run.name()],
+                       StepsLeftOut(at, series, response));
+    }
   }
   for (size_t c = 0; c < selected.keys.size(); ++c) {
+    const std::vector<analytics::SeriesPoint> points = PointsOf(
+        series, selected, c,
+        left_out[selected.keys[c].run().empty() ? place.run.name()
+                                                : selected.keys[c].run()]);
     v1::Emergence& emergence = *response.add_emergences();
-    emergence = analytics::FindEmergence(
-        PointsOf(series, selected.values, c, left_out), rule);
+    emergence = analytics::FindEmergence(points, rule);
     *emergence.mutable_key() = selected.keys[c];
+    const auto rise = analytics::FindRise(points, rule.below);
+    if (rise.has_value()) *emergence.mutable_rise() = *rise;
   }
   *response.mutable_metric() = series.metric;
   response.set_stage(place.stage);

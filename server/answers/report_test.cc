@@ -1,0 +1,104 @@
+#include "server/answers/report.h"
+
+#include <cmath>
+#include <string>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "gtest/gtest.h"
+
+namespace sinkwatch::answers {
+namespace {
+
+v1::QuerySeriesResponse Band() {
+  v1::QuerySeriesResponse series;
+  series.mutable_metric()->set_name("sink_attention");
+  series.mutable_metric()->set_threshold(.5);
+  series.set_domain("wiki");
+  for (const char* statistic : {"min", "p10", "median", "p90", "max"}) {
+    series.add_columns()->set_statistic(statistic);
+  }
+  for (int64_t step : {0, 100, 1000}) {
+    series.add_steps(step);
+    series.add_tokens(0);
+    for (int c = 0; c < 5; ++c) {
+      series.add_values(static_cast<float>(step) / 2000 + .1f * c);
+    }
+  }
+  return series;
+}
+
+Report ReportOf(const std::string& run) {
+  Report report;
+  report.run = run;
+  v1::Fact& jump = *report.summary.add_facts();
+  jump.set_topic("jump");
+  jump.set_metric("sink_attention");
+  jump.set_domain("wiki");
+  jump.set_text("it <jumped> & *stayed*");
+  jump.set_after_step(100);
+  jump.set_by_step(1000);
+  v1::Fact& diagnosis = *report.summary.add_facts();
+  diagnosis.set_topic("diagnosis");
+  diagnosis.set_text("found");
+  diagnosis.add_evidence("because");
+  v1::MetricDescriptor& metric = *report.summary.add_metrics();
+  metric.set_name("sink_attention");
+  metric.set_threshold(.5);
+  metric.set_scope(v1::SCOPE_HEAD);
+  metric.set_meaning("Attention to key 0.");
+  report.summary.add_domains("wiki");
+  report.summary.add_notes("a note");
+  report.series.push_back(Band());
+  return report;
+}
+
+void ExpectInOrder(const std::string& text,
+                   const std::vector<std::string>& parts) {
+  size_t at = 0;
+  for (const std::string& part : parts) {
+    const size_t found = text.find(part, at);
+    ASSERT_NE(found, std::string::npos) << part << "\n" << text;
+    at = found + part.size();
+  }
+}
+
+TEST(ReportTest, HtmlTellsFactsPlotsDefinitionsAndCaveats) {
+  const std::string html = ReportHtml(ReportOf("toy"));
+  ExpectInOrder(
+      html, {"<h1>toy</h1>", "What goes together", "found", "because", "Jumps",
+             "it &lt;jumped&gt; &amp; *stayed*", "<svg ", "Definitions",
+             "Attention to key 0.", "Caveats", "a note"});
+}
+
+TEST(ReportTest, MarkdownTellsTheSameWithItsPlotsInside) {
+  const std::string text = ReportMarkdown(ReportOf("toy"));
+  ExpectInOrder(
+      text, {"# toy", "found", "  - because", "it &lt;jumped> & \\*stayed\\*",
+             "![sink\\_attention", "](data:image/svg+xml;base64,",
+             "Attention to key 0.", "a note"});
+  const size_t begin = text.find("base64,") + 7;
+  std::string svg;
+  ASSERT_TRUE(absl::Base64Unescape(
+      text.substr(begin, text.find(')', begin) - begin), &svg));
+  EXPECT_TRUE(absl::StartsWith(svg, "<svg "));
+}
+
+TEST(ReportTest, NamesCannotWriteMarkup) {
+  const std::string html = ReportHtml(ReportOf("<script>x</script>"));
+  EXPECT_FALSE(absl::StrContains(html, "<script>"));
+  const std::string text = ReportMarkdown(ReportOf("a\n# b <script>"));
+  EXPECT_FALSE(absl::StrContains(text, "\n# b"));
+  EXPECT_FALSE(absl::StrContains(text, "<script>"));
+}
+
+TEST(ReportTest, PlotsTheBandOfEachMetricAndDomain) {
+  const auto requests = ReportSeries("toy", ReportOf("toy").summary);
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].selector().metric(), "sink_attention");
+  EXPECT_EQ(requests[0].selector().aggregation(), v1::AGGREGATION_BAND);
+  EXPECT_TRUE(requests[0].selector().across_layers());
+}
+
+}  // namespace
+}  // namespace sinkwatch::answers

@@ -1,0 +1,208 @@
+#include "server/answers/svg_plot.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+
+namespace sinkwatch::answers {
+namespace {
+
+constexpr double kWidth = 640, kHeight = 220;
+constexpr double kLeft = 64, kRight = 12, kTop = 24, kBottom = 28;
+constexpr int kMostLines = 12;
+const char* const kColours[] = {"#1f77b4", "#d62728", "#2ca02c",
+                                "#9467bd", "#ff7f0e", "#17becf"};
+
+double LogStep(double step) { return std::log1p(step); }
+
+// Where values stand on the picture.
+struct Frame {
+  double x_low, x_high, y_low, y_high;
+
+  double X(double step) const {
+    const double share = (LogStep(step) - x_low) / (x_high - x_low);
+    return kLeft + share * (kWidth - kLeft - kRight);
+  }
+  double Y(double value) const {
+    const double share = (value - y_low) / (y_high - y_low);
+    return kHeight - kBottom - share * (kHeight - kTop - kBottom);
+  }
+};
+
+float ValueAt(const v1::QuerySeriesResponse& series, int row, int column) {
+  return series.values(row * series.columns_size() + column);
+}
+
+// Empty where nothing is known. Room is left where all is the same.
+std::optional<Frame> FrameOf(const v1::QuerySeriesResponse& series,
+                             const PlotMarks& marks) {
+  double low = INFINITY, high = -INFINITY;
+  const auto take = [&](double value) {
+    if (!std::isfinite(value)) return;
+    low = std::min(low, value);
+    high = std::max(high, value);
+  };
+  for (float value : series.values()) take(value);
+  if (!(low <= high) || series.steps().empty()) return std::nullopt;
+  if (marks.threshold.has_value()) take(*marks.threshold);
+  for (const auto& point : marks.points) take(point.second);
+  const double room = high > low ? .05 * (high - low) : 1;
+  double first = LogStep(static_cast<double>(series.steps(0)));
+  double last =
+      LogStep(static_cast<double>(series.steps(series.steps_size() - 1)));
+  if (!(last > first)) last = first + 1;
+  return Frame{first, last, low - room, high + room};
+}
+
+// The places of a column's values, gaps passed over.
+std::vector<std::pair<double, double>> PlacesOf(
+    const v1::QuerySeriesResponse& series, int column, const Frame& frame) {
+  std::vector<std::pair<double, double>> places;
+  for (int row = 0; row < series.steps_size(); ++row) {
+    const float value = ValueAt(series, row, column);
+    if (!std::isfinite(value)) continue;
+    places.emplace_back(frame.X(static_cast<double>(series.steps(row))),
+                        frame.Y(value));
+  }
+  return places;
+}
+
+std::string PointsText(const std::vector<std::pair<double, double>>& places) {
+  std::string text;
+  for (const auto& [x, y] : places) {
+    absl::StrAppendFormat(&text, "%.1f,%.1f ", x, y);
+  }
+  return text;
+}
+
+int ColumnOf(const v1::QuerySeriesResponse& series, const char* statistic) {
+  for (int c = 0; c < series.columns_size(); ++c) {
+    if (series.columns(c).statistic() == statistic) return c;
+  }
+  return -1;
+}
+
+void AppendShade(const v1::QuerySeriesResponse& series, int low, int high,
+                 double opacity, const Frame& frame, std::string* svg) {
+  if (low < 0 || high < 0) return;
+  auto outline = PlacesOf(series, low, frame);
+  const auto upper = PlacesOf(series, high, frame);
+  outline.insert(outline.end(), upper.rbegin(), upper.rend());
+  absl::StrAppendFormat(
+      svg, "<polygon points=\"%s\" fill=\"%s\" fill-opacity=\"%.2f\"/>",
+      PointsText(outline), kColours[0], opacity);
+}
+
+void AppendLine(const v1::QuerySeriesResponse& series, int column,
+                const char* colour, const Frame& frame, std::string* svg) {
+  absl::StrAppendFormat(svg,
+                        "<polyline points=\"%s\" fill=\"none\" stroke=\"%s\" "
+                        "stroke-width=\"1.5\"><title>%s</title></polyline>",
+                        PointsText(PlacesOf(series, column, frame)), colour,
+                        EscapeMarkup(series.columns(column).label()));
+}
+
+void AppendCurves(const v1::QuerySeriesResponse& series, const Frame& frame,
+                  std::string* svg) {
+  const int median = ColumnOf(series, "median");
+  if (median >= 0 && series.columns_size() >= 5) {
+    AppendShade(series, ColumnOf(series, "min"), ColumnOf(series, "max"), .15,
+                frame, svg);
+    AppendShade(series, ColumnOf(series, "p10"), ColumnOf(series, "p90"), .3,
+                frame, svg);
+    AppendLine(series, median, kColours[0], frame, svg);
+    return;
+  }
+  for (int c = 0; c < std::min(series.columns_size(), kMostLines); ++c) {
+    AppendLine(series, c, kColours[c % 6], frame, svg);
+  }
+}
+
+void AppendText(double x, double y, const char* anchor, const std::string& text,
+                std::string* svg) {
+  absl::StrAppendFormat(
+      svg,
+      "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" font-size=\"11\" "
+      "font-family=\"sans-serif\" fill=\"#333\">%s</text>",
+      x, y, anchor, EscapeMarkup(text));
+}
+
+void AppendAxes(const Frame& frame, std::string* svg) {
+  absl::StrAppendFormat(svg,
+                        "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" "
+                        "height=\"%.1f\" fill=\"none\" stroke=\"#999\"/>",
+                        kLeft, kTop, kWidth - kLeft - kRight,
+                        kHeight - kTop - kBottom);
+  for (const double share : {0., .5, 1.}) {
+    const double value = frame.y_low + share * (frame.y_high - frame.y_low);
+    AppendText(kLeft - 6, frame.Y(value) + 4, "end",
+               absl::StrFormat("%.3g", value), svg);
+  }
+  for (double step = 1; LogStep(step) <= frame.x_high; step *= 10) {
+    if (LogStep(step) < frame.x_low) continue;
+    AppendText(frame.X(step), kHeight - 10, "middle",
+               absl::StrFormat("%.0f", step), svg);
+  }
+}
+
+void AppendMarks(const PlotMarks& marks, const Frame& frame, std::string* svg) {
+  for (const auto& [after, by] : marks.intervals) {
+    const double left = frame.X(static_cast<double>(after));
+    const double right = frame.X(static_cast<double>(by));
+    if (!(right > left) || left < kLeft - 1) continue;
+    absl::StrAppendFormat(
+        svg,
+        "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" "
+        "fill=\"#ff7f0e\" fill-opacity=\"0.25\"><title>(%d, %d]</title></rect>",
+        left, kTop, right - left, kHeight - kTop - kBottom, after, by);
+  }
+  if (marks.threshold.has_value()) {
+    absl::StrAppendFormat(svg,
+                          "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" "
+                          "y2=\"%.1f\" stroke=\"#666\" "
+                          "stroke-dasharray=\"4 3\"/>",
+                          kLeft, kWidth - kRight, frame.Y(*marks.threshold),
+                          frame.Y(*marks.threshold));
+  }
+  for (const auto& [step, value] : marks.points) {
+    const double x = frame.X(step);
+    if (x < kLeft - 1 || x > kWidth - kRight + 1) continue;
+    absl::StrAppendFormat(svg,
+                          "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" "
+                          "fill=\"none\" stroke=\"#d62728\"/>",
+                          x, frame.Y(value));
+  }
+}
+
+}  // namespace
+
+std::string EscapeMarkup(const std::string& text) {
+  return absl::StrReplaceAll(text, {{"&", "&amp;"},
+                                    {"<", "&lt;"},
+                                    {">", "&gt;"},
+                                    {"\"", "&quot;"},
+                                    {"'", "&#39;"}});
+}
+
+std::string SvgPlot(const v1::QuerySeriesResponse& series,
+                    const std::string& title, const PlotMarks& marks) {
+  const std::optional<Frame> frame = FrameOf(series, marks);
+  if (!frame.has_value()) return "";
+  std::string svg = absl::StrFormat(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" "
+      "width=\"%.0f\" height=\"%.0f\" role=\"img\"><title>%s</title>"
+      "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>",
+      kWidth, kHeight, kWidth, kHeight,
+      EscapeMarkup(absl::StrCat(title, ". ", series.metric().meaning())));
+  AppendMarks(marks, *frame, &svg);
+  AppendCurves(series, *frame, &svg);
+  AppendAxes(*frame, &svg);
+  AppendText(kLeft, 15, "start", title, &svg);
+  return svg + "</svg>";
+}
+
+}  // namespace sinkwatch::answers

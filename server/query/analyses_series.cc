@@ -1,0 +1,168 @@
+// The methods of Analyses about series: jumps and fits.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/status_macros.h"
+#include "server/analytics/curve_fit.h"
+#include "server/analytics/emergence.h"
+#include "server/analytics/jumps.h"
+#include "server/analytics/order_statistics.h"
+#include "server/answers/parse.h"
+#include "server/query/analyses.h"
+#include "server/query/columns.h"
+#include "server/query/jump_intervals.h"
+#include "server/query/run_series.h"
+
+namespace sinkwatch::query {
+namespace {
+
+// The selector's runs, each in each of the domains that are meant.
+absl::StatusOr<std::vector<v1::SeriesSelector>> EachRunAndDomain(
+    Queries& queries, const v1::SeriesSelector& selector) {
+  std::vector<std::string> runs = {selector.run()};
+  runs.insert(runs.end(), selector.more_runs().begin(),
+              selector.more_runs().end());
+  std::vector<v1::SeriesSelector> all;
+  for (const std::string& name : runs) {
+    ASSIGN_OR_RETURN(const v1::RunStatus run, queries.Run(name));
+    std::vector<std::string> domains = {selector.domain()};
+    if (!selector.has_domain()) domains = DefaultDomains(run);
+    for (const std::string& domain : domains) {
+      v1::SeriesSelector& one = all.emplace_back(selector);
+      one.clear_more_runs();
+      one.set_run(name);
+      one.set_domain(domain);
+    }
+  }
+  if (!all.empty()) return all;
+  return absl::FailedPreconditionError(
+      absl::StrCat("run \"", selector.run(), "\" has no measurements yet"));
+}
+
+void Place(const v1::SeriesSelector& selector, v1::SeriesKey& key) {
+  key.set_run(selector.run());
+  key.set_domain(selector.domain());
+}
+
+absl::Status CheckEach(const v1::SeriesSelector& selector) {
+  if (selector.aggregation() == v1::AGGREGATION_UNSPECIFIED ||
+      selector.aggregation() == v1::AGGREGATION_EACH) {
+    return absl::OkStatus();
+  }
+  return answers::BadParameter("unknown_value",
+                               "jumps are looked for in each series: no other "
+                               "aggregation has standard errors");
+}
+
+void AddJumps(const v1::SeriesSelector& selector, const store::Series& series,
+              const analytics::JumpRule& rule,
+              v1::FindJumpsResponse& response) {
+  std::vector<v1::Jump> found;
+  for (size_t c = 0; c < series.columns.size(); ++c) {
+    for (v1::Jump& jump : analytics::FindJumps(PointsOf(series, c), rule)) {
+      *jump.mutable_key() = KeyOf(series.columns[c], series.metric);
+      Place(selector, *jump.mutable_key());
+      found.push_back(std::move(jump));
+    }
+  }
+  for (const v1::JumpInterval& interval :
+       IntervalsOf(found, static_cast<int>(series.columns.size()))) {
+    *response.add_intervals() = interval;
+  }
+  response.mutable_jumps()->Add(found.begin(), found.end());
+}
+
+// Where a fit begins: at the step that is asked for, else where the series has
+// emerged.
+int64_t FirstStepOf(const v1::FitSeriesRequest& request,
+                    const std::vector<analytics::SeriesPoint>& points,
+                    const v1::MetricDescriptor& metric) {
+  if (request.has_first_step()) return request.first_step();
+  if (!metric.has_threshold()) return 0;
+  analytics::EmergenceRule rule;
+  rule.threshold = metric.threshold();
+  rule.below = metric.below();
+  const v1::Emergence found = analytics::FindEmergence(points, rule);
+  return found.censoring() == v1::CENSORING_NONE ? found.by_step() : 0;
+}
+
+std::vector<analytics::SeriesPoint> Between(
+    const std::vector<analytics::SeriesPoint>& points, int64_t first,
+    int64_t last) {
+  std::vector<analytics::SeriesPoint> some;
+  for (const analytics::SeriesPoint& point : points) {
+    if (point.step >= first && point.step <= last) some.push_back(point);
+  }
+  return some;
+}
+
+std::vector<analytics::SeriesPoint> ColumnPoints(
+    const std::vector<int64_t>& steps, const analytics::Matrix& values,
+    size_t column) {
+  std::vector<analytics::SeriesPoint> points;
+  for (size_t row = 0; row < values.rows(); ++row) {
+    const float value = values.values[row * values.columns + column];
+    if (std::isfinite(value)) points.push_back({steps[row], value});
+  }
+  return points;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::FindJumpsResponse> Analyses::Jumps(
+    const v1::FindJumpsRequest& request) {
+  v1::FindJumpsResponse response;
+  response.set_revision(queries_->revision());
+  RETURN_IF_ERROR(CheckEach(request.selector()));
+  analytics::JumpRule rule;
+  if (request.min_score() > 0) rule.min_score = request.min_score();
+  ASSIGN_OR_RETURN(const auto selectors,
+                   EachRunAndDomain(*queries_, request.selector()));
+  for (const v1::SeriesSelector& selector : selectors) {
+    ASSIGN_OR_RETURN(const auto stored, queries_->Stored(selector));
+    AddJumps(selector, stored.series, rule, response);
+    *response.mutable_metric() = stored.series.metric;
+    response.set_stage(stored.stage);
+  }
+  std::stable_sort(response.mutable_jumps()->begin(),
+                   response.mutable_jumps()->end(),
+                   [](const v1::Jump& a, const v1::Jump& b) {
+                     return a.score() > b.score();
+                   });
+  std::stable_sort(response.mutable_intervals()->begin(),
+                   response.mutable_intervals()->end(), ComesFirst);
+  response.set_min_score(rule.min_score);
+  return response;
+}
+
+absl::StatusOr<v1::FitSeriesResponse> Analyses::Fits(
+    const v1::FitSeriesRequest& request) {
+  v1::FitSeriesResponse response;
+  response.set_revision(queries_->revision());
+  ASSIGN_OR_RETURN(const auto selectors,
+                   EachRunAndDomain(*queries_, request.selector()));
+  const int64_t last =
+      request.has_last_step() ? request.last_step() : INT64_MAX;
+  for (const v1::SeriesSelector& selector : selectors) {
+    ASSIGN_OR_RETURN(auto stored, queries_->Stored(selector));
+    const SelectedColumns selected = SelectColumns(stored.series, selector);
+    for (size_t c = 0; c < selected.keys.size(); ++c) {
+      const auto points = ColumnPoints(stored.series.steps, selected.values, c);
+      const int64_t first = FirstStepOf(request, points, stored.series.metric);
+      v1::SeriesFit& fit = *response.add_fits();
+      fit = analytics::FitCurves(Between(points, first, last));
+      *fit.mutable_key() = selected.keys[c];
+      Place(selector, *fit.mutable_key());
+    }
+    *response.mutable_metric() = stored.series.metric;
+    response.set_stage(stored.stage);
+  }
+  return response;
+}
+
+}  // namespace sinkwatch::query

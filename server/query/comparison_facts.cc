@@ -1,0 +1,297 @@
+#include "server/query/comparison_facts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "proto/base/status_macros.h"
+#include "server/analytics/onset_order.h"
+#include "server/analytics/seed_band.h"
+
+namespace sinkwatch::query {
+namespace {
+
+using analytics::Order;
+using Head = std::pair<int, int>;
+
+std::string NameOf(const ComparedRun& run) { return run.series->run().name(); }
+
+v1::Fact FactOf(const char* topic, const ComparedRun& run,
+                const std::string& metric, const std::string& domain) {
+  v1::Fact fact;
+  fact.set_topic(topic);
+  fact.set_run(NameOf(run));
+  fact.set_metric(metric);
+  fact.set_domain(domain);
+  return fact;
+}
+
+const char* VerdictOf(Order order) {
+  switch (order) {
+    case Order::kEarlier:
+      return "earlier";
+    case Order::kLater:
+      return "later";
+    case Order::kUnresolved:
+      break;
+  }
+  return "unresolved";
+}
+
+// How many series of `run` emerged before and after the same ones of `first`.
+struct Counts {
+  int earlier = 0, later = 0, both = 0;
+};
+
+Counts CountOrders(const RunOnset& run, const RunOnset& first) {
+  std::map<std::string, const v1::Emergence*> others;
+  for (const v1::Emergence& e : first.each) others[e.key().label()] = &e;
+  Counts counts;
+  for (const v1::Emergence& e : run.each) {
+    const auto other = others.find(e.key().label());
+    if (other == others.end()) continue;
+    ++counts.both;
+    const Order order = analytics::OrderOf(e, *other->second).order;
+    counts.earlier += order == Order::kEarlier;
+    counts.later += order == Order::kLater;
+  }
+  return counts;
+}
+
+v1::Fact OnsetDifference(const ComparedRun& run, const RunOnset& onset,
+                         const ComparedRun& first, const RunOnset& reference) {
+  const analytics::OnsetOrder order =
+      analytics::OrderOf(onset.typical, reference.typical);
+  const Counts counts = CountOrders(onset, reference);
+  v1::Fact fact = FactOf("difference", run, onset.metric->name(), onset.domain);
+  fact.set_verdict(VerdictOf(order.order));
+  // Above 0: later than the first run.
+  if (std::isfinite(order.gap)) fact.set_value(-order.gap);
+  fact.set_count(order.order == Order::kLater ? counts.later : counts.earlier);
+  fact.set_of(counts.both);
+  if (onset.typical.censoring() == v1::CENSORING_NONE) {
+    fact.set_after_step(onset.typical.after_step());
+  }
+  if (onset.typical.censoring() != v1::CENSORING_RIGHT) {
+    fact.set_by_step(onset.typical.by_step());
+  }
+  const char* const words[] = {"in an order that is unresolved against",
+                               "earlier than", "later than"};
+  fact.set_text(
+      absl::StrCat(onset.metric->name(), " in ", onset.domain, " emerged ",
+                   words[static_cast<int>(order.order)], " ", NameOf(first),
+                   ": ", IntervalText(onset.typical), " in ", NameOf(run), ", ",
+                   IntervalText(reference.typical), " in ", NameOf(first),
+                   "; of ", counts.both, " series ", counts.earlier,
+                   " earlier, ", counts.later, " later"));
+  return fact;
+}
+
+bool SameJump(const v1::Fact& a, const v1::Fact& b) {
+  return a.metric() == b.metric() && a.domain() == b.domain() &&
+         a.verdict() == b.verdict() && a.after_step() < b.by_step() &&
+         b.after_step() < a.by_step();
+}
+
+void AddJumpsOf(const ComparedRun& run, const ComparedRun& other,
+                Facts& facts) {
+  for (const v1::Fact& jump : run.jumps) {
+    const bool same =
+        std::any_of(other.jumps.begin(), other.jumps.end(),
+                    [&](const v1::Fact& o) { return SameJump(jump, o); });
+    v1::Fact fact = jump;
+    fact.set_verdict(same ? "both" : "only here");
+    fact.set_text(absl::StrCat(NameOf(run), ": ", jump.text(),
+                               same ? "; " : "; not ", NameOf(other),
+                               same ? " as well" : ""));
+    facts.push_back(std::move(fact));
+  }
+}
+
+std::set<Head> SwitchingOf(const HeadHistory& history) {
+  std::set<Head> heads;
+  for (const v1::HeadStates& head : history.heads) {
+    if (head.type() == v1::HEAD_TYPE_SWITCHING) {
+      heads.emplace(head.layer(), head.head());
+    }
+  }
+  return heads;
+}
+
+std::string ListOf(const std::set<Head>& heads) {
+  constexpr size_t kMost = 50;
+  std::vector<std::string> names;
+  for (const Head& head : heads) {
+    if (names.size() == kMost) break;
+    names.push_back(absl::StrCat("L", head.first, "H", head.second));
+  }
+  std::string text = absl::StrJoin(names, ", ");
+  if (heads.size() > kMost) {
+    absl::StrAppend(&text, " and ", heads.size() - kMost, " more");
+  }
+  return text;
+}
+
+v1::Fact SwitchingFact(const ComparedRun& run, const ComparedRun& first) {
+  const std::set<Head> here = SwitchingOf(*run.history);
+  const std::set<Head> there = SwitchingOf(*first.history);
+  std::set<Head> only_here, only_there;
+  std::set_difference(here.begin(), here.end(), there.begin(), there.end(),
+                      std::inserter(only_here, only_here.end()));
+  std::set_difference(there.begin(), there.end(), here.begin(), here.end(),
+                      std::inserter(only_there, only_there.end()));
+  v1::Fact fact = FactOf("switching", run, run.history->dormancy->name(), "");
+  fact.set_count(here.size());
+  fact.set_of(there.size());
+  fact.set_value(static_cast<double>(here.size() - only_here.size()));
+  std::string text = absl::StrCat(
+      here.size(), " heads switch in ", NameOf(run), ", ", there.size(), " in ",
+      NameOf(first), "; ", here.size() - only_here.size(), " in both");
+  if (!only_here.empty()) {
+    absl::StrAppend(&text, "; only in ", NameOf(run), ": ", ListOf(only_here));
+  }
+  if (!only_there.empty()) {
+    absl::StrAppend(&text, "; only in ", NameOf(first), ": ",
+                    ListOf(only_there));
+  }
+  fact.set_text(text);
+  return fact;
+}
+
+// The last step that both have.
+std::optional<std::pair<analytics::SeriesPoint, analytics::SeriesPoint>>
+LastCommon(const std::vector<analytics::SeriesPoint>& a,
+           const std::vector<analytics::SeriesPoint>& b) {
+  for (auto at = a.rbegin(); at != a.rend(); ++at) {
+    const auto other = std::find_if(
+        b.begin(), b.end(), [&](const auto& p) { return p.step == at->step; });
+    if (other != b.end()) return std::make_pair(*at, *other);
+  }
+  return std::nullopt;
+}
+
+absl::Status AddLossOf(ComparedRun& run, ComparedRun& first,
+                       const std::string& domain, Facts& facts) {
+  const auto* metric = run.series->Playing(v1::METRIC_ROLE_LOSS);
+  if (metric == nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto here, run.series->Read(metric->name(), domain));
+  const auto there = first.series->Read(metric->name(), domain);
+  if (!there.ok() || here->columns.empty() || (*there)->columns.empty()) {
+    return absl::OkStatus();
+  }
+  const auto last = LastCommon(PointsOf(*here, 0), PointsOf(**there, 0));
+  if (!last.has_value()) return absl::OkStatus();
+  v1::Fact fact = FactOf("loss", run, metric->name(), domain);
+  fact.set_value(last->first.value - last->second.value);
+  fact.set_by_step(last->first.step);
+  fact.set_text(absl::StrFormat(
+      "%s in %s at step %d: %.4f in %s, %.4f in %s (%+.4f)", metric->name(),
+      domain, last->first.step, last->first.value, NameOf(run),
+      last->second.value, NameOf(first), fact.value()));
+  facts.push_back(std::move(fact));
+  return absl::OkStatus();
+}
+
+// The band of a metric over runs of one group.
+absl::Status AddBandOf(const std::vector<ComparedRun*>& group,
+                       const v1::MetricDescriptor& metric,
+                       const std::string& domain, Facts& facts) {
+  std::vector<std::vector<analytics::SeriesPoint>> curves;
+  for (ComparedRun* run : group) {
+    const auto series = run->series->Read(metric.name(), domain);
+    if (!series.ok() || (*series)->columns.empty()) return absl::OkStatus();
+    curves.push_back(MedianCurve(**series, {}));
+  }
+  const std::vector<analytics::BandPoint> band = analytics::BandOf(curves);
+  if (band.empty()) return absl::OkStatus();
+  const analytics::BandPoint& last = band.back();
+  v1::Fact fact = FactOf("band", *group[0], metric.name(), domain);
+  fact.set_run(analytics::SeedGroupOf(NameOf(*group[0])));
+  fact.set_count(group.size());
+  fact.set_value(last.median);
+  fact.set_low(last.least);
+  fact.set_high(last.largest);
+  fact.set_by_step(last.step);
+  fact.set_text(absl::StrFormat(
+      "over %d seeds, the median of %s in %s at step %d is %.4g, from %.4g to "
+      "%.4g",
+      group.size(), metric.name(), domain, last.step, last.median, last.least,
+      last.largest));
+  facts.push_back(std::move(fact));
+  return absl::OkStatus();
+}
+
+std::map<std::string, std::vector<ComparedRun*>> SeedGroups(
+    std::vector<ComparedRun>& runs, bool seeds) {
+  std::map<std::string, std::vector<ComparedRun*>> groups;
+  for (ComparedRun& run : runs) {
+    groups[seeds ? "" : analytics::SeedGroupOf(NameOf(run))].push_back(&run);
+  }
+  return groups;
+}
+
+}  // namespace
+
+void AddOnsetComparison(const std::vector<ComparedRun>& runs, Facts& facts) {
+  for (const ComparedRun& run : runs) {
+    Facts own;
+    AddOnsetFacts(*run.series, run.onsets, own);
+    for (v1::Fact& fact : own) {
+      if (fact.topic() != "onset") continue;
+      fact.set_text(absl::StrCat(NameOf(run), ": ", fact.text()));
+      facts.push_back(std::move(fact));
+    }
+  }
+  for (size_t i = 1; i < runs.size(); ++i) {
+    for (const RunOnset& onset : runs[i].onsets) {
+      const RunOnset* const reference =
+          FindOnset(runs[0].onsets, onset.metric, onset.domain);
+      if (reference == nullptr) continue;
+      facts.push_back(OnsetDifference(runs[i], onset, runs[0], *reference));
+    }
+  }
+}
+
+void AddJumpComparison(const std::vector<ComparedRun>& runs, Facts& facts) {
+  AddJumpsOf(runs[0], runs[1], facts);
+  for (size_t i = 1; i < runs.size(); ++i) AddJumpsOf(runs[i], runs[0], facts);
+}
+
+void AddSwitchingComparison(const std::vector<ComparedRun>& runs,
+                            Facts& facts) {
+  for (size_t i = 1; i < runs.size(); ++i) {
+    if (!runs[i].history.has_value() || !runs[0].history.has_value()) continue;
+    if (runs[i].series->domains().size() < 2) continue;
+    facts.push_back(SwitchingFact(runs[i], runs[0]));
+  }
+}
+
+absl::Status AddLossComparison(std::vector<ComparedRun>& runs, Facts& facts) {
+  for (size_t i = 1; i < runs.size(); ++i) {
+    for (const std::string& domain : runs[i].series->domains()) {
+      RETURN_IF_ERROR(AddLossOf(runs[i], runs[0], domain, facts));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddBands(std::vector<ComparedRun>& runs, bool seeds,
+                      Facts& facts) {
+  for (const auto& [name, group] : SeedGroups(runs, seeds)) {
+    if (group.size() < 2) continue;
+    for (const v1::MetricDescriptor& metric : group[0]->series->metrics()) {
+      if (!metric.headline() && !metric.has_threshold()) continue;
+      for (const std::string& domain : group[0]->series->domains()) {
+        RETURN_IF_ERROR(AddBandOf(group, metric, domain, facts));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sinkwatch::query

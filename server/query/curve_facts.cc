@@ -1,0 +1,303 @@
+// Facts about curves: jumps, fits, the loss.
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "proto/base/status_macros.h"
+#include "server/analytics/correlation.h"
+#include "server/analytics/curve_fit.h"
+#include "server/analytics/jumps.h"
+#include "server/answers/names.h"
+#include "server/query/columns.h"
+#include "server/query/facts.h"
+#include "server/query/jump_intervals.h"
+
+namespace sinkwatch::query {
+namespace {
+
+using Points = std::vector<analytics::SeriesPoint>;
+
+// Intervals that are told of one metric in one domain.
+constexpr size_t kMostIntervals = 3;
+// Of heads, the share that jumps together where it is told.
+constexpr double kShareOfHeads = .05;
+
+bool IsOfHeads(const v1::MetricDescriptor& metric) {
+  return metric.scope() == v1::SCOPE_HEAD ||
+         metric.scope() == v1::SCOPE_KV_HEAD;
+}
+
+v1::Fact FactOf(const char* topic, const RunSeries& run,
+                const std::string& metric, const std::string& domain) {
+  v1::Fact fact;
+  fact.set_topic(topic);
+  fact.set_run(run.run().name());
+  fact.set_metric(metric);
+  fact.set_domain(domain);
+  return fact;
+}
+
+v1::Fact JumpFact(const RunSeries& run, const v1::MetricDescriptor& metric,
+                  const v1::JumpInterval& interval) {
+  v1::Fact fact = FactOf("jump", run, metric.name(), interval.domain());
+  fact.set_count(interval.series());
+  fact.set_of(interval.of());
+  fact.set_value(interval.median_change());
+  fact.set_high(interval.max_score());
+  fact.set_after_step(interval.after_step());
+  fact.set_by_step(interval.by_step());
+  fact.set_verdict(interval.median_change() > 0 ? "up" : "down");
+  std::string who = metric.name();
+  if (interval.of() > 1) {
+    absl::StrAppend(&who, " of ", interval.series(), " of ", interval.of(),
+                    IsOfHeads(metric) ? " heads" : " layers");
+  }
+  fact.set_text(absl::StrFormat(
+      "%s in %s jumped by %+.4g in (%d, %d], up to %.3g times its noise", who,
+      interval.domain(), interval.median_change(), interval.after_step(),
+      interval.by_step(), interval.max_score()));
+  return fact;
+}
+
+void AddJumpsOf(const RunSeries& run, const v1::MetricDescriptor& metric,
+                const std::string& domain, const store::Series& series,
+                Facts& facts) {
+  std::vector<v1::Jump> jumps;
+  for (size_t c = 0; c < series.columns.size(); ++c) {
+    for (v1::Jump& jump : analytics::FindJumps(PointsOf(series, c), {})) {
+      if (jump.provisional()) continue;
+      jump.mutable_key()->set_domain(domain);
+      jumps.push_back(std::move(jump));
+    }
+  }
+  const int of = static_cast<int>(series.columns.size());
+  std::vector<v1::JumpInterval> intervals = IntervalsOf(jumps, of);
+  if (intervals.size() > kMostIntervals) intervals.resize(kMostIntervals);
+  for (const v1::JumpInterval& interval : intervals) {
+    if (IsOfHeads(metric) && interval.series() < kShareOfHeads * of) continue;
+    facts.push_back(JumpFact(run, metric, interval));
+  }
+}
+
+Points From(const Points& points, double first_step) {
+  Points some;
+  for (const analytics::SeriesPoint& point : points) {
+    if (static_cast<double>(point.step) >= first_step) some.push_back(point);
+  }
+  return some;
+}
+
+const v1::CurveFit* FitOfModel(const v1::SeriesFit& fit, v1::CurveModel model) {
+  for (const v1::CurveFit& one : fit.fits()) {
+    if (one.model() == model) return &one;
+  }
+  return nullptr;
+}
+
+// A fact of one parameter of one model, with 1.96 standard errors to each side.
+v1::Fact FitFact(const RunSeries& run, const std::string& metric,
+                 const std::string& domain, const v1::SeriesFit& all,
+                 const v1::CurveFit& fit, double scale) {
+  v1::Fact fact = FactOf("fit", run, metric, domain);
+  const double error = 1.96 * fit.b_standard_error();
+  fact.set_value(scale * fit.b());
+  if (std::isfinite(error)) {
+    fact.set_low(scale * (fit.b() - error));
+    fact.set_high(scale * (fit.b() + error));
+  }
+  fact.set_count(all.points());
+  fact.set_after_step(all.first_step());
+  fact.set_by_step(all.last_step());
+  fact.set_verdict(all.preferred() == v1::CURVE_MODEL_UNSPECIFIED
+                       ? "unresolved"
+                       : answers::CurveModelName(all.preferred()));
+  return fact;
+}
+
+std::string Window(const v1::SeriesFit& fit) {
+  return absl::StrFormat("%d checkpoints in [%d, %d]", fit.points(),
+                         fit.first_step(), fit.last_step());
+}
+
+// The columns of heads whose sinks emerged, and when. All from the start where
+// that is not known.
+struct SinkHeads {
+  std::vector<size_t> columns;
+  double since = 0;
+};
+
+SinkHeads SinkHeadsOf(const RunSeries& run, const std::vector<RunOnset>& onsets,
+                      const std::string& domain) {
+  const RunOnset* onset =
+      FindOnset(onsets, run.Playing(v1::METRIC_ROLE_SINK_MASS), domain);
+  SinkHeads heads;
+  if (onset == nullptr) return heads;
+  heads.columns = onset->emerged;
+  if (onset->typical.censoring() == v1::CENSORING_NONE) {
+    heads.since = static_cast<double>(onset->typical.by_step());
+  }
+  return heads;
+}
+
+// The median over the heads that are sinks, of a metric of as many heads.
+absl::StatusOr<Points> SinkCurve(RunSeries& run,
+                                 const v1::MetricDescriptor& metric,
+                                 const std::string& domain,
+                                 const SinkHeads& heads) {
+  ASSIGN_OR_RETURN(const auto series, run.Read(metric.name(), domain));
+  const bool fits =
+      heads.columns.empty() || heads.columns.back() < series->columns.size();
+  return MedianCurve(*series, fits ? heads.columns : std::vector<size_t>());
+}
+
+absl::Status AddLogitFit(RunSeries& run, const std::string& domain,
+                         const SinkHeads& heads, Facts& facts) {
+  const auto* metric = run.Playing(v1::METRIC_ROLE_SINK_LOGIT);
+  if (metric == nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const Points curve, SinkCurve(run, *metric, domain, heads));
+  const v1::SeriesFit all = analytics::FitCurves(From(curve, heads.since));
+  const v1::CurveFit* fit = FitOfModel(all, v1::CURVE_MODEL_LOG);
+  if (fit == nullptr) return absl::OkStatus();
+  v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1);
+  fact.set_text(absl::StrFormat(
+      "%s in %s grows by %.3g per ln(step) (R2 %.3f, %s; %s by AIC)",
+      metric->name(), domain, fit->b(), fit->r_squared(), Window(all),
+      fact.verdict()));
+  facts.push_back(std::move(fact));
+  return absl::OkStatus();
+}
+
+absl::Status AddDrainFit(RunSeries& run, const std::string& domain,
+                         const SinkHeads& heads, Facts& facts) {
+  const auto* metric = run.Playing(v1::METRIC_ROLE_VALUE_DRAIN);
+  if (metric == nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const Points curve, SinkCurve(run, *metric, domain, heads));
+  const v1::SeriesFit all = analytics::FitCurves(From(curve, heads.since));
+  const v1::CurveFit* fit = FitOfModel(all, v1::CURVE_MODEL_POWER);
+  if (fit == nullptr) return absl::OkStatus();
+  v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1);
+  fact.set_verdict("power");
+  fact.set_text(absl::StrFormat(
+      "%s in %s goes as step^%.3f (R2 %.3f of logarithms, %s)", metric->name(),
+      domain, fit->b(), fit->r_squared(), Window(all)));
+  facts.push_back(std::move(fact));
+  return absl::OkStatus();
+}
+
+// Of the layer whose norm is largest at the end.
+absl::Status AddNormFit(RunSeries& run, const std::string& domain,
+                        const SinkHeads& heads, Facts& facts) {
+  const auto* metric = run.Playing(v1::METRIC_ROLE_RESIDUAL_NORM);
+  if (metric == nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto series, run.Read(metric->name(), domain));
+  Points largest;
+  v1::SeriesKey key;
+  for (size_t c = 0; c < series->columns.size(); ++c) {
+    Points points = PointsOf(*series, c);
+    if (points.empty() ||
+        (!largest.empty() && points.back().value <= largest.back().value)) {
+      continue;
+    }
+    largest = std::move(points);
+    key = KeyOf(series->columns[c], *metric);
+  }
+  const v1::SeriesFit all = analytics::FitCurves(From(largest, heads.since));
+  const v1::CurveFit* fit = FitOfModel(all, v1::CURVE_MODEL_LINEAR);
+  if (fit == nullptr) return absl::OkStatus();
+  v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1000);
+  if (key.has_layer()) fact.set_layer(key.layer());
+  fact.set_text(absl::StrFormat(
+      "%s of %s in %s, the largest, grows by %.4g per 1,000 steps (R2 %.3f, "
+      "%s; %s by AIC)",
+      metric->name(), key.label(), domain, 1000 * fit->b(), fit->r_squared(),
+      Window(all), fact.verdict()));
+  facts.push_back(std::move(fact));
+  return absl::OkStatus();
+}
+
+Points Logarithms(Points points) {
+  points.erase(std::remove_if(points.begin(), points.end(),
+                              [](const analytics::SeriesPoint& p) {
+                                return !(p.value > 0);
+                              }),
+               points.end());
+  for (analytics::SeriesPoint& point : points) {
+    point.value = std::log(point.value);
+  }
+  return points;
+}
+
+absl::Status AddCorrelation(RunSeries& run, const std::string& domain,
+                            const SinkHeads& heads, Facts& facts) {
+  const auto* logit = run.Playing(v1::METRIC_ROLE_SINK_LOGIT);
+  const auto* drain = run.Playing(v1::METRIC_ROLE_VALUE_DRAIN);
+  if (logit == nullptr || drain == nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const Points x, SinkCurve(run, *logit, domain, heads));
+  ASSIGN_OR_RETURN(const Points y, SinkCurve(run, *drain, domain, heads));
+  const analytics::Correlation found = analytics::Correlate(
+      x, Logarithms(y), static_cast<int64_t>(heads.since / 2));
+  if (std::isnan(found.pearson)) return absl::OkStatus();
+  v1::Fact fact = FactOf("correlation", run, logit->name(), domain);
+  fact.set_count(found.points);
+  fact.set_value(found.pearson);
+  fact.set_text(absl::StrFormat(
+      "%s and ln %s in %s: Pearson %.3f, Spearman %.3f, of changes %.3f, over "
+      "%d checkpoints; any two trends correlate, so this is no evidence of a "
+      "mechanism",
+      logit->name(), drain->name(), domain, found.pearson, found.spearman,
+      found.pearson_of_changes, found.points));
+  facts.push_back(std::move(fact));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status AddJumpFacts(RunSeries& run, Facts& facts) {
+  for (const v1::MetricDescriptor& metric : run.metrics()) {
+    if (IsOfHeads(metric) && !metric.has_threshold()) continue;
+    for (const std::string& domain : run.domains()) {
+      ASSIGN_OR_RETURN(const auto series, run.Read(metric.name(), domain));
+      AddJumpsOf(run, metric, domain, *series, facts);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddFitFacts(RunSeries& run, const std::vector<RunOnset>& onsets,
+                         Facts& facts) {
+  for (const std::string& domain : run.domains()) {
+    const SinkHeads heads = SinkHeadsOf(run, onsets, domain);
+    RETURN_IF_ERROR(AddLogitFit(run, domain, heads, facts));
+    RETURN_IF_ERROR(AddNormFit(run, domain, heads, facts));
+    RETURN_IF_ERROR(AddDrainFit(run, domain, heads, facts));
+    RETURN_IF_ERROR(AddCorrelation(run, domain, heads, facts));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddLossFacts(RunSeries& run, Facts& facts) {
+  const auto* metric = run.Playing(v1::METRIC_ROLE_LOSS);
+  if (metric == nullptr) return absl::OkStatus();
+  for (const std::string& domain : run.domains()) {
+    ASSIGN_OR_RETURN(const auto series, run.Read(metric->name(), domain));
+    if (series->columns.empty()) continue;
+    const Points points = PointsOf(*series, 0);
+    if (points.empty()) continue;
+    const auto least = std::min_element(
+        points.begin(), points.end(),
+        [](const auto& a, const auto& b) { return a.value < b.value; });
+    v1::Fact fact = FactOf("loss", run, metric->name(), domain);
+    fact.set_value(points.back().value);
+    fact.set_low(least->value);
+    fact.set_by_step(points.back().step);
+    fact.set_text(absl::StrFormat(
+        "%s in %s is %.4f at step %d; the least was %.4f at step %d",
+        metric->name(), domain, points.back().value, points.back().step,
+        least->value, least->step));
+    facts.push_back(std::move(fact));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sinkwatch::query

@@ -1,0 +1,360 @@
+// Facts about the run, its onsets, their order, its heads.
+#include "server/query/facts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "proto/base/status_macros.h"
+#include "server/analytics/onset_order.h"
+#include "server/answers/names.h"
+
+namespace sinkwatch::query {
+namespace {
+
+// Heads that are named one by one.
+constexpr int kMostHeads = 200;
+
+std::string Number(double value) { return absl::StrFormat("%.4g", value); }
+
+v1::Fact FactOf(const char* topic, const RunSeries& run,
+                const std::string& metric, const std::string& domain) {
+  v1::Fact fact;
+  fact.set_topic(topic);
+  fact.set_run(run.run().name());
+  fact.set_metric(metric);
+  fact.set_domain(domain);
+  return fact;
+}
+
+void SetInterval(const v1::Emergence& e, v1::Fact& fact) {
+  if (e.censoring() != v1::CENSORING_LEFT) fact.set_after_step(e.after_step());
+  if (e.censoring() != v1::CENSORING_RIGHT) fact.set_by_step(e.by_step());
+  if (e.censoring() == v1::CENSORING_NONE) fact.set_value(e.estimate());
+}
+
+std::string VerdictOf(const v1::Emergence& e) {
+  if (e.censoring() == v1::CENSORING_RIGHT) return "never";
+  if (e.provisional()) return "provisional";
+  return e.censoring() == v1::CENSORING_LEFT ? "from the start" : "emerged";
+}
+
+// "512 of 1024 heads", "the model".
+std::string Members(const v1::MetricDescriptor& metric, size_t count,
+                    size_t of) {
+  switch (metric.scope()) {
+    case v1::SCOPE_HEAD:
+      return absl::StrCat(count, " of ", of, " heads");
+    case v1::SCOPE_KV_HEAD:
+      return absl::StrCat(count, " of ", of, " key/value heads");
+    case v1::SCOPE_LAYER:
+      return absl::StrCat(count, " of ", of, " layers");
+    default:
+      return absl::StrCat(count, " of ", of, " values of the model");
+  }
+}
+
+v1::Fact OnsetFact(const RunSeries& run, const RunOnset& onset) {
+  v1::Fact fact = FactOf("onset", run, onset.metric->name(), onset.domain);
+  fact.set_count(onset.emerged.size());
+  fact.set_of(onset.each.size());
+  SetInterval(onset.typical, fact);
+  fact.set_verdict(VerdictOf(onset.typical));
+  std::string text = absl::StrCat(
+      onset.metric->name(), onset.metric->below() ? " <= " : " >= ",
+      Number(onset.metric->threshold()), " in ", onset.domain, ": ",
+      Members(*onset.metric, onset.emerged.size(), onset.each.size()));
+  if (!onset.emerged.empty()) {
+    absl::StrAppend(&text, ", the median one in ", IntervalText(onset.typical));
+  }
+  if (onset.typical.provisional()) text += ", provisional";
+  fact.set_text(text);
+  return fact;
+}
+
+v1::Fact RiseFact(const RunSeries& run, const RunOnset& onset) {
+  const v1::Rise& rise = *onset.rise;
+  v1::Fact fact = FactOf("rise", run, onset.metric->name(), onset.domain);
+  fact.set_after_step(rise.after_step());
+  fact.set_by_step(rise.by_step());
+  fact.set_value(rise.width());
+  fact.set_low(rise.width_low());
+  fact.set_high(rise.width_high());
+  fact.set_count(rise.inside());
+  fact.set_verdict(answers::RiseShapeName(rise.shape()));
+  fact.set_text(absl::StrFormat(
+      "%s in %s goes from %.4g to %.4g (median of those that emerged), half of "
+      "it in (%d, %d]; width %.2f (%.2f to %.2f) in ln(step), %d checkpoints "
+      "inside: %s",
+      onset.metric->name(), onset.domain, rise.start(), rise.extreme(),
+      rise.after_step(), rise.by_step(), rise.width(), rise.width_low(),
+      rise.width_high(), rise.inside(), fact.verdict()));
+  return fact;
+}
+
+v1::Fact ReversalFact(const RunSeries& run, const RunOnset& onset) {
+  v1::Fact fact = FactOf("reversal", run, onset.metric->name(), onset.domain);
+  fact.set_count(onset.reversed);
+  fact.set_of(onset.emerged.size());
+  fact.set_text(absl::StrCat(onset.metric->name(), " in ", onset.domain,
+                             ": of ", onset.emerged.size(), " that emerged, ",
+                             onset.reversed,
+                             " fell back for two checkpoints or more"));
+  return fact;
+}
+
+// The typical onset of each layer.
+std::map<int, v1::Emergence> ByLayer(const RunOnset& onset) {
+  std::map<int, std::vector<v1::Emergence>> layers;
+  for (const v1::Emergence& e : onset.each) {
+    layers[e.key().layer()].push_back(e);
+  }
+  std::map<int, v1::Emergence> typical;
+  for (const auto& [layer, emergences] : layers) {
+    typical[layer] = TypicalOf(emergences);
+  }
+  return typical;
+}
+
+v1::Fact OrderFact(const RunSeries& run, const RunOnset& first,
+                   const RunOnset& second) {
+  int earlier = 0, later = 0, unresolved = 0;
+  const auto others = ByLayer(second);
+  for (const auto& [layer, emergence] : ByLayer(first)) {
+    const auto other = others.find(layer);
+    if (other == others.end()) continue;
+    switch (analytics::OrderOf(emergence, other->second).order) {
+      case analytics::Order::kEarlier:
+        ++earlier;
+        break;
+      case analytics::Order::kLater:
+        ++later;
+        break;
+      case analytics::Order::kUnresolved:
+        ++unresolved;
+    }
+  }
+  const int all = earlier + later + unresolved;
+  v1::Fact fact = FactOf("order", run, first.metric->name(), first.domain);
+  fact.set_count(std::max(earlier, later));
+  fact.set_of(all);
+  fact.set_verdict(2 * earlier > all ? "earlier"
+                   : 2 * later > all ? "later"
+                                     : "unresolved");
+  fact.set_text(
+      absl::StrCat(first.metric->name(), " came before ", second.metric->name(),
+                   " in ", earlier, " of ", all, " layers, after it in ", later,
+                   ", unresolved in ", unresolved, " (", first.domain, ")"));
+  return fact;
+}
+
+// Of the states of a domain, by how many heads are in them.
+void AddCounts(const RunSeries& run, const HeadHistory& history, size_t d,
+               Facts& facts) {
+  std::map<v1::HeadState, int> counts;
+  for (const v1::HeadStates& head : history.heads) {
+    ++counts[head.domains(static_cast<int>(d)).state()];
+  }
+  for (const auto& [state, count] : counts) {
+    v1::Fact fact =
+        FactOf("states", run, history.dormancy->name(), run.domains()[d]);
+    fact.set_count(count);
+    fact.set_of(history.heads.size());
+    fact.set_verdict(answers::HeadStateName(state));
+    fact.set_by_step(history.step);
+    fact.set_text(absl::StrCat(
+        count, " of ", history.heads.size(), " heads are ",
+        state == v1::HEAD_STATE_UNSPECIFIED ? "of a state that is not known"
+                                            : fact.verdict(),
+        " in ", run.domains()[d], " at step ", history.step));
+    facts.push_back(std::move(fact));
+  }
+}
+
+v1::Fact SwitchingHead(const RunSeries& run, const HeadHistory& history,
+                       const v1::HeadStates& head) {
+  const v1::Contrast& contrast = head.contrast();
+  v1::Fact fact = FactOf("switching", run, history.dormancy->name(),
+                         contrast.high_domain());
+  fact.set_layer(head.layer());
+  fact.set_head(head.head());
+  fact.set_value(contrast.difference());
+  if (std::isfinite(contrast.low())) fact.set_low(contrast.low());
+  if (std::isfinite(contrast.high())) fact.set_high(contrast.high());
+  fact.set_by_step(head.since_step());
+  fact.set_verdict("switching");
+  fact.set_text(absl::StrFormat(
+      "L%dH%d switches since step %d: %s is %.3f higher in %s than in %s",
+      head.layer(), head.head(), head.since_step(), history.dormancy->name(),
+      contrast.difference(), contrast.high_domain(), contrast.low_domain()));
+  return fact;
+}
+
+void AddSwitching(const RunSeries& run, const HeadHistory& history,
+                  Facts& facts) {
+  if (run.domains().size() < 2) return;
+  std::vector<const v1::HeadStates*> switching;
+  for (const v1::HeadStates& head : history.heads) {
+    if (head.type() == v1::HEAD_TYPE_SWITCHING) switching.push_back(&head);
+  }
+  std::stable_sort(switching.begin(), switching.end(),
+                   [](const v1::HeadStates* a, const v1::HeadStates* b) {
+                     return a->contrast().difference() >
+                            b->contrast().difference();
+                   });
+  v1::Fact count = FactOf("switching", run, history.dormancy->name(), "");
+  count.set_count(switching.size());
+  count.set_of(history.heads.size());
+  count.set_text(absl::StrCat(switching.size(), " of ", history.heads.size(),
+                              " heads switch between ",
+                              absl::StrJoin(run.domains(), ", ")));
+  if (switching.size() > kMostHeads) {
+    count.set_text(absl::StrCat(count.text(), "; those ", kMostHeads,
+                                " that differ most are listed"));
+    switching.resize(kMostHeads);
+  }
+  facts.push_back(std::move(count));
+  for (const v1::HeadStates* head : switching) {
+    facts.push_back(SwitchingHead(run, history, *head));
+  }
+}
+
+// How the set of dormant heads went over its checkpoints.
+void AddSets(const RunSeries& run, const HeadHistory& history,
+             const std::string& domain, Facts& facts) {
+  int dropouts = 0, newcomers = 0;
+  const DormantSetChange* last = nullptr;
+  for (const DormantSetChange& set : history.sets) {
+    if (set.domain != domain) continue;
+    dropouts += set.change.dropouts;
+    newcomers += set.change.newcomers;
+    last = &set;
+  }
+  if (last == nullptr) return;
+  v1::Fact fact = FactOf("head_set", run, history.dormancy->name(), domain);
+  fact.set_count(dropouts);
+  fact.set_of(newcomers);
+  fact.set_value(last->change.jaccard);
+  fact.set_by_step(last->step);
+  fact.set_text(absl::StrFormat(
+      "in %s, %d times a head became dormant after the first checkpoint and %d "
+      "times one ceased to be; Jaccard index of the dormant heads at the last "
+      "two checkpoints %.3f",
+      domain, newcomers, dropouts, last->change.jaccard));
+  facts.push_back(std::move(fact));
+}
+
+// The checkpoint and domain at which the most heads changed their state.
+void AddFlips(const RunSeries& run, const HeadHistory& history, Facts& facts) {
+  std::map<std::pair<int64_t, std::string>, int> flips;
+  for (const v1::HeadStateChange& change : history.changes) {
+    ++flips[{change.step(), change.domain()}];
+  }
+  const auto most = std::max_element(
+      flips.begin(), flips.end(),
+      [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == flips.end()) return;
+  v1::Fact fact =
+      FactOf("flips", run, history.dormancy->name(), most->first.second);
+  fact.set_count(most->second);
+  fact.set_of(history.heads.size());
+  fact.set_by_step(most->first.first);
+  fact.set_text(absl::StrCat("at step ", most->first.first, " ", most->second,
+                             " of ", history.heads.size(),
+                             " heads changed their state in ",
+                             most->first.second, ", the most at once"));
+  facts.push_back(std::move(fact));
+}
+
+}  // namespace
+
+std::string IntervalText(const v1::Emergence& e) {
+  if (e.censoring() == v1::CENSORING_RIGHT) {
+    return absl::StrCat("no step up to ", e.after_step());
+  }
+  if (e.censoring() == v1::CENSORING_LEFT) {
+    return absl::StrCat("the first checkpoint, ", e.by_step());
+  }
+  return absl::StrCat("(", e.after_step(), ", ", e.by_step(), "]");
+}
+
+absl::Status AddRunFact(RunSeries& run, Facts& facts) {
+  ASSIGN_OR_RETURN(const auto any,
+                   run.Read(run.metrics()[0].name(), run.domains()[0]));
+  const v1::ModelInfo& model = run.run().model();
+  v1::Fact fact = FactOf("run", run, "", "");
+  fact.set_count(any->steps.size());
+  std::string text = absl::StrCat("run ", run.run().name());
+  if (!run.stage().empty()) absl::StrAppend(&text, ", stage ", run.stage());
+  absl::StrAppend(&text, ": ", any->steps.size(), " checkpoints");
+  if (!any->steps.empty()) {
+    fact.set_after_step(any->steps.front());
+    fact.set_by_step(any->steps.back());
+    absl::StrAppend(&text, ", steps ", any->steps.front(), " to ",
+                    any->steps.back());
+  }
+  absl::StrAppend(&text, "; ", model.layers(), " layers, ", model.heads(),
+                  " heads each; domains ", absl::StrJoin(run.domains(), ", "));
+  fact.set_text(text);
+  facts.push_back(std::move(fact));
+  return absl::OkStatus();
+}
+
+void AddOnsetFacts(const RunSeries& run, const std::vector<RunOnset>& onsets,
+                   Facts& facts) {
+  for (const RunOnset& onset : onsets) facts.push_back(OnsetFact(run, onset));
+  for (const RunOnset& onset : onsets) {
+    if (onset.rise.has_value()) facts.push_back(RiseFact(run, onset));
+  }
+  for (const RunOnset& onset : onsets) {
+    if (onset.reversed > 0) facts.push_back(ReversalFact(run, onset));
+  }
+}
+
+void AddOrderFacts(const RunSeries& run, const std::vector<RunOnset>& onsets,
+                   Facts& facts) {
+  const v1::MetricRole roles[] = {v1::METRIC_ROLE_SINK_MASS,
+                                  v1::METRIC_ROLE_VALUE_DRAIN,
+                                  v1::METRIC_ROLE_RESIDUAL_PEAK};
+  for (const std::string& domain : run.domains()) {
+    std::vector<const RunOnset*> found;
+    for (v1::MetricRole role : roles) {
+      const RunOnset* onset = FindOnset(onsets, run.Playing(role), domain);
+      if (onset != nullptr) found.push_back(onset);
+    }
+    for (size_t i = 0; i < found.size(); ++i) {
+      for (size_t j = i + 1; j < found.size(); ++j) {
+        facts.push_back(OrderFact(run, *found[i], *found[j]));
+      }
+    }
+  }
+}
+
+absl::Status AddStateFacts(RunSeries& run, Facts& facts) {
+  if (run.Playing(v1::METRIC_ROLE_DORMANCY) == nullptr) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const HeadHistory history,
+                   FollowHeads(run, StateRuleOf(run, {}), std::nullopt));
+  AddStateFacts(run, history, facts);
+  return absl::OkStatus();
+}
+
+void AddStateFacts(const RunSeries& run, const HeadHistory& history,
+                   Facts& facts) {
+  if (history.heads.empty()) return;
+  for (size_t d = 0; d < run.domains().size(); ++d) {
+    AddCounts(run, history, d, facts);
+  }
+  AddSwitching(run, history, facts);
+  for (const std::string& domain : run.domains()) {
+    AddSets(run, history, domain, facts);
+  }
+  AddFlips(run, history, facts);
+}
+
+}  // namespace sinkwatch::query

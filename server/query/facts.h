@@ -1,0 +1,54 @@
+#ifndef SINKWATCH_SERVER_QUERY_FACTS_H_
+#define SINKWATCH_SERVER_QUERY_FACTS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/query/head_history.h"
+#include "server/query/run_onsets.h"
+#include "server/query/run_series.h"
+#include "sinkwatch/v1/analysis_service.pb.h"
+
+// What is to be said of one run, sentence by sentence.
+namespace sinkwatch::query {
+
+using Facts = std::vector<v1::Fact>;
+
+// "(1000, 1500]", "by 0" where it was there from the start, "never by 5000".
+std::string IntervalText(const v1::Emergence& emergence);
+
+// How many checkpoints, heads and domains there are.
+absl::Status AddRunFact(RunSeries& run, Facts& facts);
+
+// When each metric with a threshold emerged, how wide its rise is, and whether
+// it fell back.
+void AddOnsetFacts(const RunSeries& run, const std::vector<RunOnset>& onsets,
+                   Facts& facts);
+
+// Layer by layer, which of sinks, drains and peaks came first.
+void AddOrderFacts(const RunSeries& run, const std::vector<RunOnset>& onsets,
+                   Facts& facts);
+
+// How many heads are in each state, which switch, how the set of dormant heads
+// changed. Nothing where no metric tells dormancy.
+absl::Status AddStateFacts(RunSeries& run, Facts& facts);
+// The same of a history that is there.
+void AddStateFacts(const RunSeries& run, const HeadHistory& history,
+                   Facts& facts);
+
+// Intervals in which layer and model metrics jumped, and those in which a
+// twentieth of the heads did.
+absl::Status AddJumpFacts(RunSeries& run, Facts& facts);
+
+// What curves the sink logit, the residual norm and the drain follow, and how
+// the logit goes with the drain.
+absl::Status AddFitFacts(RunSeries& run, const std::vector<RunOnset>& onsets,
+                         Facts& facts);
+
+// The newest and the least loss.
+absl::Status AddLossFacts(RunSeries& run, Facts& facts);
+
+}  // namespace sinkwatch::query
+
+#endif  // SINKWATCH_SERVER_QUERY_FACTS_H_

@@ -1,0 +1,328 @@
+#include "server/query/head_history.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/status_macros.h"
+#include "server/analytics/contrast.h"
+
+namespace sinkwatch::query {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+using analytics::HeadSignals;
+using analytics::Settled;
+using Place = std::pair<int, int>;  // layer, head
+
+// A stored series to be read by step and by query head, whatever steps and
+// heads it has: what there is one of for several heads is each one's.
+class ByHead {
+ public:
+  ByHead(std::shared_ptr<const store::Series> series, int heads)
+      : series_(std::move(series)) {
+    if (series_ == nullptr) return;
+    std::map<int, int> widths;
+    for (const store::SeriesColumn& column : series_->columns) {
+      int& width = widths[column.first.value_or(0)];
+      width = std::max(width, column.second + 1);
+    }
+    for (size_t c = 0; c < series_->columns.size(); ++c) {
+      const int layer = series_->columns[c].first.value_or(0);
+      const int share = std::max(1, heads / widths[layer]);
+      for (int h = 0; h < share; ++h) {
+        columns_[{layer, series_->columns[c].second * share + h}] = c;
+      }
+    }
+  }
+
+  // Goes to a step, which must not lie before the last one.
+  void GoTo(int64_t step) {
+    if (series_ == nullptr) return;
+    const std::vector<int64_t>& steps = series_->steps;
+    while (row_ < steps.size() && steps[row_] < step) ++row_;
+    there_ = row_ < steps.size() && steps[row_] == step;
+  }
+  // The column of a head; npos if it has none.
+  size_t ColumnOf(const Place& place) const {
+    const auto found = columns_.find(place);
+    return found == columns_.end() ? kNone : found->second;
+  }
+  double value(size_t column) const {
+    return there_ && column != kNone ? series_->value(row_, column) : kNaN;
+  }
+  double standard_error(size_t column) const {
+    return there_ && column != kNone ? series_->standard_error(row_, column)
+                                     : kNaN;
+  }
+
+ private:
+  static constexpr size_t kNone = static_cast<size_t>(-1);
+
+  std::shared_ptr<const store::Series> series_;
+  std::map<Place, size_t> columns_;
+  size_t row_ = 0;
+  bool there_ = false;
+};
+
+// What is read of one domain.
+struct DomainSeries {
+  ByHead dormancy, drain, write;
+};
+
+// One head while the steps go by.
+struct HeadTrack {
+  Place place;
+  struct InDomain {
+    size_t dormancy, drain, write;  // columns
+    Settled state;
+  };
+  std::vector<InDomain> domains;
+  Settled type;
+  std::vector<HeadSignals> latest;
+};
+
+class HeadFollower {
+ public:
+  HeadFollower(const RunSeries& run, const analytics::HeadStateRule& rule,
+               HeadHistory* history)
+      : names_(run.domains()), rule_(rule), history_(*history) {}
+
+  absl::Status Read(RunSeries& run);
+  void Follow(std::optional<int64_t> last_step);
+  void Finish();
+
+ private:
+  absl::StatusOr<RunSeries::SharedSeries> ReadOf(
+      RunSeries& run, const v1::MetricDescriptor* metric,
+      const std::string& domain);
+  void AddTracks(const std::set<Place>& places);
+  void Step(int64_t step);
+  void StepHead(int64_t step, HeadTrack& track);
+  void NoteSets(int64_t step);
+
+  const std::vector<std::string>& names_;
+  const analytics::HeadStateRule rule_;
+  HeadHistory& history_;
+  std::vector<DomainSeries> series_;
+  std::set<int64_t> steps_;
+  std::vector<HeadTrack> tracks_;
+  std::vector<std::vector<bool>> dormant_;  // by domain
+  std::vector<HeadSignals> now_;
+};
+
+absl::StatusOr<RunSeries::SharedSeries> HeadFollower::ReadOf(
+    RunSeries& run, const v1::MetricDescriptor* metric,
+    const std::string& domain) {
+  if (metric == nullptr) return RunSeries::SharedSeries();
+  return run.Read(metric->name(), domain);
+}
+
+absl::Status HeadFollower::Read(RunSeries& run) {
+  std::set<Place> places;
+  const int heads = run.run().model().heads();
+  for (const std::string& domain : names_) {
+    ASSIGN_OR_RETURN(const auto dormancy,
+                     ReadOf(run, history_.dormancy, domain));
+    ASSIGN_OR_RETURN(const auto drain, ReadOf(run, history_.drain, domain));
+    ASSIGN_OR_RETURN(const auto write, ReadOf(run, history_.write, domain));
+    steps_.insert(dormancy->steps.begin(), dormancy->steps.end());
+    for (const store::SeriesColumn& column : dormancy->columns) {
+      places.emplace(column.first.value_or(0), column.second);
+    }
+    series_.push_back(
+        {ByHead(dormancy, heads), ByHead(drain, heads), ByHead(write, heads)});
+  }
+  AddTracks(places);
+  return absl::OkStatus();
+}
+
+void HeadFollower::AddTracks(const std::set<Place>& places) {
+  for (const Place& place : places) {
+    HeadTrack track{place, {}, Settled(rule_.consecutive), {}};
+    for (const DomainSeries& of : series_) {
+      track.domains.push_back(
+          {of.dormancy.ColumnOf(place), of.drain.ColumnOf(place),
+           of.write.ColumnOf(place), Settled(rule_.consecutive)});
+    }
+    tracks_.push_back(std::move(track));
+  }
+  dormant_.assign(names_.size(), std::vector<bool>(tracks_.size()));
+  now_.resize(names_.size());
+}
+
+void HeadFollower::Follow(std::optional<int64_t> last_step) {
+  for (const int64_t step : steps_) {
+    if (last_step.has_value() && step > *last_step) break;
+    Step(step);
+  }
+}
+
+void HeadFollower::Step(int64_t step) {
+  for (DomainSeries& of : series_) {
+    of.dormancy.GoTo(step);
+    of.drain.GoTo(step);
+    of.write.GoTo(step);
+  }
+  for (HeadTrack& track : tracks_) StepHead(step, track);
+  NoteSets(step);
+  history_.step = step;
+}
+
+// The type is "none of them" where the dormancies are known and nothing else
+// applies, which is a type like the others here: a switching head may cease.
+constexpr int kNoType = v1::HeadType_MAX + 1;
+
+void HeadFollower::StepHead(int64_t step, HeadTrack& track) {
+  for (size_t d = 0; d < series_.size(); ++d) {
+    const HeadTrack::InDomain& at = track.domains[d];
+    now_[d] = {series_[d].dormancy.value(at.dormancy),
+               series_[d].dormancy.standard_error(at.dormancy),
+               series_[d].drain.value(at.drain),
+               series_[d].write.value(at.write)};
+  }
+  const double largest = analytics::LargestWrite(now_);
+  bool known = false;
+  for (size_t d = 0; d < series_.size(); ++d) {
+    Settled& state = track.domains[d].state;
+    const v1::HeadState seen = analytics::StateOf(now_[d], largest, rule_);
+    known = known || seen != v1::HEAD_STATE_UNSPECIFIED;
+    if (!state.Observe(seen, step)) continue;
+    v1::HeadStateChange& change = history_.changes.emplace_back();
+    change.set_step(state.since());
+    change.set_layer(track.place.first);
+    change.set_head(track.place.second);
+    change.set_domain(names_[d]);
+    change.set_from(static_cast<v1::HeadState>(state.before()));
+    change.set_to(seen);
+  }
+  if (!known) return;
+  const v1::HeadType type = analytics::TypeOf(now_, rule_);
+  track.type.Observe(type == v1::HEAD_TYPE_UNSPECIFIED ? kNoType : type, step);
+  track.latest = now_;
+}
+
+void HeadFollower::NoteSets(int64_t step) {
+  const bool first = history_.step < 0;
+  for (size_t d = 0; d < names_.size(); ++d) {
+    std::vector<bool> now(tracks_.size());
+    for (size_t h = 0; h < tracks_.size(); ++h) {
+      now[h] = tracks_[h].domains[d].state.state() == v1::HEAD_STATE_DORMANT;
+    }
+    if (!first) {
+      history_.sets.push_back(
+          {step, names_[d], analytics::ChangeOf(dormant_[d], now)});
+    }
+    dormant_[d] = std::move(now);
+  }
+}
+
+v1::HeadStates ProtoOfTrack(const HeadTrack& track,
+                            const std::vector<std::string>& names) {
+  v1::HeadStates head;
+  head.set_layer(track.place.first);
+  head.set_head(track.place.second);
+  if (track.type.state() != kNoType) {
+    head.set_type(static_cast<v1::HeadType>(track.type.state()));
+  }
+  head.set_since_step(track.type.since());
+  for (size_t d = 0; d < track.latest.size(); ++d) {
+    v1::HeadInDomain& in = *head.add_domains();
+    in.set_domain(names[d]);
+    in.set_state(static_cast<v1::HeadState>(track.domains[d].state.state()));
+    in.set_since_step(track.domains[d].state.since());
+    in.set_dormancy(track.latest[d].dormancy);
+    in.set_drain(track.latest[d].drain);
+    in.set_write(track.latest[d].write);
+  }
+  const auto pair = analytics::FurthestApart(track.latest);
+  if (track.latest.size() < 2) return head;
+  const HeadSignals& high = track.latest[pair.first];
+  const HeadSignals& low = track.latest[pair.second];
+  if (std::isnan(high.dormancy)) return head;
+  *head.mutable_contrast() = analytics::DifferenceOf(
+      {high.dormancy, high.dormancy_error}, {low.dormancy, low.dormancy_error});
+  head.mutable_contrast()->set_high_domain(names[pair.first]);
+  head.mutable_contrast()->set_low_domain(names[pair.second]);
+  return head;
+}
+
+void HeadFollower::Finish() {
+  for (const HeadTrack& track : tracks_) {
+    if (track.latest.empty()) continue;
+    history_.heads.push_back(ProtoOfTrack(track, names_));
+  }
+  std::stable_sort(
+      history_.changes.begin(), history_.changes.end(),
+      [](const v1::HeadStateChange& a, const v1::HeadStateChange& b) {
+        return a.step() < b.step();
+      });
+}
+
+}  // namespace
+
+analytics::HeadStateRule StateRuleOf(const RunSeries& run,
+                                     const v1::StateRule& asked) {
+  analytics::HeadStateRule rule;
+  const auto* dormancy = run.Playing(v1::METRIC_ROLE_DORMANCY);
+  const auto* drain = run.Playing(v1::METRIC_ROLE_VALUE_DRAIN);
+  const auto* write = run.Playing(v1::METRIC_ROLE_HEAD_WRITE);
+  const auto told = [](const v1::MetricDescriptor* metric) {
+    return metric != nullptr && metric->role() != v1::METRIC_ROLE_UNSPECIFIED;
+  };
+  // The threshold of a metric that plays no role tells something else.
+  if (told(dormancy)) {
+    if (dormancy->has_threshold()) rule.dormant = dormancy->threshold();
+    if (dormancy->has_low()) rule.active = dormancy->low();
+    if (dormancy->has_contrast()) rule.contrast = dormancy->contrast();
+  }
+  if (told(drain) && drain->has_threshold()) rule.drained = drain->threshold();
+  if (told(write) && write->has_low()) rule.quiet = write->low();
+  if (asked.has_dormant()) rule.dormant = asked.dormant();
+  if (asked.has_active()) rule.active = asked.active();
+  if (asked.has_drained()) rule.drained = asked.drained();
+  if (asked.has_quiet()) rule.quiet = asked.quiet();
+  if (asked.has_contrast()) rule.contrast = asked.contrast();
+  if (asked.has_awake()) rule.awake = asked.awake();
+  if (asked.consecutive() > 0) rule.consecutive = asked.consecutive();
+  return rule;
+}
+
+v1::StateRule ProtoOf(const analytics::HeadStateRule& rule) {
+  v1::StateRule proto;
+  proto.set_dormant(rule.dormant);
+  proto.set_active(rule.active);
+  proto.set_drained(rule.drained);
+  proto.set_quiet(rule.quiet);
+  proto.set_contrast(rule.contrast);
+  proto.set_awake(rule.awake);
+  proto.set_consecutive(rule.consecutive);
+  return proto;
+}
+
+absl::StatusOr<HeadHistory> FollowHeads(RunSeries& run,
+                                        const analytics::HeadStateRule& rule,
+                                        std::optional<int64_t> last_step) {
+  HeadHistory history;
+  history.dormancy = run.Playing(v1::METRIC_ROLE_DORMANCY);
+  history.drain = run.Playing(v1::METRIC_ROLE_VALUE_DRAIN);
+  history.write = run.Playing(v1::METRIC_ROLE_HEAD_WRITE);
+  if (history.dormancy == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("no metric of run \"", run.run().name(),
+                     "\" tells how dormant a head is"));
+  }
+  HeadFollower follower(run, rule, &history);
+  RETURN_IF_ERROR(follower.Read(run));
+  follower.Follow(last_step);
+  follower.Finish();
+  return history;
+}
+
+}  // namespace sinkwatch::query

@@ -1,0 +1,55 @@
+#ifndef SINKWATCH_SERVER_QUERY_PLANTED_RUNS_TESTING_H_
+#define SINKWATCH_SERVER_QUERY_PLANTED_RUNS_TESTING_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/store/store.h"
+
+// Made-up runs of which it is known what is to be found: the same on every
+// machine.
+namespace sinkwatch::query {
+
+// A run on the domains "wiki" and "code". Of its heads about two thirds are
+// sinks on both from `onset` on, but those that are named do something else.
+// All values are what they are meant to be, plus normal noise of one standard
+// deviation `noise` (of shares; five times that of norms), which is also their
+// standard error.
+struct PlantedRun {
+  std::string name = "planted";
+  int layers = 32;
+  int heads = 32;
+  std::vector<int64_t> steps;
+  // Layer and head. Dormant on wiki, awake on code.
+  std::vector<std::pair<int, int>> switching;
+  // Dormancy .95 on wiki and .75 on code, or .44 and .04: not switching.
+  std::vector<std::pair<int, int>> nearly;
+  // Where sinks rise through one half: between checkpoints.
+  double onset = 1200;
+  // The residual norm of layers from 2 on jumps here; 0: nowhere.
+  double jump = 3700;
+  double noise = .01;
+  uint64_t seed = 1;
+  // Whether the metrics say what they stand for.
+  bool roles = true;
+};
+
+// `count` steps: 0, powers of two below twice `every`, then its multiples from
+// there on.
+std::vector<int64_t> PlantedSteps(size_t count, int64_t every);
+
+// Heads spread over a model of `layers` x `heads`, each once.
+std::vector<std::pair<int, int>> SpreadHeads(int count, int layers, int heads,
+                                             int offset = 0);
+
+// Follows the run and measures its steps in `order` (indices of steps; empty:
+// as they are); some may be left out and measured later.
+absl::Status Plant(const PlantedRun& run, store::Store& store,
+                   const std::vector<size_t>& order = {});
+
+}  // namespace sinkwatch::query
+
+#endif  // SINKWATCH_SERVER_QUERY_PLANTED_RUNS_TESTING_H_

@@ -1,0 +1,91 @@
+#include "server/query/run_onsets.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "proto/base/status_macros.h"
+#include "server/analytics/emergence.h"
+#include "server/analytics/rise.h"
+#include "server/query/columns.h"
+
+namespace sinkwatch::query {
+namespace {
+
+bool Emerged(const v1::Emergence& e) {
+  return e.censoring() != v1::CENSORING_RIGHT;
+}
+
+RunOnset OnsetOf(const v1::MetricDescriptor& metric, const std::string& domain,
+                 const store::Series& series) {
+  analytics::EmergenceRule rule;
+  rule.threshold = metric.threshold();
+  rule.below = metric.below();
+  RunOnset onset;
+  onset.metric = &metric;
+  onset.domain = domain;
+  for (size_t c = 0; c < series.columns.size(); ++c) {
+    v1::Emergence& found = onset.each.emplace_back(
+        analytics::FindEmergence(PointsOf(series, c), rule));
+    *found.mutable_key() = KeyOf(series.columns[c], metric);
+    if (!Emerged(found)) continue;
+    onset.emerged.push_back(c);
+    onset.reversed += found.has_reversal_step();
+  }
+  onset.typical = TypicalOf(onset.each);
+  if (!onset.emerged.empty()) {
+    onset.rise =
+        analytics::FindRise(MedianCurve(series, onset.emerged), metric.below());
+  }
+  return onset;
+}
+
+}  // namespace
+
+v1::Emergence TypicalOf(const std::vector<v1::Emergence>& emergences) {
+  std::vector<const v1::Emergence*> emerged;
+  for (const v1::Emergence& e : emergences) {
+    if (Emerged(e)) emerged.push_back(&e);
+  }
+  if (emerged.empty()) {
+    v1::Emergence never;
+    never.set_censoring(v1::CENSORING_RIGHT);
+    for (const v1::Emergence& e : emergences) {
+      never.set_after_step(std::max(never.after_step(), e.after_step()));
+    }
+    return never;
+  }
+  const auto middle = emerged.begin() + (emerged.size() - 1) / 2;
+  std::nth_element(emerged.begin(), middle, emerged.end(),
+                   [](const v1::Emergence* a, const v1::Emergence* b) {
+                     return std::make_tuple(a->by_step(), a->estimate()) <
+                            std::make_tuple(b->by_step(), b->estimate());
+                   });
+  return **middle;
+}
+
+absl::StatusOr<std::vector<RunOnset>> OnsetsOf(RunSeries& run) {
+  std::vector<RunOnset> onsets;
+  for (const v1::MetricDescriptor& metric : run.metrics()) {
+    if (!metric.has_threshold()) continue;
+    for (const std::string& domain : run.domains()) {
+      ASSIGN_OR_RETURN(const auto series, run.Read(metric.name(), domain));
+      if (series->columns.empty()) continue;
+      onsets.push_back(OnsetOf(metric, domain, *series));
+    }
+  }
+  return onsets;
+}
+
+const RunOnset* FindOnset(const std::vector<RunOnset>& onsets,
+                          const v1::MetricDescriptor* metric,
+                          const std::string& domain) {
+  if (metric == nullptr) return nullptr;
+  for (const RunOnset& onset : onsets) {
+    if (onset.metric->name() == metric->name() && onset.domain == domain) {
+      return &onset;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace sinkwatch::query
