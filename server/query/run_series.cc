@@ -47,14 +47,14 @@ void DropSteps(const std::vector<int64_t>& steps, store::Series& series) {
     if (std::binary_search(steps.begin(), steps.end(), series.steps[row])) {
       continue;
     }
-    series.steps[kept] = series.steps[row];
-    series.tokens[kept] = series.tokens[row];
+    if (row == kept++) continue;
+    series.steps[kept - 1] = series.steps[row];
+    series.tokens[kept - 1] = series.tokens[row];
     for (std::vector<float>* cells :
          {&series.values, &series.standard_errors}) {
       std::copy_n(cells->begin() + row * columns, columns,
-                  cells->begin() + kept * columns);
+                  cells->begin() + (kept - 1) * columns);
     }
-    ++kept;
   }
   series.steps.resize(kept);
   series.tokens.resize(kept);
