@@ -14,7 +14,6 @@
 #include "worker/metrics/measurement_builder.h"
 #include "worker/metrics/model_scalars.h"
 #include "worker/metrics/role.h"
-#include "worker/metrics/role.h"
 
 namespace sinkwatch::metrics {
 namespace {
