@@ -253,9 +253,11 @@ absl::Status AddCorrelation(RunSeries& run, const std::string& domain,
 
 }  // namespace
 
-absl::Status AddJumpFacts(RunSeries& run, Facts& facts) {
+absl::Status AddJumpFacts(RunSeries& run, bool with_heads, Facts& facts) {
   for (const v1::MetricDescriptor& metric : run.metrics()) {
-    if (IsOfHeads(metric) && !metric.has_threshold()) continue;
+    const bool is_told =
+        with_heads && metric.headline() && metric.has_threshold();
+    if (IsOfHeads(metric) && !is_told) continue;
     for (const std::string& domain : run.domains()) {
       ASSIGN_OR_RETURN(const auto series, run.Read(metric.name(), domain));
       AddJumpsOf(run, metric, domain, *series, facts);

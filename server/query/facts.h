@@ -37,9 +37,9 @@ absl::Status AddStateFacts(RunSeries& run, Facts& facts);
 void AddStateFacts(const RunSeries& run, const HeadHistory& history,
                    Facts& facts);
 
-// Intervals in which layer and model metrics jumped, and those in which a
-// twentieth of the heads did.
-absl::Status AddJumpFacts(RunSeries& run, Facts& facts);
+// Intervals in which layer and model metrics jumped; with heads also those in
+// which a twentieth of the heads did, by a headline metric with a threshold.
+absl::Status AddJumpFacts(RunSeries& run, bool with_heads, Facts& facts);
 
 // What curves the sink logit, the residual norm and the drain follow, and how
 // the logit goes with the drain.

@@ -56,7 +56,7 @@ absl::StatusOr<Facts> FactsOf(RunSeries& run) {
   ASSIGN_OR_RETURN(const std::vector<RunOnset> onsets, OnsetsOf(run));
   AddOnsetFacts(run, onsets, facts);
   AddOrderFacts(run, onsets, facts);
-  RETURN_IF_ERROR(AddJumpFacts(run, facts));
+  RETURN_IF_ERROR(AddJumpFacts(run, /*with_heads=*/true, facts));
   RETURN_IF_ERROR(AddStateFacts(run, facts));
   RETURN_IF_ERROR(AddFitFacts(run, onsets, facts));
   RETURN_IF_ERROR(AddLossFacts(run, facts));
@@ -116,7 +116,7 @@ absl::StatusOr<ComparedRun> OpenCompared(
   ComparedRun run;
   ASSIGN_OR_RETURN(run.series, RunSeries::Open(queries, choice));
   ASSIGN_OR_RETURN(run.onsets, OnsetsOf(*run.series));
-  RETURN_IF_ERROR(AddJumpFacts(*run.series, run.jumps));
+  RETURN_IF_ERROR(AddJumpFacts(*run.series, /*with_heads=*/false, run.jumps));
   if (run.series->Playing(v1::METRIC_ROLE_DORMANCY) != nullptr) {
     ASSIGN_OR_RETURN(
         run.history,
