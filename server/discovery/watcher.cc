@@ -1,10 +1,12 @@
 #include "server/discovery/watcher.h"
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/base/catch_all.h"
 #include "proto/base/status_macros.h"
@@ -14,6 +16,8 @@
 
 namespace sinkwatch::discovery {
 namespace {
+
+constexpr size_t kMostSettling = 1000;
 
 // A message that names files whose names are no text.
 std::string Readable(std::string message) {
@@ -27,6 +31,22 @@ std::string FactsOf(const store::Observation& seen) {
   return absl::StrCat(seen.state, "|", seen.outcome, "|", checkpoint.tokens(),
                       "|", checkpoint.fingerprint(), "|", seen.probe.digest(),
                       "|", checkpoint.path(), "|", seen.reason);
+}
+
+// Of a look with much news, a first one at a long series, those checkpoints
+// that only settle: the next look says what they are, and the store writes
+// half.
+void LeaveSettling(std::vector<store::Observation>& news,
+                   std::map<StepKey, std::string>& told) {
+  const auto settles = [](const store::Observation& seen) {
+    return seen.state == v1::JOB_STATE_WAITING &&
+           absl::StartsWith(seen.reason, "settling");
+  };
+  for (const store::Observation& seen : news) {
+    if (!settles(seen)) continue;
+    told.erase({seen.checkpoint.stage(), seen.checkpoint.step()});
+  }
+  news.erase(std::remove_if(news.begin(), news.end(), settles), news.end());
 }
 
 }  // namespace
@@ -112,6 +132,7 @@ absl::Status Watcher::LookAt(const v1::RunConfig& run, Followed& followed) {
     }
     told.emplace(key, std::move(facts));
   }
+  if (news.size() > kMostSettling) LeaveSettling(news, told);
   RETURN_IF_ERROR(store_->Observe(news));
   followed.told = std::move(told);
   ASSIGN_OR_RETURN(const std::vector<v1::Checkpoint> unsettled,

@@ -5,6 +5,7 @@
 #include <future>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/discovery/watched_folder_testing.h"
 #include "server/store/store_testing.h"
@@ -70,6 +71,22 @@ class WatcherTest : public testing::Test {
   absl::Status last_look_;
   std::unique_ptr<Watcher> watcher_;
 };
+
+TEST_F(WatcherTest, WritesAFirstLookAtALongSeriesOnce) {
+  for (int step = 0; step < 1100; ++step) {
+    folder_.WriteCheckpoint(absl::StrCat("root/step", step));
+  }
+  folder_.MakeFolder("root/step2000");
+  LookAfter(absl::ZeroDuration());
+  EXPECT_EQ(Job().checkpoint().step(), 2000) << "what is not whole is told";
+  LookAfter(kQuiescence);
+  int64_t queued = 0;
+  const auto counts = store_->CountJobs().value();
+  for (const auto& count : counts) {
+    if (count.state == v1::JOB_STATE_QUEUED) queued = count.count;
+  }
+  EXPECT_EQ(queued, 1100);
+}
 
 TEST_F(WatcherTest, BringsACheckpointFromHalfWrittenToQueued) {
   folder_.Write("root/step5/config.json", "{}");

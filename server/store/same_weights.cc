@@ -21,6 +21,8 @@ namespace {
 // Tensors of a sketch: a shard of a tenth of the tensors is missed once in a
 // million.
 constexpr size_t kSketch = 128;
+// Measurements of a stage that are compared in part, the latest first: 2 MB.
+constexpr int64_t kMostScanned = 2000;
 // Others that are written down for one measurement.
 constexpr int64_t kMostIdentical = 100;
 constexpr size_t kMostPartial = 10;
@@ -129,8 +131,9 @@ class Sharing {
   absl::Status Scan(int64_t id, const v1::Checkpoint& checkpoint) {
     Statement select(connection_,
                      "SELECT measurement_id, step, data FROM tensor_sketch "
-                     "WHERE run = ? AND stage = ?");
-    select.Bind(checkpoint.run()).Bind(checkpoint.stage());
+                     "WHERE run = ? AND stage = ? ORDER BY measurement_id DESC "
+                     "LIMIT ?");
+    select.Bind(checkpoint.run()).Bind(checkpoint.stage()).Bind(kMostScanned);
     while (select.Step()) {
       const int64_t other = select.Int();
       const bool is_this = other == id || select.Int() == checkpoint.step();

@@ -15,7 +15,7 @@ namespace sinkwatch::store {
 // Compares measurement `id`, which was just written, with the others of its run
 // and writes down which of them have its weights, each way: wholly, in any
 // stage, or in some matrices, in the same stage. Costs an index look-up and a
-// scan of a kilobyte for each measurement of the stage.
+// scan of a kilobyte for each of the stage's latest 2,000 measurements.
 absl::Status CompareWeights(sqlite3* connection, int64_t id,
                             const v1::Checkpoint& checkpoint,
                             const v1::Measurement& measurement);

@@ -382,7 +382,30 @@ YAMLS = {
 }
 
 
+STEP_NAMES = {
+    "good-olmo": "stage2-ingredient1+2-step11931-tokens50B",
+    "good-average": "step11921+11000+10000-nooptim-reshard32",
+    "good-seed": "step69369-seed-small-aux-2",
+    "good-number": "0001000",
+    "good-tokens": "240b_tokens",
+    "good-epoch-and-step": "epoch=3-step=1000",
+    "good-lightning": "megatron_gpt--val_loss=2.31-step=1000-consumed_samples=256000.0",
+    "good-unit": "TinyLlama-1.1B-intermediate-step-1431k-3T",
+    "good-bytes": b"step10-caf\xe9",
+    "good-largest": "step9223372036854775807",
+    "invalid-overflow": "step99999999999999999999K",
+    "invalid-huge-unit": "9999999999T_tokens",
+    "invalid-long": "step" + "0" * 300,
+    "invalid-many": "step-" * 40,
+    "invalid-under-way": "step1000.tmp",
+    "invalid-slash": "step1/../step2",
+    "invalid-control": "step5\n",
+    "invalid-nothing": "",
+}
+
+
 TARGETS = {
+    "step_name": STEP_NAMES,
     "safetensors_header": dict(safetensors_headers()),
     "safetensors_file": dict(safetensors_files()),
     "strict_json": JSONS,
