@@ -69,7 +69,7 @@ absl::StatusOr<v1::JobState> Scheduler::Fail(int64_t job_id, int64_t token,
     jitter = std::uniform_real_distribution<double>(0, 1)(random_);
   }
   const store::FailDecision decision = DecideFailure(
-      outcome, job->job.attempt(), options_.retry, jitter, options_.clock());
+      outcome, job->job.attempt(), options_.retry, jitter, store_->Now());
   const bool waits_for_change = decision.state == v1::JOB_STATE_WAITING &&
                                 decision.not_before == absl::InfinitePast();
   absl::Status status = store_->Fail(

@@ -18,7 +18,6 @@ namespace sinkwatch::scheduler {
 struct SchedulerOptions {
   store::LeaseLimits lease;
   RetryLimits retry;
-  store::Clock clock = absl::Now;
   uint64_t seed = std::random_device()();
   // Told when a lease that had run out is taken over.
   std::function<void(const store::JobRecord&)> on_expired;

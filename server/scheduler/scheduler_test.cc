@@ -11,7 +11,6 @@ class SchedulerTest : public testing::Test {
  protected:
   SchedulerTest() {
     options_.seed = 1;
-    options_.clock = [this] { return store_.now(); };
     options_.retry.max_attempts = 2;
     options_.on_expired = [this](const store::JobRecord&) { ++expired_; };
   }

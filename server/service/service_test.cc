@@ -28,7 +28,6 @@ class ServiceTest : public ::testing::Test {
     commits_ = std::make_unique<store::CommitQueue>(
         store_.get(), store::CommitQueueOptions());
     scheduler::SchedulerOptions scheduling;
-    scheduling.clock = options.clock;
     scheduling.seed = 1;
     scheduler_ =
         std::make_unique<scheduler::Scheduler>(store_.get(), scheduling);

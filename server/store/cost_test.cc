@@ -60,6 +60,17 @@ TEST_F(CostTest, RetriesThatAreNotDueCostNothingInLookingForRuns) {
   EXPECT_LT(CostOf([this] { store_->LeasableRuns().value(); }).steps, 300);
 }
 
+TEST_F(CostTest, LeasedJobsAreCountedWithoutLookingAtOthers) {
+  Fill("queued", 3000, v1::JOB_STATE_QUEUED);
+  for (int i = 0; i < 2; ++i) {
+    const auto job = store_->LeasableAround("queued")->at(0);
+    ASSERT_TRUE(store_->Lease(job.job.id(), "w", {}, 5).ok());
+  }
+  const StatementCosts cost =
+      CostOf([this] { EXPECT_EQ(*store_->CountLeased(), 2); });
+  EXPECT_LT(cost.steps, 100);
+}
+
 TEST_F(CostTest, ThePageOfARunIsTheSameWorkHoweverManyCheckpointsThereAre) {
   Fill("toy", 3000, v1::JOB_STATE_QUEUED);
   for (const bool newest : {false, true}) {

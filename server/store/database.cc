@@ -74,6 +74,11 @@ absl::Status Prepare(sqlite3* connection, const std::string& path) {
   if (status.ok()) status = Execute(connection, "PRAGMA synchronous = FULL");
   if (status.ok()) status = Execute(connection, "PRAGMA cache_size = -65536");
   if (status.ok()) status = Migrate(connection, path);
+  // What a killed process wrote and did not sync is read as committed from now
+  // on, so it has to be on disk first. A full disk starts all the same.
+  if (status.ok()) {
+    Execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)").IgnoreError();
+  }
   if (absl::IsUnavailable(status)) {
     return Refuse(path, absl::StrCat("is held by another process, or cannot "
                                      "be written: ",
@@ -135,6 +140,8 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
   absl::Status superseded =
       SupersedeOtherVersions(*connection, database->clock());
   if (!superseded.ok()) return superseded;
+  absl::Status kept = KeepTimes(*connection, database->clock());
+  if (!kept.ok()) return kept;
   return std::unique_ptr<Store>(new Store(std::move(database)));
 }
 
@@ -142,6 +149,8 @@ Store::Store(std::unique_ptr<Database> database)
     : database_(std::move(database)) {}
 
 Store::~Store() = default;
+
+absl::Time Store::Now() const { return database_->clock(); }
 
 int64_t Store::revision() const { return database_->revision.load(); }
 

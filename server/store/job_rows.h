@@ -33,6 +33,10 @@ std::string OpenStateList();
 // of ours may take them, and discovery makes new ones for their checkpoints.
 absl::Status SupersedeOtherVersions(sqlite3* connection, absl::Time now);
 
+// Leases and waits that began after `now`, by a clock that went back while
+// nobody ran: they get as much time as they had then.
+absl::Status KeepTimes(sqlite3* connection, absl::Time now);
+
 // Puts the job into `state`, with no progress and the given outcome, reason and
 // not_before.
 absl::Status EndJob(sqlite3* connection, int64_t id, v1::JobState state,

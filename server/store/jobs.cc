@@ -29,6 +29,11 @@ absl::StatusOr<JobRecord> FindLeased(sqlite3* connection, int64_t id,
   return job;
 }
 
+absl::Status ForgetFolders(sqlite3* connection, const std::string& run) {
+  Statement forget(connection, "DELETE FROM watched_folder WHERE run = ?");
+  return forget.Bind(run).Run();
+}
+
 bool IsLeasable(const JobRecord& job, absl::Time now) {
   switch (job.state) {
     case v1::JOB_STATE_QUEUED:
@@ -72,10 +77,10 @@ absl::StatusOr<JobRecord> GiveLease(sqlite3* connection, int64_t id,
       connection,
       absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_LEASED,
                    ", attempt = attempt + 1, token = token + 1, worker = ?, "
-                   "progress = 0, ticks = 0, ticked = ?, lease_until = ?, "
-                   "updated = ? WHERE id = ? RETURNING ",
+                   "progress = 0, ticks = 0, ticked = ?, renewed = ?, "
+                   "lease_until = ?, updated = ? WHERE id = ? RETURNING ",
                    kJobColumns));
-  update.Bind(worker).Bind(now).Bind(now + ttl).Bind(now).Bind(id);
+  update.Bind(worker).Bind(now).Bind(now).Bind(now + ttl).Bind(now).Bind(id);
   JobRecord leased;
   if (update.Step()) leased = ReadJob(update);
   absl::Status status = update.Run();
@@ -123,6 +128,23 @@ absl::Status SupersedeOtherVersions(sqlite3* connection, absl::Time now) {
                    "spec_version <> ? AND state IN ",
                    OpenStateList()));
   return update.Bind(now).Bind(int64_t{kSpecVersion}).Run();
+}
+
+absl::Status KeepTimes(sqlite3* connection, absl::Time now) {
+  Statement leases(
+      connection,
+      absl::StrCat("UPDATE job SET lease_until = lease_until - renewed + ?1, "
+                   "ticked = min(ticked, ?1), renewed = ?1 WHERE state = ",
+                   v1::JOB_STATE_LEASED, " AND renewed > ?1"));
+  absl::Status status = leases.Bind(now).Run();
+  if (!status.ok()) return status;
+  Statement waits(
+      connection,
+      absl::StrCat("UPDATE job SET not_before = not_before - updated + ?1, "
+                   "updated = ?1 WHERE state IN ",
+                   StateList({v1::JOB_STATE_RETRYING, v1::JOB_STATE_WAITING}),
+                   " AND not_before > 0 AND updated > ?1"));
+  return waits.Bind(now).Run();
 }
 
 absl::Status EndJob(sqlite3* connection, int64_t id, v1::JobState state,
@@ -200,6 +222,8 @@ absl::Status Store::RemoveRun(const std::string& name) {
       return absl::NotFoundError(
           absl::StrCat("there is no run \"", name, "\""));
     }
+    status = ForgetFolders(connection, name);
+    if (!status.ok()) return status;
     Statement skip(
         connection,
         absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_SKIPPED,
@@ -208,6 +232,39 @@ absl::Status Store::RemoveRun(const std::string& name) {
                      OpenStateList()));
     return skip.Bind(database_->clock()).Bind(name).Run();
   });
+}
+
+absl::Status Store::PutFolders(
+    const std::string& run, const std::map<std::string, std::string>& folders) {
+  StoreLock lock(database_->mutex);
+  sqlite3* const connection = database_->connection;
+  return database_->Transaction([&] {
+    absl::Status status = ForgetFolders(connection, run);
+    Statement put(connection,
+                  "INSERT INTO watched_folder (run, path, identity) VALUES (?, "
+                  "?, ?)");
+    for (const auto& [path, identity] : folders) {
+      if (!status.ok()) return status;
+      put.Reset();
+      status = put.Bind(run).Bind(path).Bind(identity).Run();
+    }
+    return status;
+  });
+}
+
+absl::StatusOr<std::map<std::string, std::string>> Store::FoldersOf(
+    const std::string& run) {
+  StoreLock lock(database_->mutex);
+  Statement select(database_->connection,
+                   "SELECT path, identity FROM watched_folder WHERE run = ?");
+  select.Bind(run);
+  std::map<std::string, std::string> folders;
+  while (select.Step()) {
+    const std::string path = select.Text();
+    folders[path] = select.Text();
+  }
+  if (!select.status().ok()) return select.status();
+  return folders;
 }
 
 absl::StatusOr<std::vector<v1::RunConfig>> Store::Runs() {
@@ -290,10 +347,12 @@ absl::StatusOr<absl::Time> Store::Renew(int64_t job_id, int64_t token,
           absl::StrCat("job ", job_id, " has stood still for ",
                        absl::FormatDuration(now - ticked)));
     }
-    Statement update(connection,
-                     "UPDATE job SET lease_until = ?, progress = ?, ticks = ?, "
-                     "ticked = ? WHERE id = ?");
+    Statement update(
+        connection,
+        "UPDATE job SET lease_until = ?, renewed = ?, progress = ?, "
+        "ticks = ?, ticked = ? WHERE id = ?");
     return update.Bind(now + limits.ttl)
+        .Bind(now)
         .Bind(progress)
         .Bind(ticks)
         .Bind(ticked)

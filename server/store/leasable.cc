@@ -132,6 +132,18 @@ absl::StatusOr<std::vector<JobRecord>> Store::LeasableAround(
   return jobs;
 }
 
+absl::StatusOr<int64_t> Store::CountLeased() {
+  StoreLock lock(database_->mutex);
+  Statement count(
+      database_->connection,
+      absl::StrCat("SELECT count(*) FROM job INDEXED BY job_by_expiry "
+                   "WHERE state = ",
+                   v1::JOB_STATE_LEASED));
+  const int64_t leased = count.Step() ? count.Int() : 0;
+  if (!count.status().ok()) return count.status();
+  return leased;
+}
+
 absl::StatusOr<std::vector<v1::Checkpoint>> Store::UnsettledSteps(
     const std::string& run) {
   StoreLock lock(database_->mutex);

@@ -130,11 +130,25 @@ CREATE TABLE same_weights (
 ) WITHOUT ROWID;
 )sql";
 
+// Which folder each path led to in which checkpoints lie: a mount point without
+// its mount is another. And when a lease began, or was renewed last: after a
+// restart with an earlier clock it has as much time as it had then.
+constexpr char kVersion7[] = R"sql(
+CREATE TABLE watched_folder (
+  run TEXT NOT NULL, path TEXT NOT NULL,
+  identity TEXT NOT NULL,           -- of discovery's: "device:inode"
+  PRIMARY KEY (run, path)
+) WITHOUT ROWID;
+ALTER TABLE job ADD COLUMN renewed INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET renewed = updated WHERE state = 3;
+)sql";
+
 }  // namespace
 
 const std::vector<std::string>& Migrations() {
-  static const auto* const kMigrations = new std::vector<std::string>{
-      kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6};
+  static const auto* const kMigrations =
+      new std::vector<std::string>{kVersion1, kVersion2, kVersion3, kVersion4,
+                                   kVersion5, kVersion6, kVersion7};
   return *kMigrations;
 }
 

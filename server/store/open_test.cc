@@ -57,6 +57,25 @@ TEST(OpenTest, SupersedesOpenJobsOfOtherVersionsOfTheDefinitions) {
   EXPECT_NE(JobOfStep(*again, 7), 0);
 }
 
+TEST(OpenTest, KeepsWhichFoldersCheckpointsLieIn) {
+  const std::string path = FreshFile("folders");
+  const std::map<std::string, std::string> folders = {{"/a", "1:2"},
+                                                      {"/a/b", "1:3"}};
+  {
+    TestStore before(path);
+    v1::RunConfig run;
+    run.set_name("toy");
+    ASSERT_TRUE(before->PutRun(run).ok());
+    ASSERT_TRUE(before->PutFolders("toy", {{"/old", "1:1"}}).ok());
+    ASSERT_TRUE(before->PutFolders("toy", folders).ok());
+  }
+  TestStore again(path);
+  EXPECT_EQ(*again->FoldersOf("toy"), folders);
+  EXPECT_TRUE(again->FoldersOf("other")->empty());
+  ASSERT_TRUE(again->RemoveRun("toy").ok());
+  EXPECT_TRUE(again->FoldersOf("toy")->empty());
+}
+
 TEST(OpenTest, RefusesAFileThatIsHeld) {
   const std::string path = FreshFile("held");
   TestStore holder(path);

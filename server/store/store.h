@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "proto/base/version.h"
+#include "server/store/clock.h"
 #include "server/store/series.h"
 #include "sinkwatch/v1/checkpoint.pb.h"
 #include "sinkwatch/v1/config.pb.h"
@@ -22,13 +23,10 @@
 
 namespace sinkwatch::store {
 
-// The clock of every decision about time. Tests pass their own.
-using Clock = std::function<absl::Time()>;
-
 struct StoreOptions {
   // Database file; ":memory:" keeps everything in memory (tests).
   std::string path;
-  Clock clock = absl::Now;
+  Clock clock = SteadyFromNow();
   // Pages of 4 KiB that the file may grow to; 0: as many as the disk takes.
   int64_t max_pages = 0;
 };
@@ -153,6 +151,9 @@ class Store {
   static absl::StatusOr<std::unique_ptr<Store>> Open(StoreOptions options);
   ~Store();
 
+  // The time by which leases, back-offs and stalls are told.
+  absl::Time Now() const;
+
   // --- runs --------------------------------------------------------------
   // Follows the run from now on, in place of the one of its name. Takes any
   // configuration: checking it is the caller's.
@@ -184,6 +185,13 @@ class Store {
   // steps said meanwhile, VANISHED ones, and those that a worker found
   // incomplete.
   absl::StatusOr<std::vector<v1::Checkpoint>> UnsettledSteps(
+      const std::string& run);
+
+  // Which folder each path led to in which checkpoints of a run lie, in words
+  // of discovery's: what it knows after a restart. RemoveRun forgets them.
+  absl::Status PutFolders(const std::string& run,
+                          const std::map<std::string, std::string>& folders);
+  absl::StatusOr<std::map<std::string, std::string>> FoldersOf(
       const std::string& run);
 
   // --- leases ------------------------------------------------------------
@@ -315,6 +323,9 @@ class Store {
     int64_t count;
   };
   absl::StatusOr<std::vector<StateCount>> CountJobs();
+  // Jobs that are leased, of all runs. Costs what they are, whatever else there
+  // is.
+  absl::StatusOr<int64_t> CountLeased();
   // Rises with every commit; the ETag of HTTP answers.
   int64_t revision() const;
 
