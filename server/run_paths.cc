@@ -1,7 +1,18 @@
 #include "server/run_paths.h"
 
+#include <dirent.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
 #include <filesystem>
+#include <functional>
+#include <future>
+#include <optional>
 #include <system_error>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -13,14 +24,57 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using Errors = std::vector<std::string>;
+
+constexpr std::chrono::seconds kPatience{5};
+// Runs whose paths may be looked at over gRPC while others have not answered.
+constexpr int kMaxUnanswered = 16;
+
+// What a file system is asked. It may never answer, and who asks cannot be
+// woken: that is a thread of its own, which is left behind then, and owns all
+// that it touches.
+class Question {
+ public:
+  explicit Question(std::function<Errors()> ask) {
+    std::packaged_task<Errors()> task([ask = std::move(ask)] {
+      const Counted counted;
+      return ask();
+    });
+    answer_ = task.get_future();
+    std::thread(std::move(task)).detach();
+  }
+
+  // None if nobody has answered until then.
+  std::optional<Errors> WaitUntil(
+      std::chrono::steady_clock::time_point deadline) {
+    if (answer_.wait_until(deadline) != std::future_status::ready) {
+      return std::nullopt;
+    }
+    return answer_.get();
+  }
+
+  static int Unanswered() { return unanswered_; }
+
+ private:
+  struct Counted {
+    Counted() { ++unanswered_; }
+    ~Counted() { --unanswered_; }
+  };
+  static inline std::atomic<int> unanswered_{0};
+
+  std::future<Errors> answer_;
+};
+
 // Why a folder cannot be listed; empty if it can.
 std::string FolderError(const std::string& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) return path + " is missing";
   if (!fs::is_directory(status)) return path + " is no folder";
-  fs::directory_iterator listing(path, error);
-  return error ? absl::StrCat(path, ": ", error.message()) : "";
+  DIR* const folder = opendir(path.c_str());
+  if (folder == nullptr) return absl::StrCat(path, ": ", std::strerror(errno));
+  closedir(folder);
+  return "";
 }
 
 std::string ProbeError(const std::string& path) {
@@ -40,11 +94,8 @@ std::string FileError(const std::string& path) {
   return fs::is_regular_file(path, error) ? "" : path + " is no file";
 }
 
-}  // namespace
-
-std::vector<std::string> PathErrors(const v1::RunConfig& run,
-                                    bool allow_missing) {
-  std::vector<std::string> errors;
+Errors AskedPathErrors(const v1::RunConfig& run, bool allow_missing) {
+  Errors errors;
   const auto check = [&](const char* field, const std::string& path,
                          std::string (*error_of)(const std::string&)) {
     const std::string error = path.empty() ? "" : error_of(path);
@@ -61,7 +112,46 @@ std::vector<std::string> PathErrors(const v1::RunConfig& run,
   return errors;
 }
 
+Errors WhyUnanswered(const v1::RunConfig& run, bool allow_missing) {
+  if (allow_missing) return {};
+  return {absl::StrCat("run \"", run.name(),
+                       "\": the file system of its paths (root ", run.root(),
+                       ") has not answered for ", kPatience.count(), " s")};
+}
+
+// Of every run; all are asked at once.
+Errors PathErrorsOf(const std::vector<v1::RunConfig>& runs,
+                    bool allow_missing) {
+  std::vector<Question> questions;
+  for (const v1::RunConfig& run : runs) {
+    questions.emplace_back(
+        [run, allow_missing] { return AskedPathErrors(run, allow_missing); });
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  Errors errors;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const auto answer = questions[i].WaitUntil(deadline);
+    for (const std::string& error :
+         answer.value_or(WhyUnanswered(runs[i], allow_missing))) {
+      errors.push_back(error);
+    }
+  }
+  return errors;
+}
+
+}  // namespace
+
+std::vector<std::string> PathErrors(const v1::RunConfig& run,
+                                    bool allow_missing) {
+  return PathErrorsOf({run}, allow_missing);
+}
+
 absl::Status CheckPaths(const v1::RunConfig& run, bool allow_missing) {
+  if (Question::Unanswered() >= kMaxUnanswered) {
+    return absl::UnavailableError(absl::StrCat(
+        "the file systems of ", kMaxUnanswered,
+        " runs that were to be added have not answered yet: try again"));
+  }
   const std::vector<std::string> errors = PathErrors(run, allow_missing);
   if (errors.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -71,13 +161,8 @@ absl::Status CheckPaths(const v1::RunConfig& run, bool allow_missing) {
 
 std::vector<std::string> PathErrors(const v1::ServerConfig& config,
                                     bool allow_missing) {
-  std::vector<std::string> errors;
-  for (const v1::RunConfig& run : config.runs()) {
-    for (std::string& error : PathErrors(run, allow_missing)) {
-      errors.push_back(std::move(error));
-    }
-  }
-  return errors;
+  return PathErrorsOf({config.runs().begin(), config.runs().end()},
+                      allow_missing);
 }
 
 }  // namespace sinkwatch::server

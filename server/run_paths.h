@@ -13,14 +13,17 @@ namespace sinkwatch::server {
 // and the field: root (a folder), probe (its probe.json), manifest,
 // model_config. Empty if all can. Fields that are empty are not looked at. With
 // `allow_missing` root and probe may be missing: a run that will be there later
-// has a discovery error until then; a list that is wrong is never allowed.
+// has a discovery error until then; a list that is wrong is never allowed. A
+// file system that does not answer for 5 s is as one that is missing; a thread
+// of its own goes on waiting for it.
 std::vector<std::string> PathErrors(const v1::RunConfig& run,
                                     bool allow_missing);
 
-// The same as one INVALID_ARGUMENT.
+// The same as one INVALID_ARGUMENT; UNAVAILABLE while 16 others have not been
+// answered.
 absl::Status CheckPaths(const v1::RunConfig& run, bool allow_missing);
 
-// Of every run.
+// Of every run, all asked at once.
 std::vector<std::string> PathErrors(const v1::ServerConfig& config,
                                     bool allow_missing);
 

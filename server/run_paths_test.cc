@@ -1,11 +1,15 @@
 #include "server/run_paths.h"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
+#include "server/discovery/hanging_folder_testing.h"
 
 namespace sinkwatch::server {
 namespace {
@@ -86,6 +90,36 @@ TEST(PathErrorsTest, WhatMayBeMissingIsRootAndProbe) {
   EXPECT_EQ(ErrorsOf(run, /*allow_missing=*/true), "");
   run.set_manifest("/nowhere/m.csv");
   EXPECT_NE(ErrorsOf(run, /*allow_missing=*/true), "");
+}
+
+// Waits for the five seconds that a file system is given.
+TEST(PathErrorsTest, AFileSystemThatDoesNotAnswerIsAsOneThatIsMissing) {
+  const v1::RunConfig run = GoodRun();
+  const discovery::HangingFolder hanging(run.root());
+  v1::ServerConfig config;
+  for (int i = 0; i < 3; ++i) *config.add_runs() = run;
+  const auto errors = PathErrors(config, /*allow_missing=*/false);
+  ASSERT_EQ(errors.size(), 3u);
+  EXPECT_TRUE(absl::StrContains(errors[0], "has not answered for 5 s"))
+      << errors[0];
+  EXPECT_TRUE(absl::StrContains(errors[0], run.root())) << errors[0];
+}
+
+TEST(PathErrorsTest, RefusesAFifoInPlaceOfEachFile) {
+  const std::string fifo = testing::TempDir() + "/fifo/probe.json";
+  fs::create_directories(fs::path(fifo).parent_path());
+  fs::remove(fifo);
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  v1::RunConfig run = GoodRun();
+  run.set_probe(fs::path(fifo).parent_path());
+  run.set_manifest(fifo);
+  run.set_model_config(fifo);
+  const std::string errors = ErrorsOf(run);
+  for (const char* field : {"probe: ", "manifest: ", "model_config: "}) {
+    EXPECT_TRUE(
+        absl::StrContains(errors, absl::StrCat(field, fifo, " is no file")))
+        << errors;
+  }
 }
 
 TEST(PathErrorsTest, OfEveryRun) {

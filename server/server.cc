@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -29,6 +30,8 @@ namespace {
 constexpr char kDatabaseName[] = "sinkwatch.db";
 constexpr char kReferencesFolder[] = "references";
 constexpr absl::Duration kDrainPoll = absl::Milliseconds(50);
+// How long the end waits for looks that are under way.
+constexpr absl::Duration kLookPatience = absl::Seconds(1);
 
 store::LeaseLimits LeaseLimitsOf(const v1::ServerConfig& config) {
   store::LeaseLimits limits;
@@ -159,6 +162,7 @@ void Server::MakeDiscovery() {
                            const std::vector<v1::RunConfig>& found) {
     return runs_->Found(parent, found);
   };
+  options.on_silence = [this](int runs) { metrics_->SetSilentRuns(runs); };
   watcher_ = std::make_unique<discovery::Watcher>(store_.get(), options);
   queries_ = std::make_unique<query::Queries>(
       store_.get(),
@@ -317,24 +321,17 @@ absl::Status Server::Reload(const v1::ServerConfig& config) {
 
 void Server::CountBadReload() { metrics_->ConfigReloaded(false, absl::Now()); }
 
-int64_t Server::LeasedJobs() {
-  const auto counts = store_->CountJobs();
-  int64_t leased = 0;
-  if (!counts.ok()) return leased;
-  for (const store::Store::StateCount& count : *counts) {
-    if (count.state == v1::JOB_STATE_LEASED) leased += count.count;
-  }
-  return leased;
-}
+int64_t Server::LeasedJobs() { return store_->CountLeased().value_or(0); }
 
 void Server::Drain(absl::Duration timeout) {
   if (stopped_.exchange(true)) return;
   ready_ = false;
-  const absl::Time deadline = absl::Now() + timeout;
+  const auto deadline =
+      std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
   if (grpc_ != nullptr) {
     SetServing(*grpc_, false);
     worker_service_->Drain();
-    while (absl::Now() < deadline && LeasedJobs() > 0) {
+    while (std::chrono::steady_clock::now() < deadline && LeasedJobs() > 0) {
       std::this_thread::sleep_for(absl::ToChronoMilliseconds(kDrainPoll));
     }
   }
@@ -343,7 +340,7 @@ void Server::Drain(absl::Duration timeout) {
     grpc_->Shutdown(absl::ToChronoTime(absl::Now() + absl::Seconds(1)));
     grpc_->Wait();
   }
-  if (watcher_ != nullptr) watcher_->Stop();
+  if (watcher_ != nullptr) watcher_->Stop(kLookPatience);
   if (exporter_ != nullptr) exporter_->Stop();
   if (commits_ != nullptr) commits_->Stop();
 }

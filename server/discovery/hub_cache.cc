@@ -1,7 +1,6 @@
 #include "server/discovery/hub_cache.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "proto/base/status_macros.h"
 #include "proto/base/utf8.h"
 #include "server/discovery/listing.h"
+#include "server/discovery/small_file.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -21,11 +21,9 @@ constexpr char kPullRequests[] = "pr";
 
 // The commit that a file of refs holds; empty if it holds none.
 std::string ReadCommit(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kMaxCommit + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  const std::string commit(absl::StripAsciiWhitespace(text));
+  const auto text = ReadSmallFile(path, /*most_mebibytes=*/1);
+  if (!text.ok()) return "";
+  const std::string commit(absl::StripAsciiWhitespace(*text));
   const bool hex = std::all_of(commit.begin(), commit.end(), [](char c) {
     return absl::ascii_isxdigit(static_cast<unsigned char>(c));
   });

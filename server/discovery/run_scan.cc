@@ -53,8 +53,11 @@ bool IsSame(const Entry& left, const Entry& right) {
 }  // namespace
 
 RunScan::RunScan(v1::RunConfig run,
-                 const std::vector<v1::CheckpointStatus>& known)
-    : run_(std::move(run)) {
+                 const std::vector<v1::CheckpointStatus>& known,
+                 std::map<std::string, std::string> folders)
+    : run_(std::move(run)),
+      presence_(base::EscapeBytes(run_.root()),
+                absl::Seconds(run_.grace_seconds()), std::move(folders)) {
   for (const v1::CheckpointStatus& status : known) {
     const v1::Checkpoint& checkpoint = status.checkpoint();
     const StepKey key = KeyOf(checkpoint);
@@ -107,15 +110,6 @@ absl::StatusOr<Found> RunScan::FindCandidates() {
   real_root_ = *std::move(real_root);
   const auto entries = ListRoot(run_.root(), real_root_);
   if (!entries.ok()) return entries.status();
-  const auto there =
-      std::count_if(seen_.begin(), seen_.end(), [](const auto& seen) {
-        return seen.second.checkpoint.fingerprint() != kMissing;
-      });
-  if (entries->empty() && there > 0) {
-    return absl::UnavailableError(
-        absl::StrCat(run_.root(), " is empty, though ", there,
-                     " checkpoints were there: is its file system mounted?"));
-  }
   Found found;
   absl::Status status = FindIn(*entries, &found);
   if (!status.ok()) return status;
@@ -152,7 +146,8 @@ void RunScan::LeaveUnlisted(const std::vector<Entry>& entries,
   }
 }
 
-std::map<StepKey, RunScan::Judged> RunScan::JudgeAll(Found* found) {
+absl::StatusOr<std::map<StepKey, RunScan::Judged>> RunScan::JudgeAll(
+    Found* found, const std::function<absl::Status()>& go_on) {
   std::map<StepKey, Judged> best;
   const size_t period = 1 + found->candidates.size() / kListedEachLook;
   ++looks_;
@@ -165,6 +160,8 @@ std::map<StepKey, RunScan::Judged> RunScan::JudgeAll(Found* found) {
         std::min(root.size() + 1, candidate.path.size()));
   };
   for (size_t i = 0; i < found->candidates.size(); ++i) {
+    absl::Status status = go_on ? go_on() : absl::OkStatus();
+    if (!status.ok()) return status;
     Candidate& candidate = found->candidates[i];
     const StepKey key{candidate.stage, candidate.step};
     auto judged =
@@ -189,13 +186,21 @@ std::map<StepKey, RunScan::Judged> RunScan::JudgeAll(Found* found) {
   return best;
 }
 
-absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
+absl::StatusOr<std::vector<store::Observation>> RunScan::Look(
+    absl::Time now, const std::function<absl::Status()>& go_on) {
   absl::Status status = ReadConfigured();
   if (!status.ok()) return status;
   auto candidates = FindCandidates();
   if (!candidates.ok()) return candidates.status();
-  const std::map<StepKey, Judged> best = JudgeAll(&*candidates);
+  const auto judged = JudgeAll(&*candidates, go_on);
+  if (!judged.ok()) return judged.status();
+  const std::map<StepKey, Judged>& best = *judged;
   unknown_.NextLook();
+  const auto doubted = presence_.Doubted(CountFolders(best), now);
+  NoteStrays(doubted, best);
+  if (best.empty() && !doubted.empty()) {
+    return absl::UnavailableError(doubt());
+  }
   Observed found;
   for (const auto& [key, judged] : best) Observe(judged, now, found);
   std::vector<const Candidate*> followed;
@@ -203,7 +208,7 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(absl::Time now) {
   survey_ = {candidates->left.Report(),
              RootNotes(run_.root(), real_root_, *candidates, followed)};
   SkipUnwanted(found);
-  AddVanished(found);
+  AddVanished(doubted, found);
   std::vector<store::Observation> observations;
   observations.reserve(found.size());
   for (auto& [key, observation] : found) {
@@ -438,10 +443,50 @@ void RunScan::SkipUnwanted(Observed& found) const {
   }
 }
 
-void RunScan::AddVanished(Observed& found) {
+std::map<std::string, Presence::Folder> RunScan::CountFolders(
+    const std::map<StepKey, Judged>& best) const {
+  const std::string root = base::EscapeBytes(run_.root());
+  std::map<std::string, Presence::Folder> folders;
+  const auto is_there = [&](const StepKey& key) {
+    const auto place = best.find(key);
+    return place != best.end() && place->second.candidate.why_missing.empty() &&
+           place->second.candidate.why_bad.empty();
+  };
+  for (const auto& [key, judged] : best) {
+    if (!is_there(key)) continue;
+    const std::string path = base::EscapeBytes(judged.candidate.path);
+    const auto followed = followed_.find(key);
+    const bool is_known = followed != followed_.end() &&
+                          followed->second == path && strays_.count(path) == 0;
+    for (const std::string& parent : {ParentOf(path), root}) {
+      folders[parent].has_any = true;
+      folders[parent].has_known |= is_known;
+    }
+  }
+  for (const auto& [key, seen] : seen_) {
+    if (is_there(key) || seen.checkpoint.fingerprint() == kMissing) continue;
+    ++folders[ParentOf(seen.checkpoint.path())].gone;
+  }
+  return folders;
+}
+
+void RunScan::NoteStrays(const std::set<std::string>& doubted,
+                         const std::map<StepKey, Judged>& best) {
+  strays_.clear();
+  if (doubted.empty()) return;
+  for (const auto& [key, judged] : best) {
+    const std::string path = base::EscapeBytes(judged.candidate.path);
+    if (doubted.count(ParentOf(path)) != 0) strays_.insert(path);
+  }
+}
+
+void RunScan::AddVanished(const std::set<std::string>& doubted,
+                          Observed& found) {
   for (auto place = seen_.begin(); place != seen_.end();) {
     const StepKey key = place->first;
-    if (found.count(key) != 0) {
+    if (found.count(key) != 0 ||
+        (place->second.checkpoint.fingerprint() != kMissing &&
+         doubted.count(ParentOf(place->second.checkpoint.path())) != 0)) {
       ++place;
       continue;
     }

@@ -2,6 +2,7 @@
 #define SINKWATCH_SERVER_DISCOVERY_RUN_SCAN_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -16,6 +17,7 @@
 #include "server/discovery/layout.h"
 #include "server/discovery/left_alone.h"
 #include "server/discovery/manifest.h"
+#include "server/discovery/presence.h"
 #include "server/discovery/unknown_folder.h"
 #include "server/name_pattern.h"
 #include "server/store/store.h"
@@ -54,16 +56,27 @@ class RunScan {
  public:
   // `known` is what the store has of the run, so that a checkpoint that was
   // deleted while nobody looked is noticed, and none is waited for that has
-  // ended.
-  RunScan(v1::RunConfig run, const std::vector<v1::CheckpointStatus>& known);
+  // ended. `folders` is what folders() was then.
+  RunScan(v1::RunConfig run, const std::vector<v1::CheckpointStatus>& known,
+          std::map<std::string, std::string> folders = {});
 
   // One look: what the store should know of every checkpoint under the root,
   // and of those that are gone. An error says nothing about any checkpoint: the
-  // root is not there, or is an empty folder where checkpoints were (a mount
-  // that is away leaves either), a stage folder, the probe, the manifest or the
-  // model configuration cannot be read. A step folder that cannot be read
-  // waits, and is not gone.
-  absl::StatusOr<std::vector<store::Observation>> Look(absl::Time now);
+  // root is not there, or has none where checkpoints were and is not known to
+  // be the folder that it was (presence.h; a mount that is away leaves either),
+  // a stage folder, the probe, the manifest or the model configuration cannot
+  // be read. A step folder that cannot be read waits, and is not gone. `go_on`,
+  // if any, is asked before each folder is looked at; its error ends the look.
+  absl::StatusOr<std::vector<store::Observation>> Look(
+      absl::Time now, const std::function<absl::Status()>& go_on = {});
+
+  // Why what the last look did not find was not taken for deleted, or not all
+  // of it; empty if it was.
+  const std::string& doubt() const { return presence_.doubt(); }
+  // Which folders the checkpoints lie in: what a restart should know.
+  const std::map<std::string, std::string>& folders() const {
+    return presence_.identities();
+  }
 
   // What the last look that succeeded left alone, and what a person should know
   // of the root.
@@ -95,7 +108,8 @@ class RunScan {
   absl::Status FindIn(const std::vector<Entry>& entries, Found* found);
   void LeaveUnlisted(const std::vector<Entry>& entries, Found* found) const;
   // The best folder of each step; the others are left alone.
-  std::map<StepKey, Judged> JudgeAll(Found* found);
+  absl::StatusOr<std::map<StepKey, Judged>> JudgeAll(
+      Found* found, const std::function<absl::Status()>& go_on);
   // None: it is gone since.
   std::optional<Judged> LookAt(Candidate candidate) const;
   Judged LookAtFolder(Judged judged, Listing listing) const;
@@ -122,7 +136,14 @@ class RunScan {
   store::Observation Unreadable(v1::Checkpoint checkpoint,
                                 const absl::Status& status) const;
   void SkipUnwanted(Observed& found) const;
-  void AddVanished(Observed& found);
+  // The folders that what is gone was in, and those of what is there.
+  std::map<std::string, Presence::Folder> CountFolders(
+      const std::map<StepKey, Judged>& best) const;
+  // Nothing that is in a doubted folder vouches for it.
+  void NoteStrays(const std::set<std::string>& doubted,
+                  const std::map<StepKey, Judged>& best);
+  // But for what was in one of the folders `doubted`.
+  void AddVanished(const std::set<std::string>& doubted, Observed& found);
   v1::Checkpoint CheckpointOf(const Candidate& candidate) const;
   store::Observation NewObservation(const v1::Checkpoint& checkpoint) const;
 
@@ -141,6 +162,8 @@ class RunScan {
   // By path: folders that need no look as long as their own times stay.
   std::map<std::string, Judged> settled_;
   size_t looks_ = 0;
+  Presence presence_;
+  std::set<std::string> strays_;  // paths in doubted folders
   std::map<StepKey, Seen> seen_;
   std::map<StepKey, std::string> followed_;  // path, as long as it is known
   // Steps that need not be waited for if their folder is not there.

@@ -2,90 +2,79 @@
 #define SINKWATCH_SERVER_DISCOVERY_WATCHER_H_
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "proto/base/mutex.h"
-#include "server/discovery/run_scan.h"
+#include "server/discovery/left_alone.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/config.pb.h"
 
 namespace sinkwatch::discovery {
 
+class Looks;
+
 struct WatcherOptions {
   absl::Duration poll = absl::Seconds(2);
-  store::Clock clock = absl::Now;
+  // By which checkpoints settle: the store's, unless a test has its own.
+  store::Clock clock;
+  // Looks that are under way at once, those that nobody answers not counted.
+  int threads = 4;
+  // A file system that has not answered for so long is said to be silent.
+  absl::Duration patience = absl::Seconds(10);
   // Told after each look at a run: its name, and OK or why it failed.
   std::function<void(const std::string&, const absl::Status&)> on_look;
   // Told the runs that lie below the root of a run, after each look at it.
   std::function<absl::Status(const std::string&,
                              const std::vector<v1::RunConfig>&)>
       on_runs;
+  // Told when another number of runs is silent than before.
+  std::function<void(int)> on_silence;
 };
 
-// Looks at every run's root in turn, again and again, and tells the store what
-// is there. Polls, because network file systems tell nobody about changes.
+// Looks at every run's root, again and again, and tells the store what is
+// there. Polls, because network file systems tell nobody about changes.
 //
-// Thread-safe. Owns one thread between Start and Stop.
+// A file system may never answer, and its caller cannot be woken. Then the run
+// says so (ErrorOf), its thread is given up, and another one takes its place,
+// so that no run waits for another's file system. A thread that is given up
+// holds nothing but the run's own memory; when it is answered after all, it
+// goes on if the run is still followed, and else ends without a word. If it
+// never is, it ends with the process: Stop does not wait for it.
+//
+// Thread-safe. `store` and what the options call are not touched any more once
+// Stop has returned.
 class Watcher {
  public:
-  // `store` must outlive it.
   Watcher(store::Store* store, WatcherOptions options);
+  // As Stop, with a second for looks that are under way.
   ~Watcher();
 
-  // From the next look on, follows just these runs.
+  // From the next look on, follows just these runs. Those that are as they were
+  // go on; one that was changed begins anew, whoever still looks at it as it
+  // was.
   void SetRuns(const std::vector<v1::RunConfig>& runs);
 
   void Start();
-  // Idempotent; waits for the look that is under way.
-  void Stop();
+  // Idempotent. Waits for what is being told to the store, and up to `patience`
+  // for looks that are under way.
+  void Stop(absl::Duration patience);
 
-  // One look at every run, in the caller's thread.
+  // One look at every run, in the caller's thread. Not beside Start.
   void LookOnce();
 
-  // Why the run could not be looked at last time; empty if it could.
+  // Why the run could not be looked at last time, or that it is silent; empty
+  // if it could.
   std::string ErrorOf(const std::string& run) const;
 
   // What the last look that succeeded left alone under the run's root.
   Survey SurveyOf(const std::string& run) const;
 
  private:
-  // A run from look to look.
-  struct Followed {
-    std::unique_ptr<RunScan> scan;
-    // What the store was told last of each step, in short: it is told what has
-    // changed, and what its own state may make news of.
-    std::map<StepKey, std::string> told;
-  };
-
-  void Loop();
-  absl::Status LookAt(const v1::RunConfig& run, Followed& followed);
-  absl::StatusOr<std::unique_ptr<RunScan>> NewScan(const v1::RunConfig& run);
-  // A root that holds runs: they come back through SetRuns.
-  absl::Status LookForRuns(const v1::RunConfig& run);
-  // Keeps what a look left alone, and logs what it had not left alone before.
-  void TellSurvey(const std::string& run, const Survey& survey);
-
-  store::Store* const store_;
-  const WatcherOptions options_;
-
-  base::Mutex look_mutex_;  // one look at a time
-  std::map<std::string, Followed> followed_ ABSL_GUARDED_BY(look_mutex_);
-
-  mutable base::Mutex mutex_;
-  base::CondVar stopping_changed_;
-  std::vector<v1::RunConfig> runs_ ABSL_GUARDED_BY(mutex_);
-  bool runs_changed_ ABSL_GUARDED_BY(mutex_) = false;
-  std::map<std::string, std::string> errors_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, Survey> surveys_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  // Shared with the threads that look.
+  std::shared_ptr<Looks> looks_;
 };
 
 }  // namespace sinkwatch::discovery

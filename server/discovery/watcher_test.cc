@@ -136,6 +136,50 @@ TEST_F(WatcherTest, KeepsEverythingWhileTheRootIsAwayAndSaysSo) {
   EXPECT_EQ(watcher_->ErrorOf("toy"), "");
 }
 
+// A mount point that has lost its mount, and is not empty.
+TEST_F(WatcherTest, DeletesNothingWhileTheMountOfTheRootIsAway) {
+  for (int step = 1; step <= 9; ++step) {
+    folder_.WriteCheckpoint(absl::StrCat("root/step", step));
+  }
+  LookUntilSettled();
+  folder_.Rename("root", "away");
+  folder_.MakeFolder("root/lost+found");
+  folder_.MakeFolder("root/.snapshot");
+  const auto expect_all_queued = [this] {
+    ASSERT_EQ(Jobs().size(), 9u);
+    for (const auto& job : Jobs()) {
+      EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
+    }
+  };
+  LookAfter(absl::Seconds(1));
+  expect_all_queued();
+  EXPECT_TRUE(absl::StrContains(watcher_->ErrorOf("toy"), "mounted?"))
+      << watcher_->ErrorOf("toy");
+  StartAgain();
+  LookAfter(absl::Hours(1));
+  expect_all_queued();
+  EXPECT_NE(watcher_->ErrorOf("toy"), "");
+  // What else is there is followed.
+  folder_.WriteCheckpoint("root/step10");
+  LookUntilSettled();
+  EXPECT_EQ(Jobs().size(), 10u);
+  EXPECT_NE(watcher_->ErrorOf("toy"), "");
+  folder_.Delete("root");
+  folder_.Rename("away", "root");
+  LookAfter(absl::Seconds(1));
+  EXPECT_EQ(watcher_->ErrorOf("toy"), "");
+  // A trainer's retention, all but the last.
+  for (int step = 1; step < 9; ++step) {
+    folder_.Delete(absl::StrCat("root/step", step));
+  }
+  LookAfter(absl::Seconds(1));
+  int vanished = 0;
+  for (const auto& job : Jobs()) {
+    vanished += job.state() == v1::JOB_STATE_VANISHED;
+  }
+  EXPECT_EQ(vanished, 9);  // step 10 as well
+}
+
 TEST_F(WatcherTest, MakesANewJobOfARewrittenCheckpoint) {
   folder_.WriteCheckpoint("root/step5");
   LookUntilSettled();
@@ -192,9 +236,9 @@ TEST_F(WatcherTest, LooksByItselfUntilItIsStopped) {
   watcher.SetRuns({run_});
   watcher.Start();
   looked_twice.get_future().wait();
-  watcher.Stop();
+  watcher.Stop(absl::Seconds(1));
   const int before = looks;
-  watcher.Stop();
+  watcher.Stop(absl::Seconds(1));
   EXPECT_EQ(looks, before);
 }
 

@@ -9,7 +9,7 @@
 namespace sinkwatch::scheduler {
 namespace {
 
-constexpr uint64_t kHistories = 20000;  // a minute of CPU
+constexpr uint64_t kHistories = 10000;  // half a minute of CPU
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   const char* const text = std::getenv(name);

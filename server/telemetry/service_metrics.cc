@@ -96,6 +96,9 @@ ServiceMetrics::ServiceMetrics(const Build& build) {
   discovery_errors_ = &Counters(r, "sinkwatch_discovery_errors_total",
                                 "Looks at a run's root that failed.")
                            .Add({});
+  silent_runs_ = &Gauges(r, "sinkwatch_discovery_silent_runs",
+                         "Runs whose file system has not answered for 10 s.")
+                      .Add({});
   reload_ok_ = &Gauges(r, "sinkwatch_config_last_reload_successful",
                        "1 if the last read of the configuration succeeded.")
                     .Add({});
@@ -281,6 +284,8 @@ void ServiceMetrics::LeftAlone(const std::string& run,
   base::MutexLock lock(mutex_);
   discovery_[run].left_alone = std::move(by_kind);
 }
+
+void ServiceMetrics::SetSilentRuns(int runs) { silent_runs_->Set(runs); }
 
 void ServiceMetrics::DiscoveryRemoved(const std::string& run) {
   base::MutexLock lock(mutex_);

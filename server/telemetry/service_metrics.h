@@ -82,6 +82,8 @@ class ServiceMetrics {
   // Entries under the run's root that are no checkpoint, by kind.
   void LeftAlone(const std::string& run,
                  std::map<std::string, int64_t> by_kind);
+  // Runs whose file system does not answer.
+  void SetSilentRuns(int runs);
   // Forgets a removed run.
   void DiscoveryRemoved(const std::string& run);
   void ConfigReloaded(bool ok, absl::Time when);
@@ -132,6 +134,7 @@ class ServiceMetrics {
   prometheus::Counter* measurements_;
   prometheus::Counter* values_;
   prometheus::Counter* discovery_errors_;
+  prometheus::Gauge* silent_runs_;
   prometheus::Gauge* reload_ok_;
   prometheus::Gauge* reload_time_;
   prometheus::Gauge* revision_;

@@ -1,0 +1,185 @@
+#include "server/discovery/followed_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "proto/base/status_macros.h"
+#include "server/discovery/runs_below.h"
+#include "spdlog/spdlog.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+// Observations between two looks at whether it is time to stop.
+constexpr size_t kTellAtOnce = 500;
+constexpr size_t kMostSettling = 1000;
+
+int64_t SteadyNanoseconds() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+absl::Status Stopped() {
+  return absl::CancelledError("the run is not followed any more");
+}
+
+// Everything that the store does not know of the run already.
+std::string FactsOf(const store::Observation& seen) {
+  const v1::Checkpoint& checkpoint = seen.checkpoint;
+  return absl::StrCat(seen.state, "|", seen.outcome, "|", checkpoint.tokens(),
+                      "|", checkpoint.fingerprint(), "|", seen.probe.digest(),
+                      "|", checkpoint.path(), "|", seen.reason);
+}
+
+StepKey KeyOf(const store::Observation& seen) {
+  return {seen.checkpoint.stage(), seen.checkpoint.step()};
+}
+
+// Of a look with much news, a first one at a long series, those checkpoints
+// that only settle: the next look says what they are, and the store writes
+// half.
+void LeaveSettling(std::vector<store::Observation>& news,
+                   std::map<StepKey, std::string>& told) {
+  const auto settles = [](const store::Observation& seen) {
+    return seen.state == v1::JOB_STATE_WAITING &&
+           absl::StartsWith(seen.reason, "settling");
+  };
+  for (const store::Observation& seen : news) {
+    if (settles(seen)) told.erase(KeyOf(seen));
+  }
+  news.erase(std::remove_if(news.begin(), news.end(), settles), news.end());
+}
+
+absl::StatusOr<std::vector<v1::CheckpointStatus>> KnownOf(
+    store::Store& store, const std::string& run) {
+  std::vector<v1::CheckpointStatus> known;
+  v1::ListCheckpointsRequest request;
+  request.set_run(run);
+  request.set_page_size(store::kMaxPage);
+  do {
+    const auto page = store.ListCheckpoints(request);
+    if (!page.ok()) return page.status();
+    known.insert(known.end(), page->checkpoints().begin(),
+                 page->checkpoints().end());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return known;
+}
+
+}  // namespace
+
+absl::Status FollowedRun::Prepare(store::Store& store) {
+  if (scan_ != nullptr || run_.has_runs_below()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto known, KnownOf(store, run_.name()));
+  ASSIGN_OR_RETURN(folders_, store.FoldersOf(run_.name()));
+  scan_ = std::make_unique<RunScan>(run_, known, folders_);
+  return absl::OkStatus();
+}
+
+absl::Status FollowedRun::Look(absl::Time now) {
+  Hear();
+  if (run_.has_runs_below()) {
+    absl::Status status = LookForRuns();
+    heard_ns_ = 0;
+    return status;
+  }
+  auto seen = scan_->Look(now, [this] {
+    Hear();
+    return stopped_ ? Stopped() : absl::OkStatus();
+  });
+  heard_ns_ = 0;
+  if (!seen.ok()) return seen.status();
+  seen_ = *std::move(seen);
+  NoteSurvey(scan_->survey());
+  return absl::OkStatus();
+}
+
+absl::Status FollowedRun::LookForRuns() {
+  ASSIGN_OR_RETURN(RunsFound found, FindRunsBelow(run_));
+  found.survey.notes.push_back(absl::StrCat(found.runs.size(),
+                                            " runs lie below the root: each is "
+                                            "followed as a run of its own, ",
+                                            run_.name(), ".FOLDER"));
+  NoteSurvey(found.survey);
+  runs_below_ = std::move(found.runs);
+  return absl::OkStatus();
+}
+
+void FollowedRun::NoteSurvey(const Survey& survey) {
+  std::set<std::string> before(survey_.notes.begin(), survey_.notes.end());
+  for (const v1::LeftAlone& entry : survey_.left_alone) {
+    before.insert(entry.kind());
+  }
+  for (const v1::LeftAlone& entry : survey.left_alone) {
+    if (before.count(entry.kind()) != 0) continue;
+    spdlog::info("left alone run={} kind={} count={} first=\"{}\" why=\"{}\"",
+                 run_.name(), entry.kind(), entry.count(),
+                 absl::Utf8SafeCEscape(entry.examples(0)), entry.reason());
+  }
+  for (const std::string& note : survey.notes) {
+    if (before.count(note) != 0) continue;
+    spdlog::warn("root of a run run={} note=\"{}\"", run_.name(),
+                 absl::Utf8SafeCEscape(note));
+  }
+  survey_ = survey;
+}
+
+absl::Status FollowedRun::Tell(store::Store& store) {
+  if (run_.has_runs_below()) return absl::OkStatus();
+  RETURN_IF_ERROR(TellNews(store));
+  ASSIGN_OR_RETURN(const std::vector<v1::Checkpoint> unsettled,
+                   store.UnsettledSteps(run_.name()));
+  for (const v1::Checkpoint& step : unsettled) {
+    told_.erase({step.stage(), step.step()});
+  }
+  RETURN_IF_ERROR(KeepFolders(store));
+  if (scan_->doubt().empty()) return absl::OkStatus();
+  return absl::UnavailableError(scan_->doubt());
+}
+
+absl::Status FollowedRun::KeepFolders(store::Store& store) {
+  if (folders_ == scan_->folders()) return absl::OkStatus();
+  RETURN_IF_ERROR(store.PutFolders(run_.name(), scan_->folders()));
+  folders_ = scan_->folders();
+  return absl::OkStatus();
+}
+
+absl::Status FollowedRun::TellNews(store::Store& store) {
+  std::map<StepKey, std::string> told;
+  std::vector<store::Observation> news;
+  for (store::Observation& seen : seen_) {
+    std::string facts = FactsOf(seen);
+    const auto before = told_.find(KeyOf(seen));
+    const bool is_news = before == told_.end() || before->second != facts;
+    told.emplace(KeyOf(seen), std::move(facts));
+    if (is_news) news.push_back(std::move(seen));
+  }
+  seen_.clear();
+  if (news.size() > kMostSettling) LeaveSettling(news, told);
+  for (size_t begin = 0; begin < news.size(); begin += kTellAtOnce) {
+    if (stopped_) return Stopped();
+    const size_t end = std::min(begin + kTellAtOnce, news.size());
+    RETURN_IF_ERROR(
+        store.Observe({std::make_move_iterator(news.begin() + begin),
+                       std::make_move_iterator(news.begin() + end)}));
+  }
+  told_ = std::move(told);
+  return absl::OkStatus();
+}
+
+void FollowedRun::Hear() { heard_ns_ = SteadyNanoseconds(); }
+
+absl::Duration FollowedRun::Silence() const {
+  const int64_t heard_ns = heard_ns_;
+  if (heard_ns == 0) return absl::ZeroDuration();
+  return absl::Nanoseconds(
+      std::max<int64_t>(SteadyNanoseconds() - heard_ns, 0));
+}
+
+}  // namespace sinkwatch::discovery
