@@ -43,7 +43,10 @@ std::string Values(const v1::MetricVector& vector) {
   if (vector.values_size() > kValuesShown) return Summary(vector);
   std::string text;
   for (float value : vector.values()) {
-    absl::StrAppendFormat(&text, " %9.4g", value);
+    // A head that was not measured.
+    absl::StrAppend(&text, std::isnan(value)
+                               ? absl::StrFormat(" %9s", "-")
+                               : absl::StrFormat(" %9.4g", value));
   }
   return text;
 }
@@ -61,6 +64,9 @@ std::string Facts(const v1::Measurement& m) {
   if (m.load_seconds() > 0 || m.compute_seconds() > 0) {
     absl::StrAppendFormat(&text, "loaded in %.2f s, computed in %.2f s\n",
                           m.load_seconds(), m.compute_seconds());
+  }
+  for (const std::string& note : m.notes()) {
+    absl::StrAppend(&text, Plain(note), "\n");
   }
   if (m.implausible()) {
     absl::StrAppend(&text, "IMPLAUSIBLE: ", Plain(m.implausible_reason()),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -102,19 +103,48 @@ std::string TensorsJson(const v1::Measurement& m) {
   return text + "}";
 }
 
+std::string NotesJson(const v1::Measurement& m) {
+  std::string text = "[";
+  for (const std::string& note : m.notes()) {
+    absl::StrAppend(&text, text.size() > 1 ? "," : "", JsonString(note));
+  }
+  return text + "]";
+}
+
+void AppendSinks(const v1::Measurement& m, std::string* out) {
+  out->append("[");
+  const char* separator = "\n";
+  for (const v1::SinkToken& sink : m.sinks()) {
+    absl::StrAppend(out, separator, "{\"domain\":", JsonString(sink.domain()),
+                    ",\"layer\":", sink.layer(), ",\"token\":", sink.token(),
+                    ",\"at_zero\":", sink.at_zero() ? "true" : "false");
+    for (const auto& [name, value] :
+         {std::pair("mass", sink.mass()), std::pair("heads", sink.head_share()),
+          std::pair("sequences", sink.sequence_share())}) {
+      absl::StrAppend(out, ",\"", name, "\":");
+      AppendNumber(static_cast<float>(value), out);
+    }
+    out->append("}");
+    separator = ",\n";
+  }
+  out->append("]");
+}
+
 }  // namespace
 
 std::string MeasurementJson(const v1::Measurement& m) {
   const v1::MeasurementHeader& header = m.header();
-  std::string out =
-      absl::StrCat("{\"spec_version\":", header.spec_version(),
-                   ",\n\"checkpoint\":", CheckpointJson(m),
-                   ",\n\"probe\":", ProbeJson(header),
-                   ",\n\"model\":", ModelJson(header.model()),
-                   ",\n\"dtype\":", JsonString(header.dtype()),
-                   ",\n\"device\":", JsonString(header.device()),
-                   ",\n\"implausible\":", ImplausibleJson(m),
-                   ",\n\"tensors\":", TensorsJson(m), ",\n\"measurements\":[");
+  std::string out = absl::StrCat(
+      "{\"spec_version\":", header.spec_version(),
+      ",\n\"checkpoint\":", CheckpointJson(m),
+      ",\n\"probe\":", ProbeJson(header),
+      ",\n\"model\":", ModelJson(header.model()),
+      ",\n\"dtype\":", JsonString(header.dtype()),
+      ",\n\"device\":", JsonString(header.device()),
+      ",\n\"implausible\":", ImplausibleJson(m), ",\n\"notes\":", NotesJson(m),
+      ",\n\"tensors\":", TensorsJson(m), ",\n\"sinks\":");
+  AppendSinks(m, &out);
+  out.append(",\n\"measurements\":[");
   const char* separator = "\n";
   for (const v1::MetricVector* vector : Sorted(m)) {
     out.append(separator);

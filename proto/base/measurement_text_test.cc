@@ -90,6 +90,31 @@ TEST(MeasurementJson, NamesTheDigestOfEachTensor) {
                             "model.norm.weight":"01ab"})"));
 }
 
+TEST(MeasurementJson, SaysWhatThereIsToKnow) {
+  v1::Measurement m = Small();
+  EXPECT_EQ(json::parse(MeasurementJson(m))["notes"], json::array());
+  m.add_notes("3 \"heads\"");
+  m.add_notes("left out");
+  EXPECT_EQ(json::parse(MeasurementJson(m))["notes"],
+            json::parse(R"(["3 \"heads\"", "left out"])"));
+}
+
+TEST(MeasurementJson, NamesTheTokensThatAreSinks) {
+  v1::Measurement m = Small();
+  EXPECT_EQ(json::parse(MeasurementJson(m))["sinks"], json::array());
+  v1::SinkToken& sink = *m.add_sinks();
+  sink.set_domain("story");
+  sink.set_layer(3);
+  sink.set_token(13);
+  sink.set_mass(0.25);
+  sink.set_head_share(0.5);
+  sink.set_sequence_share(1);
+  EXPECT_EQ(json::parse(MeasurementJson(m))["sinks"],
+            json::parse(R"([{"domain":"story","layer":3,"token":13,
+                             "at_zero":false,"mass":0.25,"heads":0.5,
+                             "sequences":1}])"));
+}
+
 TEST(MeasurementJson, SurvivesAPathThatIsNoText) {
   v1::Measurement m = Small();
   m.mutable_header()->mutable_checkpoint()->set_run("\xff\xfe");
