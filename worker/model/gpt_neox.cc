@@ -101,10 +101,11 @@ class GptNeoX final : public Architecture {
           });
     }
     recorder.Record(Point::kResidPre, layer, x_BTD);
-    const at::Tensor attended_BTD = Attention(layer, weights, x_BTD, recorder);
-    recorder.Record(Point::kAttnOut, layer, attended_BTD);
-    const at::Tensor mlp_BTD = Mlp(weights, x_BTD);
-    recorder.Record(Point::kMlpOut, layer, mlp_BTD);
+    const at::Tensor attended_BTD =
+        Added(layer, Point::kAttnOut,
+              Attention(layer, weights, x_BTD, recorder), recorder);
+    const at::Tensor mlp_BTD =
+        Added(layer, Point::kMlpOut, Mlp(weights, x_BTD), recorder);
     const at::Tensor out_BTD = mlp_BTD + attended_BTD + x_BTD;
     recorder.Record(Point::kResidPost, layer, out_BTD);
     return out_BTD;

@@ -23,6 +23,7 @@
 #include "ATen/ops/sin.h"
 #include "ATen/ops/softmax.h"
 #include "c10/core/GradMode.h"
+#include "worker/model/intervention.h"
 
 namespace sinkwatch::model {
 namespace {
@@ -244,19 +245,32 @@ at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
   recorder.Record(Point::kQ, layer, q_BHTE);
   recorder.Record(Point::kK, layer, k_BGTE);
   recorder.Record(Point::kV, layer, v_BGTE);
-  const at::Tensor z_BHTE =
+  at::Tensor z_BHTE =
       CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape, learned_sinks_H);
+  if (Intervention* const intervention = recorder.intervention()) {
+    z_BHTE = intervention->HeadOutput(
+        {layer, q_BHTE, k_BGTE, v_BGTE, shape, learned_sinks_H}, z_BHTE);
+  }
   recorder.Record(Point::kZ, layer, z_BHTE);
   return z_BHTE;
+}
+
+at::Tensor Added(int layer, Point point, const at::Tensor& added_BTD,
+                 Recorder& recorder) {
+  Intervention* const intervention = recorder.intervention();
+  const at::Tensor used_BTD =
+      intervention == nullptr ? added_BTD
+                              : intervention->Added(layer, point, added_BTD);
+  recorder.Record(point, layer, used_BTD);
+  return used_BTD;
 }
 
 at::Tensor AddRecorded(int layer, const at::Tensor& x_BTD,
                        const at::Tensor& added_BTD, Point after,
                        Recorder& recorder) {
-  const bool is_attention = after == Point::kResidMid;
-  recorder.Record(is_attention ? Point::kAttnOut : Point::kMlpOut, layer,
-                  added_BTD);
-  const at::Tensor sum_BTD = x_BTD + added_BTD;
+  const Point point =
+      after == Point::kResidMid ? Point::kAttnOut : Point::kMlpOut;
+  const at::Tensor sum_BTD = x_BTD + Added(layer, point, added_BTD, recorder);
   recorder.Record(after, layer, sum_BTD);
   return sum_BTD;
 }

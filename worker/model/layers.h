@@ -73,11 +73,17 @@ at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                            const AttentionShape& shape,
                            const at::Tensor& learned_sinks_H = {});
 
-// The same; shows q, k and v (rotated and normed as they are used), then z.
+// The same; shows q, k and v (rotated and normed as they are used), then z,
+// which an intervention may have changed.
 at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
                              const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
                              const AttentionShape& shape, Recorder& recorder,
                              const at::Tensor& learned_sinks_H = {});
+
+// What a sub-layer adds to the stream, unless an intervention changes it; shows
+// it at `point`: kAttnOut or kMlpOut.
+at::Tensor Added(int layer, Point point, const at::Tensor& added_BTD,
+                 Recorder& recorder);
 
 // x + what a sub-layer adds to it, `added`; shows that and then the sum, which
 // is the stream at `after`: kResidMid behind attention, kResidPost behind the

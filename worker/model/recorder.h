@@ -19,11 +19,15 @@ enum class Point {
   kResidPost,  // [B,T,D] output of the block, before any final norm
 };
 
+class Intervention;
+
 // Receives the tensors of a forward pass. Called on the thread that runs it.
 class Recorder {
  public:
   virtual ~Recorder() = default;
   virtual void Record(Point point, int layer, const at::Tensor& tensor) = 0;
+  // What changes the pass on its way (intervention.h); null, as most: nothing.
+  virtual Intervention* intervention() { return nullptr; }
 };
 
 // For training: looks at nothing.
