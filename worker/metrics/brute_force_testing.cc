@@ -79,6 +79,9 @@ LayerBatch RandomLayer(const Shape& s, uint64_t seed) {
   if (s.learned_sinks) {
     batch.attention.learned_sinks_H = Random(generator, {s.H}, 3);
   }
+  batch.attn_out_BTD = Random(generator, {s.B, s.T, s.D}, s.spread);
+  batch.mlp_out_BTD = Random(generator, {s.B, s.T, s.D}, s.spread);
+  batch.resid_mid_BTD = batch.resid_pre_BTD.add(batch.attn_out_BTD);
   return batch;
 }
 
@@ -86,16 +89,19 @@ LayerBatch Slice(const LayerBatch& batch, int64_t begin, int64_t end) {
   LayerBatch slice = batch;
   for (at::Tensor* x :
        {&slice.resid_pre_BTD, &slice.q_BHTE, &slice.k_BGTE, &slice.v_BGTE,
-        &slice.z_BHTE, &slice.resid_post_BTD, &slice.row_classes_BT}) {
+        &slice.z_BHTE, &slice.attn_out_BTD, &slice.resid_mid_BTD,
+        &slice.mlp_out_BTD, &slice.resid_post_BTD, &slice.row_classes_BT}) {
     if (x->defined()) *x = x->slice(0, begin, end);
   }
   return slice;
 }
 
 Values Measure(const std::vector<LayerBatch>& batches,
-               const std::vector<std::string>& classes) {
+               const std::vector<std::string>& classes,
+               const std::vector<std::string>& metrics) {
   MeasurementOptions options;
   options.domains = {{"d", classes}};
+  options.metrics = metrics;
   auto measurement = MeasurementBuilder::Create(options);
   EXPECT_TRUE(measurement.ok()) << measurement.status();
   for (const LayerBatch& batch : batches) (*measurement)->FoldLayer(batch);

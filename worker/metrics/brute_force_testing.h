@@ -33,11 +33,12 @@ LayerBatch RandomLayer(const Shape& shape, uint64_t seed = 1);
 // Sequences [begin, end) of a batch.
 LayerBatch Slice(const LayerBatch& batch, int64_t begin, int64_t end);
 
-// What a measurement of these metrics (none: all) gives for batches of layer 0
-// of domain "d" with these classes, by "domain metric".
+// What a measurement of these metrics (none: the default ones) gives for
+// batches of layer 0 of domain "d" with these classes, by "domain metric".
 using Values = std::map<std::string, MetricVector>;
 Values Measure(const std::vector<LayerBatch>& batches,
-               const std::vector<std::string>& classes = {});
+               const std::vector<std::string>& classes = {},
+               const std::vector<std::string>& metrics = {});
 
 class BruteForce {
  public:

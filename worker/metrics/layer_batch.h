@@ -6,6 +6,19 @@
 
 namespace sinkwatch::metrics {
 
+// Tensors of a LayerBatch that a metric needs, as bits.
+enum Needs : unsigned {
+  kNeedsQueryKey = 1,
+  kNeedsKey = 2,
+  kNeedsValue = 4,
+  kNeedsHeadOutput = 8,
+  kNeedsProjection = 16,
+  kNeedsResidualPre = 32,
+  kNeedsResidualPost = 64,
+  kNeedsAttentionOut = 128,
+  kNeedsMlpOut = 256,
+};
+
 // One layer of one batch of one domain, as the forward pass showed it. B
 // sequences, T tokens, D width, H heads, G key/value heads, E head width. A
 // tensor whose point never fired is undefined; what needs it is then absent
@@ -18,9 +31,13 @@ struct LayerBatch {
   at::Tensor k_BGTE;
   at::Tensor v_BGTE;
   at::Tensor z_BHTE;
+  at::Tensor attn_out_BTD;   // only if MeasurementBuilder::needs() has it
+  at::Tensor resid_mid_BTD;  // with mlp_out_BTD
+  at::Tensor mlp_out_BTD;    // likewise
   at::Tensor resid_post_BTD;
   at::Tensor output_projection_DHE;  // [D, H*E], W_h side by side
   kernels::AttentionOptions attention;
+  at::Tensor tokens_BT;       // int64 on the CPU; undefined: not known
   at::Tensor row_classes_BT;  // uint8 on the CPU; undefined without classes
 };
 

@@ -52,19 +52,6 @@ at::Tensor RowsThatSee(int64_t tokens, int64_t window) {
   return rows;
 }
 
-at::Tensor DetectSinks(const at::Tensor& column_mass_BHT, int64_t window) {
-  const int64_t tokens = column_mass_BHT.size(2);
-  const at::Tensor rows_T = RowsThatSee(tokens, window);
-  const double fewest =
-      std::max(kMinRowsOfSink, rows_T.max().item<double>() / 2);
-  const at::Tensor rows = rows_T.to(column_mass_BHT.device());
-  at::Tensor mean_BHT =
-      at::where(rows.ge(fewest), column_mass_BHT.div(rows.clamp_min(1)), 0.0);
-  auto [mass_BHC, column_BHC] =
-      at::topk(mean_BHT, std::min(kMaxSinks, tokens), /*dim=*/-1);
-  return at::where(mass_BHC.gt(kMinMassOfSink), column_BHC, -1);
-}
-
 const at::Tensor& NormOnce(at::Tensor& kept, const at::Tensor& x) {
   if (!kept.defined()) kept = NormOfLast(x);
   return kept;
@@ -83,6 +70,8 @@ unsigned Available(const LayerBatch& batch) {
   if (batch.output_projection_DHE.defined()) available |= kNeedsProjection;
   if (batch.resid_pre_BTD.defined()) available |= kNeedsResidualPre;
   if (batch.resid_post_BTD.defined()) available |= kNeedsResidualPost;
+  if (batch.attn_out_BTD.defined()) available |= kNeedsAttentionOut;
+  if (batch.mlp_out_BTD.defined()) available |= kNeedsMlpOut;
   return available;
 }
 
@@ -118,12 +107,30 @@ const kernels::AttentionStats& LayerStatistics::attention() {
   return attention_;
 }
 
+void LayerStatistics::DetectSinks() {
+  const at::Tensor& column_mass_BHT = attention().column_mass;
+  const int64_t length = column_mass_BHT.size(2);
+  const at::Tensor rows_T = RowsThatSee(length, batch_.attention.window);
+  const double fewest =
+      std::max(kMinRowsOfSink, rows_T.max().item<double>() / 2);
+  const at::Tensor rows = rows_T.to(column_mass_BHT.device());
+  at::Tensor mean_BHT =
+      at::where(rows.ge(fewest), column_mass_BHT.div(rows.clamp_min(1)), 0.0);
+  auto [mass_BHC, column_BHC] =
+      at::topk(mean_BHT, std::min(kMaxSinks, length), /*dim=*/-1);
+  const at::Tensor is_sink_BHC = mass_BHC.gt(kMinMassOfSink);
+  sink_columns_BHC_ = at::where(is_sink_BHC, column_BHC, -1);
+  sink_mass_BHC_ = mass_BHC.mul(is_sink_BHC);
+}
+
 const at::Tensor& LayerStatistics::sink_columns_BHC() {
-  if (!sink_columns_BHC_.defined()) {
-    sink_columns_BHC_ =
-        DetectSinks(attention().column_mass, batch_.attention.window);
-  }
+  if (!sink_columns_BHC_.defined()) DetectSinks();
   return sink_columns_BHC_;
+}
+
+const at::Tensor& LayerStatistics::sink_mass_BHC() {
+  if (!sink_mass_BHC_.defined()) DetectSinks();
+  return sink_mass_BHC_;
 }
 
 const at::Tensor& LayerStatistics::key_norm_BGT() {

@@ -12,17 +12,6 @@ namespace sinkwatch::metrics {
 // set. x_t is the residual stream, W_h the slice of the output projection that
 // head h uses.
 
-// Tensors of a LayerBatch that a metric needs, as bits.
-enum Needs : unsigned {
-  kNeedsQueryKey = 1,
-  kNeedsKey = 2,
-  kNeedsValue = 4,
-  kNeedsHeadOutput = 8,
-  kNeedsProjection = 16,
-  kNeedsResidualPre = 32,
-  kNeedsResidualPost = 64,
-};
-
 // The needs that a batch can meet, or-ed.
 unsigned Available(const LayerBatch& batch);
 
@@ -53,6 +42,8 @@ class LayerStatistics {
   // see as see the most-seen column, and at least 8; int64, -1 where a sequence
   // and head has fewer.
   const at::Tensor& sink_columns_BHC();
+  // That mean mass of each; 0 where there is none.
+  const at::Tensor& sink_mass_BHC();
 
   const at::Tensor& key_norm_BGT();           // ||k_t||
   const at::Tensor& value_norm_BGT();         // ||v_t||
@@ -68,7 +59,10 @@ class LayerStatistics {
   at::Tensor write_factor_HRE_;
   bool has_attention_ = false;
   kernels::AttentionStats attention_;
+  void DetectSinks();
+
   at::Tensor sink_columns_BHC_;
+  at::Tensor sink_mass_BHC_;
   at::Tensor key_norm_BGT_;
   at::Tensor value_norm_BGT_;
   at::Tensor value_write_norm_BHT_;

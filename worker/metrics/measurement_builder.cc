@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,9 +17,13 @@
 #include "worker/metrics/batch_sums.h"
 #include "worker/metrics/model_scalars.h"
 #include "worker/metrics/registry.h"
+#include "worker/metrics/sink_identity.h"
 
 namespace sinkwatch::metrics {
 namespace {
+
+// The metric whose sinks are told by token, too.
+constexpr char kSinkCount[] = "sink_count";
 
 // The accumulators of one metric in one layer and domain, one per group of
 // rows; empty where nothing was folded.
@@ -43,6 +48,9 @@ struct PendingBatch {
   LayerBatch facts;  // without tensors of the device
   std::vector<Asked> asked;
   BatchSums sums;
+  // Undefined where sinks are not told by token.
+  at::Tensor sink_columns_BHC;
+  at::Tensor sink_mass_BHC;
 };
 
 // What folding needs to know of a batch once its sums are made.
@@ -50,6 +58,7 @@ LayerBatch WithoutTensors(const LayerBatch& batch) {
   LayerBatch facts;
   facts.domain = batch.domain;
   facts.layer = batch.layer;
+  facts.tokens_BT = batch.tokens_BT;
   facts.row_classes_BT = batch.row_classes_BT;
   return facts;
 }
@@ -99,22 +108,31 @@ void FoldSequences(const BatchSums& sums, size_t term,
   }
 }
 
-// The values of one accumulator; none where one of them is not defined.
-std::optional<MetricVector> VectorOf(const Accumulator& accumulator) {
+// The values of one accumulator; none where one of them is not defined, or, of
+// a sparse metric, all of them.
+std::optional<MetricVector> VectorOf(const Accumulator& accumulator,
+                                     bool sparse) {
   MetricVector vector;
   vector.count = accumulator.count();
+  bool defined = false;
   for (int64_t i = 0; i < accumulator.values(); ++i) {
-    const std::optional<Estimate> estimate = accumulator.Finish(i);
-    if (!estimate) return std::nullopt;
+    std::optional<Estimate> estimate = accumulator.Finish(i);
+    if (!estimate && !sparse) return std::nullopt;
+    defined = defined || estimate;
+    if (!estimate) {
+      estimate = Estimate{std::numeric_limits<double>::quiet_NaN()};
+    }
     vector.values.push_back(static_cast<float>(estimate->value));
     vector.standard_error.push_back(
         static_cast<float>(estimate->standard_error));
   }
+  if (!defined) return std::nullopt;
   return vector;
 }
 
-absl::Status CheckFinite(const MetricVector& vector) {
+absl::Status CheckFinite(const MetricVector& vector, bool sparse) {
   for (size_t i = 0; i < vector.values.size(); ++i) {
+    if (sparse && std::isnan(vector.values[i])) continue;
     // A standard error that is not a number is one that cannot be told.
     if (std::isfinite(vector.values[i]) &&
         !std::isinf(vector.standard_error[i])) {
@@ -127,11 +145,25 @@ absl::Status CheckFinite(const MetricVector& vector) {
   return absl::OkStatus();
 }
 
+bool IsKnown(const std::string& name) {
+  const auto& all = AllDescriptors();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Descriptor& d) { return d.name == name; });
+}
+
+bool IsSparse(const std::string& name) {
+  const auto& all = AllDescriptors();
+  return std::any_of(all.begin(), all.end(), [&](const Descriptor& d) {
+    return d.name == name && d.sparse;
+  });
+}
+
 absl::Status UnknownMetric(const std::string& name) {
   std::vector<std::string> known;
   for (const Descriptor& d : AllDescriptors()) known.push_back(d.name);
-  return absl::InvalidArgumentError(absl::StrCat(
-      "unknown metric '", name, "'; known are: ", absl::StrJoin(known, ", ")));
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown metric '", name, "'; known are: ", kDefaultMetrics,
+                   " and ", absl::StrJoin(known, ", ")));
 }
 
 }  // namespace
@@ -141,7 +173,8 @@ struct MeasurementBuilder::State {
   std::vector<std::string> emitted;  // names, sorted
   std::vector<bool> computed;        // per metric of the registry
   std::map<int, LayerState> layers;
-  std::vector<ModelScalars> scalars;  // per domain
+  std::vector<ModelScalars> scalars;                  // per domain
+  std::map<std::pair<int, int>, SinkIdentity> sinks;  // by domain and layer
   // The batch that came last, whose sums a GPU may still be computing.
   std::optional<PendingBatch> pending;
 
@@ -161,9 +194,7 @@ struct MeasurementBuilder::State {
 
 std::string MeasurementBuilder::State::Label(size_t domain,
                                              int64_t group) const {
-  const Domain& d = options.domains[domain];
-  return group == 0 ? d.label
-                    : absl::StrCat(d.label, "/", d.classes[group - 1]);
+  return options.domains[domain].Group(group);
 }
 
 LayerState& MeasurementBuilder::State::LayerOf(const LayerBatch& batch) {
@@ -233,6 +264,10 @@ void MeasurementBuilder::State::FoldPending() {
   for (const Asked& asked : batch.asked) {
     Fold(batch.sums, asked, batch.facts, metrics[asked.metric]);
   }
+  if (batch.sink_columns_BHC.defined()) {
+    sinks[{batch.facts.domain, batch.facts.layer}].Fold(
+        batch.sink_columns_BHC, batch.sink_mass_BHC, batch.facts.tokens_BT);
+  }
 }
 
 std::vector<MetricVector> MeasurementBuilder::State::Collect(
@@ -243,10 +278,11 @@ std::vector<MetricVector> MeasurementBuilder::State::Collect(
       const Groups& groups = state.domains[domain][m];
       for (size_t group = 0; group < groups.size(); ++group) {
         std::optional<MetricVector> vector;
-        if (groups[group]) vector = VectorOf(*groups[group]);
+        const Descriptor& metric = LayerMetrics()[m].descriptor;
+        if (groups[group]) vector = VectorOf(*groups[group], metric.sparse);
         if (!vector) continue;
         vector->domain = Label(domain, group);
-        vector->metric = LayerMetrics()[m].descriptor.name;
+        vector->metric = metric.name;
         vector->layer = layer;
         vectors.push_back(*std::move(vector));
       }
@@ -263,16 +299,11 @@ absl::StatusOr<std::unique_ptr<MeasurementBuilder>> MeasurementBuilder::Create(
     const MeasurementOptions& options) {
   auto state = std::make_unique<State>();
   state->options = options;
-  for (const Descriptor& d : AllDescriptors()) {
-    if (options.metrics.empty()) state->emitted.push_back(d.name);
-  }
   for (const std::string& name : options.metrics) {
-    const auto& all = AllDescriptors();
-    if (std::none_of(all.begin(), all.end(),
-                     [&](const Descriptor& d) { return d.name == name; })) {
-      return UnknownMetric(name);
-    }
-    state->emitted.push_back(name);
+    if (name != kDefaultMetrics && !IsKnown(name)) return UnknownMetric(name);
+  }
+  for (const Descriptor& d : DescriptorsOf(options.metrics)) {
+    state->emitted.push_back(d.name);
   }
   state->emitted.push_back(kProbeLoss);
   std::sort(state->emitted.begin(), state->emitted.end());
@@ -288,10 +319,19 @@ absl::StatusOr<std::unique_ptr<MeasurementBuilder>> MeasurementBuilder::Create(
         std::count(wanted.begin(), wanted.end(), metric.descriptor.name) > 0);
   }
   for (const Domain& domain : options.domains) {
-    state->scalars.emplace_back(1 + domain.classes.size());
+    state->scalars.emplace_back(domain.classes.size());
   }
   return std::unique_ptr<MeasurementBuilder>(
       new MeasurementBuilder(std::move(state)));
+}
+
+unsigned MeasurementBuilder::needs() const {
+  unsigned needs = 0;
+  const std::vector<Metric>& metrics = LayerMetrics();
+  for (size_t m = 0; m < metrics.size(); ++m) {
+    if (state_->computed[m]) needs |= metrics[m].needs;
+  }
+  return needs;
 }
 
 void MeasurementBuilder::FoldLayer(const LayerBatch& batch) {
@@ -306,7 +346,12 @@ void MeasurementBuilder::FoldLayer(const LayerBatch& batch) {
   // Now that the device has work, what it had done before is folded.
   state_->FoldPending();
   state_->pending.emplace(
-      PendingBatch{WithoutTensors(batch), asked, std::move(sums)});
+      PendingBatch{WithoutTensors(batch), asked, std::move(sums), {}, {}});
+  if (state_->Emits(kSinkCount) && batch.tokens_BT.defined() &&
+      (Available(batch) & kNeedsQueryKey) != 0) {
+    state_->pending->sink_columns_BHC = statistics.sink_columns_BHC();
+    state_->pending->sink_mass_BHC = statistics.sink_mass_BHC();
+  }
 }
 
 void MeasurementBuilder::FoldLoss(int domain, const at::Tensor& loss_BT,
@@ -315,13 +360,8 @@ void MeasurementBuilder::FoldLoss(int domain, const at::Tensor& loss_BT,
   const auto& domains = state_->options.domains;
   TORCH_CHECK(domain >= 0 && domain < static_cast<int>(domains.size()),
               "no domain ", domain);
-  const int64_t rows = loss_BT.size(1);
-  at::Tensor classes_BT = row_classes_BT;
   // The last row of a sequence has a class but no next token.
-  if (classes_BT.defined()) classes_BT = classes_BT.narrow(1, 0, rows);
-  state_->scalars[domain].FoldLoss(
-      loss_BT, RowGroups(classes_BT, domains[domain].classes.size(),
-                         loss_BT.size(0), rows, loss_BT.device()));
+  state_->scalars[domain].FoldLoss(loss_BT, row_classes_BT);
 }
 
 absl::StatusOr<std::vector<MetricVector>> MeasurementBuilder::FinishLayer(
@@ -334,7 +374,8 @@ absl::StatusOr<std::vector<MetricVector>> MeasurementBuilder::FinishLayer(
   std::vector<MetricVector> vectors = state_->Collect(layer, found->second);
   state_->layers.erase(found);
   for (const MetricVector& vector : vectors) {
-    if (absl::Status s = CheckFinite(vector); !s.ok()) return s;
+    absl::Status status = CheckFinite(vector, IsSparse(vector.metric));
+    if (!status.ok()) return status;
   }
   for (size_t domain = 0; domain < state_->scalars.size(); ++domain) {
     state_->scalars[domain].AddLayer(vectors, state_->Label(domain, 0));
@@ -363,6 +404,18 @@ absl::StatusOr<std::vector<MetricVector>> MeasurementBuilder::FinishModel() {
   return vectors;
 }
 
+std::vector<SinkToken> MeasurementBuilder::Sinks() const {
+  std::vector<SinkToken> all;
+  for (const auto& [place, identity] : state_->sinks) {
+    for (SinkToken& sink : identity.Finish()) {
+      sink.domain = state_->options.domains[place.first].label;
+      sink.layer = place.second;
+      all.push_back(std::move(sink));
+    }
+  }
+  return all;
+}
+
 const std::vector<Descriptor>& AllDescriptors() {
   static const auto& descriptors = *[] {
     auto* all = new std::vector<Descriptor>;
@@ -379,11 +432,14 @@ const std::vector<Descriptor>& AllDescriptors() {
 
 std::vector<Descriptor> DescriptorsOf(const std::vector<std::string>& metrics) {
   std::vector<Descriptor> descriptors;
+  const auto has = [&](const std::string& name) {
+    return std::find(metrics.begin(), metrics.end(), name) != metrics.end();
+  };
+  const bool by_default = metrics.empty() || has(kDefaultMetrics);
   for (const Descriptor& d : AllDescriptors()) {
-    const bool wanted =
-        metrics.empty() || d.name == kProbeLoss ||
-        std::find(metrics.begin(), metrics.end(), d.name) != metrics.end();
-    if (wanted) descriptors.push_back(d);
+    if ((by_default && !d.on_request) || d.name == kProbeLoss || has(d.name)) {
+      descriptors.push_back(d);
+    }
   }
   return descriptors;
 }

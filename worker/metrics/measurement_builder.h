@@ -13,13 +13,9 @@
 namespace sinkwatch::metrics {
 
 // What the measurement must know beforehand.
-struct Domain {
-  std::string label;
-  std::vector<std::string> classes;  // names of the row classes, may be empty
-};
-
 struct MeasurementOptions {
-  // Names; empty means all. kProbeLoss is always computed.
+  // Names; empty means "default": all but those on request, which must be
+  // named. kProbeLoss is always computed.
   std::vector<std::string> metrics;
   std::vector<Domain> domains;
 };
@@ -37,6 +33,10 @@ class MeasurementBuilder {
       const MeasurementOptions& options);
   ~MeasurementBuilder();
 
+  // Needs, or-ed, of what is computed: tensors that cost something to keep need
+  // not be in a LayerBatch otherwise.
+  unsigned needs() const;
+
   // Adds a batch to its layer. Tensors that do not fit each other throw
   // c10::Error. The sequences of a domain come in the same order in each layer.
   void FoldLayer(const LayerBatch& batch);
@@ -52,6 +52,10 @@ class MeasurementBuilder {
   // is not finite, naming layer, metric and domain.
   absl::StatusOr<std::vector<MetricVector>> FinishLayer(int layer);
 
+  // Where sink_count is measured and tokens are known: which tokens the sinks
+  // are, at most SinkIdentity::kMost of a layer and domain, the heaviest first.
+  std::vector<SinkToken> Sinks() const;
+
   // Values of model scope, after all layers. A loss that is not finite is
   // reported as it is.
   absl::StatusOr<std::vector<MetricVector>> FinishModel();
@@ -66,7 +70,7 @@ class MeasurementBuilder {
 // Definitions of all metrics: the registry's table, then those of model scope.
 const std::vector<Descriptor>& AllDescriptors();
 
-// Of those that a measurement of these metrics gives, MeasurementOptions'.
+// Of those that a measurement of these metrics (MeasurementOptions') gives.
 std::vector<Descriptor> DescriptorsOf(const std::vector<std::string>& metrics);
 
 }  // namespace sinkwatch::metrics

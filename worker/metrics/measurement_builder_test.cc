@@ -220,7 +220,16 @@ TEST(MeasurementTest, OnlyAMaximumHasNoStandardErrorOverSequences) {
 }
 
 TEST(MeasurementTest, DescriptorsAreThoseOfTheMetricsAndOfTheLoss) {
-  EXPECT_EQ(DescriptorsOf({}).size(), AllDescriptors().size());
+  const auto has = [](const std::vector<Descriptor>& all,
+                      const std::string& name) {
+    return std::any_of(all.begin(), all.end(),
+                       [&](const Descriptor& d) { return d.name == name; });
+  };
+  EXPECT_TRUE(has(DescriptorsOf({}), "massive_max"));
+  EXPECT_FALSE(has(DescriptorsOf({}), "massive_count"));
+  const auto more = DescriptorsOf({"default", "massive_count"});
+  EXPECT_TRUE(has(more, "massive_count"));
+  EXPECT_EQ(more.size(), DescriptorsOf({}).size() + 1);
   const std::vector<Descriptor> two = DescriptorsOf({"value_norm_ratio"});
   ASSERT_EQ(two.size(), 2u);
   EXPECT_EQ(two[0].name, "value_norm_ratio");

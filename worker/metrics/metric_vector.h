@@ -16,6 +16,9 @@ using base::kSpecVersion;
 // by it.
 inline constexpr char kProbeLoss[] = "probe_loss";
 
+// Stands in a list of metrics for those that an empty list means.
+inline constexpr char kDefaultMetrics[] = "default";
+
 // What a metric has one value per.
 enum class Scope { kHead, kKvHead, kLayer, kModel };
 
@@ -32,6 +35,38 @@ struct Descriptor {
   // value. README.md says where each comes from.
   std::optional<double> threshold = std::nullopt;
   bool below = false;
+  // Of some heads and layers only: NaN of a head that was not measured.
+  bool sparse = false;
+  // Not among the metrics that an empty list of names means.
+  bool on_request = false;
+  // What it costs beside the others, for a person; empty: little.
+  std::string cost = {};
+};
+
+// A domain of the probe.
+struct Domain {
+  std::string label;
+  std::vector<std::string> classes;  // names of the row classes, may be empty
+
+  // What values of a group of rows are of: group 0 is all rows, group 1 + c
+  // those of class c.
+  std::string Group(int64_t group) const {
+    return group == 0 ? label : label + "/" + classes.at(group - 1);
+  }
+};
+
+// A token that heads of a layer take for a sink (sink_set.cc says when), at
+// position 0 or elsewhere.
+struct SinkToken {
+  std::string domain;
+  int layer = 0;
+  int64_t token = 0;  // its id
+  bool at_zero = false;
+  // Mean over heads and sequences of the mean attention that it gets as a sink,
+  // 0 where it is none.
+  double mass = 0;
+  double head_share = 0;      // heads that take it for one in some sequence
+  double sequence_share = 0;  // sequences in which some head does
 };
 
 // One metric of one layer in one domain.

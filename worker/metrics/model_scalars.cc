@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "ATen/ops/bmm.h"
-#include "c10/util/Exception.h"
-
 namespace sinkwatch::metrics {
 namespace {
 
@@ -72,24 +69,6 @@ std::vector<std::string> MetricsBehind(const std::string& model_metric) {
   return behind;
 }
 
-ModelScalars::ModelScalars(int64_t groups)
-    : loss_(groups, Accumulator(Reduction::kMean, 1)) {}
-
-void ModelScalars::FoldLoss(const at::Tensor& loss_BT,
-                            const at::Tensor& groups_BTC) {
-  at::Tensor loss_B1T = loss_BT.to(at::kDouble).unsqueeze(1);
-  at::Tensor sum_BC =
-      at::bmm(loss_B1T, groups_BTC).squeeze(1).to(at::kCPU).contiguous();
-  at::Tensor rows_BC = groups_BTC.sum(1).to(at::kCPU).contiguous();
-  const int64_t groups = static_cast<int64_t>(loss_.size());
-  TORCH_CHECK(sum_BC.size(1) <= groups, "more row classes than names");
-  const double* sum = sum_BC.const_data_ptr<double>();
-  const double* rows = rows_BC.const_data_ptr<double>();
-  for (int64_t i = 0; i < sum_BC.numel(); ++i) {
-    loss_[i % sum_BC.size(1)].Add(0, {sum[i], rows[i]});
-  }
-}
-
 bool ModelScalars::WantsSequences(const std::string& metric) {
   return std::any_of(
       ModelMetrics().begin(), ModelMetrics().end(),
@@ -130,10 +109,10 @@ void ModelScalars::AddLayer(const std::vector<MetricVector>& vectors,
 void ModelScalars::AppendLoss(const ModelMetric& metric,
                               const std::vector<std::string>& labels,
                               std::vector<MetricVector>& vectors) const {
-  for (size_t group = 0; group < loss_.size(); ++group) {
-    if (const auto loss = loss_[group].Finish(0)) {
+  for (int64_t group = 0; group < loss_.groups(); ++group) {
+    if (const auto loss = loss_.Finish(group)) {
       vectors.push_back(
-          VectorOf(labels[group], metric, *loss, loss_[group].count()));
+          VectorOf(labels[group], metric, *loss, loss_.count(group)));
     }
   }
 }

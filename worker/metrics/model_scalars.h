@@ -9,6 +9,7 @@
 #include "ATen/core/Tensor.h"
 #include "worker/metrics/accumulator.h"
 #include "worker/metrics/metric_vector.h"
+#include "worker/metrics/row_means.h"
 
 namespace sinkwatch::metrics {
 
@@ -42,11 +43,12 @@ std::vector<std::string> MetricsBehind(const std::string& model_metric);
 // Thread-compatible.
 class ModelScalars {
  public:
-  // `groups`: 1 + number of row classes.
-  explicit ModelScalars(int64_t groups);
+  explicit ModelScalars(int64_t classes) : loss_(classes) {}
 
-  // groups_BTC: batch_sums.h, over the rows of loss_BT.
-  void FoldLoss(const at::Tensor& loss_BT, const at::Tensor& groups_BTC);
+  // As RowMeans::Fold.
+  void FoldLoss(const at::Tensor& loss_BR, const at::Tensor& row_classes_BT) {
+    loss_.Fold(loss_BR, row_classes_BT);
+  }
 
   // Whether AddSequence has a use for a metric of heads.
   static bool WantsSequences(const std::string& metric);
@@ -87,7 +89,7 @@ class ModelScalars {
   void AppendShare(const ModelMetric& metric, const std::string& label,
                    std::vector<MetricVector>& vectors) const;
 
-  std::vector<Accumulator> loss_;               // one per group
+  RowMeans loss_;
   std::map<std::string, Sequences> sequences_;  // by ModelMetric::mean_of
   std::map<std::string, Share> shares_;         // by the model metric's name
 };

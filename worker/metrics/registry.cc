@@ -12,7 +12,8 @@ using Family = std::vector<Metric> (*)();
 constexpr Family kFamilies[] = {
     SinkAttentionMetrics, SinkSetMetrics,           SinkLogitMetrics,
     ValueNormMetrics,     HeadOutputMetrics,        AttentionShapeMetrics,
-    ResidualNormMetrics,  MassiveActivationMetrics,
+    ResidualNormMetrics,  MassiveActivationMetrics, StreamChannelMetrics,
+    SublayerWriteMetrics, StreamShapeMetrics,
 };
 
 std::vector<Metric> Concatenate() {

@@ -44,7 +44,16 @@ TEST(RegistryTest, NamesAreUnique) {
   for (const Descriptor& d : AllDescriptors()) {
     EXPECT_TRUE(names.insert(d.name).second) << d.name << " twice";
   }
-  EXPECT_EQ(names.size(), 37u);
+  EXPECT_EQ(names.size(), 60u);
+}
+
+TEST(RegistryTest, WhatIsOnRequestSaysWhatItCosts) {
+  int on_request = 0;
+  for (const Descriptor& d : AllDescriptors()) {
+    on_request += d.on_request;
+    EXPECT_EQ(d.on_request, !d.cost.empty()) << d.name;
+  }
+  EXPECT_EQ(on_request, 23);
 }
 
 TEST(RegistryTest, EveryMetricSaysHowItIsComputed) {

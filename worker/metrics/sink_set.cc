@@ -12,6 +12,15 @@ at::Tensor MassOnSet(LayerStatistics& s) {
       .sum(-1);
 }
 
+at::Tensor MassAtZero(LayerStatistics& s) {
+  const at::Tensor& columns_BHC = s.sink_columns_BHC();
+  return kernels::AttentionAtColumns(
+             s.batch().q_BHTE, s.batch().k_BGTE, s.attention(),
+             columns_BHC.masked_fill(columns_BHC.ne(0), -1),
+             s.batch().attention)
+      .sum(-1);
+}
+
 at::Tensor SizeOfSet(LayerStatistics& s) {
   return s.sink_columns_BHC().ge(0).sum(-1);
 }
@@ -49,7 +58,26 @@ std::vector<Metric> SinkSetMetrics() {
                      source};
   size.needs = kNeedsQueryKey;
   size.value = {Rows::kWholeSequence, SizeOfSet};
-  return {mass, size};
+
+  Metric zero;
+  zero.descriptor = {
+      "sink_position_zero_share",
+      "ratio",
+      Scope::kHead,
+      "How much of the attention on the head's sinks is on position 0: 1 where "
+      "that is the sink, 0 where other tokens are; only of heads with sinks.",
+      "mean over rows t >= 1 of A[t,0] if 0 is in K, divided by "
+      "sink_attention_set; " +
+          set,
+      source};
+  zero.descriptor.sparse = zero.descriptor.on_request = true;
+  zero.descriptor.cost = "little";
+  zero.needs = kNeedsQueryKey;
+  zero.reduction = Reduction::kRatio;
+  zero.value = {Rows::kRest, MassAtZero};
+  zero.reference = {Rows::kRest, MassOnSet};
+  zero.by_class = true;
+  return {mass, size, zero};
 }
 
 }  // namespace sinkwatch::metrics
