@@ -11,8 +11,12 @@ Batch PartOf(const Batch& batch, int64_t begin, int64_t end) {
   const auto part = [&](const at::Tensor& x) {
     return x.defined() ? x.slice(0, begin, end) : x;
   };
-  return {batch.domain, part(batch.tokens_BT), part(batch.embedding_rows_BT),
-          part(batch.row_classes_BT), part(batch.x_BTD)};
+  return {batch.domain,
+          part(batch.tokens_BT),
+          part(batch.cpu_tokens_BT),
+          part(batch.embedding_rows_BT),
+          part(batch.row_classes_BT),
+          part(batch.x_BTD)};
 }
 
 }  // namespace
@@ -31,6 +35,7 @@ std::vector<Batch> CutIntoBatches(const probe::Corpus& corpus,
       batch.domain = static_cast<int>(domain);
       const at::Tensor tokens_BT = text.tokens_NT.slice(0, begin, end);
       batch.tokens_BT = tokens_BT.to(device);
+      batch.cpu_tokens_BT = tokens_BT;
       batch.embedding_rows_BT = used.Renumber(tokens_BT).to(device);
       if (text.row_classes_NT.defined()) {
         batch.row_classes_BT = text.row_classes_NT.slice(0, begin, end);

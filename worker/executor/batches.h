@@ -18,6 +18,7 @@ struct Batch {
 
   int domain = 0;
   at::Tensor tokens_BT;
+  at::Tensor cpu_tokens_BT;      // the same on the CPU
   at::Tensor embedding_rows_BT;  // the tokens, renumbered to the rows in memory
   at::Tensor row_classes_BT;     // undefined without classes
   at::Tensor x_BTD;              // undefined before the embedding

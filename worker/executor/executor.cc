@@ -9,12 +9,14 @@
 #include "c10/core/InferenceMode.h"
 #include "c10/util/Exception.h"
 #include "spdlog/spdlog.h"
+#include "worker/executor/ablation_run.h"
 #include "worker/executor/batches.h"
 #include "worker/executor/device_errors.h"
 #include "worker/executor/loss.h"
 #include "worker/executor/used_tokens.h"
 #include "worker/executor/weight_loader.h"
 #include "worker/executor/weight_source.h"
+#include "worker/metrics/ablation_metrics.h"
 #include "worker/metrics/measurement_builder.h"
 
 namespace sinkwatch::executor {
@@ -32,7 +34,9 @@ constexpr int64_t kHeadElementsOfGpu = int64_t{1} << 25;
 // Keeps what the metrics fold of one pass through one layer.
 class LayerRecorder final : public model::Recorder {
  public:
-  explicit LayerRecorder(metrics::LayerBatch& layer) : layer_(layer) {}
+  // `needs`: MeasurementBuilder::needs().
+  LayerRecorder(metrics::LayerBatch& layer, unsigned needs)
+      : layer_(layer), needs_(needs) {}
 
   void Record(Point point, int, const at::Tensor& tensor) override {
     switch (point) {
@@ -55,24 +59,60 @@ class LayerRecorder final : public model::Recorder {
         layer_.resid_post_BTD = tensor;
         break;
       case Point::kAttnOut:
+        if (needs_ & metrics::kNeedsAttentionOut) layer_.attn_out_BTD = tensor;
+        break;
       case Point::kResidMid:
+        if (needs_ & metrics::kNeedsMlpOut) layer_.resid_mid_BTD = tensor;
+        break;
       case Point::kMlpOut:
-        break;  // no metric asks for them
+        if (needs_ & metrics::kNeedsMlpOut) layer_.mlp_out_BTD = tensor;
+        break;
     }
   }
 
  private:
   metrics::LayerBatch& layer_;
+  const unsigned needs_;
 };
+
+std::vector<metrics::Domain> DomainsOf(const probe::Corpus& corpus) {
+  std::vector<metrics::Domain> domains;
+  for (const probe::Domain& domain : corpus.domains()) {
+    domains.push_back({domain.label, domain.class_names});
+  }
+  return domains;
+}
+
+// Metrics that the choice of heads needs and that nobody asked for.
+std::vector<std::string> SilentMetrics(const ExecuteOptions& options) {
+  if (options.ablation.policy.none()) return {};
+  std::vector<std::string> silent = metrics::HeadSignMetrics();
+  for (const metrics::Descriptor& asked :
+       metrics::DescriptorsOf(options.metrics)) {
+    silent.erase(std::remove(silent.begin(), silent.end(), asked.name),
+                 silent.end());
+  }
+  return silent;
+}
 
 metrics::MeasurementOptions MeasurementOptionsOf(
     const probe::Corpus& corpus, const ExecuteOptions& options) {
   metrics::MeasurementOptions measurement;
   measurement.metrics = options.metrics;
-  for (const probe::Domain& domain : corpus.domains()) {
-    measurement.domains.push_back({domain.label, domain.class_names});
+  for (std::string& silent : SilentMetrics(options)) {
+    measurement.metrics.push_back(std::move(silent));
   }
+  measurement.domains = DomainsOf(corpus);
   return measurement;
+}
+
+std::vector<AblationBatch> AblationBatchesOf(
+    const std::vector<Batch>& batches) {
+  std::vector<AblationBatch> ablated;
+  for (const Batch& batch : batches) {
+    ablated.push_back({batch.domain, batch.tokens_BT, batch.row_classes_BT});
+  }
+  return ablated;
 }
 
 kernels::AttentionOptions AttentionOptionsOf(
@@ -97,12 +137,18 @@ class Execution {
         architecture_(architecture),
         callbacks_(callbacks),
         measurement_(measurement),
+        options_(options),
         used_tokens_(corpus, architecture.shape().vocabulary),
         device_(options.device),
         batches_(CutIntoBatches(corpus, used_tokens_, options.tokens_per_batch,
                                 options.device)),
         loader_(checkpoint, options.device, options.dtype) {
     for (const Batch& batch : batches_) sequences_ += batch.sequences();
+    if (options.ablation.policy.none()) return;
+    ablation_ = std::make_unique<AblationRun>(
+        architecture, options.ablation, DomainsOf(corpus),
+        AblationBatchesOf(batches_), corpus.digest(), options.tokens_per_batch,
+        [this] { return AfterBatch(batches_[0], /*counts=*/false); });
   }
 
   absl::Status Run() {
@@ -110,22 +156,28 @@ class Execution {
     for (const model::TensorSpec& spec : architecture_.HeadTensors()) {
       WarnOfOtherCopies(checkpoint_, spec, used_tokens_.rows());
     }
-    absl::Status status = Embed();
+    absl::Status status =
+        ablation_ == nullptr ? absl::OkStatus() : ablation_->Check();
+    if (status.ok()) status = Embed();
     const int layers = architecture_.shape().layers;
     for (int layer = 0; status.ok() && layer < layers; ++layer) {
       status = RunLayer(layer);
     }
     if (status.ok()) status = RunHead();
-    return status;
+    while (status.ok() && ablation_ != nullptr && ablation_->HasMore()) {
+      status = RunAblationPass();
+    }
+    if (!status.ok() || ablation_ == nullptr) return status;
+    return Pass(ablation_->Finish());
   }
 
   double waited_seconds() const { return loader_.waited_seconds(); }
+  // Null if no heads were ablated.
+  const AblationRun* ablation() const { return ablation_.get(); }
 
  private:
   absl::Status Embed() {
-    loader_.Prefetch({architecture_.EmbeddingTensors(),
-                      "embed_tokens",
-                      {WeightPart::kPicked, used_tokens_.rows()}});
+    loader_.Prefetch(EmbeddingRequest());
     auto weights = loader_.Take();
     if (!weights.ok()) return weights.status();
     loader_.Prefetch({architecture_.LayerTensors(0)});
@@ -148,13 +200,32 @@ class Execution {
     loader_.Prefetch(
         last ? HeadSlice(0)
              : WeightRequest{architecture_.LayerTensors(layer + 1)});
+    if (ablation_ != nullptr) ablation_->KeepInputs(Streams());
     for (size_t i = 0; i < batches_.size(); ++i) {
       RunBatchOrHalves(layer, *weights, i);
       absl::Status status = TellBelow(layer);
       if (status.ok()) status = AfterBatch(batches_[i]);
       if (!status.ok()) return status;
     }
+    if (ablation_ != nullptr) return RunAblations(layer, *weights);
     return device_.is_cpu() ? TellBelow(layer + 1) : absl::OkStatus();
+  }
+
+  // The streams as they stand, in the order of their sequences.
+  std::vector<at::Tensor> Streams() const {
+    std::vector<at::Tensor> streams;
+    for (const Batch& batch : batches_) streams.push_back(batch.x_BTD);
+    return streams;
+  }
+
+  // The layer's values, which the choice of heads needs, then the heads.
+  absl::Status RunAblations(int layer, const model::TensorMap& weights) {
+    absl::Status status = TellBelow(layer);
+    if (!status.ok()) return status;
+    auto values = measurement_.FinishLayer(next_told_++);
+    if (values.ok()) status = ablation_->RunLayer(layer, weights, *values);
+    if (!status.ok()) return status;
+    return Pass(std::move(values));
   }
 
   // Where memory runs out, this batch and those after it become smaller ones.
@@ -183,11 +254,17 @@ class Execution {
         architecture_.LearnedSinks(layer, weights);
     folded.output_projection_DHE =
         architecture_.OutputProjection(layer, weights);
-    LayerRecorder recorder(folded);
+    LayerRecorder recorder(folded, measurement_.needs());
     at::Tensor x_BTD =
         architecture_.Block(layer, weights, batch.x_BTD, recorder);
     measurement_.FoldLayer(folded);
     batch.x_BTD = std::move(x_BTD);
+  }
+
+  WeightRequest EmbeddingRequest() const {
+    return {architecture_.EmbeddingTensors(),
+            "embed_tokens",
+            {WeightPart::kPicked, used_tokens_.rows()}};
   }
 
   // Rows of the output matrix from `first` on, as many as are held at a time.
@@ -217,19 +294,58 @@ class Execution {
         if (status.ok()) status = AfterBatch(batches_[i], next == vocabulary);
         if (!status.ok()) return status;
       }
+      if (ablation_ != nullptr) {
+        absl::Status status = ablation_->AddHeadSlice(*weights, first);
+        if (!status.ok()) return status;
+      }
       first = next;
     }
+    std::vector<at::Tensor> of_rows;
     for (size_t i = 0; i < batches_.size(); ++i) {
-      measurement_.FoldLoss(batches_[i].domain, losses[i].Finish(),
+      of_rows.push_back(losses[i].Finish());
+      measurement_.FoldLoss(batches_[i].domain, of_rows[i],
                             batches_[i].row_classes_BT);
     }
+    if (ablation_ != nullptr) ablation_->FoldLosses(of_rows);
     return Pass(measurement_.FinishModel());
+  }
+
+  // Once more through all weights, for heads whose streams had no room.
+  absl::Status RunAblationPass() {
+    loader_.Prefetch(EmbeddingRequest());
+    auto embedding = loader_.Take();
+    if (!embedding.ok()) return embedding.status();
+    ablation_->StartPass([&](const at::Tensor& tokens_PT) {
+      return architecture_.Embed(
+          *embedding,
+          used_tokens_.Renumber(tokens_PT.to(at::kCPU)).to(tokens_PT.device()));
+    });
+    const int layers = architecture_.shape().layers;
+    for (int layer = 0; layer < layers; ++layer) {
+      loader_.Prefetch({architecture_.LayerTensors(layer)});
+      auto weights = loader_.Take();
+      if (!weights.ok()) return weights.status();
+      absl::Status status = ablation_->RunLayer(layer, *weights, {});
+      if (!status.ok()) return status;
+    }
+    const int64_t vocabulary = architecture_.shape().vocabulary;
+    for (int64_t first = 0; first < vocabulary;) {
+      loader_.Prefetch(HeadSlice(first));
+      auto weights = loader_.Take();
+      if (!weights.ok()) return weights.status();
+      absl::Status status = ablation_->AddHeadSlice(*weights, first);
+      if (!status.ok()) return status;
+      first += weights->at("lm_head").size(0);
+    }
+    ablation_->FoldLosses({});
+    return absl::OkStatus();
   }
 
   metrics::LayerBatch NewLayerBatch(const Batch& batch, int layer) const {
     metrics::LayerBatch folded;
     folded.domain = batch.domain;
     folded.layer = layer;
+    folded.tokens_BT = batch.cpu_tokens_BT;
     folded.row_classes_BT = batch.row_classes_BT;
     return folded;
   }
@@ -252,6 +368,14 @@ class Execution {
           values.status().code(),
           absl::StrCat(checkpoint_.folder(), ": ", values.status().message()));
     }
+    const std::vector<std::string> silent = SilentMetrics(options_);
+    values->erase(std::remove_if(values->begin(), values->end(),
+                                 [&](const metrics::MetricVector& vector) {
+                                   return std::count(silent.begin(),
+                                                     silent.end(),
+                                                     vector.metric) > 0;
+                                 }),
+                  values->end());
     if (!callbacks_.on_values) return absl::OkStatus();
     return callbacks_.on_values(*std::move(values));
   }
@@ -273,11 +397,13 @@ class Execution {
   const model::Architecture& architecture_;
   const ExecuteCallbacks& callbacks_;
   metrics::MeasurementBuilder& measurement_;
+  const ExecuteOptions& options_;
   const UsedTokens used_tokens_;
   const at::Device device_;
   std::vector<Batch> batches_;
   WeightLoader loader_;
-  int next_told_ = -1;  // layer
+  std::unique_ptr<AblationRun> ablation_;  // null: no head is changed
+  int next_told_ = -1;                     // layer
   int64_t sequences_ = 0;
   int64_t sequences_done_ = 0;  // once a part of the model
 };
@@ -319,6 +445,10 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
                         **measurement);
     const absl::Status ran = execution.Run();
     summary.load_seconds = execution.waited_seconds();
+    if (const AblationRun* const ablation = execution.ablation()) {
+      summary.notes = ablation->Notes();
+      summary.head_states = ablation->states();
+    }
     return ran;
   });
   if (!status.ok()) return InWords(status, checkpoint.folder(), options);
@@ -328,6 +458,7 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   const std::chrono::duration<double> all =
       std::chrono::steady_clock::now() - start;
   summary.compute_seconds = all.count() - summary.load_seconds;
+  summary.sinks = (*measurement)->Sinks();
   summary.content_digest = checkpoint.ContentDigest();
   summary.tensors = checkpoint.TensorDigests();
   return summary;

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/checkpoint/checkpoint.h"
+#include "worker/executor/ablation_run.h"
 #include "worker/metrics/metric_vector.h"
 #include "worker/model/architecture.h"
 #include "worker/probe/corpus.h"
@@ -23,13 +24,15 @@ struct ExecuteOptions {
   std::vector<std::string> metrics;
   // Tokens that run through a layer at a time; bounds the activations.
   int64_t tokens_per_batch = 8192;
+  // Which heads are changed to see what the loss says.
+  AblationOptions ablation;
 };
 
 // What the caller hears while it runs. All are called on the caller's thread;
 // an empty function is left out.
 struct ExecuteCallbacks {
-  // A layer's values (then, last, those of model scope). An error ends the run
-  // with that error.
+  // A layer's values, then those of model scope, then, if heads were ablated,
+  // theirs of all layers. An error ends the run with that error.
   std::function<absl::Status(std::vector<metrics::MetricVector>)> on_values;
   // Share of the work done, 0..1, after every batch.
   std::function<void(double)> on_progress;
@@ -44,6 +47,12 @@ struct ExecuteSummary {
   // for the probe's tokens: independent of the probe (content_digest.h).
   std::string content_digest;
   std::vector<checkpoint::TensorDigest> tensors;
+  // What a person should know of how it was measured.
+  std::vector<std::string> notes;
+  // MeasurementBuilder::Sinks().
+  std::vector<metrics::SinkToken> sinks;
+  // Where heads were ablated: AblationOptions::previous of the run's next.
+  HeadStates head_states;
 };
 
 // Runs `corpus` through the checkpoint layer by layer: layer l + 1 is read on a
