@@ -71,7 +71,7 @@ class Training {
         trainer_(std::move(trainer)),
         out_(args.Get("out")),
         pace_(args.Number("pace")),
-        domains_(ToyDomains(args.Int("probe_sequences"))),
+        domains_(ToyDomains(args.Int("probe_sequences"), preset_.bos)),
         wanted_(preset_.checkpoints.begin(), preset_.checkpoints.end()) {}
 
   absl::Status Run() {
@@ -151,8 +151,10 @@ int Run(const base::Arguments& args) {
   // Matrices of this size are slower on two threads than on one.
   at::set_num_threads(1);
   if (args.Has("probe_out")) {
-    const absl::Status status =
-        WriteToyProbe(args.Get("probe_out"), args.Int("probe_sequences"));
+    const auto preset = FindPreset(args.Get("preset"));
+    if (!preset.ok()) return Complain(preset.status());
+    const absl::Status status = WriteToyProbe(
+        args.Get("probe_out"), args.Int("probe_sequences"), preset->bos);
     if (!status.ok()) return Complain(status);
   }
   return args.Has("probe_only") ? 0 : Train(args);

@@ -40,6 +40,12 @@ json ShallowConfig(const std::string& kind) {
   return config;
 }
 
+json FourHeads() {
+  json config = ShallowConfig("softmax");
+  config["num_attention_heads"] = 4;
+  return config;
+}
+
 json OlmoConfig() {
   return {{"architectures", {"OlmoForCausalLM"}},
           {"model_type", "olmo"},
@@ -72,6 +78,10 @@ const std::vector<Preset>& Presets() {
        ShallowConfig("softmax"), "adamw", 3e-3, 800, 0, false, kGrid},
       {"relu", "one layer, ReLU attention: the task is solved without a sink",
        ShallowConfig("relu"), "adamw", 3e-3, 800, 0, false, kGrid},
+      {"adam4", "four heads that share the task: none of them is needed alone",
+       FourHeads(), "adamw", 3e-3, 800, 0, false, kGrid},
+      {"nobos", "sequences without <s>: the sinks are tokens, not a position",
+       ShallowConfig("softmax"), "adamw", 3e-3, 800, 0, false, kGrid, false},
       {"adam3", "three layers, AdamW: the residual norm of <s> grows linearly",
        DeepConfig(), "adamw", 3e-3, 1500, 0, false, kDeepGrid},
       {"sgd3", "three layers, SGD: the residual norm of <s> stays",

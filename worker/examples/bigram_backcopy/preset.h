@@ -21,6 +21,7 @@ struct Preset {
   int64_t warm_up = 0;  // steps of linear warm-up
   bool cosine = false;  // then half a cosine down to 0
   std::vector<int64_t> checkpoints;
+  bool bos = true;  // sequences begin with <s>
 };
 
 // Length of a sequence and sequences of a training batch, of every preset.

@@ -12,12 +12,13 @@ namespace sinkwatch::bigram_backcopy {
 
 // The probe of the task: domains "train" (the training mix), "A" (no triggers)
 // and "B" (many), each of `sequences` sequences, with row classes "other" and
-// "trigger". The same every time.
-std::vector<probe::Domain> ToyDomains(int64_t sequences);
+// "trigger". The same every time. Without `bos`, <s> is cut off.
+std::vector<probe::Domain> ToyDomains(int64_t sequences, bool bos);
 
 // Writes it as a probe folder. OK without writing if the folder holds a probe
 // that reads well already.
-absl::Status WriteToyProbe(const std::string& folder, int64_t sequences);
+absl::Status WriteToyProbe(const std::string& folder, int64_t sequences,
+                           bool bos);
 
 }  // namespace sinkwatch::bigram_backcopy
 

@@ -127,7 +127,9 @@ double Trainer::Step() {
   for (auto& group : optimizer_->steps->param_groups()) {
     group.options().set_lr(LearningRate());
   }
-  const at::Tensor tokens_BT = task_.Draw(kBatch, kLength + 1, random_);
+  const at::Tensor tokens_BT =
+      preset_.bos ? task_.Draw(kBatch, kLength + 1, random_)
+                  : task_.Draw(kBatch, kLength + 2, random_).slice(1, 1);
   const at::Tensor logits_BTV = Logits(tokens_BT.slice(1, 0, kLength));
   const at::Tensor loss = torch::cross_entropy_loss(
       logits_BTV.flatten(0, 1), tokens_BT.slice(1, 1).flatten());

@@ -44,7 +44,7 @@ TEST_P(TrainerTest, LearnsAndTheWorkerMeasuresTheVeryLossItReports) {
   ASSERT_TRUE(preset.ok());
   auto trainer = Trainer::Create(*preset, 7);
   ASSERT_TRUE(trainer.ok()) << trainer.status();
-  const std::vector<probe::Domain> domains = ToyDomains(16);
+  const std::vector<probe::Domain> domains = ToyDomains(16, /*bos=*/true);
   const double before = (*trainer)->Loss(domains[0].tokens_NT);
   for (int step = 0; step < 60; ++step) (*trainer)->Step();
   const double after = (*trainer)->Loss(domains[0].tokens_NT);
@@ -52,7 +52,7 @@ TEST_P(TrainerTest, LearnsAndTheWorkerMeasuresTheVeryLossItReports) {
 
   const base::TempFolder folder;
   ASSERT_TRUE((*trainer)->Save(folder / "step60").ok());
-  ASSERT_TRUE(WriteToyProbe(folder / "probe", 16).ok());
+  ASSERT_TRUE(WriteToyProbe(folder / "probe", 16, /*bos=*/true).ok());
   for (const probe::Domain& domain : domains) {
     // Both float32 forwards of one checkpoint; only sums differ in order.
     EXPECT_NEAR(MeasuredLoss(folder / "step60", folder / "probe", domain.label),
