@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "proto/base/ablation_policy.h"
 #include "proto/base/measurement_table.h"
 #include "proto/base/measurement_text.h"
 #include "proto/base/status_macros.h"
@@ -81,6 +82,12 @@ absl::StatusOr<MeasureRequest> RequestOf(const base::Arguments& arguments) {
   ASSIGN_OR_RETURN(request.dtype, ParseComputeDtype(arguments.Get("dtype")));
   request.metrics = arguments.List("metrics");
   request.tokens_per_batch = arguments.Int("tokens_per_batch");
+  ASSIGN_OR_RETURN(
+      request.ablation.policy,
+      base::ReadAblationPolicy(arguments.Get("ablate"),
+                               arguments.List("ablation_modes"),
+                               arguments.Number("ablation_budget")));
+  request.ablation.max_bytes = arguments.Int("ablation_megabytes") << 20;
   return request;
 }
 
@@ -139,6 +146,8 @@ absl::StatusOr<v1::Measurement> MeasureWithProgress(
   measurement.set_implausible(!trailer.implausible().empty());
   measurement.set_implausible_reason(trailer.implausible());
   *measurement.mutable_tensors() = trailer.tensors();
+  *measurement.mutable_notes() = trailer.notes();
+  *measurement.mutable_sinks() = trailer.sinks();
   return measurement;
 }
 

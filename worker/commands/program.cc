@@ -65,6 +65,28 @@ CommandSpec MeasureSpec() {
               .Example("bfloat16"),
           FlagSpec{"metrics", "A,B,...", "names of metrics; default: all"}
               .Example("sink_attention,probe_loss"),
+          FlagSpec{"ablate", "HEADS",
+                   "heads that are changed to see what the loss says: none, "
+                   "auto (near a change of state, and controls), all, or a "
+                   "list of heads (3.5), all heads of a layer (3.*), a layer's "
+                   "heads together (3) and \"layers\" (each layer's together)"}
+              .Default("none")
+              .Example("3.5,3.7,4.*"),
+          FlagSpec{"ablation_modes", "A,B,...",
+                   "how: zero, to_sink, no_sink; default: all"}
+              .Example("zero"),
+          FlagSpec{"ablation_budget", "SHARE",
+                   "what it may cost beside the rest of the measurement; 0: "
+                   "0.35 for auto, no bound for the others"}
+              .Of(ValueKind::kNumber)
+              .Default("0")
+              .Example("0.1"),
+          FlagSpec{"ablation_megabytes", "N",
+                   "memory of streams of changed heads; what has no room takes "
+                   "another pass through the weights"}
+              .Of(ValueKind::kPositive)
+              .Default("1024")
+              .Example("8192"),
           FlagSpec{"format", "FORM", "default: table on a terminal, else json"}
               .OneOf({"json", "csv", "table"})
               .Example("csv"),

@@ -12,6 +12,7 @@ namespace {
 // bytes more than they have.
 constexpr size_t kMaxTensorBytes = 2 << 20;
 constexpr size_t kBytesBesideName = 24;
+constexpr int kMaxSinks = 50000;
 
 size_t BytesOf(const std::vector<checkpoint::TensorDigest>& tensors) {
   size_t bytes = 0;
@@ -79,6 +80,9 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
     if (metric.threshold) proto.set_threshold(*metric.threshold);
     proto.set_below(metric.below);
     SetRole(metrics::RoleOf(metric.name), proto);
+    proto.set_sparse(metric.sparse);
+    proto.set_on_request(metric.on_request);
+    proto.set_cost(metric.cost);
   }
   header.set_worker(worker);
   header.set_device(facts.device);
@@ -107,6 +111,18 @@ v1::MeasurementTrailer TrailerProto(const MeasureSummary& summary) {
   trailer.set_load_seconds(summary.load_seconds);
   trailer.set_compute_seconds(summary.compute_seconds);
   trailer.set_implausible(summary.implausible);
+  for (const std::string& note : summary.notes) trailer.add_notes(note);
+  for (const metrics::SinkToken& sink : summary.sinks) {
+    if (trailer.sinks_size() == kMaxSinks) break;
+    v1::SinkToken& proto = *trailer.add_sinks();
+    proto.set_domain(sink.domain);
+    proto.set_layer(sink.layer);
+    proto.set_token(sink.token);
+    proto.set_at_zero(sink.at_zero);
+    proto.set_mass(sink.mass);
+    proto.set_head_share(sink.head_share);
+    proto.set_sequence_share(sink.sequence_share);
+  }
   if (BytesOf(summary.tensors) > kMaxTensorBytes) return trailer;
   for (const checkpoint::TensorDigest& tensor : summary.tensors) {
     v1::TensorDigest& proto = *trailer.add_tensors();

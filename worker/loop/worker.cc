@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
+#include "proto/base/ablation_policy.h"
 #include "proto/base/utf8.h"
 #include "proto/base/version.h"
 #include "proto/rpc/connect_hint.h"
@@ -35,6 +37,13 @@ absl::Duration Since(Clock::time_point start) {
 constexpr absl::Duration kStep = absl::Milliseconds(50);
 constexpr absl::Duration kUnreachablePause = absl::Seconds(1);
 constexpr std::chrono::seconds kCallDeadline(20);
+// Runs whose heads' states are remembered: one of 32 layers of 32 heads in four
+// domains has 4,096 of them.
+constexpr size_t kRunsRemembered = 64;
+
+std::string SeriesOf(const v1::Checkpoint& checkpoint) {
+  return absl::StrCat(checkpoint.run(), "\n", checkpoint.stage());
+}
 
 std::unique_ptr<grpc::ClientContext> NewContext() {
   auto context = std::make_unique<grpc::ClientContext>();
@@ -137,7 +146,34 @@ absl::StatusOr<MeasureRequest> Worker::RequestOf(const v1::Job& job) const {
   request.dtype = *dtype;
   request.metrics = {job.metrics().begin(), job.metrics().end()};
   request.tokens_per_batch = options_.tokens_per_batch;
+  const v1::AblationPolicy& ablation = job.ablation();
+  const auto policy = base::ReadAblationPolicy(
+      ablation.heads(), {ablation.modes().begin(), ablation.modes().end()},
+      ablation.budget());
+  if (!policy.ok()) return policy.status();
+  request.ablation.policy = *policy;
+  request.ablation.previous = LastStates(job.checkpoint());
   return request;
+}
+
+const executor::HeadStates* Worker::LastStates(
+    const v1::Checkpoint& checkpoint) const {
+  const auto found = std::find_if(
+      states_.begin(), states_.end(),
+      [&](const auto& entry) { return entry.first == SeriesOf(checkpoint); });
+  return found == states_.end() ? nullptr : &found->second;
+}
+
+void Worker::KeepStates(const v1::Checkpoint& checkpoint,
+                        executor::HeadStates states) {
+  if (states.empty()) return;
+  const std::string series = SeriesOf(checkpoint);
+  states_.erase(
+      std::remove_if(states_.begin(), states_.end(),
+                     [&](const auto& entry) { return entry.first == series; }),
+      states_.end());
+  states_.emplace_back(series, std::move(states));
+  if (states_.size() > kRunsRemembered) states_.pop_front();
 }
 
 absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
@@ -159,7 +195,7 @@ absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
   callbacks.on_progress = [&](double share) { keeper.Report(share); };
   callbacks.cancelled = [&] { return keeper.lost() || draining_.load(); };
 
-  const absl::StatusOr<MeasureSummary> summary = measure_(*request, callbacks);
+  absl::StatusOr<MeasureSummary> summary = measure_(*request, callbacks);
   if (keeper.lost()) {
     return absl::AbortedError("the lease was lost while measuring");
   }
@@ -169,6 +205,9 @@ absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
   });
   if (!committed.ok() && keeper.lost()) {
     return absl::AbortedError("the lease was lost while sending");
+  }
+  if (committed.ok()) {
+    KeepStates(job.checkpoint(), std::move(summary->head_states));
   }
   return committed;
 }

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
@@ -37,6 +39,12 @@ struct WorkerOptions {
 // for. A device that does not compute any more ends it: its job is handed back
 // with its attempt, since every other would fail by it. While there is nothing
 // to do, the device's memory is others'.
+//
+// It remembers the states of heads of the runs that it measured last, which the
+// automatic ablations of their next checkpoints are chosen by. It does, and not
+// the server, because states are told by metrics, and the server knows none by
+// name; of a run that several workers share each compares with what it has seen
+// itself, and after a start with nothing.
 class Worker {
  public:
   using MeasureFunction = std::function<absl::StatusOr<MeasureSummary>(
@@ -65,6 +73,12 @@ class Worker {
   void RunJob(const v1::Lease& lease);
   // INVALID_ARGUMENT for a dtype that we do not compute in.
   absl::StatusOr<MeasureRequest> RequestOf(const v1::Job& job) const;
+  // The states of the run's heads as this worker measured them last; null if it
+  // has not.
+  const executor::HeadStates* LastStates(
+      const v1::Checkpoint& checkpoint) const;
+  void KeepStates(const v1::Checkpoint& checkpoint,
+                  executor::HeadStates states);
   absl::Status MeasureAndSend(const v1::Lease& lease);
   void Report(const v1::Lease& lease, const absl::Status& status);
   void Fail(const v1::Lease& lease, const absl::Status& status);
@@ -79,6 +93,8 @@ class Worker {
   std::chrono::steady_clock::time_point last_work_;
   RecurringFault refused_;
   bool device_lost_ = false;
+  // By run and stage, the latest last.
+  std::deque<std::pair<std::string, executor::HeadStates>> states_;
 };
 
 }  // namespace sinkwatch::worker

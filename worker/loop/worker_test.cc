@@ -1,5 +1,6 @@
 #include "worker/loop/worker.h"
 
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <set>
@@ -86,9 +87,44 @@ TEST_F(WorkerTest, MeasuresALeaseAndCommitsIt) {
   EXPECT_GT(end.load_seconds() + end.compute_seconds(), 0);
 }
 
+TEST_F(WorkerTest, AblatesTheHeadsOfTheLease) {
+  v1::Lease lease = LeaseOfRun();
+  lease.mutable_job()->mutable_ablation()->set_heads("1.2");
+  lease.mutable_job()->mutable_ablation()->add_modes("zero");
+  const auto told = AfterJob(lease);
+  ASSERT_EQ(told.streams.size(), 1u);
+  const auto& chunks = told.streams[0];
+  ASSERT_EQ(chunks.size(), 7u);  // one more than without
+  for (const v1::MetricVector& vector : chunks[5].layer().vectors()) {
+    EXPECT_EQ(vector.metric(), "head_ablation_delta_loss_zero");
+    EXPECT_EQ(vector.layer(), 1);
+    ASSERT_EQ(vector.values_size(), 4);
+    for (int head = 0; head < 4; ++head) {
+      EXPECT_EQ(std::isfinite(vector.values(head)), head == 2);
+    }
+  }
+  const v1::MetricDescriptor& described =
+      *chunks[0].begin().header().metrics().rbegin();
+  EXPECT_EQ(described.name(), "head_ablation_delta_loss_zero");
+  EXPECT_TRUE(described.sparse());
+  EXPECT_TRUE(described.on_request());
+  EXPECT_FALSE(described.cost().empty());
+  ASSERT_EQ(chunks[6].end().notes_size(), 1);
+}
+
+TEST_F(WorkerTest, AnAblationThatCannotBeFailsTheJob) {
+  v1::Lease lease = LeaseOfRun();
+  lease.mutable_job()->mutable_ablation()->set_heads("5.0");
+  const auto told = AfterJob(lease);
+  ASSERT_EQ(told.failed.size(), 1u);
+  EXPECT_NE(told.failed[0].reason().find("layer 5 has no heads"),
+            std::string::npos);
+}
+
 TEST_F(WorkerTest, EveryVectorIsDescribedInTheHeader) {
   v1::Lease lease = LeaseOfRun();
   lease.mutable_job()->add_metrics("sink_attention");
+  lease.mutable_job()->mutable_ablation()->set_heads("0.1,layers");
   const auto told = AfterJob(lease);
   ASSERT_EQ(told.streams.size(), 1u);
   std::set<std::string> described;

@@ -13,6 +13,7 @@
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/measure/compute_dtype.h"
 #include "worker/measure/device.h"
+#include "worker/metrics/ablation_metrics.h"
 #include "worker/metrics/measurement_builder.h"
 #include "worker/model/registry.h"
 #include "worker/probe/corpus.h"
@@ -32,6 +33,12 @@ MeasureFacts FactsOf(const MeasureRequest& request,
   facts.dtype = ComputeDtypeName(request.dtype);
   facts.device = DeviceTitle(request.device);
   facts.metrics = metrics::DescriptorsOf(request.metrics);
+  const base::AblationPolicy& policy = request.ablation.policy;
+  if (!policy.none()) {
+    for (auto& metric : metrics::AblationDescriptors(policy)) {
+      facts.metrics.push_back(std::move(metric));
+    }
+  }
   return facts;
 }
 
