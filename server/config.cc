@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
+#include "proto/base/ablation_policy.h"
 #include "proto/base/nearest.h"
 #include "server/name_pattern.h"
 #include "server/names.h"
@@ -87,6 +88,16 @@ void CheckPolicy(const v1::RunConfig& run, const std::string& where,
       policy.listed().steps().empty()) {
     errors.push_back(absl::StrCat(where, "steps.listed lists no steps"));
   }
+}
+
+void CheckAblation(const v1::RunConfig& run, const std::string& where,
+                   std::vector<std::string>& errors) {
+  const v1::AblationPolicy& ablation = run.ablation();
+  const auto policy = base::ReadAblationPolicy(
+      ablation.heads(), {ablation.modes().begin(), ablation.modes().end()},
+      ablation.budget());
+  if (policy.ok()) return;
+  errors.push_back(absl::StrCat(where, std::string(policy.status().message())));
 }
 
 void CheckPrometheus(const v1::PrometheusConfig& prometheus,
@@ -194,6 +205,7 @@ std::vector<std::string> RunErrors(const v1::RunConfig& run) {
   if (!patterns.ok()) {
     errors.push_back(where + std::string(patterns.message()));
   }
+  CheckAblation(run, where, errors);
   return errors;
 }
 

@@ -51,13 +51,15 @@ TEST(ConfigTest, EveryFieldOfTheFileIsRead) {
       poll_seconds: 0.5
       runs { name: "a" root: "/a" probe: "/p" steps { latest: 9 }
              dtype: "bfloat16" metrics: ["x", "y"] quiescence_seconds: 10
-             grace_seconds: 11 stage: "s" })"));
+             grace_seconds: 11 stage: "s"
+             ablation { heads: "auto" modes: "zero" budget: 0.1 } })"));
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->lease().stall_seconds(), 7);
   EXPECT_EQ(config->prometheus().detail(), v1::PrometheusConfig::DETAIL_HEAD);
   ASSERT_EQ(config->runs_size(), 1);
   EXPECT_EQ(config->runs(0).steps().latest(), 9);
   EXPECT_EQ(config->runs(0).metrics(1), "y");
+  EXPECT_EQ(config->runs(0).ablation().heads(), "auto");
   v1::ServerConfig whole = *config;
   ApplyDefaults(whole);
   EXPECT_EQ(whole.DebugString(), config->DebugString());
@@ -228,6 +230,14 @@ const std::vector<BadValue>& BadValues() {
       {"NegativeGrace",
        [](auto& c) { c.mutable_runs(0)->set_grace_seconds(-1); },
        {"\"one\"", "grace_seconds"}},
+      {"HeadsThatAreNone",
+       [](auto& c) {
+         c.mutable_runs(0)->mutable_ablation()->set_heads("3.5,some");
+       },
+       {"\"one\"", "ablation", "\"some\""}},
+      {"UnknownAblationMode",
+       [](auto& c) { c.mutable_runs(0)->mutable_ablation()->add_modes("off"); },
+       {"\"one\"", "\"off\"", "to_sink"}},
       {"LatestNone",
        [](auto& c) { c.mutable_runs(0)->mutable_steps()->set_latest(0); },
        {"steps.latest"}},

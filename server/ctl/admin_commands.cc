@@ -83,6 +83,11 @@ std::vector<FlagSpec> RunFields(bool needed) {
                "the folders below the root that are a run each; default: none, "
                "the root is one run"}
           .Example("(?P<size>[0-9]+M)/seed-(?P<seed>[0-9]+)"),
+      FlagSpec{"ablate", "HEADS",
+               "heads that are changed to see what the loss says: none, auto, "
+               "all, or a list as 3.5,3.7,4.* (sinkwatch_worker help measure); "
+               "default: none"}
+          .Example("auto"),
       {"hf-siblings", "", "conversions (step1000-hf) too, as stage hf"},
       {"allow-missing", "", "also if root or probe cannot be opened now"}};
 }
@@ -101,6 +106,9 @@ absl::Status SetFields(const base::Arguments& args, v1::RunConfig* run) {
   }
   if (args.Has("runs-below")) {
     run->mutable_runs_below()->set_pattern(args.Get("runs-below"));
+  }
+  if (args.Has("ablate")) {
+    run->mutable_ablation()->set_heads(args.Get("ablate"));
   }
   if (args.Has("hf-siblings")) run->set_include_hf_siblings(true);
   if (args.Has("metrics")) {

@@ -518,6 +518,7 @@ store::Observation RunScan::NewObservation(
   store::Observation observation;
   observation.checkpoint = checkpoint;
   observation.model_config = run_.model_config();
+  observation.ablation = run_.ablation();
   observation.probe = probe_;
   observation.dtype = run_.dtype();
   observation.metrics = {run_.metrics().begin(), run_.metrics().end()};

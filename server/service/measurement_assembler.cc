@@ -17,6 +17,8 @@ constexpr int64_t kMaxValues = int64_t{1} << 27;
 constexpr size_t kMaxLabel = 200;
 constexpr size_t kMaxText = 4000;
 constexpr size_t kMaxReason = 1000;
+constexpr int kMaxNotes = 100;
+constexpr int kMaxSinks = 50000;
 constexpr size_t kDigestBytes = 16;
 constexpr size_t kMaxTensorBytes = size_t{2} << 20;
 constexpr int kNoLayer = -2;  // model scope; -1 is the embedding output
@@ -57,8 +59,9 @@ absl::Status CheckDescriptor(const v1::MetricDescriptor& metric) {
     return Wrong(absl::StrCat("a bound of metric \"", metric.name(),
                               "\" is not a finite number"));
   }
-  for (const std::string* text : {&metric.unit(), &metric.meaning(),
-                                  &metric.formula(), &metric.source()}) {
+  for (const std::string* text :
+       {&metric.unit(), &metric.meaning(), &metric.formula(), &metric.source(),
+        &metric.cost()}) {
     if (text->size() > kMaxText) {
       return Wrong(absl::StrCat("a text of metric \"", metric.name(), "\" has ",
                                 text->size(), " bytes, above ", kMaxText));
@@ -91,6 +94,37 @@ absl::Status CheckTensors(const v1::MeasurementTrailer& trailer) {
   }
   if (bytes > kMaxTensorBytes) {
     return Wrong("names and digests of tensors are above 2 MiB");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNotes(const v1::MeasurementTrailer& trailer) {
+  if (trailer.notes_size() > kMaxNotes) {
+    return Wrong(absl::StrCat("there are more than ", kMaxNotes, " notes"));
+  }
+  for (const std::string& note : trailer.notes()) {
+    if (note.size() > kMaxReason) {
+      return Wrong("a note is above 1000 bytes");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSinks(const v1::MeasurementTrailer& trailer) {
+  if (trailer.sinks_size() > kMaxSinks) {
+    return Wrong(absl::StrCat("there are more than ", kMaxSinks,
+                              " tokens that are sinks"));
+  }
+  for (const v1::SinkToken& sink : trailer.sinks()) {
+    if (sink.domain().size() > kMaxLabel) {
+      return Wrong("the domain of a sink is above 200 bytes");
+    }
+    for (double share :
+         {sink.mass(), sink.head_share(), sink.sequence_share()}) {
+      if (!std::isfinite(share)) {
+        return Wrong("a share of a sink is not finite");
+      }
+    }
   }
   return absl::OkStatus();
 }
@@ -136,6 +170,7 @@ absl::Status MeasurementAssembler::Begin(v1::MeasurementChunk::Begin begin) {
       return Wrong(
           absl::StrCat("metric \"", metric.name(), "\" is described twice"));
     }
+    if (metric.sparse()) sparse_.insert(metric.name());
   }
   request_.job_id = begin.job_id();
   request_.token = begin.token();
@@ -207,8 +242,10 @@ absl::Status MeasurementAssembler::CheckVector(
                    "at least 0");
     }
   }
+  const bool sparse = sparse_.count(vector.metric()) != 0;
   for (float value : vector.values()) {
-    if (!of_model && !std::isfinite(value)) {
+    if (of_model || std::isfinite(value)) continue;
+    if (!sparse || !std::isnan(value)) {
       return Wrong(Describe(vector) + " has a value that is not finite");
     }
   }
@@ -219,9 +256,11 @@ absl::Status MeasurementAssembler::CheckVector(
 // has nothing at all, where a metric of layers was promised, was not measured.
 absl::Status MeasurementAssembler::CheckWhole() const {
   if (seen_.empty()) return Wrong("there came no values");
-  const bool has_layers = std::any_of(
-      scopes_.begin(), scopes_.end(),
-      [](const auto& metric) { return metric.second == v1::SCOPE_LAYER; });
+  const bool has_layers =
+      std::any_of(scopes_.begin(), scopes_.end(), [&](const auto& metric) {
+        return metric.second == v1::SCOPE_LAYER &&
+               sparse_.count(metric.first) == 0;
+      });
   if (!has_layers) return absl::OkStatus();
   const int layers = request_.measurement.header().model().layers();
   for (const auto& [domain, there] : layers_) {
@@ -256,12 +295,16 @@ absl::Status MeasurementAssembler::End(const v1::MeasurementTrailer& trailer) {
     return Wrong("seconds must be finite and at least 0");
   }
   absl::Status status = CheckTensors(trailer);
+  if (status.ok()) status = CheckNotes(trailer);
+  if (status.ok()) status = CheckSinks(trailer);
   if (status.ok()) status = CheckWhole();
   if (!status.ok()) return status;
   request_.measurement.set_content_digest(trailer.content_digest());
   request_.measurement.set_load_seconds(trailer.load_seconds());
   request_.measurement.set_compute_seconds(trailer.compute_seconds());
   *request_.measurement.mutable_tensors() = trailer.tensors();
+  *request_.measurement.mutable_notes() = trailer.notes();
+  *request_.measurement.mutable_sinks() = trailer.sinks();
   request_.measurement.set_implausible(!trailer.implausible().empty());
   request_.measurement.set_implausible_reason(trailer.implausible());
   complete_ = true;

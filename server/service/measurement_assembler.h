@@ -18,12 +18,14 @@ namespace sinkwatch::service {
 // begin comes first and once, each metric is described once, texts are bounded,
 // every vector belongs to a metric that the header describes and has as many
 // values as its scope says, no vector comes twice, values are finite (model
-// scope excepted: a loss may be what it is), standard errors are NaN or finite
-// and not negative, counts are not negative, the trailer's counts are what
-// came, and that is not nothing: where a metric of layers is described, every
-// layer has values in every domain. (Which metrics apply is the worker's to
-// know, so one that is described may not come.) Errors are INVALID_ARGUMENT and
-// say what is wrong; RESOURCE_EXHAUSTED beyond the caps on vectors and values.
+// scope excepted: a loss may be what it is; and NaN, of a head that was not
+// measured, where the descriptor says that the metric is sparse), standard
+// errors are NaN or finite and not negative, counts are not negative, the
+// trailer's counts are what came, and that is not nothing: where a metric of
+// layers is described, every layer has values in every domain. (Which metrics
+// apply is the worker's to know, so one that is described may not come.) Errors
+// are INVALID_ARGUMENT and say what is wrong; RESOURCE_EXHAUSTED beyond the
+// caps on vectors and values.
 //
 // Thread-compatible; does no I/O.
 class MeasurementAssembler {
@@ -52,6 +54,7 @@ class MeasurementAssembler {
 
   store::Store::CommitRequest request_;
   std::map<std::string, v1::Scope> scopes_;
+  std::set<std::string> sparse_;  // metrics
   std::set<VectorKey> seen_;
   std::map<std::string, std::set<int32_t>> layers_;  // that came, by domain
   bool begun_ = false;

@@ -30,6 +30,8 @@ v1::MeasurementChunk Begin() {
   add("kv_metric", v1::SCOPE_KV_HEAD);
   add("layer_metric", v1::SCOPE_LAYER);
   add("loss", v1::SCOPE_MODEL);
+  add("few_heads", v1::SCOPE_HEAD);
+  begin.mutable_header()->mutable_metrics(4)->set_sparse(true);
   return chunk;
 }
 
@@ -128,6 +130,24 @@ v1::MeasurementChunk EndlessSeconds() {
   return end;
 }
 
+v1::MeasurementChunk LongNote() {
+  v1::MeasurementChunk end = End(1, 1, 4);
+  end.mutable_end()->add_notes(std::string(1001, 'x'));
+  return end;
+}
+
+v1::MeasurementChunk ManyNotes() {
+  v1::MeasurementChunk end = End(1, 1, 4);
+  for (int i = 0; i < 101; ++i) end.mutable_end()->add_notes("left out");
+  return end;
+}
+
+v1::MeasurementChunk SinkOfNoNumber() {
+  v1::MeasurementChunk end = End(1, 1, 4);
+  end.mutable_end()->add_sinks()->set_mass(NAN);
+  return end;
+}
+
 std::vector<Refusal> Refusals() {
   return {
       {"SecondBegin", Begin(), "begin came twice"},
@@ -149,6 +169,12 @@ std::vector<Refusal> Refusals() {
        Changed("layer_metric", 0, 1,
                [](auto& v) { v.set_values(0, INFINITY); }),
        "not finite"},
+      {"InfinityOfASparseMetric",
+       Changed("few_heads", 0, 4, [](auto& v) { v.set_values(0, INFINITY); }),
+       "not finite"},
+      {"LongNote", LongNote(), "above 1000 bytes"},
+      {"SinkOfNoNumber", SinkOfNoNumber(), "share of a sink is not finite"},
+      {"ManyNotes", ManyNotes(), "more than 100 notes"},
       {"NoDomain",
        Changed("head_metric", 0, 4, [](auto& v) { v.clear_domain(); }),
        "domain"},
@@ -245,6 +271,30 @@ TEST(MeasurementAssemblerTest, RefusesAStreamWithoutValues) {
   const absl::Status status = assembler.Add(End(0, 0, 0));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("no values"));
+}
+
+TEST(MeasurementAssemblerTest, ASparseMetricHasNaNForHeadsThatWereNotMeasured) {
+  MeasurementAssembler assembler;
+  ASSERT_TRUE(assembler.Add(Begin()).ok());
+  for (int layer : {0, 1}) {
+    ASSERT_TRUE(assembler.Add(Layer(Vector("layer_metric", layer, 1))).ok());
+  }
+  v1::MetricVector few = Vector("few_heads", 1, 4);  // and none of layer 0
+  for (int head : {0, 1, 3}) {
+    few.set_values(head, NAN);
+    few.set_standard_errors(head, NAN);
+  }
+  ASSERT_TRUE(assembler.Add(Layer(few)).ok());
+  v1::MeasurementChunk end = End(3, 3, 6);
+  end.mutable_end()->add_notes("3 heads were left out");
+  end.mutable_end()->add_sinks()->set_token(13);
+  ASSERT_TRUE(assembler.Add(end).ok());
+  const v1::Measurement measurement = assembler.TakeRequest().measurement;
+  EXPECT_EQ(measurement.vectors(2).values(2), few.values(2));
+  EXPECT_TRUE(std::isnan(measurement.vectors(2).values(3)));
+  ASSERT_EQ(measurement.notes_size(), 1);
+  EXPECT_EQ(measurement.notes(0), "3 heads were left out");
+  EXPECT_EQ(measurement.sinks(0).token(), 13);
 }
 
 TEST(MeasurementAssemblerTest, TakesAStandardErrorThatCannotBeTold) {

@@ -13,7 +13,8 @@ namespace sinkwatch::store {
 
 const char kJobColumns[] =
     "id, run, stage, step, fingerprint, probe_digest, spec_version, tokens, "
-    "path, model_config, probe_name, probe_path, dtype, metrics, state, "
+    "path, model_config, ablation, probe_name, probe_path, dtype, metrics, "
+    "state, "
     "attempt, token, worker, progress, lease_until, not_before, updated, "
     "outcome, reason";
 
@@ -177,6 +178,9 @@ JobRecord ReadJob(Statement& row) {
   checkpoint.set_tokens(row.Int());
   checkpoint.set_path(row.Text());
   job.set_model_config(row.Text());
+  if (const std::string ablation = row.Blob(); !ablation.empty()) {
+    job.mutable_ablation()->ParsePartialFromString(ablation);
+  }
   probe.set_name(row.Text());
   probe.set_path(row.Text());
   job.set_dtype(row.Text());

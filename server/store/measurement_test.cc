@@ -146,6 +146,8 @@ TEST_F(MeasurementTest, KeepsWhatItTookAndTheDigestsOfItsTensors) {
     tensor.set_name(name);
     tensor.set_digest(std::string("0123456789\0bcdef", 16));
   }
+  sent.add_notes("3 heads were left out");
+  sent.add_sinks()->set_token(13);
   ASSERT_TRUE(Commit(job, sent).ok());
   v1::GetMeasurementRequest request;
   request.set_run("toy");
@@ -157,6 +159,10 @@ TEST_F(MeasurementTest, KeepsWhatItTookAndTheDigestsOfItsTensors) {
   ASSERT_EQ(found->tensors_size(), 2);
   EXPECT_EQ(found->tensors(1).SerializeAsString(),
             sent.tensors(1).SerializeAsString());
+  ASSERT_EQ(found->notes_size(), 1);
+  EXPECT_EQ(found->notes(0), "3 heads were left out");
+  ASSERT_EQ(found->sinks_size(), 1);
+  EXPECT_EQ(found->sinks(0).token(), 13);
   v1::ListCheckpointsRequest list;
   list.set_run("toy");
   const auto checkpoint = store_->ListCheckpoints(list)->checkpoints(0);

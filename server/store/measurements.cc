@@ -108,9 +108,14 @@ absl::Status CheckScopes(sqlite3* connection,
 
 absl::Status PutTensors(sqlite3* connection, int64_t id,
                         const v1::Measurement& measurement) {
-  if (measurement.tensors().empty()) return absl::OkStatus();
+  if (measurement.tensors().empty() && measurement.notes().empty() &&
+      measurement.sinks().empty()) {
+    return absl::OkStatus();
+  }
   v1::MeasurementTrailer digests;
   *digests.mutable_tensors() = measurement.tensors();
+  *digests.mutable_notes() = measurement.notes();
+  *digests.mutable_sinks() = measurement.sinks();
   Statement insert(connection,
                    "INSERT INTO tensor_digests (measurement_id, data) VALUES "
                    "(?, ?)");
@@ -291,9 +296,11 @@ absl::Status ReadTensors(sqlite3* connection, int64_t id,
   if (!select.Step()) return select.status();
   v1::MeasurementTrailer digests;
   absl::Status status = ReadMessage(select, "list of digests", digests);
-  if (status.ok())
-    measurement.mutable_tensors()->Swap(digests.mutable_tensors());
-  return status;
+  if (!status.ok()) return status;
+  measurement.mutable_tensors()->Swap(digests.mutable_tensors());
+  measurement.mutable_notes()->Swap(digests.mutable_notes());
+  measurement.mutable_sinks()->Swap(digests.mutable_sinks());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::Measurement> ReadFacts(sqlite3* connection, int64_t id) {

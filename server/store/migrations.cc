@@ -104,7 +104,7 @@ ALTER TABLE measurement ADD COLUMN compute_seconds REAL;
 ALTER TABLE measurement ADD COLUMN device TEXT;
 CREATE TABLE tensor_digests (
   measurement_id INTEGER PRIMARY KEY REFERENCES measurement (id),
-  data BLOB NOT NULL                -- MeasurementTrailer with tensors alone
+  data BLOB NOT NULL                -- MeasurementTrailer of tensors, notes, sinks
 );
 CREATE INDEX job_by_wait ON job (run, stage, step)
   WHERE state = 1 AND outcome = 1;
@@ -143,12 +143,17 @@ ALTER TABLE job ADD COLUMN renewed INTEGER NOT NULL DEFAULT 0;
 UPDATE job SET renewed = updated WHERE state = 3;
 )sql";
 
+// Which heads are ablated.
+constexpr char kVersion8[] = R"sql(
+ALTER TABLE job ADD COLUMN ablation BLOB NOT NULL DEFAULT x''; -- AblationPolicy
+)sql";
+
 }  // namespace
 
 const std::vector<std::string>& Migrations() {
   static const auto* const kMigrations =
       new std::vector<std::string>{kVersion1, kVersion2, kVersion3, kVersion4,
-                                   kVersion5, kVersion6, kVersion7};
+                                   kVersion5, kVersion6, kVersion7, kVersion8};
   return *kMigrations;
 }
 

@@ -69,7 +69,8 @@ absl::StatusOr<bool> UpdateWaiting(sqlite3* connection, const Observation& seen,
       connection,
       absl::StrCat(
           "UPDATE job SET fingerprint = ?, tokens = ?, path = ?, model_config "
-          "= ?, state = ?, outcome = ?, reason = ?, updated = ? WHERE id = "
+          "= ?, ablation = ?, state = ?, outcome = ?, reason = ?, updated = ? "
+          "WHERE id = "
           "(SELECT max(id) FROM job WHERE run = ? AND stage = ? AND step = ? "
           "AND probe_digest = ? AND spec_version = ? AND attempt = 0 AND state "
           "= ",
@@ -78,6 +79,7 @@ absl::StatusOr<bool> UpdateWaiting(sqlite3* connection, const Observation& seen,
       .Bind(seen.checkpoint.tokens())
       .Bind(seen.checkpoint.path())
       .Bind(seen.model_config)
+      .BindBlob(seen.ablation.SerializeAsString())
       .Bind(int64_t{seen.state})
       .Bind(int64_t{seen.outcome})
       .Bind(seen.reason)
@@ -95,9 +97,9 @@ absl::Status InsertJob(sqlite3* connection, const Observation& seen,
   Statement insert(
       connection,
       "INSERT INTO job (run, stage, step, fingerprint, probe_digest, "
-      "spec_version, tokens, path, model_config, probe_name, probe_path, "
-      "dtype, metrics, state, outcome, updated, reason) VALUES (?, ?, ?, ?, ?, "
-      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "spec_version, tokens, path, model_config, ablation, probe_name, "
+      "probe_path, dtype, metrics, state, outcome, updated, reason) VALUES (?, "
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const v1::Checkpoint& checkpoint = seen.checkpoint;
   return BindStepOf(insert, checkpoint)
       .Bind(checkpoint.fingerprint())
@@ -106,6 +108,7 @@ absl::Status InsertJob(sqlite3* connection, const Observation& seen,
       .Bind(checkpoint.tokens())
       .Bind(checkpoint.path())
       .Bind(seen.model_config)
+      .BindBlob(seen.ablation.SerializeAsString())
       .Bind(seen.probe.name())
       .Bind(seen.probe.path())
       .Bind(seen.dtype)
@@ -154,15 +157,18 @@ absl::Status UpdateFacts(sqlite3* connection, const JobRecord& job,
   if (job.state == v1::JOB_STATE_LEASED || job.state == v1::JOB_STATE_DONE ||
       (known.path() == seen.checkpoint.path() &&
        known.tokens() == seen.checkpoint.tokens() &&
-       job.job.model_config() == seen.model_config)) {
+       job.job.model_config() == seen.model_config &&
+       job.job.ablation().SerializeAsString() ==
+           seen.ablation.SerializeAsString())) {
     return absl::OkStatus();
   }
   Statement update(connection,
-                   "UPDATE job SET path = ?, tokens = ?, model_config = ? "
-                   "WHERE id = ?");
+                   "UPDATE job SET path = ?, tokens = ?, model_config = ?, "
+                   "ablation = ? WHERE id = ?");
   return update.Bind(seen.checkpoint.path())
       .Bind(seen.checkpoint.tokens())
       .Bind(seen.model_config)
+      .BindBlob(seen.ablation.SerializeAsString())
       .Bind(job.job.id())
       .Run();
 }

@@ -153,11 +153,13 @@ TEST_F(ObserveTest, GivesAnOpenJobTheFactsThatBecameKnown) {
   seen.checkpoint.set_path("/runs/toy/step-1");
   seen.checkpoint.set_tokens(4096);
   seen.model_config = "/configs/toy.json";
+  seen.ablation.set_heads("auto");
   Observe(seen);
   const JobRecord job = Lease();
   EXPECT_EQ(job.job.checkpoint().path(), "/runs/toy/step-1");
   EXPECT_EQ(job.job.checkpoint().tokens(), 4096);
   EXPECT_EQ(job.job.model_config(), "/configs/toy.json");
+  EXPECT_EQ(job.job.ablation().heads(), "auto");
   // Not under the feet of its worker.
   Observe(Seen(1));
   EXPECT_EQ(Job().checkpoint().tokens(), 4096);

@@ -75,7 +75,8 @@ using base::kSpecVersion;
 // VANISHED, or DEAD for one of a kind that is not supported, with that outcome.
 struct Observation {
   v1::Checkpoint checkpoint;
-  std::string model_config;  // as Job has it
+  std::string model_config;     // as Job has it
+  v1::AblationPolicy ablation;  // as well
   v1::Probe probe;
   int32_t spec_version = kSpecVersion;
   std::string dtype = "float32";
