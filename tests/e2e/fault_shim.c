@@ -6,7 +6,13 @@
 //   SHIM_COUNT_FILE=F   keeps the number of syncs so far in F.
 //   SHIM_FULL_FLAG=F    while F exists, every write to a file whose name ends
 //                       in .db, .db-wal or .db-journal fails with ENOSPC.
+//   SHIM_HANG_FLAG=F    while F exists, whoever opens the folder whose path F
+//                       holds gets no answer.
+//   SHIM_CLOCK_FILE=F   the wall clock is off by as many seconds as F holds;
+//   the
+//                       steady clocks go on.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 static atomic_long syncs;
@@ -65,8 +73,8 @@ static int is_full(int fd) {
 }
 
 ssize_t pwrite64(int fd, const void* data, size_t size, off_t offset) {
-  ssize_t (*real)(int, const void*, size_t, off_t) = (ssize_t (*)(
-      int, const void*, size_t, off_t))dlsym(RTLD_NEXT, "pwrite64");
+  ssize_t (*real)(int, const void*, size_t, off_t) =
+      (ssize_t(*)(int, const void*, size_t, off_t))dlsym(RTLD_NEXT, "pwrite64");
   if (is_full(fd)) {
     errno = ENOSPC;
     return -1;
@@ -76,4 +84,52 @@ ssize_t pwrite64(int fd, const void* data, size_t size, off_t offset) {
 
 ssize_t pwrite(int fd, const void* data, size_t size, off_t offset) {
   return pwrite64(fd, data, size, offset);
+}
+
+static int hangs(const char* path) {
+  const char* flag = getenv("SHIM_HANG_FLAG");
+  FILE* file = flag == NULL ? NULL : fopen(flag, "r");
+  if (file == NULL) return 0;
+  char hanging[4096] = "";
+  size_t length = fread(hanging, 1, sizeof(hanging) - 1, file);
+  hanging[length] = '\0';
+  fclose(file);
+  return strcmp(path, hanging) == 0;
+}
+
+DIR* opendir(const char* path) {
+  DIR* (*real)(const char*) =
+      (DIR * (*)(const char*)) dlsym(RTLD_NEXT, "opendir");
+  while (hangs(path)) usleep(10000);
+  return real(path);
+}
+
+static long clock_offset(void) {
+  const char* name = getenv("SHIM_CLOCK_FILE");
+  FILE* file = name == NULL ? NULL : fopen(name, "r");
+  if (file == NULL) return 0;
+  long seconds = 0;
+  if (fscanf(file, "%ld", &seconds) != 1) seconds = 0;
+  fclose(file);
+  return seconds;
+}
+
+int clock_gettime(clockid_t clock, struct timespec* time) {
+  static int (*real)(clockid_t, struct timespec*);
+  if (real == NULL) {
+    real =
+        (int (*)(clockid_t, struct timespec*))dlsym(RTLD_NEXT, "clock_gettime");
+  }
+  int result = real(clock, time);
+  if (result == 0 && clock == CLOCK_REALTIME) time->tv_sec += clock_offset();
+  return result;
+}
+
+int gettimeofday(struct timeval* restrict now, void* restrict zone) {
+  struct timespec time;
+  int result = clock_gettime(CLOCK_REALTIME, &time);
+  (void)zone;
+  now->tv_sec = time.tv_sec;
+  now->tv_usec = time.tv_nsec / 1000;
+  return result;
 }
