@@ -105,12 +105,14 @@ def write_probe(folder, sequences, length):
             "sha256": hashlib.sha256(tokens).hexdigest()}]}]}))
 
 
-def write_config(folder, runs):
+def write_config(folder, runs, jobs):
     lines = ['grpc_address: "127.0.0.1:17561"', 'http_address: "127.0.0.1:17560"',
              f'data_dir: "{folder}/data-{os.getpid()}"', "poll_seconds: 0.5"]
+    steps = " ".join(f"steps: {step}" for step in range(1, jobs + 1))
     for name, root, probe, dtype, metrics in runs:
         lines.append(f'runs {{ name: "{name}" root: "{root}" probe: "{probe}" '
                      f'dtype: "{dtype}" quiescence_seconds: 0.1 '
+                     f'steps {{ listed {{ {steps} }} }} '
                      + "".join(f'metrics: "{m}" ' for m in metrics) + "}")
     path = folder / "server.textproto"
     path.write_text("\n".join(lines) + "\n")
@@ -125,7 +127,7 @@ def card_megabytes():
 
 def run_jobs(arguments, folder, runs):
     """The worker's log, once all jobs of all runs are done."""
-    config = write_config(folder, runs)
+    config = write_config(folder, runs, arguments.jobs)
     server = subprocess.Popen([arguments.server, f"--config={config}"],
                               stderr=open(folder / "server.log", "w"))
     before, used = card_megabytes(), []
