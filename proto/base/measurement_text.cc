@@ -141,6 +141,8 @@ std::string MeasurementJson(const v1::Measurement& m) {
       ",\n\"model\":", ModelJson(header.model()),
       ",\n\"dtype\":", JsonString(header.dtype()),
       ",\n\"device\":", JsonString(header.device()),
+      ",\n\"load_seconds\":", m.load_seconds(),
+      ",\n\"compute_seconds\":", m.compute_seconds(),
       ",\n\"implausible\":", ImplausibleJson(m), ",\n\"notes\":", NotesJson(m),
       ",\n\"tensors\":", TensorsJson(m), ",\n\"sinks\":");
   AppendSinks(m, &out);

@@ -36,6 +36,8 @@ v1::Measurement Small() {
   header.set_bos_policy("stored");
   header.set_device("cuda:0");
   m.set_content_digest("abc");
+  m.set_load_seconds(1.5);
+  m.set_compute_seconds(20);
   AddVector(&m, "story", "sink_attention", 1, {0.1f, NAN}, {0.5f, NAN});
   AddVector(&m, "story", "sink_attention", -1, {0.2f, 0.3f}, {});
   AddVector(&m, "other", "probe_loss", std::nullopt, {2.5f}, {INFINITY});
@@ -51,6 +53,8 @@ TEST(MeasurementJson, HoldsWhatWasMeasuredAndWhereItIsFrom) {
   EXPECT_EQ(text["probe"]["bos_policy"], "stored");
   EXPECT_EQ(text["model"]["heads"], 2);
   EXPECT_EQ(text["device"], "cuda:0");
+  EXPECT_EQ(text["load_seconds"], 1.5);
+  EXPECT_EQ(text["compute_seconds"], 20);
   EXPECT_EQ(text["tensors"], json::object());
 }
 

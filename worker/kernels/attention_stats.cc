@@ -6,7 +6,9 @@
 #include "ATen/TensorOperators.h"
 #include "ATen/core/dispatch/Dispatcher.h"
 #include "ATen/ops/arange.h"
+#include "ATen/ops/bmm.h"
 #include "ATen/ops/exp.h"
+#include "ATen/ops/gather.h"
 #include "ATen/ops/matmul.h"
 #include "ATen/ops/relu.h"
 #include "c10/core/GradMode.h"
@@ -89,6 +91,16 @@ OperatorResult CallOperator(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                  options.scale, options.window, normalisation);
 }
 
+// q [B,H,T,E] times k [B,H,E,C] with sums in float32: products of bfloat16 are
+// exact there.
+at::Tensor ProductInFloat32(const at::Tensor& q, const at::Tensor& k) {
+  if (!q.is_cuda() || q.scalar_type() != at::kBFloat16) {
+    return at::matmul(q.to(at::kFloat), k.to(at::kFloat));
+  }
+  return at::bmm(q.flatten(0, 1), k.flatten(0, 1), at::kFloat)
+      .unflatten(0, {q.size(0), q.size(1)});
+}
+
 }  // namespace
 
 AttentionStats ComputeAttentionStats(const at::Tensor& q_BHTE,
@@ -131,14 +143,16 @@ at::Tensor AttentionAtColumns(const at::Tensor& q_BHTE,
   const at::NoGradGuard no_grad;
   const int64_t num_tokens = q_BHTE.size(2);
   const int64_t shared = q_BHTE.size(1) / k_BGTE.size(1);
-  const at::Tensor index_BHC1 =
-      columns_BHC.clamp(0, num_tokens - 1).unsqueeze(-1);
-  const at::Tensor key_BHCE = k_BGTE.repeat_interleave(shared, 1).gather(
-      2, index_BHC1.expand({-1, -1, -1, q_BHTE.size(3)}));
+  const int64_t groups = k_BGTE.size(1), chosen = columns_BHC.size(2);
+  // The keys of a group's query heads side by side: [B,G,S*C,E], S = shared.
+  const at::Tensor index_BGJ1 =
+      columns_BHC.clamp(0, num_tokens - 1)
+          .reshape({columns_BHC.size(0), groups, shared * chosen, 1});
+  const at::Tensor key_BHCE =
+      k_BGTE.gather(2, index_BGJ1.expand({-1, -1, -1, q_BHTE.size(3)}))
+          .reshape({q_BHTE.size(0), q_BHTE.size(1), chosen, q_BHTE.size(3)});
   const at::Tensor logit_BHTC =
-      at::matmul(q_BHTE.to(at::kFloat),
-                 key_BHCE.to(at::kFloat).transpose(-2, -1)) *
-      options.scale;
+      ProductInFloat32(q_BHTE, key_BHCE.transpose(-2, -1)) * options.scale;
 
   const at::Tensor row_T1 =
       at::arange(num_tokens, columns_BHC.options()).unsqueeze(-1);

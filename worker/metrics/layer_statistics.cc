@@ -9,6 +9,7 @@
 #include "ATen/ops/topk.h"
 #include "ATen/ops/where.h"
 #include "ATen/ops/zeros.h"
+#include "worker/kernels/row_moments.h"
 
 namespace sinkwatch::metrics {
 namespace {
@@ -27,15 +28,26 @@ at::Tensor NormOfLast(const at::Tensor& x) {
                                 at::kFloat);
 }
 
+// x y with sums in float32. Of a bfloat16 x on a GPU by its tensor cores, with
+// y rounded to bfloat16: that moves a norm of 64 and more products by some
+// 1e-4, where x itself is rounded to 4e-3.
+at::Tensor ProductInFloat32(const at::Tensor& x, const at::Tensor& y) {
+  if (x.is_cuda() && x.scalar_type() == at::kBFloat16) {
+    return at::bmm(x, y.to(at::kBFloat16), at::kFloat);
+  }
+  return at::bmm(x.to(at::kFloat), y);
+}
+
 // ||R_h x_t|| for every head, where x has a vector per head or per group of
 // heads: x_BNTE, N = H or G -> [B,H,T].
 at::Tensor WriteNorm(const at::Tensor& x_BNTE, const at::Tensor& factor_HRE) {
   const int64_t B = x_BNTE.size(0), N = x_BNTE.size(1), T = x_BNTE.size(2),
                 E = x_BNTE.size(3), H = factor_HRE.size(0),
                 R = factor_HRE.size(1);
-  at::Tensor x_NSE = x_BNTE.to(at::kFloat).transpose(0, 1).reshape({N, -1, E});
+  at::Tensor x_NSE = x_BNTE.transpose(0, 1).reshape({N, -1, E});
   at::Tensor factor_NEP = factor_HRE.reshape({N, H / N * R, E}).transpose(1, 2);
-  at::Tensor y_NBTPR = at::bmm(x_NSE, factor_NEP).view({N, B, T, H / N, R});
+  at::Tensor y_NBTPR =
+      ProductInFloat32(x_NSE, factor_NEP).view({N, B, T, H / N, R});
   return NormOfLast(y_NBTPR).permute({1, 0, 3, 2}).reshape({B, H, T});
 }
 
@@ -163,8 +175,15 @@ const at::Tensor& LayerStatistics::residual_pre_norm_BT() {
   return NormOnce(residual_pre_norm_BT_, batch_.resid_pre_BTD);
 }
 
-const at::Tensor& LayerStatistics::residual_norm_BT() {
-  return NormOnce(residual_norm_BT_, residual_BTD());
+const at::Tensor& LayerStatistics::residual_sums() {
+  if (!residual_sums_.defined()) {
+    residual_sums_ = kernels::RowSums(batch_.resid_post_BTD);
+  }
+  return residual_sums_;
+}
+
+at::Tensor LayerStatistics::residual_norm_BT() {
+  return residual_sums()[kernels::kRowLength];
 }
 
 const at::Tensor& LayerStatistics::residual_BTD() {

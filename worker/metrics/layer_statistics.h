@@ -51,8 +51,9 @@ class LayerStatistics {
   const at::Tensor& output_norm_BHT();        // ||z_t||
   const at::Tensor& output_write_norm_BHT();  // ||W_h z_t||
   const at::Tensor& residual_pre_norm_BT();   // ||x_t||, input of the block
-  const at::Tensor& residual_norm_BT();       // ||x_t||, output of the block
-  const at::Tensor& residual_BTD();           // output of the block, float32
+  const at::Tensor& residual_sums();  // of the block's output: kernels::RowSums
+  at::Tensor residual_norm_BT();      // ||x_t||, output of the block
+  const at::Tensor& residual_BTD();   // output of the block, float32
 
  private:
   const LayerBatch& batch_;
@@ -69,7 +70,7 @@ class LayerStatistics {
   at::Tensor output_norm_BHT_;
   at::Tensor output_write_norm_BHT_;
   at::Tensor residual_pre_norm_BT_;
-  at::Tensor residual_norm_BT_;
+  at::Tensor residual_sums_;
   at::Tensor residual_BTD_;
 };
 

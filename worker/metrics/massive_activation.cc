@@ -1,13 +1,14 @@
 // Massive activations: single numbers far above the rest of the stream. Shapes:
 // layer_statistics.h; N = T * D.
 #include "worker/kernels/row_median.h"
+#include "worker/kernels/row_moments.h"
 #include "worker/metrics/families.h"
 
 namespace sinkwatch::metrics {
 namespace {
 
 at::Tensor Largest(LayerStatistics& s) {
-  return s.residual_BTD().abs().flatten(1).amax(-1, /*keepdim=*/true);
+  return s.residual_sums()[kernels::kRowLargest].amax(-1, /*keepdim=*/true);
 }
 
 at::Tensor Median(LayerStatistics& s) {
@@ -16,20 +17,20 @@ at::Tensor Median(LayerStatistics& s) {
       .unsqueeze(1);
 }
 
-// Mean over tokens x dims: over dims in float32, then over tokens in double.
-at::Tensor MeanOfTokensAndDims(const at::Tensor& x_BTD) {
-  return x_BTD.mean(-1).mean(-1, /*keepdim=*/true, at::kDouble);
+// Mean over tokens x dims, of sums over dims: [B] in double.
+at::Tensor MeanOf(const at::Tensor& sum_BT, int64_t width) {
+  return sum_BT.mean(-1, /*keepdim=*/false, at::kDouble).div(width);
 }
 
-// Two passes: powers of the distance from the mean, so that a large mean
-// cancels nothing.
 at::Tensor Kurtosis(LayerStatistics& s) {
-  const at::Tensor& x_BTD = s.residual_BTD();
-  at::Tensor mean_B11 = MeanOfTokensAndDims(x_BTD).unsqueeze(-1);
-  at::Tensor square_BTD = x_BTD.sub(mean_B11.to(at::kFloat)).square_();
-  at::Tensor variance_B1 = MeanOfTokensAndDims(square_BTD);
-  at::Tensor fourth_B1 = MeanOfTokensAndDims(square_BTD.square_());
-  return fourth_B1.div(variance_B1.square().add(1e-6));
+  const at::Tensor& x_BTD = s.batch().resid_post_BTD;
+  const int64_t width = x_BTD.size(2);
+  const at::Tensor mean_B =
+      MeanOf(s.residual_sums()[kernels::kRowTotal], width);
+  const at::Tensor powers = kernels::RowPowers(x_BTD, mean_B.to(at::kFloat));
+  return MeanOf(powers[1], width)
+      .div(MeanOf(powers[0], width).square().add(1e-6))
+      .unsqueeze(-1);
 }
 
 Metric PerSequence(Descriptor descriptor, Plane plane) {

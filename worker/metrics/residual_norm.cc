@@ -11,7 +11,7 @@ at::Tensor Norm(LayerStatistics& s) {
 }
 
 at::Tensor RestOf(LayerStatistics& s) {
-  const at::Tensor& norm_BT = s.residual_norm_BT();
+  const at::Tensor norm_BT = s.residual_norm_BT();
   return norm_BT.narrow(-1, 1, norm_BT.size(-1) - 1);
 }
 

@@ -1,6 +1,5 @@
 // What makes the attention to position 0, before the softmax saturates.
 // Shapes: layer_statistics.h.
-#include "ATen/ops/bmm.h"
 #include "ATen/ops/linalg_vector_norm.h"
 #include "ATen/ops/where.h"
 #include "worker/metrics/families.h"
@@ -16,20 +15,19 @@ at::Tensor DeltaLogit(LayerStatistics& s) {
   return s.attention().sink_logit.sub(s.attention().rest_mean_logit);
 }
 
-// 0 where one of the vectors is 0.
+// The logit of column 0 is scale q.k_0 already. 0 where one of the vectors is
+// 0.
 at::Tensor Cosine(LayerStatistics& s) {
-  at::Tensor q_BHTE = s.batch().q_BHTE.to(at::kFloat);
-  at::Tensor k0_BGE1 =
-      s.batch().k_BGTE.select(2, 0).to(at::kFloat).unsqueeze(-1);
-  const int64_t B = q_BHTE.size(0), H = q_BHTE.size(1), T = q_BHTE.size(2),
-                E = q_BHTE.size(3), G = k0_BGE1.size(1);
-  at::Tensor dot_BHT = at::bmm(q_BHTE.reshape({B * G, H / G * T, E}),
-                               k0_BGE1.reshape({B * G, E, 1}))
-                           .view({B, H, T});
-  at::Tensor k0_norm_BH1 =
-      s.key_norm_BGT().narrow(-1, 0, 1).repeat_interleave(H / G, /*dim=*/1);
-  at::Tensor norms_BHT =
-      at::linalg_vector_norm(q_BHTE, 2, at::IntArrayRef{-1}).mul(k0_norm_BH1);
+  const at::Tensor& q_BHTE = s.batch().q_BHTE;
+  const int64_t shared = q_BHTE.size(1) / s.batch().k_BGTE.size(1);
+  const at::Tensor k0_norm_BH1 =
+      s.key_norm_BGT().narrow(-1, 0, 1).repeat_interleave(shared, /*dim=*/1);
+  const at::Tensor norms_BHT =
+      at::linalg_vector_norm(q_BHTE, 2, at::IntArrayRef{-1}, /*keepdim=*/false,
+                             at::kFloat)
+          .mul(k0_norm_BH1);
+  const at::Tensor dot_BHT =
+      s.attention().sink_logit.div(s.batch().attention.scale);
   return at::where(norms_BHT.eq(0), 0.0, dot_BHT.div(norms_BHT));
 }
 

@@ -9,11 +9,17 @@
 
 #include "ATen/Context.h"
 #include "ATen/TensorOperators.h"
+#include "ATen/ops/arange.h"
+#include "ATen/ops/full.h"
+#include "ATen/ops/stack.h"
 #include "ATen/ops/zeros.h"
 #include "gtest/gtest.h"
 #include "worker/kernels/attention_stats.h"
 #include "worker/kernels/attention_stats_reference.h"
 #include "worker/kernels/attention_stats_testing.h"
+#include "worker/kernels/row_loss.h"
+#include "worker/kernels/row_median.h"
+#include "worker/kernels/row_moments.h"
 
 namespace sinkwatch::kernels {
 namespace {

@@ -34,6 +34,17 @@ struct RowLossCall {
 };
 int LaunchRowLoss(const RowLossCall& call, void* stream);
 
+// row_moments.h. x [rows,width], contiguous; RowSums, or, with a mean for each
+// `tokens` rows, RowPowers.
+struct RowMomentsCall {
+  const void* x = nullptr;
+  bool bfloat16 = false;
+  int64_t rows = 0, tokens = 0, width = 0;
+  const float* mean = nullptr;
+  float* result = nullptr;  // [3,rows] or [2,rows]
+};
+int LaunchRowMoments(const RowMomentsCall& call, void* stream);
+
 }  // namespace sinkwatch::kernels::cuda
 
 #endif  // SINKWATCH_WORKER_KERNELS_CUDA_ROW_KERNELS_H_

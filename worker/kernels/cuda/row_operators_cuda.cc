@@ -1,4 +1,5 @@
-// CUDA implementations of the operators over rows: row_median.h, row_loss.h.
+// CUDA implementations of the operators over rows: row_median.h, row_loss.h,
+// row_moments.h.
 #include <algorithm>
 
 #include "ATen/core/Tensor.h"
@@ -60,10 +61,37 @@ void AddRowLossCuda(const at::Tensor& logits, const at::Tensor& target_R,
   CheckLaunch("row_loss_", LaunchRowLoss(call, StreamOf(logits.device())));
 }
 
+at::Tensor RowMoments(const at::Tensor& x_BTD, const at::Tensor& mean_B) {
+  const c10::DeviceGuard guard(x_BTD.device());
+  const at::Tensor x = x_BTD.contiguous();
+  const at::Tensor mean = mean_B.defined() ? mean_B.contiguous() : mean_B;
+  at::Tensor result = at::empty({mean.defined() ? 2 : 3, x.size(0), x.size(1)},
+                                x.options().dtype(at::kFloat));
+  if (result.numel() == 0) return result;
+  RowMomentsCall call;
+  call.x = x.const_data_ptr();
+  call.bfloat16 = x.scalar_type() == at::kBFloat16;
+  TORCH_CHECK(call.bfloat16 || x.scalar_type() == at::kFloat,
+              "row_sums: float32 or bfloat16, not ", x.scalar_type());
+  call.rows = x.size(0) * x.size(1);
+  call.tokens = x.size(1);
+  call.width = x.size(2);
+  if (mean.defined()) call.mean = mean.const_data_ptr<float>();
+  call.result = result.mutable_data_ptr<float>();
+  CheckLaunch("row_sums", LaunchRowMoments(call, StreamOf(x.device())));
+  return result;
+}
+
+at::Tensor RowSumsCuda(const at::Tensor& x_BTD) {
+  return RowMoments(x_BTD, at::Tensor());
+}
+
 }  // namespace
 }  // namespace sinkwatch::kernels::cuda
 
 TORCH_LIBRARY_IMPL(sinkwatch, CUDA, m) {
   m.impl("row_median", sinkwatch::kernels::cuda::RowMedianCuda);
+  m.impl("row_sums", sinkwatch::kernels::cuda::RowSumsCuda);
+  m.impl("row_powers", sinkwatch::kernels::cuda::RowMoments);
   m.impl("row_loss_", sinkwatch::kernels::cuda::AddRowLossCuda);
 }
