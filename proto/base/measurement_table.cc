@@ -68,6 +68,16 @@ std::string Facts(const v1::Measurement& m) {
   for (const std::string& note : m.notes()) {
     absl::StrAppend(&text, Plain(note), "\n");
   }
+  if (header.unused_tensors() > 0) {
+    absl::StrAppend(&text, header.unused_tensors(),
+                    " tensors of the checkpoint are not used:");
+    for (const std::string& name : header.unused_tensor_names()) {
+      absl::StrAppend(&text, " ", Plain(name));
+    }
+    const bool all =
+        header.unused_tensors() <= header.unused_tensor_names_size();
+    absl::StrAppend(&text, all ? "\n" : " ...\n");
+  }
   if (m.implausible()) {
     absl::StrAppend(&text, "IMPLAUSIBLE: ", Plain(m.implausible_reason()),
                     "\n");

@@ -85,6 +85,15 @@ std::string ModelJson(const v1::ModelInfo& model) {
       "}");
 }
 
+std::string UnusedJson(const v1::MeasurementHeader& header) {
+  std::string names;
+  for (const std::string& name : header.unused_tensor_names()) {
+    absl::StrAppend(&names, names.empty() ? "" : ",", JsonString(name));
+  }
+  return absl::StrCat("{\"count\":", header.unused_tensors(), ",\"first\":[",
+                      names, "]}");
+}
+
 std::string ImplausibleJson(const v1::Measurement& m) {
   if (!m.implausible()) return "null";
   return JsonString(
@@ -141,6 +150,7 @@ std::string MeasurementJson(const v1::Measurement& m) {
       ",\n\"model\":", ModelJson(header.model()),
       ",\n\"dtype\":", JsonString(header.dtype()),
       ",\n\"device\":", JsonString(header.device()),
+      ",\n\"unused_tensors\":", UnusedJson(header),
       ",\n\"load_seconds\":", m.load_seconds(),
       ",\n\"compute_seconds\":", m.compute_seconds(),
       ",\n\"implausible\":", ImplausibleJson(m), ",\n\"notes\":", NotesJson(m),

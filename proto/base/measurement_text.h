@@ -22,6 +22,8 @@ namespace sinkwatch::base {
 //   model {layers, heads, kv_heads, head_dim, width, vocabulary}
 //   dtype, device
 //   implausible: null, or why the values are not to be believed
+//   unused_tensors {count, first: [name, ...]}: of the checkpoint, that the
+//     model does not use
 //   tensors {name: digest in hex, ...}: of those content_digest is over
 //   measurements [{domain, metric, layer, values, stderr, count}, ...]
 // `layer` is null for model scope, `step` where it is below 0 (not known).

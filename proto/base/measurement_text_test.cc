@@ -56,6 +56,15 @@ TEST(MeasurementJson, HoldsWhatWasMeasuredAndWhereItIsFrom) {
   EXPECT_EQ(text["load_seconds"], 1.5);
   EXPECT_EQ(text["compute_seconds"], 20);
   EXPECT_EQ(text["tensors"], json::object());
+  EXPECT_EQ(text["unused_tensors"], json::parse(R"({"count":0,"first":[]})"));
+}
+
+TEST(MeasurementJson, TensorsThatAreNotUsedAreCountedAndNamed) {
+  v1::Measurement m = Small();
+  m.mutable_header()->set_unused_tensors(7);
+  m.mutable_header()->add_unused_tensor_names("mtp.w");
+  EXPECT_EQ(json::parse(MeasurementJson(m))["unused_tensors"],
+            json::parse(R"({"count":7,"first":["mtp.w"]})"));
 }
 
 TEST(MeasurementJson, VectorsAreSortedAndWhatIsNotKnownIsNull) {

@@ -19,6 +19,8 @@ constexpr size_t kMaxText = 4000;
 constexpr size_t kMaxReason = 1000;
 constexpr int kMaxNotes = 100;
 constexpr int kMaxSinks = 50000;
+constexpr int kMaxUnusedNames = 5;
+constexpr size_t kMaxTensorName = 2048;
 constexpr size_t kDigestBytes = 16;
 constexpr size_t kMaxTensorBytes = size_t{2} << 20;
 constexpr int kNoLayer = -2;  // model scope; -1 is the embedding output
@@ -80,6 +82,22 @@ absl::Status CheckLabels(const v1::MeasurementHeader& header) {
       return Wrong(absl::StrCat("a text of the header has ", label->size(),
                                 " bytes, above ", kMaxLabel));
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckUnused(const v1::MeasurementHeader& header) {
+  if (header.unused_tensors() < 0) {
+    return Wrong("the number of unused tensors is below 0");
+  }
+  if (header.unused_tensor_names_size() > kMaxUnusedNames) {
+    return Wrong(absl::StrCat("more than ", kMaxUnusedNames,
+                              " names of unused tensors"));
+  }
+  for (const std::string& name : header.unused_tensor_names()) {
+    if (name.size() <= kMaxTensorName) continue;
+    return Wrong(absl::StrCat("the name of an unused tensor has ", name.size(),
+                              " bytes, above ", kMaxTensorName));
   }
   return absl::OkStatus();
 }
@@ -163,6 +181,7 @@ absl::Status MeasurementAssembler::Begin(v1::MeasurementChunk::Begin begin) {
     return Wrong("layers, heads and kv_heads must lie in 1..1024");
   }
   absl::Status status = CheckLabels(header);
+  if (status.ok()) status = CheckUnused(header);
   for (const v1::MetricDescriptor& metric : header.metrics()) {
     if (status.ok()) status = CheckDescriptor(metric);
     if (!status.ok()) return status;

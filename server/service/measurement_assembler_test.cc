@@ -235,6 +235,11 @@ TEST(MeasurementAssemblerTest, BeginMustComeFirstAndDescribeAModel) {
   v1::MeasurementChunk nameless = Begin();
   nameless.mutable_begin()->mutable_header()->mutable_metrics(0)->clear_name();
   refuses(nameless, "has no name or no scope");
+  v1::MeasurementChunk unused = Begin();
+  for (int i = 0; i < 6; ++i) {
+    unused.mutable_begin()->mutable_header()->add_unused_tensor_names("w");
+  }
+  refuses(unused, "more than 5 names of unused tensors");
 }
 
 TEST(MeasurementAssemblerTest, BeginDescribesEachMetricOnceAndShortly) {

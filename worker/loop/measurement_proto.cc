@@ -84,6 +84,10 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
     proto.set_on_request(metric.on_request);
     proto.set_cost(metric.cost);
   }
+  header.set_unused_tensors(facts.unused.count);
+  for (const std::string& name : facts.unused.first) {
+    header.add_unused_tensor_names(base::EscapeBytes(name));
+  }
   header.set_worker(worker);
   header.set_device(facts.device);
   return header;
