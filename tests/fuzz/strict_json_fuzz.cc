@@ -22,9 +22,16 @@ files::JsonLimits Limits() {
 }  // namespace
 
 absl::Status FuzzOne(absl::string_view input) {
+  files::JsonLimits of_python = Limits();
+  of_python.python_numbers = true;
+  const auto loose = files::ParseJsonObject(input, of_python);
+  if (loose.ok()) {
+    Expect(CountOf(*loose) <= Limits().values, "the number of values is kept");
+  }
   const auto json = files::ParseJsonObject(input, Limits());
   if (!json.ok()) return json.status();
   Expect(json->is_object(), "the document is an object");
+  Expect(loose.ok() && *loose == *json, "Python reads what is JSON as it is");
   Expect(DepthOf(*json) <= Limits().depth, "the depth is kept");
   Expect(CountOf(*json) <= Limits().values, "the number of values is kept");
   const auto again = files::ParseJsonObject(json->dump(), Limits());

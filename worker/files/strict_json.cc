@@ -1,10 +1,16 @@
 #include "worker/files/strict_json.h"
 
+#include <algorithm>
+#include <cctype>
+#include <iterator>
+#include <limits>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace sinkwatch::files {
@@ -76,6 +82,95 @@ class Checker : public nlohmann::json_sax<Json> {
   absl::Status status_;
 };
 
+// Python's numbers that JSON has not, and strings of the same length, so that
+// positions in messages stay, which no config has: of DEL alone.
+struct PythonNumber {
+  absl::string_view text;
+  absl::string_view stand_in;
+  double value;
+};
+constexpr PythonNumber kPythonNumbers[] = {
+    {"NaN", "\"\x7f\"", std::numeric_limits<double>::quiet_NaN()},
+    {"Infinity", "\"\x7f\x7f\x7f\x7f\x7f\x7f\"",
+     std::numeric_limits<double>::infinity()},
+    {"-Infinity", "\"\x7f\x7f\x7f\x7f\x7f\x7f\x7f\"",
+     -std::numeric_limits<double>::infinity()},
+};
+
+// The one that `text` begins with, as a whole word; nullptr if there is none.
+const PythonNumber* PythonNumberAt(absl::string_view text) {
+  for (const PythonNumber& number : kPythonNumbers) {
+    if (!absl::StartsWith(text, number.text)) continue;
+    const size_t end = number.text.size();
+    const bool whole = end == text.size() ||
+                       std::isalnum(static_cast<unsigned char>(text[end])) == 0;
+    return whole ? &number : nullptr;
+  }
+  return nullptr;
+}
+
+// Whether `text` is the beginning of one, cut off.
+bool IsCutPythonNumber(absl::string_view text) {
+  return std::any_of(std::begin(kPythonNumbers), std::end(kPythonNumbers),
+                     [&](const PythonNumber& number) {
+                       return text.size() < number.text.size() &&
+                              absl::StartsWith(number.text, text);
+                     });
+}
+
+// Whether what is before `rest` would be a key of an object.
+bool IsKey(absl::string_view rest) {
+  return absl::StartsWith(absl::StripLeadingAsciiWhitespace(rest), ":");
+}
+
+// `text` with stand-ins where such a number stands outside of a string, and
+// without one that is cut off at its end. `found`: whether there was one.
+std::string WithStandIns(absl::string_view text, bool& found) {
+  std::string out(text);
+  bool in_string = false;
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (in_string && out[i] == '\\') {
+      ++i;
+    } else if (out[i] == '"') {
+      in_string = !in_string;
+    } else if (!in_string) {
+      const absl::string_view rest = absl::ClippedSubstr(out, i);
+      if (IsCutPythonNumber(rest)) return out.substr(0, i);
+      const PythonNumber* number = PythonNumberAt(rest);
+      if (number == nullptr || IsKey(rest.substr(number->text.size()))) {
+        continue;
+      }
+      out.replace(i, number->text.size(), std::string(number->stand_in));
+      i += number->stand_in.size() - 1;
+      found = true;
+    }
+  }
+  return out;
+}
+
+// Strings that are stand-ins become their numbers.
+void PutNumbers(Json& value) {
+  for (Json& part : value) {
+    if (part.is_structured()) PutNumbers(part);
+    if (!part.is_string()) continue;
+    const std::string text = absl::StrCat("\"", part.get<std::string>(), "\"");
+    for (const PythonNumber& number : kPythonNumbers) {
+      if (text == number.stand_in) part = number.value;
+    }
+  }
+}
+
+absl::StatusOr<Json> ParseObject(absl::string_view text,
+                                 const JsonLimits& limits) {
+  if (absl::Status s = CheckJsonObjectText(text); !s.ok()) return s;
+  Checker checker(text, limits);
+  if (!Json::sax_parse(text.begin(), text.end(), &checker)) {
+    return checker.status();
+  }
+  return Json::parse(text.begin(), text.end(), nullptr,
+                     /*allow_exceptions=*/false);
+}
+
 }  // namespace
 
 std::string Quoted(absl::string_view text) {
@@ -116,13 +211,12 @@ absl::Status CheckJsonObjectText(absl::string_view text) {
 
 absl::StatusOr<Json> ParseJsonObject(absl::string_view text,
                                      const JsonLimits& limits) {
-  if (absl::Status s = CheckJsonObjectText(text); !s.ok()) return s;
-  Checker checker(text, limits);
-  if (!Json::sax_parse(text.begin(), text.end(), &checker)) {
-    return checker.status();
-  }
-  return Json::parse(text.begin(), text.end(), nullptr,
-                     /*allow_exceptions=*/false);
+  if (!limits.python_numbers) return ParseObject(text, limits);
+  bool found = false;
+  const std::string standing_in = WithStandIns(text, found);
+  absl::StatusOr<Json> json = ParseObject(standing_in, limits);
+  if (json.ok() && found) PutNumbers(*json);
+  return json;
 }
 
 }  // namespace sinkwatch::files

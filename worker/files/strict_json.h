@@ -16,6 +16,9 @@ namespace sinkwatch::files {
 struct JsonLimits {
   size_t depth = 32;            // objects and arrays inside one another
   size_t values = 1000 * 1000;  // scalars, objects and arrays together
+  // NaN, Infinity and -Infinity are numbers, as Python's json module writes and
+  // reads them.
+  bool python_numbers = false;
 };
 
 // Parses `text` as one JSON object, stricter than the library does: no byte

@@ -1,5 +1,6 @@
 #include "worker/files/strict_json.h"
 
+#include <cmath>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -63,6 +64,31 @@ TEST(StrictJsonTest, LimitsAreInclusive) {
 TEST(StrictJsonTest, AMillionBracketsNeitherRecurseNorPass) {
   ExpectError(Parse("{\"a\":" + std::string(1000000, '[')),
               absl::StatusCode::kResourceExhausted, {"deeper than 32"});
+}
+
+TEST(StrictJsonTest, NumbersOfPythonAreReadWhereTheyAreAskedFor) {
+  JsonLimits limits;
+  limits.python_numbers = true;
+  const auto json = ParseJsonObject(
+      R"({"a": [0.0, Infinity], "b": -Infinity, "NaN": {"c": NaN},
+          "d": "NaN, \"Infinity\"", "e": null})",
+      limits);
+  ASSERT_TRUE(json.ok()) << json.status();
+  EXPECT_EQ((*json)["a"][1].get<double>(), INFINITY);
+  EXPECT_EQ((*json)["b"].get<double>(), -INFINITY);
+  EXPECT_TRUE(std::isnan((*json)["NaN"]["c"].get<double>()));
+  EXPECT_EQ((*json)["d"], "NaN, \"Infinity\"");
+  for (const char* text :
+       {"{\"a\": Nan}", "{\"a\": NaNs}", "{\"a\": infinity}", "{NaN: 1}",
+        "{\"a\": +Infinity}", "{\"a\": - Infinity}"}) {
+    EXPECT_FALSE(ParseJsonObject(text, limits).ok()) << text;
+  }
+  // Messages name the byte of the text as it was.
+  ExpectError(Parse("{\"a\": NaN, \"b\": -Infinity x}", limits), kInvalid,
+              {"at byte 27"});
+  for (const char* cut : {"{\"a\": N", "{\"a\": -Infin"}) {
+    ExpectError(Parse(cut, limits), absl::StatusCode::kOutOfRange, {});
+  }
 }
 
 TEST(StrictJsonTest, QuotedTextIsEscapedAndShort) {
