@@ -19,7 +19,7 @@ namespace sinkwatch::checkpoint {
 // Undefined where LibTorch has no such type.
 at::ScalarType ScalarTypeOf(const Dtype& dtype);
 
-// OK if ReadChecked would read `tensor` as one of `shape`: DATA_LOSS for
+// OK if CheckedRows would read `tensor` as one of `shape`: DATA_LOSS for
 // another shape, UNIMPLEMENTED for a dtype that is not float32, bfloat16,
 // float16 or float64.
 absl::Status CheckReadable(const Contents& contents, const StoredTensor& tensor,

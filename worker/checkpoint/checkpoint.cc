@@ -8,6 +8,7 @@
 #include "worker/checkpoint/config/model_config.h"
 #include "worker/checkpoint/container/llama2c.h"
 #include "worker/checkpoint/detect.h"
+#include "worker/checkpoint/wrapped_names.h"
 #include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
@@ -67,9 +68,13 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::OpenLlama2cFile(
   return Create(path, std::move(config), std::move(model.contents));
 }
 
-std::unique_ptr<Checkpoint> Checkpoint::Create(std::string folder,
-                                               Config config,
-                                               Contents contents) {
+absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Create(
+    std::string folder, Config config, Contents contents) {
+  absl::Status unwrapped = UnwrapNames(contents.tensors);
+  if (!unwrapped.ok()) {
+    return absl::Status(unwrapped.code(),
+                        absl::StrCat(folder, ": ", unwrapped.message()));
+  }
   auto by_name = [](const StoredTensor& a, const StoredTensor& b) {
     return a.name < b.name;
   };
@@ -91,32 +96,38 @@ absl::StatusOr<at::Tensor> Checkpoint::ReadTensor(
 }
 
 absl::StatusOr<at::Tensor> Checkpoint::ReadSlice(
-    const std::string& name, const std::vector<int64_t>& shape, RowRange rows) {
-  ASSIGN_OR_RETURN(const RowsReader reader, OpenSlice(name, shape, rows));
+    const std::string& name, const std::vector<int64_t>& shape, RowRange rows,
+    std::optional<int64_t> slab) {
+  ASSIGN_OR_RETURN(const RowsReader reader, OpenSlice(name, shape, rows, slab));
   return ReadAll(reader);
 }
 
 absl::StatusOr<at::Tensor> Checkpoint::ReadRows(
     const std::string& name, const std::vector<int64_t>& shape,
-    const std::vector<RowRange>& ranges) {
-  ASSIGN_OR_RETURN(const RowsReader reader, OpenRows(name, shape, ranges));
+    const std::vector<RowRange>& ranges, std::optional<int64_t> slab) {
+  ASSIGN_OR_RETURN(const RowsReader reader,
+                   OpenRows(name, shape, ranges, slab));
   return ReadAll(reader);
 }
 
 absl::StatusOr<RowsReader> Checkpoint::OpenSlice(
-    const std::string& name, const std::vector<int64_t>& shape, RowRange rows) {
-  ASSIGN_OR_RETURN(RowsReader reader, OpenRows(name, shape, {rows}));
+    const std::string& name, const std::vector<int64_t>& shape, RowRange rows,
+    std::optional<int64_t> slab) {
+  ASSIGN_OR_RETURN(RowsReader reader, OpenRows(name, shape, {rows}, slab));
   reader.digest_ = &digest_;
-  reader.first_ = rows.first;
+  reader.first_ = rows.first + (slab.has_value() ? *slab * shape.at(1) : 0);
   return reader;
 }
 
 absl::StatusOr<RowsReader> Checkpoint::OpenRows(
     const std::string& name, const std::vector<int64_t>& shape,
-    std::vector<RowRange> ranges) {
+    std::vector<RowRange> ranges, std::optional<int64_t> slab) {
   ASSIGN_OR_RETURN(const StoredTensor* stored, FindReadable(name, shape));
-  ASSIGN_OR_RETURN(CheckedRows rows,
-                   CheckedRows::Open(contents_, *stored, std::move(ranges)));
+  ASSIGN_OR_RETURN(
+      CheckedRows rows,
+      CheckedRows::Open(contents_,
+                        slab.has_value() ? SlabOf(*stored, *slab) : *stored,
+                        std::move(ranges)));
   return RowsReader(std::move(rows), nullptr, name, 0);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,6 +71,8 @@ class Checkpoint {
  public:
   // `folder` is the folder that a trainer wrote, or a file of llama2.c, asked
   // for by a name that ends in ".bin".
+  // Parts of names that wrappers of modules left ("module.", "_orig_mod.", ...)
+  // are taken off: wrapped_names.h.
   // `model_config`: a file to take the model's config from, for a folder whose
   // trainer left none; empty: the folder's own.
   static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(
@@ -97,25 +100,30 @@ class Checkpoint {
                                         const std::vector<int64_t>& shape);
 
   // The same of one run of rows (dimension 0) inside `shape`: a part of a
-  // tensor that is read in turn.
+  // tensor that is read in turn. With `slab` the tensor is a stack of others
+  // (of layers, of experts), and the rows are those of number `slab` in it.
   absl::StatusOr<at::Tensor> ReadSlice(const std::string& name,
                                        const std::vector<int64_t>& shape,
-                                       RowRange rows);
+                                       RowRange rows,
+                                       std::optional<int64_t> slab = {});
 
   // Rows that the caller picks, one range after the other: those of the
   // probe's tokens, which say nothing of the checkpoint and are in no digest.
   absl::StatusOr<at::Tensor> ReadRows(const std::string& name,
                                       const std::vector<int64_t>& shape,
-                                      const std::vector<RowRange>& ranges);
+                                      const std::vector<RowRange>& ranges,
+                                      std::optional<int64_t> slab = {});
 
   // What ReadSlice and ReadRows read, for who brings the memory and the
   // threads. The checkpoint must outlive the reader.
   absl::StatusOr<RowsReader> OpenSlice(const std::string& name,
                                        const std::vector<int64_t>& shape,
-                                       RowRange rows);
+                                       RowRange rows,
+                                       std::optional<int64_t> slab = {});
   absl::StatusOr<RowsReader> OpenRows(const std::string& name,
                                       const std::vector<int64_t>& shape,
-                                      std::vector<RowRange> ranges);
+                                      std::vector<RowRange> ranges,
+                                      std::optional<int64_t> slab = {});
 
   // After the last read: OK if no file of the checkpoint has changed since Open
   // (size, modification time, inode); DATA_LOSS if one was rewritten,
@@ -129,8 +137,9 @@ class Checkpoint {
  private:
   static absl::StatusOr<std::unique_ptr<Checkpoint>> OpenLlama2cFile(
       const std::string& path);
-  static std::unique_ptr<Checkpoint> Create(std::string folder, Config config,
-                                            Contents contents);
+  static absl::StatusOr<std::unique_ptr<Checkpoint>> Create(std::string folder,
+                                                            Config config,
+                                                            Contents contents);
   Checkpoint(std::string folder, Config config, Contents contents);
 
   // The tensor, with the checks of CheckTensor.

@@ -16,10 +16,11 @@ namespace sinkwatch::checkpoint {
 
 // What one tensor holds, as TensorDigest::digest: the sum, modulo 2^128, of
 // XXH3-128 of each row's bytes, seeded with the row's index (dimension 0; a
-// tensor of rank 0 is one row). The bytes are the elements in row-major order
-// in the stored dtype, so the digest depends neither on the container and its
-// shards nor on how the rows were cut into reads and in what order. 16 bytes,
-// big-endian.
+// tensor of rank 0 is one row; of a stack that is read one tensor at a time,
+// the first two dimensions count the rows). The bytes are the elements in
+// row-major order in the stored dtype, so the digest depends neither on the
+// container and its shards nor on how the rows were cut into reads and in what
+// order. 16 bytes, big-endian.
 struct TensorDigest {
   std::string name;
   std::array<unsigned char, 16> digest;

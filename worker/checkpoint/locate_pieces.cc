@@ -24,16 +24,22 @@ absl::StatusOr<Piece> LocateArchive(const files::File& file, const Dtype& dtype,
   absl::StatusOr<ArchivedTensor> archived =
       ReadTorchTensor({&file, piece.offset, piece.archive_bytes});
   if (!archived.ok()) return archived.status();
-  if (archived->sizes != piece.sizes || archived->dtype != &dtype) {
-    return absl::DataLossError(
-        absl::StrCat(file.path(), ": the archive at byte ", piece.offset,
-                     " holds [", absl::StrJoin(archived->sizes, ","), "] of ",
-                     archived->dtype->name, ", .metadata says [",
-                     absl::StrJoin(piece.sizes, ","), "] of ", dtype.name));
+  std::vector<int64_t> sizes = piece.sizes;
+  if (piece.archive_stack > 0) sizes.insert(sizes.begin(), piece.archive_stack);
+  if (archived->sizes != sizes || archived->dtype != &dtype) {
+    return absl::DataLossError(absl::StrCat(
+        file.path(), ": the archive at byte ", piece.offset, " holds [",
+        absl::StrJoin(archived->sizes, ","), "] of ", archived->dtype->name,
+        ", .metadata says [", absl::StrJoin(sizes, ","), "] of ", dtype.name));
   }
   piece.offset = archived->offset;
   piece.strides = std::move(archived->strides);
+  if (piece.archive_stack > 0) {
+    piece.offset += piece.archive_slab * piece.strides[0] * (dtype.bits / 8);
+    piece.strides.erase(piece.strides.begin());
+  }
   piece.archive_bytes = 0;
+  piece.archive_stack = 0;
   return piece;
 }
 

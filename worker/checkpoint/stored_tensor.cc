@@ -4,6 +4,43 @@
 
 namespace sinkwatch::checkpoint {
 
+namespace {
+
+std::vector<int64_t> WithoutFirst(const std::vector<int64_t>& numbers) {
+  return numbers.empty()
+             ? numbers
+             : std::vector<int64_t>(numbers.begin() + 1, numbers.end());
+}
+
+// What a piece has of row `index`, which is one of its own.
+Piece SlabOf(const Piece& piece, int64_t index, int64_t item_bytes) {
+  const int64_t row = index - piece.start[0];
+  Piece slab = piece;
+  slab.start = WithoutFirst(piece.start);
+  slab.sizes = WithoutFirst(piece.sizes);
+  slab.strides = WithoutFirst(piece.strides);
+  if (piece.archive_bytes > 0) {
+    slab.archive_stack = piece.sizes[0];
+    slab.archive_slab = row;
+  } else {
+    slab.offset += row * piece.strides[0] * item_bytes;
+  }
+  return slab;
+}
+
+}  // namespace
+
+StoredTensor SlabOf(const StoredTensor& stack, int64_t index) {
+  StoredTensor slab{stack.name, stack.dtype, WithoutFirst(stack.shape), {}};
+  for (const Piece& piece : stack.pieces) {
+    if (index < piece.start[0] || index >= piece.start[0] + piece.sizes[0]) {
+      continue;
+    }
+    slab.pieces.push_back(SlabOf(piece, index, stack.dtype->bits / 8));
+  }
+  return slab;
+}
+
 std::vector<int64_t> RowMajorStrides(const std::vector<int64_t>& sizes) {
   std::vector<int64_t> strides(sizes.size(), 1);
   // Beside a zero, the other dimensions may have a product that overflows.

@@ -32,6 +32,10 @@ struct Piece {
   // no strides. A checkpoint of hundreds of ranks has hundreds of thousands of
   // these, so they are located when they are read: LocatePieces.
   int64_t archive_bytes = 0;
+  // Of such an archive that holds a stack of boxes: how many, and which of them
+  // is this one. 0: the archive holds just the box.
+  int64_t archive_stack = 0;
+  int64_t archive_slab = 0;
 };
 
 // A tensor as a container holds it. The container's reader has checked that the
@@ -50,6 +54,10 @@ struct Contents {
   std::vector<std::unique_ptr<files::File>> files;  // opened once, kept open
   std::vector<StoredTensor> tensors;  // in any order, names unique
 };
+
+// Tensor `index` of a stack: element [index] of the first dimension, under the
+// stack's name. The index is inside the stack, whose rank is at least 1.
+StoredTensor SlabOf(const StoredTensor& stack, int64_t index);
 
 // Strides, in elements, of a dense row-major tensor; of one without elements,
 // ones.

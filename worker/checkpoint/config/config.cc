@@ -47,6 +47,7 @@ absl::StatusOr<Config> Config::Parse(const std::string& path,
   }
   files::JsonLimits limits;
   limits.depth = kMaxConfigDepth;
+  limits.python_numbers = true;
   absl::StatusOr<Json> json = files::ParseJsonObject(text, limits);
   if (!json.ok()) return ParseError(path, json.status());
   return Config(path, *std::move(json));

@@ -63,6 +63,18 @@ TEST(ConfigTest, WhatIsNotAJsonObjectIsCorrupt) {
                      {kPath, "'a'", "twice"});
 }
 
+// Python writes them, and reads them.
+TEST(ConfigTest, InfinityMattersWhereItsKeyIsTaken) {
+  const Config config =
+      Parsed(R"({"limit": [0.0, Infinity], "eps": NaN, "n": 5})");
+  files::Fields fields = config.fields();
+  EXPECT_EQ(fields.Int("n", 0, 9), 5);
+  EXPECT_TRUE(fields.status().ok());
+  fields.PositiveOr("eps", 1);
+  files::ExpectError(fields.status(), kCorrupt,
+                     {kPath, "'eps'", "must be a finite number"});
+}
+
 TEST(ConfigTest, SizeAndDepthAreLimited) {
   files::ExpectError(ParseStatus("{\"a\":" + std::string(40, '[')),
                      kUnsupported, {kPath, "deeper than 32"});

@@ -120,6 +120,21 @@ int64_t ReadHeads(files::Fields& attention, int64_t width, Json& keys) {
   return head_dim;
 }
 
+void ReadGate(files::Fields& attention, Json& keys) {
+  if (!attention.Has("gate")) return;
+  files::Fields gate = attention.RequiredSection("gate");
+  ExpectClass(gate, "GateConfig");
+  const std::string granularity = gate.StringOr("granularity", "headwise");
+  if (granularity != "headwise" && granularity != "elementwise") {
+    gate.Refuse("granularity", absl::StrCat(files::Quoted(granularity),
+                                            " is not implemented"));
+  }
+  keys["attention_gate"] = granularity;
+  // In float32 everything is of full precision.
+  gate.Ignore({"full_precision", "type"});
+  gate.ExpectNoOther();
+}
+
 // Returns what ReadQkNorm does.
 std::string ReadAttention(files::Fields& parent, const char* key, int64_t width,
                           Block& block) {
@@ -131,10 +146,12 @@ std::string ReadAttention(files::Fields& parent, const char* key, int64_t width,
     attention.Refuse("name",
                      absl::StrCat(files::Quoted(name), " is not implemented"));
   }
-  attention.RequireAbsent("gate", "a gate on the attention output");
   attention.RequireAbsent("clip_qkv", "clipping with this block");
   attention.RequireBool("scalable_softmax", false, false);
-  attention.RequireBool("attention_sinks", false, false);
+  if (attention.BoolOr("attention_sinks", false)) {
+    block.keys["attention_sinks"] = true;
+  }
+  ReadGate(attention, block.keys);
   const int64_t head_dim = ReadHeads(attention, width, block.keys);
   block.keys["attention_bias"] = attention.BoolOr("bias", true);
   const std::string qk_norm = ReadQkNorm(attention, block.keys["rms_norm_eps"]);

@@ -82,10 +82,10 @@ const std::vector<BadConfig>& BadConfigs() {
        {"'model.block.sequence_mixer.name'", "'fused'"}},
       {"Gate",
        [](Json& r) {
-         Attention(r)["gate"] = {{"granularity", "headwise"}};
+         Attention(r)["gate"] = {{"granularity", "blockwise"}};
        },
        kUnsupported,
-       {"'model.block.sequence_mixer.gate'", "gate"}},
+       {"'model.block.sequence_mixer.gate.granularity'", "blockwise"}},
       {"Clip",
        [](Json& r) { Attention(r)["clip_qkv"] = 8.0; },
        kUnsupported,
@@ -94,10 +94,6 @@ const std::vector<BadConfig>& BadConfigs() {
        [](Json& r) { Attention(r)["scalable_softmax"] = true; },
        kUnsupported,
        {"'model.block.sequence_mixer.scalable_softmax'"}},
-      {"LearnedSinks",
-       [](Json& r) { Attention(r)["attention_sinks"] = true; },
-       kUnsupported,
-       {"'model.block.sequence_mixer.attention_sinks'"}},
       {"NoRope",
        [](Json& r) { Attention(r).erase("rope"); },
        kUnsupported,

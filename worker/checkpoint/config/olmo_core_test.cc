@@ -97,6 +97,20 @@ TEST(OlmoCoreTest, QkNormPerHeadIsQwen3) {
                      {"'model.block.name'", "head"});
 }
 
+TEST(OlmoCoreTest, LearnedSinksAndTheGateAreKeysOfTheirOwn) {
+  Json root = Olmo2(32, 2, 4, 48);
+  EXPECT_FALSE(KeysOf(root).contains("attention_sinks"));
+  EXPECT_FALSE(KeysOf(root).contains("attention_gate"));
+  Attention(root)["attention_sinks"] = true;
+  Attention(root)["gate"] = {{"granularity", "elementwise"},
+                             {"full_precision", true},
+                             {"_CLASS_", "olmo_core.nn.attention.GateConfig"}};
+  EXPECT_EQ(KeysOf(root)["attention_sinks"], true);
+  EXPECT_EQ(KeysOf(root)["attention_gate"], "elementwise");
+  Attention(root)["gate"] = Json::object();  // its default
+  EXPECT_EQ(KeysOf(root)["attention_gate"], "headwise");
+}
+
 TEST(OlmoCoreTest, AnAbsentBiasIsThere) {
   Json root = Olmo2(2048, 16, 16, 8192);
   Block(root)["name"] = "default";

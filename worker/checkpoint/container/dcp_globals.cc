@@ -18,9 +18,15 @@ constexpr char kDcp[] = "torch.distributed.checkpoint.metadata";
 constexpr char kSharded[] = "torch.distributed._shard.sharded_tensor.metadata";
 constexpr char kShard[] = "torch.distributed._shard.checkpoint.metadata";
 
+// Megatron-Core's own metadata, and the plans that it may keep beside.
+constexpr char kMegatron[] =
+    "megatron.core.dist_checkpointing.strategies.torch";
+constexpr char kPlanner[] = "torch.distributed.checkpoint.planner";
+
 constexpr GlobalRule kGlobals[] = {
     {kDcp, "Metadata", kMetadata, kDataclass},
     {kShard, "Metadata", kMetadata, kDataclass},
+    {kMegatron, "MCoreMetadata", kMetadata, kDataclass},
     {kDcp, "TensorStorageMetadata", kTensorStorage, kDataclass},
     {kShard, "TensorStorageMetadata", kTensorStorage, kDataclass},
     {kDcp, "BytesStorageMetadata", kBytesStorage, kDataclass},
@@ -33,6 +39,11 @@ constexpr GlobalRule kGlobals[] = {
     {kDcp, "MetadataIndex", kMetadataIndex, kDataclass},
     {kShard, "MetadataIndex", kMetadataIndex, kDataclass},
     {kDcp, "StorageMeta", kIgnored, kDataclass},
+    {kPlanner, "SavePlan", kIgnored, kDataclass},
+    {kPlanner, "WriteItem", kIgnored, kDataclass},
+    {kPlanner, "TensorWriteData", kIgnored, kDataclass},
+    {kPlanner, "BytesIOWriteData", kIgnored, kDataclass},
+    {kPlanner, "WriteItemType", kIgnored, kCall},
     {"torch.distributed.checkpoint.filesystem", "_StorageInfo", kStorageInfo,
      kDataclass},
     {"torch.distributed._shard.checkpoint.filesystem", "_StorageInfo",

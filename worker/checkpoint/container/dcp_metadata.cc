@@ -251,8 +251,10 @@ class Reader {
       if (!status.ok()) return AtKey(key, status);
     }
     if (!result_.tensors.empty()) return absl::OkStatus();
-    return Corrupt(below_model ? "no tensor has a key that begins with model."
-                               : "holds no tensor of a model");
+    // A save of something else is not broken.
+    return absl::UnimplementedError(
+        below_model ? "no tensor has a key that begins with model."
+                    : "holds no tensor of a model");
   }
 
   absl::Status AddTensor(absl::string_view key, absl::string_view name,

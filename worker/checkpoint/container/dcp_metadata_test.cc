@@ -112,6 +112,10 @@ TEST(DcpMetadataTest, EachSpellingOfAClassIsRead) {
                  "ctorch.distributed._shard.sharded_tensor.metadata\n"
                  "TensorProperties"),
             Names{"w"});
+  EXPECT_EQ(with("ctorch.distributed.checkpoint.metadata\nMetadata\n",
+                 "cmegatron.core.dist_checkpointing.strategies.torch\n"
+                 "MCoreMetadata\n"),
+            Names{"w"});
 }
 
 // Which keys are weights.
@@ -352,7 +356,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadCase{"NoWeights",
                 [](Metadata& m) { m.tensors[0].first = Str("optim.w"); },
-                kCorrupt,
+                kUnsupported,
                 {"no tensor", "model."}},
         BadCase{"KeyTwice",
                 [](Metadata& m) { m.tensors.push_back(m.tensors[0]); },

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "worker/checkpoint/container/foreign_format.h"
 #include "worker/checkpoint/dtype.h"
 
 namespace sinkwatch::checkpoint {
@@ -187,6 +189,13 @@ std::string ConfigJson(const Header& header) {
       .dump();
 }
 
+// The format has no magic number; others have.
+absl::Status CheckStart(const files::File& file) {
+  std::string start(std::min<int64_t>(kForeignFormatBytes, file.size()), 0);
+  absl::Status read = file.ReadAt(0, start.size(), start.data());
+  return read.ok() ? CheckNotForeign(start) : read;
+}
+
 absl::Status CheckSize(const files::File& file, int64_t size) {
   if (file.size() == size) return absl::OkStatus();
   const std::string sizes =
@@ -200,6 +209,7 @@ absl::Status CheckSize(const files::File& file, int64_t size) {
 absl::StatusOr<Llama2c> OpenLlama2c(const std::string& path) {
   absl::StatusOr<std::unique_ptr<files::File>> file = files::File::Open(path);
   if (!file.ok()) return file.status();
+  if (absl::Status s = CheckStart(**file); !s.ok()) return AtPath(**file, s);
   const absl::StatusOr<Header> header = ReadHeader(**file);
   if (!header.ok()) return AtPath(**file, header.status());
   Llama2c model;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "worker/checkpoint/container/foreign_format.h"
 #include "worker/checkpoint/container/safetensors_header.h"
 #include "worker/files/strict_json.h"
 
@@ -149,6 +151,13 @@ absl::Status CheckHeaderLength(const files::File& file, uint64_t length) {
                      "that was given its size and not yet its content"));
   }
   if (length > kMaxHeaderBytesOfFormat) {
+    std::string start(std::min<int64_t>(kForeignFormatBytes, file.size()), 0);
+    if (absl::Status s = file.ReadAt(0, start.size(), start.data()); !s.ok()) {
+      return s;
+    }
+    if (absl::Status s = CheckNotForeign(start); !s.ok()) {
+      return WithPath(file.path(), s);
+    }
     return absl::DataLossError(absl::StrCat(file.path(), ": header length ",
                                             length, " is above the format's ",
                                             kMaxHeaderBytesOfFormat));

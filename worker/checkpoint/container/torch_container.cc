@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "worker/checkpoint/container/foreign_format.h"
 #include "worker/checkpoint/container/sharded.h"
 #include "worker/checkpoint/container/torch_archive.h"
 #include "worker/files/file.h"
@@ -50,7 +51,9 @@ absl::Status CheckIsZip(absl::string_view start) {
     return absl::UnimplementedError(
         "a tar archive, as torch.save wrote before torch 0.1.10");
   }
-  return absl::DataLossError("neither a zip archive nor a pickle");
+  if (absl::Status s = CheckNotForeign(start); !s.ok()) return s;
+  // Nothing says that it is a broken archive, and not something else.
+  return absl::UnimplementedError("neither a zip archive nor a pickle");
 }
 
 absl::Status CheckStart(const files::File& file) {

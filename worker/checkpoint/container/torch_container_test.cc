@@ -124,8 +124,15 @@ TEST(TorchContainer, WhatIsNoZipIsNamed) {
   files::ExpectError(
       OpenBytes(std::string(257, 'x') + "ustar" + std::string(300, 0)),
       kUnsupported, {"tar archive"});
-  files::ExpectError(OpenBytes("hello"), kCorrupt,
+  files::ExpectError(OpenBytes("hello"), kUnsupported,
                      {"neither a zip archive nor"});
+}
+
+TEST(TorchContainer, AFileOfAnotherFormatIsNamed) {
+  files::ExpectError(OpenBytes("GGUF" + std::string(100, 1)), kUnsupported,
+                     {"model.pt", "GGUF"});
+  files::ExpectError(OpenBytes("<!DOCTYPE html>"), kUnsupported,
+                     {"model.pt", "HTML"});
 }
 
 TEST(TorchContainer, EveryPrefixIsIncomplete) {

@@ -1,0 +1,25 @@
+#include "worker/checkpoint/container/foreign_format.h"
+
+#include "gtest/gtest.h"
+#include "worker/files/files_testing.h"
+
+namespace sinkwatch::checkpoint {
+namespace {
+
+TEST(ForeignFormatTest, FilesWithAMagicNumberAreNamed) {
+  files::ExpectError(CheckNotForeign("GGUF\3"),
+                     absl::StatusCode::kUnimplemented, {"GGUF"});
+  files::ExpectError(CheckNotForeign("\x80\2}q"),
+                     absl::StatusCode::kUnimplemented, {"pickle"});
+  files::ExpectError(CheckNotForeign("<!DOCTYPE html>"),
+                     absl::StatusCode::kUnimplemented, {"HTML"});
+}
+
+TEST(ForeignFormatTest, AHeadersLengthAndAShortFileAreNot) {
+  EXPECT_TRUE(CheckNotForeign(absl::string_view("<\0\0\0\0\0\0\0{", 9)).ok());
+  EXPECT_TRUE(CheckNotForeign("").ok());
+  EXPECT_TRUE(CheckNotForeign("GG").ok());
+}
+
+}  // namespace
+}  // namespace sinkwatch::checkpoint

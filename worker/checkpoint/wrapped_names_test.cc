@@ -1,0 +1,48 @@
+#include "worker/checkpoint/wrapped_names.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "worker/files/files_testing.h"
+
+namespace sinkwatch::checkpoint {
+namespace {
+
+TEST(WrappedNamesTest, EveryWrapperIsTakenOffWhereverItStands) {
+  const std::pair<const char*, const char*> names[] = {
+      {"model.layers.0.w", "model.layers.0.w"},
+      {"_orig_mod.model.layers.0.w", "model.layers.0.w"},
+      {"module._orig_mod.model.layers.0.w", "model.layers.0.w"},
+      {"model.layers.0._orig_mod.w", "model.layers.0.w"},
+      {"_fsdp_wrapped_module.model.layers.0._fsdp_wrapped_module"
+       "._checkpoint_wrapped_module.w",
+       "model.layers.0.w"},
+      {"_fpw_module.model.w", "model.w"},
+      {"_forward_module.model.w", "model.w"},
+      // Parts that only look like one, and the tensor's own name.
+      {"modules.submodule.w", "modules.submodule.w"},
+      {"layers.module", "layers.module"},
+      {"module", "module"},
+      {"", ""},
+      {"module..w", ".w"},
+  };
+  for (const auto& [stored, expected] : names) {
+    EXPECT_EQ(UnwrappedName(stored), expected) << stored;
+  }
+}
+
+TEST(WrappedNamesTest, TwoTensorsOfOneNameAreRefused) {
+  std::vector<StoredTensor> tensors(2);
+  tensors[0].name = "model.w";
+  tensors[1].name = "module.model.w";
+  files::ExpectError(UnwrapNames(tensors), absl::StatusCode::kUnimplemented,
+                     {"two tensors", "'model.w'", "'module.model.w'"});
+  tensors[0].name = "ema.w";
+  EXPECT_TRUE(UnwrapNames(tensors).ok());
+  EXPECT_EQ(tensors[1].name, "model.w");
+}
+
+}  // namespace
+}  // namespace sinkwatch::checkpoint
