@@ -53,6 +53,8 @@ void CheckInput(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
     CheckKinds(q_BHTE, v_BGTE);
   }
   TORCH_CHECK(options.window >= 0, "attention_stats: window ", options.window);
+  TORCH_CHECK(options.soft_cap >= 0, "attention_stats: soft cap ",
+              options.soft_cap);
   const at::Tensor& sinks_H = options.learned_sinks_H;
   if (!sinks_H.defined()) return;
   TORCH_CHECK(options.normalisation == Normalisation::kSoftmax,
@@ -79,6 +81,11 @@ OperatorResult CallOperator(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
   at::Tensor sinks_H = options.learned_sinks_H;
   if (sinks_H.defined()) sinks_H = sinks_H.to(at::kFloat).contiguous();
   const auto normalisation = static_cast<int64_t>(options.normalisation);
+  if (options.soft_cap > 0) {
+    return SoftCappedAttentionStats(
+        q_BHTE, k_BGTE, Optional(v_BGTE), Optional(sinks_H), options.scale,
+        options.window, normalisation, options.soft_cap);
+  }
   const bool by_row_blocks =
       !q_BHTE.is_cpu() &&
       !HasDeviceKernel(q_BHTE, v_BGTE.defined(), options.scale, normalisation);
@@ -152,7 +159,9 @@ at::Tensor AttentionAtColumns(const at::Tensor& q_BHTE,
       k_BGTE.gather(2, index_BGJ1.expand({-1, -1, -1, q_BHTE.size(3)}))
           .reshape({q_BHTE.size(0), q_BHTE.size(1), chosen, q_BHTE.size(3)});
   const at::Tensor logit_BHTC =
-      ProductInFloat32(q_BHTE, key_BHCE.transpose(-2, -1)) * options.scale;
+      SoftCapped(ProductInFloat32(q_BHTE, key_BHCE.transpose(-2, -1)) *
+                     options.scale,
+                 options.soft_cap);
 
   const at::Tensor row_T1 =
       at::arange(num_tokens, columns_BHC.options()).unsqueeze(-1);

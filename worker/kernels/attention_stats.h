@@ -10,7 +10,8 @@ namespace sinkwatch::kernels {
 // Legend: B sequences, H query heads, G key/value heads (head h uses key/value
 // head floor(h*G/H)), T tokens, E head width. Row t is a query position, column
 // k a key position, both from 0. Row t sees column k iff k <= t and, with a
-// window w > 0, k > t - w. s[t,k] = scale * q_t . k_k.
+// window w > 0, k > t - w. s[t,k] = scale * q_t . k_k; with a soft cap c > 0 it
+// is c tanh(scale * q_t . k_k / c).
 
 enum class Normalisation {
   kSoftmax,  // A[t,k] = exp(s[t,k]) / sum over visible k of exp(s[t,k])
@@ -28,6 +29,7 @@ struct AttentionOptions {
   // c_h: [H], any floating type, on the device of q; undefined: no learned
   // sinks. For softmax only.
   at::Tensor learned_sinks_H = {};
+  double soft_cap = 0;  // 0: none
 };
 
 // What is known of an attention pattern without keeping it. Each tensor is
@@ -60,7 +62,8 @@ struct AttentionStats {
 //
 // One operator, sinkwatch::attention_stats, with an implementation per device:
 // the fused path of attention_stats_cpu.cc on the CPU, row blocks of ATen
-// operators elsewhere. Throws c10::Error for shapes that do not fit.
+// operators elsewhere, and everywhere with a soft cap. Throws c10::Error for
+// shapes that do not fit.
 AttentionStats ComputeAttentionStats(const at::Tensor& q_BHTE,
                                      const at::Tensor& k_BGTE,
                                      const at::Tensor& v_BGTE,

@@ -16,6 +16,7 @@
 #include "ATen/ops/logsumexp.h"
 #include "ATen/ops/matmul.h"
 #include "ATen/ops/relu.h"
+#include "ATen/ops/tanh.h"
 #include "ATen/ops/zeros.h"
 #include "worker/kernels/attention_stats.h"
 #include "worker/kernels/attention_stats_operator.h"
@@ -157,11 +158,12 @@ struct Sequences {
 };
 
 void RunBlock(Sequences& sequences, const RowBlock& block, double scale,
-              Normalisation normalisation) {
-  const at::Tensor logit_BHRC =
+              double soft_cap, Normalisation normalisation) {
+  const at::Tensor logit_BHRC = SoftCapped(
       MatmulByHead(block.Rows(sequences.q_BHTE),
                    block.Columns(sequences.k_BGTE).transpose(-2, -1)) *
-      scale;
+          scale,
+      soft_cap);
   at::Tensor rows = sequences.rows.narrow(3, block.row_begin, block.num_rows);
   FillLogitStats(logit_BHRC, block, sequences.learned_sinks_H, rows);
   const at::Tensor attention_BHRC =
@@ -180,11 +182,24 @@ void RunBlock(Sequences& sequences, const RowBlock& block, double scale,
 
 }  // namespace
 
+at::Tensor SoftCapped(const at::Tensor& logits, double cap) {
+  return cap > 0 ? at::tanh(logits / cap) * cap : logits;
+}
+
 OperatorResult AttentionStatsByRowBlocks(
     const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
     const std::optional<at::Tensor>& v,
     const std::optional<at::Tensor>& learned_sinks, double scale,
     int64_t window, int64_t normalisation) {
+  return SoftCappedAttentionStats(q_BHTE, k_BGTE, v, learned_sinks, scale,
+                                  window, normalisation, /*soft_cap=*/0);
+}
+
+OperatorResult SoftCappedAttentionStats(
+    const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+    const std::optional<at::Tensor>& v,
+    const std::optional<at::Tensor>& learned_sinks, double scale,
+    int64_t window, int64_t normalisation, double soft_cap) {
   const at::NoTF32Guard no_tf32;
   const int64_t batch = q_BHTE.size(0);
   const int64_t heads = q_BHTE.size(1);
@@ -215,7 +230,7 @@ OperatorResult AttentionStatsByRowBlocks(
     for (int64_t row = 0; row < tokens; row += block_rows) {
       const RowBlock block(row, std::min(row + block_rows, tokens), window,
                            q_BHTE.device());
-      RunBlock(sequences, block, scale,
+      RunBlock(sequences, block, scale, soft_cap,
                static_cast<Normalisation>(normalisation));
     }
   }

@@ -46,6 +46,16 @@ inline bool HasDeviceKernel(const at::Tensor& q_BHTE, bool has_value,
          q_BHTE.size(1) <= kGrid;
 }
 
+// The same with a soft cap of the logits (0: none), which the operator has not.
+OperatorResult SoftCappedAttentionStats(
+    const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+    const std::optional<at::Tensor>& v,
+    const std::optional<at::Tensor>& learned_sinks, double scale,
+    int64_t window, int64_t normalisation, double soft_cap);
+
+// cap tanh(logits / cap); the logits where cap is 0.
+at::Tensor SoftCapped(const at::Tensor& logits, double cap);
+
 }  // namespace sinkwatch::kernels
 
 #endif  // SINKWATCH_WORKER_KERNELS_ATTENTION_STATS_OPERATOR_H_

@@ -31,7 +31,8 @@ Row ComputeRow(const Array4& q, const Array4& k, int64_t b, int64_t h,
     for (int64_t e = 0; e < q.size(3); ++e) {
       dot += q[b][h][t][e] * k[b][g][column][e];
     }
-    row.logit.push_back(options.scale * dot);
+    const double logit = options.scale * dot, cap = options.soft_cap;
+    row.logit.push_back(cap > 0 ? cap * std::tanh(logit / cap) : logit);
   }
   return row;
 }

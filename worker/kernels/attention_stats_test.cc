@@ -102,6 +102,21 @@ TEST_P(AttentionStatsTest, MatchesReferenceOverManyShapes) {
   }
 }
 
+TEST(SoftCappedStatsTest, MatchesReferenceWithAndWithoutWindow) {
+  const Input input = RandomInput({2, 4, 2, 53, 24}, 31, /*spread=*/6);
+  for (const int64_t window : {0, 7}) {
+    SCOPED_TRACE(window);
+    AttentionOptions options = Options(24, window);
+    options.soft_cap = 2;  // logits reach 20
+    const AttentionStats expected = ReferenceAttentionStats(
+        input.q_BHTE, input.k_BGTE, input.v_BGTE, options);
+    EXPECT_LE(expected.max_abs_logit.max().item<double>(), 2);
+    ExpectSameStats(ComputeAttentionStats(input.q_BHTE, input.k_BGTE,
+                                          input.v_BGTE, options),
+                    expected, 2);
+  }
+}
+
 TEST_P(AttentionStatsTest, MatchesReferenceUnderEveryShortWindow) {
   const Input input = RandomInput({1, 4, 2, 53, 24}, 21);
   for (const int64_t window : {1, 2, 3, 7, 15, 16, 17, 32, 33, 52, 53, 90}) {
