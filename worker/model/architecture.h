@@ -2,6 +2,7 @@
 #define SINKWATCH_WORKER_MODEL_ARCHITECTURE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,8 @@ struct AttentionShape {
   double scale = 1.0;
   // Row t sees keys (t - window, t]; 0 means all keys up to t.
   int64_t window = 0;
+  // Logits become cap tanh(logit / cap); 0: they stay.
+  double soft_cap = 0;
 };
 
 struct ModelShape {
@@ -41,6 +44,9 @@ struct ModelShape {
   int64_t max_positions = 0;
   // One per layer.
   std::vector<AttentionShape> attention;
+  // Layers stored behind the last that no metric is of: those that predict the
+  // tokens after the next (DeepSeek's MTP). They are not read.
+  int unread_layers = 0;
 
   // Of the embedding, and of the output matrix.
   std::vector<int64_t> EmbeddingShape() const { return {vocabulary, width}; }
@@ -67,6 +73,16 @@ struct TensorSource {
   int64_t first_row = 0;
   // kRotaryPairs: the heads that share out the rows.
   int64_t heads = 0;
+  // Set: `shape` is of a stack of tensors, of layers or of experts, and this
+  // one is, or is in, number `slab`; rows are counted within it.
+  std::optional<int64_t> slab = {};
+  // Rows that lie in so many equal runs, the first at `first_row`, each
+  // `run_stride` rows after the one before: the queries in a matrix that holds
+  // q, k and v by group.
+  int64_t runs = 1;
+  int64_t run_stride = 0;
+  // Whole tensors whose rows follow: the tensor is stored in parts.
+  std::vector<TensorSource> more = {};
 };
 
 // A tensor that a part of the model needs.
@@ -84,11 +100,17 @@ struct TensorSpec {
   // What the forward pass calls it: "q_proj.weight".
   std::string name;
   std::vector<int64_t> shape;
-  // One per naming scheme; the loader takes the first whose name is there.
+  // One per naming scheme; the loader takes the first whose name is there, and,
+  // of several of one name, the first that has the stored shape.
   std::vector<TensorSource> sources;
-  // Names under which some writers store the same once more: a tied output
-  // matrix. They are not read into the model.
-  std::vector<std::string> copies;
+  // What the tensor is made of where no source is there: a constant that some
+  // writers store and others do not.
+  std::optional<double> constant = {};
+  // Of an output matrix that is tied to the embedding: where writers store it
+  // all the same. What is stored counts: it is the embedding once more, or,
+  // where it differs, another matrix, and the two are not tied. So reads
+  // transformers 5.24 (modeling_utils.py, tie_weights).
+  std::vector<TensorSource> own;
 };
 
 // One model family: which weights it has and how they turn tokens into logits.

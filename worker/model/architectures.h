@@ -15,18 +15,28 @@ using ArchitectureFactory =
     std::unique_ptr<Architecture>(files::Fields& config);
 
 // One per file of this folder; the registry's table names them.
+ArchitectureFactory MakeApertus;
 ArchitectureFactory MakeBigramBackcopy;
+ArchitectureFactory MakeDeepseekV2;
+ArchitectureFactory MakeDeepseekV3;
+ArchitectureFactory MakeGemma2;
+ArchitectureFactory MakeGemma3;
 ArchitectureFactory MakeGpt2;
 ArchitectureFactory MakeGptNeoX;
 ArchitectureFactory MakeGptOss;
 ArchitectureFactory MakeLlama;
 ArchitectureFactory MakeMistral;
+ArchitectureFactory MakeMixtral;
 ArchitectureFactory MakeOlmo;
 ArchitectureFactory MakeOlmo2;
 ArchitectureFactory MakeOlmo3;
+ArchitectureFactory MakeOlmoHybrid;
 ArchitectureFactory MakeOlmoe;
 ArchitectureFactory MakeQwen2;
 ArchitectureFactory MakeQwen3;
+ArchitectureFactory MakeQwen3Moe;
+ArchitectureFactory MakeQwen3Next;
+ArchitectureFactory MakeSmolLm3;
 
 }  // namespace sinkwatch::model
 

@@ -73,8 +73,7 @@ class Gpt2 final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {BothPrefixes("embed_tokens", "wte.weight",
-                         config_.shape.EmbeddingShape()),
+    return {Tokens().embedding,
             BothPrefixes("embed_positions", "wpe.weight",
                          {config_.shape.max_positions, config_.shape.width})};
   }
@@ -110,11 +109,9 @@ class Gpt2 final : public Architecture {
   }
 
   std::vector<TensorSpec> HeadTensors() const override {
-    const TensorSpec output("lm_head", "lm_head.weight",
-                            config_.shape.EmbeddingShape());
     return {BothPrefixes("ln_f.weight", "ln_f.weight", {config_.shape.width}),
             BothPrefixes("ln_f.bias", "ln_f.bias", {config_.shape.width}),
-            config_.tied ? TiedTo(EmbeddingTensors()[0], output) : output};
+            Tokens().output};
   }
 
   at::Tensor Embed(const TensorMap& weights,
@@ -143,6 +140,13 @@ class Gpt2 final : public Architecture {
   }
 
  private:
+  TokenTensors Tokens() const {
+    const std::vector<int64_t> shape = config_.shape.EmbeddingShape();
+    const TokenTensors own{BothPrefixes("embed_tokens", "wte.weight", shape),
+                           {"lm_head", "lm_head.weight", shape}};
+    return config_.tied ? Tied(own) : own;
+  }
+
   at::Tensor Norm(const TensorMap& weights, const std::string& name,
                   const at::Tensor& x) const {
     return LayerNorm(weights, name, x, config_.norm_epsilon);

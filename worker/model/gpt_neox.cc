@@ -55,8 +55,7 @@ class GptNeoX final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {{"embed_tokens", "gpt_neox.embed_in.weight",
-             config_.shape.EmbeddingShape()}};
+    return {Tokens().embedding};
   }
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
@@ -75,11 +74,9 @@ class GptNeoX final : public Architecture {
   std::vector<TensorSpec> HeadTensors() const override {
     const int64_t width = config_.shape.width;
     const std::string norm = "gpt_neox.final_layer_norm";
-    const TensorSpec output("lm_head", "embed_out.weight",
-                            config_.shape.EmbeddingShape());
     return {{"norm.weight", norm + ".weight", {width}},
             {"norm.bias", norm + ".bias", {width}},
-            config_.tied ? TiedTo(EmbeddingTensors()[0], output) : output};
+            Tokens().output};
   }
 
   at::Tensor Embed(const TensorMap& weights,
@@ -121,6 +118,13 @@ class GptNeoX final : public Architecture {
   }
 
  private:
+  TokenTensors Tokens() const {
+    const std::vector<int64_t> shape = config_.shape.EmbeddingShape();
+    const TokenTensors own{{"embed_tokens", "gpt_neox.embed_in.weight", shape},
+                           {"lm_head", "embed_out.weight", shape}};
+    return config_.tied ? Tied(own) : own;
+  }
+
   at::Tensor Norm(const TensorMap& weights, const std::string& name,
                   const at::Tensor& x) const {
     return LayerNorm(weights, name, x, config_.norm_epsilon);

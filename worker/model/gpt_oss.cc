@@ -58,7 +58,7 @@ GptOssConfig ReadConfig(files::Fields& config) {
       config, ReadWindow(config, 128), [](int layer) { return layer % 2 == 0; },
       oss.shape);
   oss.feed_forward = ReadFeedForwardWidth(config);
-  oss.counts = ReadExpertCounts(config, "num_local_experts");
+  oss.counts = ReadExpertCounts(config);
   oss.swiglu_limit = config.PositiveOr("swiglu_limit", 7.0);
   oss.swiglu_alpha = config.PositiveOr("swiglu_alpha", 1.702);
   config.RequireString("hidden_act", "silu", "silu");
@@ -76,8 +76,7 @@ class GptOss final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {{"embed_tokens", "model.embed_tokens.weight",
-             config_.shape.EmbeddingShape()}};
+    return {Tokens().embedding};
   }
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
@@ -104,10 +103,8 @@ class GptOss final : public Architecture {
   }
 
   std::vector<TensorSpec> HeadTensors() const override {
-    const TensorSpec output("lm_head", "lm_head.weight",
-                            config_.shape.EmbeddingShape());
     return {{"norm", "model.norm.weight", {config_.shape.width}},
-            config_.tied ? TiedTo(EmbeddingTensors()[0], output) : output};
+            Tokens().output};
   }
 
   at::Tensor Embed(const TensorMap& weights,
@@ -141,6 +138,13 @@ class GptOss final : public Architecture {
   }
 
  private:
+  TokenTensors Tokens() const {
+    const std::vector<int64_t> shape = config_.shape.EmbeddingShape();
+    const TokenTensors own{{"embed_tokens", "model.embed_tokens.weight", shape},
+                           {"lm_head", "lm_head.weight", shape}};
+    return config_.tied ? Tied(own) : own;
+  }
+
   at::Tensor Norm(const TensorMap& weights, const std::string& name,
                   const at::Tensor& x) const {
     return RmsNormWide(x, weights.at(name), config_.norm_epsilon);

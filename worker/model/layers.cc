@@ -22,6 +22,7 @@
 #include "ATen/ops/silu.h"
 #include "ATen/ops/sin.h"
 #include "ATen/ops/softmax.h"
+#include "ATen/ops/tanh.h"
 #include "c10/core/GradMode.h"
 #include "worker/model/intervention.h"
 
@@ -102,6 +103,9 @@ at::Tensor AttendRows(const HeadTensors& heads, const AttentionShape& shape,
       at::matmul(heads.q_BHTE.slice(2, begin, end),
                  heads.k_BHTE.slice(2, first, end).transpose(-1, -2)) *
       shape.scale;
+  if (shape.soft_cap > 0) {
+    logits_BHRS = at::tanh(logits_BHRS / shape.soft_cap) * shape.soft_cap;
+  }
   logits_BHRS = logits_BHRS.masked_fill(
       hidden_RS, -std::numeric_limits<float>::infinity());
   const at::Tensor weights_BHRS =
@@ -230,8 +234,10 @@ at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
   const at::Tensor k_BHTE = ExpandHeads(k_BGTE, q_BHTE.size(1));
   const at::Tensor v_BHTE = ExpandHeads(v_BGTE, q_BHTE.size(1));
   const bool sees_all = shape.window == 0 || shape.window >= q_BHTE.size(2);
-  if (shape.kind == AttentionKind::kSoftmax && sees_all &&
-      !learned_sinks_H.defined()) {
+  // The flash path wants values as wide as keys.
+  const bool even = v_BGTE.size(3) == q_BHTE.size(3);
+  if (shape.kind == AttentionKind::kSoftmax && sees_all && even &&
+      shape.soft_cap == 0 && !learned_sinks_H.defined()) {
     return at::scaled_dot_product_attention(q_BHTE, k_BHTE, v_BHTE, {}, 0.0,
                                             /*is_causal=*/true, shape.scale);
   }
@@ -242,6 +248,15 @@ at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
                              const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
                              const AttentionShape& shape, Recorder& recorder,
                              const at::Tensor& learned_sinks_H) {
+  return GatedAttention(layer, q_BHTE, k_BGTE, v_BGTE, /*gate=*/{}, shape,
+                        recorder, learned_sinks_H);
+}
+
+at::Tensor GatedAttention(int layer, const at::Tensor& q_BHTE,
+                          const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
+                          const at::Tensor& gate, const AttentionShape& shape,
+                          Recorder& recorder,
+                          const at::Tensor& learned_sinks_H) {
   recorder.Record(Point::kQ, layer, q_BHTE);
   recorder.Record(Point::kK, layer, k_BGTE);
   recorder.Record(Point::kV, layer, v_BGTE);
@@ -250,6 +265,11 @@ at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
   if (Intervention* const intervention = recorder.intervention()) {
     z_BHTE = intervention->HeadOutput(
         {layer, q_BHTE, k_BGTE, v_BGTE, shape, learned_sinks_H}, z_BHTE);
+  }
+  if (gate.defined()) {
+    recorder.Record(Point::kGate, layer, gate);
+    recorder.Record(Point::kUngatedZ, layer, z_BHTE);
+    z_BHTE = z_BHTE * gate;
   }
   recorder.Record(Point::kZ, layer, z_BHTE);
   return z_BHTE;

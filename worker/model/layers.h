@@ -65,9 +65,11 @@ at::Tensor ProjectHeads(const TensorMap& weights, const std::string& name,
                         const at::Tensor& x_BTD, int64_t heads);
 
 // Causal attention A v -> z [B,H,T,E], A by `shape`; learned sinks, if defined,
-// are one more logit of softmax in each row of a head, and get no value. Never
-// holds T x T: plain softmax goes through scaled_dot_product_attention's flash
-// path; ReLU, windows and learned sinks go through blocks of rows.
+// are one more logit of softmax in each row of a head, and get no value. Values
+// may have a width of their own, which is then z's. Never holds T x T: plain
+// softmax goes through scaled_dot_product_attention's flash path; the rest
+// (ReLU, windows, soft caps, learned sinks, such values) through blocks of
+// rows.
 at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                            const at::Tensor& v_BGTE,
                            const AttentionShape& shape,
@@ -79,6 +81,15 @@ at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
                              const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
                              const AttentionShape& shape, Recorder& recorder,
                              const at::Tensor& learned_sinks_H = {});
+
+// z of the same behind an output gate: z times `gate` ([B,H,T,1] or [B,H,T,E],
+// 0..1), which is what is shown as z; the gate and what came to it are shown
+// beside.
+at::Tensor GatedAttention(int layer, const at::Tensor& q_BHTE,
+                          const at::Tensor& k_BGTE, const at::Tensor& v_BGTE,
+                          const at::Tensor& gate, const AttentionShape& shape,
+                          Recorder& recorder,
+                          const at::Tensor& learned_sinks_H = {});
 
 // What a sub-layer adds to the stream, unless an intervention changes it; shows
 // it at `point`: kAttnOut or kMlpOut.

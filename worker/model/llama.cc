@@ -13,6 +13,7 @@ std::unique_ptr<Architecture> MakeLlama(files::Fields& config) {
   LlamaFamily llama = ReadLlamaFamily(config, "LlamaForCausalLM");
   llama.qkv_bias = config.BoolOr("attention_bias", false);
   llama.output_bias = llama.qkv_bias;
+  llama.extras = ReadAttentionExtras(config, llama.qkv_bias);
   llama.mlp_bias = config.BoolOr("mlp_bias", false);
   return MakeLlamaFamily(std::move(llama));
 }

@@ -9,6 +9,7 @@
 #include "ATen/ops/embedding.h"
 #include "absl/strings/str_cat.h"
 #include "worker/model/layers.h"
+#include "worker/model/megatron_names.h"
 #include "worker/model/naming.h"
 
 namespace sinkwatch::model {
@@ -21,10 +22,11 @@ class LlamaLike final : public Architecture {
   const ModelShape& shape() const override { return family_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {EmbeddingTensor(shape())};
+    return {TokenTensorsOf(shape(), family_.tied).embedding};
   }
   std::vector<TensorSpec> HeadTensors() const override {
-    return {FinalNormTensor(shape()), OutputTensor(shape(), family_.tied)};
+    return {FinalNormTensor(shape()),
+            TokenTensorsOf(shape(), family_.tied).output};
   }
   std::vector<TensorSpec> LayerTensors(int layer) const override;
 
@@ -43,8 +45,8 @@ class LlamaLike final : public Architecture {
               Norm(stream_BTD, weights.at("input_layernorm.weight")), recorder);
         },
         [&](const at::Tensor& stream_BTD) {
-          return SwiGlu(
-              weights, "mlp.",
+          return FeedForward(
+              layer, weights,
               Norm(stream_BTD, weights.at("post_attention_layernorm.weight")));
         });
   }
@@ -58,12 +60,33 @@ class LlamaLike final : public Architecture {
     return weights.at("self_attn.o_proj.weight");
   }
 
+  at::Tensor LearnedSinks(int, const TensorMap& weights) const override {
+    return SinksOf(weights, family_.extras);
+  }
+
  private:
-  // Meta's names, for a model without options.
+  // Meta's names, for a model without options but norms of heads: torchtitan
+  // has these names for Qwen 3 too, with the rows as Hugging Face has them.
   void AddMetaNames(int layer, std::vector<TensorSpec>& specs) const;
+  void AddRotated(const std::string& name, int64_t heads,
+                  TensorSpec& spec) const {
+    if (family_.head_norms) return AddName(name, spec);
+    AddRotaryPairs(name, heads, spec);
+  }
 
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
     return RmsNorm(x, weight, family_.norm_epsilon);
+  }
+
+  at::Tensor FeedForward(int layer, const TensorMap& weights,
+                         const at::Tensor& n_BTD) const {
+    return family_.IsMixed(layer) ? MixSwiGlu(weights, family_.mixture, n_BTD)
+                                  : SwiGlu(weights, "mlp.", n_BTD);
+  }
+
+  at::Tensor Rotated(int layer, const at::Tensor& x_BHTE) const {
+    return family_.IsRotated(layer) ? RotaryEmbedding(x_BHTE, family_.rope)
+                                    : x_BHTE;
   }
 
   at::Tensor Attention(int layer, const TensorMap& weights,
@@ -78,10 +101,10 @@ class LlamaLike final : public Architecture {
       q_BHTE = Norm(q_BHTE, weights.at("self_attn.q_norm.weight"));
       k_BGTE = Norm(k_BGTE, weights.at("self_attn.k_norm.weight"));
     }
-    const at::Tensor z_BHTE =
-        RecordedAttention(layer, RotaryEmbedding(q_BHTE, family_.rope),
-                          RotaryEmbedding(k_BGTE, family_.rope), v_BGTE,
-                          shape().attention[layer], recorder);
+    const at::Tensor z_BHTE = GatedAttention(
+        layer, Rotated(layer, q_BHTE), Rotated(layer, k_BGTE), v_BGTE,
+        GateOf(weights, family_.extras, n_BTD, shape().heads),
+        shape().attention[layer], recorder, LearnedSinks(layer, weights));
     return Project(weights, "self_attn.o_proj", MergeHeads(z_BHTE));
   }
 
@@ -93,8 +116,13 @@ void Append(std::vector<TensorSpec> more, std::vector<TensorSpec>& specs) {
 }
 
 std::vector<TensorSpec> LlamaLike::LayerTensors(int layer) const {
+  const bool mixed = family_.IsMixed(layer);
   std::vector<TensorSpec> specs =
-      ProjectionTensors(layer, shape(), family_.feed_forward);
+      mixed ? AttentionTensors(layer, shape())
+            : ProjectionTensors(layer, shape(), family_.feed_forward);
+  if (mixed) {
+    Append(MixtureTensors(layer, shape().width, family_.mixture), specs);
+  }
   specs.push_back(LayerTensor(layer, "input_layernorm.weight",
                               "attention_norm.weight", {shape().width}));
   AddOlmoName(layer, "attn_norm.weight", specs.back());
@@ -102,18 +130,22 @@ std::vector<TensorSpec> LlamaLike::LayerTensors(int layer) const {
                               "feed_forward_norm.weight", {shape().width}));
   AddOlmoName(layer, "ff_norm.weight", specs.back());
   const bool plain = !family_.qkv_bias && !family_.output_bias &&
-                     !family_.mlp_bias && !family_.head_norms;
-  if (plain) AddMetaNames(layer, specs);
+                     !family_.mlp_bias && !mixed && !family_.extras.any();
   if (family_.head_norms) {
     for (const std::string norm : {"q_norm.weight", "k_norm.weight"}) {
       specs.push_back(LayerTensor(layer, "self_attn." + norm,
                                   "attention." + norm, {shape().head_dim}));
     }
   }
+  if (plain) AddMetaNames(layer, specs);
+  Append(ExtraTensors(layer, shape(), family_.extras), specs);
   if (family_.qkv_bias) Append(QkvBiases(layer, shape()), specs);
   if (family_.output_bias) specs.push_back(OutputBias(layer, shape()));
   if (family_.mlp_bias) {
     Append(MlpBiases(layer, shape(), family_.feed_forward), specs);
+  }
+  if (!mixed && !family_.extras.any()) {
+    AddMegatronNames(layer, shape(), family_.feed_forward, specs);
   }
   return specs;
 }
@@ -132,6 +164,8 @@ void LlamaLike::AddMetaNames(int layer, std::vector<TensorSpec>& specs) const {
       {"mlp.up_proj.weight", "feed_forward.w3.weight"},
       {"input_layernorm.weight", "attention_norm.weight"},
       {"post_attention_layernorm.weight", "ffn_norm.weight"},
+      {"self_attn.q_norm.weight", "attention.q_norm.weight"},
+      {"self_attn.k_norm.weight", "attention.k_norm.weight"},
   };
   const std::string prefix = absl::StrCat("layers.", layer, ".");
   for (TensorSpec& spec : specs) {
@@ -140,9 +174,9 @@ void LlamaLike::AddMetaNames(int layer, std::vector<TensorSpec>& specs) const {
     }
     for (const std::string part : {"attention.", "attention.qkv_linear."}) {
       if (spec.name == "self_attn.q_proj.weight") {
-        AddRotaryPairs(prefix + part + "wq.weight", shape().heads, spec);
+        AddRotated(prefix + part + "wq.weight", shape().heads, spec);
       } else if (spec.name == "self_attn.k_proj.weight") {
-        AddRotaryPairs(prefix + part + "wk.weight", shape().kv_heads, spec);
+        AddRotated(prefix + part + "wk.weight", shape().kv_heads, spec);
       }
     }
   }
@@ -151,11 +185,12 @@ void LlamaLike::AddMetaNames(int layer, std::vector<TensorSpec>& specs) const {
 }  // namespace
 
 LlamaFamily ReadLlamaFamily(files::Fields& config,
-                            const std::string& architecture) {
+                            const std::string& architecture,
+                            const RopeFamily& rope, double epsilon) {
   LlamaFamily family;
   ReadSwiGluShape(config, architecture, family);
-  family.norm_epsilon = config.PositiveOr("rms_norm_eps", 1e-6);
-  family.rope = ReadRope(config, family.shape, "full_attention");
+  family.norm_epsilon = config.PositiveOr("rms_norm_eps", epsilon);
+  family.rope = ReadRope(config, family.shape, "full_attention", rope);
   return family;
 }
 

@@ -3,16 +3,20 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "worker/files/fields.h"
 #include "worker/model/architecture.h"
+#include "worker/model/attention_extras.h"
+#include "worker/model/mixture.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
 
 // Llama's block and those that differ from it by an option. llama.cc,
-// mistral.cc, qwen2.cc and qwen3.cc each read their config into one of these.
+// mistral.cc, mixtral.cc, qwen2.cc, qwen3.cc, qwen3_moe.cc and smollm3.cc each
+// read their config into one of these.
 struct LlamaFamily : SwiGluShape {
   double norm_epsilon = 0;
   Rope rope;
@@ -22,12 +26,26 @@ struct LlamaFamily : SwiGluShape {
   // Queries and keys go through an RMSNorm over the width of a head, after the
   // heads are split and before they are rotated (Qwen3).
   bool head_norms = false;
+  AttentionExtras extras;
+  // Layers without rotary positions (SmolLM3), one entry a layer; empty: none.
+  std::vector<bool> unrotated;
+  // Layers whose MLP is a mixture (Mixtral, Qwen3-MoE), one entry a layer;
+  // empty: none.
+  std::vector<bool> mixed;
+  SwiGluMixture mixture;
+
+  bool IsMixed(int layer) const { return !mixed.empty() && mixed[layer]; }
+  bool IsRotated(int layer) const {
+    return unrotated.empty() || !unrotated[layer];
+  }
 };
 
 // The keys that all of them have: those of ReadSwiGluShape, rms_norm_eps, rope.
 // Options and windows are left for the caller.
+// `rope` and `epsilon`: the family's defaults.
 LlamaFamily ReadLlamaFamily(files::Fields& config,
-                            const std::string& architecture);
+                            const std::string& architecture,
+                            const RopeFamily& rope = {}, double epsilon = 1e-6);
 
 // Tensors in the schemes of Hugging Face, OLMo (RMSNorm before each sub-layer),
 // OLMo-core (block `default`) and, without options, Meta.

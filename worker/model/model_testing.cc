@@ -5,6 +5,7 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/empty.h"
+#include "ATen/ops/full.h"
 #include "gtest/gtest.h"
 #include "worker/checkpoint/config/config.h"
 #include "worker/model/registry.h"
@@ -45,8 +46,9 @@ const TensorSource& SourceIn(const Weights& weights, const TensorSpec& spec) {
 
 at::Tensor Arranged(const TensorSource& source, const Weights& weights,
                     const TensorSpec& spec) {
-  const at::Tensor stored = weights.at(source.name);
+  at::Tensor stored = weights.at(source.name);
   EXPECT_EQ(stored.sizes().vec(), source.shape) << source.name;
+  if (source.slab) stored = stored.select(0, *source.slab);
   const bool transposed = source.arrangement == Arrangement::kTransposed;
   EXPECT_TRUE(transposed || source.arrangement == Arrangement::kAsStored);
   const at::Tensor rows =
@@ -98,6 +100,7 @@ std::unique_ptr<Architecture> CreateFrom(const nlohmann::json& config) {
 Weights RandomWeights(const Architecture& architecture, unsigned seed) {
   Weights weights;
   for (const TensorSpec& spec : AllTensors(architecture)) {
+    if (spec.constant) continue;
     at::Tensor tensor = RandomTensor(spec.sources.front().shape, ++seed, 0.5);
     const bool norm = spec.name.find("norm") != std::string::npos &&
                       spec.name.find("bias") == std::string::npos;
@@ -109,6 +112,10 @@ Weights RandomWeights(const Architecture& architecture, unsigned seed) {
 TensorMap Pick(const std::vector<TensorSpec>& specs, const Weights& weights) {
   TensorMap picked;
   for (const TensorSpec& spec : specs) {
+    if (spec.constant && weights.count(spec.checkpoint_name()) == 0) {
+      picked[spec.name] = at::full(spec.shape, *spec.constant, at::kFloat);
+      continue;
+    }
     picked[spec.name] = Arranged(SourceIn(weights, spec), weights, spec);
     EXPECT_EQ(picked[spec.name].sizes().vec(), spec.shape) << spec.name;
   }

@@ -45,37 +45,51 @@ void AddRotaryPairs(const std::string& name, int64_t heads, TensorSpec& spec) {
   spec.sources.push_back(std::move(source));
 }
 
+namespace {
+
 TensorSpec EmbeddingTensor(const ModelShape& shape) {
   TensorSpec spec("embed_tokens", "model.embed_tokens.weight",
                   shape.EmbeddingShape());
   AddOlmoTop("wte.weight", spec);
   AddName("embeddings.weight", spec);
   AddName("tok_embeddings.weight", spec);
+  AddName("embedding.word_embeddings.weight", spec);  // Megatron-Core
   return spec;
 }
 
-TensorSpec TiedTo(TensorSpec embedding, const TensorSpec& output) {
-  embedding.name = output.name;
-  for (const TensorSource& source : output.sources) {
-    embedding.copies.push_back(source.name);
-  }
-  return embedding;
-}
-
-TensorSpec OutputTensor(const ModelShape& shape, bool tied) {
+TensorSpec OutputTensor(const ModelShape& shape) {
   TensorSpec spec("lm_head", "lm_head.weight", shape.EmbeddingShape());
   AddOlmoTop("ff_out.weight", spec);
   AddName("lm_head.w_out.weight", spec);
   AddName("w_out.weight", spec);  // OLMo-core, older
   AddName("output.weight", spec);
-  return tied ? TiedTo(EmbeddingTensor(shape), spec) : spec;
+  AddName("output_layer.weight", spec);  // Megatron-Core
+  return spec;
+}
+
+}  // namespace
+
+TokenTensors Tied(const TokenTensors& own) {
+  TokenTensors tied = own;
+  std::vector<TensorSource>& names = tied.embedding.sources;
+  names.insert(names.end(), own.output.sources.begin(),
+               own.output.sources.end());
+  tied.output.sources = own.embedding.sources;
+  tied.output.own = own.output.sources;
+  return tied;
+}
+
+TokenTensors TokenTensorsOf(const ModelShape& shape, bool tied) {
+  TokenTensors own{EmbeddingTensor(shape), OutputTensor(shape)};
+  return tied ? Tied(own) : own;
 }
 
 TensorSpec FinalNormTensor(const ModelShape& shape) {
   TensorSpec spec("norm", "model.norm.weight", {shape.width});
   AddOlmoTop("ln_f.weight", spec);
   AddName("lm_head.norm.weight", spec);
-  AddName("norm.weight", spec);  // OLMo-core, older; Meta
+  AddName("norm.weight", spec);                     // OLMo-core, older; Meta
+  AddName("decoder.final_layernorm.weight", spec);  // Megatron-Core
   return spec;
 }
 
@@ -88,34 +102,49 @@ TensorSpec LayerTensor(int layer, const std::string& name,
   return spec;
 }
 
-std::vector<TensorSpec> ProjectionTensors(int layer, const ModelShape& shape,
-                                          int64_t feed_forward) {
+namespace {
+
+TensorSpec Matrix(int layer, const std::string& name,
+                  const std::string& core_name, int64_t out, int64_t in) {
+  return LayerTensor(layer, name + ".weight", core_name + ".weight", {out, in});
+}
+
+}  // namespace
+
+std::vector<TensorSpec> AttentionTensors(int layer, const ModelShape& shape) {
   const int64_t width = shape.width;
   const int64_t query = int64_t{shape.heads} * shape.head_dim;
   const int64_t key = int64_t{shape.kv_heads} * shape.head_dim;
-  const auto spec = [&](const std::string& name, const std::string& core_name,
-                        int64_t out, int64_t in) {
-    return LayerTensor(layer, name + ".weight", core_name + ".weight",
-                       {out, in});
-  };
   std::vector<TensorSpec> specs = {
-      spec("self_attn.q_proj", "attention.w_q", query, width),
-      spec("self_attn.k_proj", "attention.w_k", key, width),
-      spec("self_attn.v_proj", "attention.w_v", key, width),
-      spec("self_attn.o_proj", "attention.w_out", width, query),
-      spec("mlp.gate_proj", "feed_forward.w1", feed_forward, width),
-      spec("mlp.up_proj", "feed_forward.w3", feed_forward, width),
-      spec("mlp.down_proj", "feed_forward.w2", width, feed_forward)};
+      Matrix(layer, "self_attn.q_proj", "attention.w_q", query, width),
+      Matrix(layer, "self_attn.k_proj", "attention.w_k", key, width),
+      Matrix(layer, "self_attn.v_proj", "attention.w_v", key, width),
+      Matrix(layer, "self_attn.o_proj", "attention.w_out", width, query)};
   const int64_t fused = query + 2 * key;
   AddOlmoRows(layer, "att_proj.weight", fused, 0, specs[0]);
   AddOlmoRows(layer, "att_proj.weight", fused, query, specs[1]);
   AddOlmoRows(layer, "att_proj.weight", fused, query + key, specs[2]);
   AddOlmoName(layer, "attn_out.weight", specs[3]);
+  return specs;
+}
+
+std::vector<TensorSpec> ProjectionTensors(int layer, const ModelShape& shape,
+                                          int64_t feed_forward) {
+  const int64_t width = shape.width;
+  TensorSpec gate =
+      Matrix(layer, "mlp.gate_proj", "feed_forward.w1", feed_forward, width);
+  TensorSpec up =
+      Matrix(layer, "mlp.up_proj", "feed_forward.w3", feed_forward, width);
+  TensorSpec down =
+      Matrix(layer, "mlp.down_proj", "feed_forward.w2", width, feed_forward);
   // Up comes first.
-  AddOlmoRows(layer, "ff_proj.weight", 2 * feed_forward, feed_forward,
-              specs[4]);
-  AddOlmoRows(layer, "ff_proj.weight", 2 * feed_forward, 0, specs[5]);
-  AddOlmoName(layer, "ff_out.weight", specs[6]);
+  AddOlmoRows(layer, "ff_proj.weight", 2 * feed_forward, feed_forward, gate);
+  AddOlmoRows(layer, "ff_proj.weight", 2 * feed_forward, 0, up);
+  AddOlmoName(layer, "ff_out.weight", down);
+  std::vector<TensorSpec> specs = AttentionTensors(layer, shape);
+  for (TensorSpec* spec : {&gate, &up, &down}) {
+    specs.push_back(std::move(*spec));
+  }
   return specs;
 }
 
@@ -144,8 +173,26 @@ std::vector<TensorSpec> MlpBiases(int layer, const ModelShape& shape,
                       {shape.width})};
 }
 
+void AddStackedExpert(int layer, const std::string& prefix,
+                      const std::string& projection, int64_t index,
+                      int64_t experts, TensorSpec& spec) {
+  const bool down = projection == "down_proj";
+  TensorSource stack;
+  stack.name = absl::StrCat("model.layers.", layer, ".", prefix,
+                            down ? "down_proj" : "gate_up_proj");
+  stack.shape = {experts, (down ? 1 : 2) * spec.shape[0], spec.shape[1]};
+  stack.slab = index;
+  if (projection == "up_proj") stack.first_row = spec.shape[0];
+  spec.sources.push_back(std::move(stack));
+}
+
 void PrefixedTensors::Add(const std::string& name, std::vector<int64_t> shape) {
   specs_.push_back({name, prefix_ + name, std::move(shape)});
+}
+
+void PrefixedTensors::AddConstant(const std::string& name, double value) {
+  Add(name, {});
+  specs_.back().constant = value;
 }
 
 void PrefixedTensors::AddLinear(const std::string& name, int64_t out,

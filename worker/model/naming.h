@@ -37,14 +37,19 @@ void AddOlmoRows(int layer, const std::string& name, int64_t rows,
 // The same tensor with Meta's rotary pairs.
 void AddRotaryPairs(const std::string& name, int64_t heads, TensorSpec& spec);
 
-// The output matrix where it is the embedding: `embedding` under the name of
-// `output`, whose own names are those of copies.
-TensorSpec TiedTo(TensorSpec embedding, const TensorSpec& output);
+// The embedding and the output matrix.
+struct TokenTensors {
+  TensorSpec embedding;
+  TensorSpec output;
+};
 
-// "embed_tokens", "lm_head" and "norm" (final), in every scheme. A tied head
-// names the embedding's tensors.
-TensorSpec EmbeddingTensor(const ModelShape& shape);
-TensorSpec OutputTensor(const ModelShape& shape, bool tied);
+// The two where they are one matrix: either may be stored under the names of
+// the other alone.
+TokenTensors Tied(const TokenTensors& own);
+
+// "embed_tokens" and "lm_head" in every scheme, one matrix if `tied`.
+TokenTensors TokenTensorsOf(const ModelShape& shape, bool tied);
+// "norm" (final), in every scheme.
 TensorSpec FinalNormTensor(const ModelShape& shape);
 
 // A tensor of a layer in Hugging Face's and OLMo-core's schemes.
@@ -56,6 +61,8 @@ TensorSpec LayerTensor(int layer, const std::string& name,
 // self_attn.{q,k,v,o}_proj.weight and mlp.{gate,up,down}_proj.weight.
 std::vector<TensorSpec> ProjectionTensors(int layer, const ModelShape& shape,
                                           int64_t feed_forward);
+// The first four of them.
+std::vector<TensorSpec> AttentionTensors(int layer, const ModelShape& shape);
 
 // Their biases in the schemes of Hugging Face and OLMo-core: of q, k and v; of
 // o; of the three of the MLP.
@@ -64,6 +71,14 @@ TensorSpec OutputBias(int layer, const ModelShape& shape);
 std::vector<TensorSpec> MlpBiases(int layer, const ModelShape& shape,
                                   int64_t feed_forward);
 
+// The same tensor, `gate_proj`, `up_proj` or `down_proj` of expert `index`, in
+// the stacks that transformers 5 makes of a layer's experts:
+// model.layers.N.`prefix`gate_up_proj [X,2F,D], the gate first, and down_proj
+// [X,D,F].
+void AddStackedExpert(int layer, const std::string& prefix,
+                      const std::string& projection, int64_t index,
+                      int64_t experts, TensorSpec& spec);
+
 // Tensors of a family that was published in one scheme: each lies under
 // `prefix` + what the forward pass calls it.
 class PrefixedTensors {
@@ -71,6 +86,8 @@ class PrefixedTensors {
   explicit PrefixedTensors(std::string prefix) : prefix_(std::move(prefix)) {}
 
   void Add(const std::string& name, std::vector<int64_t> shape);
+  // A number of rank 0 that need not be stored.
+  void AddConstant(const std::string& name, double value);
   // `name`.weight [out, in] and, where there is one, `name`.bias.
   void AddLinear(const std::string& name, int64_t out, int64_t in, bool bias);
   // `name`.weight and `name`.bias of a LayerNorm.

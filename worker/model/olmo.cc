@@ -55,7 +55,7 @@ class Olmo final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {EmbeddingTensor(config_.shape)};
+    return {TokenTensorsOf(config_.shape, config_.tied).embedding};
   }
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
@@ -79,7 +79,8 @@ class Olmo final : public Architecture {
   }
 
   std::vector<TensorSpec> HeadTensors() const override {
-    std::vector<TensorSpec> specs = {OutputTensor(config_.shape, config_.tied)};
+    std::vector<TensorSpec> specs = {
+        TokenTensorsOf(config_.shape, config_.tied).output};
     if (config_.affine) specs.push_back(FinalNormTensor(config_.shape));
     return specs;
   }

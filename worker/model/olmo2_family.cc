@@ -19,10 +19,11 @@ class Olmo2Like final : public Architecture {
   const ModelShape& shape() const override { return family_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {EmbeddingTensor(shape())};
+    return {TokenTensorsOf(shape(), family_.tied).embedding};
   }
   std::vector<TensorSpec> HeadTensors() const override {
-    return {FinalNormTensor(shape()), OutputTensor(shape(), family_.tied)};
+    return {FinalNormTensor(shape()),
+            TokenTensorsOf(shape(), family_.tied).output};
   }
   std::vector<TensorSpec> LayerTensors(int layer) const override;
 
@@ -55,6 +56,10 @@ class Olmo2Like final : public Architecture {
     return weights.at("self_attn.o_proj.weight");
   }
 
+  at::Tensor LearnedSinks(int, const TensorMap& weights) const override {
+    return SinksOf(weights, family_.extras);
+  }
+
  private:
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
     return RmsNormWide(x, weight, family_.norm_epsilon);
@@ -70,11 +75,12 @@ class Olmo2Like final : public Architecture {
                                   weights.at("self_attn.k_norm.weight"));
     const at::Tensor v_BTD = Project(weights, "self_attn.v_proj", x_BTD);
     const Rope& rope = family_.ropes[layer];
-    const at::Tensor z_BHTE = RecordedAttention(
+    const at::Tensor z_BHTE = GatedAttention(
         layer, RotaryEmbedding(SplitHeads(q_BTD, shape().heads), rope),
         RotaryEmbedding(SplitHeads(k_BTD, shape().kv_heads), rope),
-        SplitHeads(v_BTD, shape().kv_heads), shape().attention[layer],
-        recorder);
+        SplitHeads(v_BTD, shape().kv_heads),
+        GateOf(weights, family_.extras, x_BTD, shape().heads),
+        shape().attention[layer], recorder, LearnedSinks(layer, weights));
     return Project(weights, "self_attn.o_proj", MergeHeads(z_BHTE));
   }
 
@@ -105,6 +111,9 @@ std::vector<TensorSpec> Olmo2Like::LayerTensors(int layer) const {
     specs.push_back(LayerTensor(layer, norm.name, norm.core, {norm.width}));
     AddOlmoName(layer, norm.olmo, specs.back());
   }
+  for (TensorSpec& extra : ExtraTensors(layer, shape(), family_.extras)) {
+    specs.push_back(std::move(extra));
+  }
   if (family_.attention_bias) {
     for (TensorSpec& bias : QkvBiases(layer, shape())) {
       specs.push_back(std::move(bias));
@@ -122,6 +131,7 @@ Olmo2Family ReadOlmo2Family(files::Fields& config,
   ReadSwiGluShape(config, architecture, family);
   family.norm_epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
   family.attention_bias = config.BoolOr("attention_bias", false);
+  family.extras = ReadAttentionExtras(config, family.attention_bias);
   return family;
 }
 

@@ -7,6 +7,7 @@
 
 #include "worker/files/fields.h"
 #include "worker/model/architecture.h"
+#include "worker/model/attention_extras.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
@@ -17,6 +18,7 @@ namespace sinkwatch::model {
 struct Olmo2Family : SwiGluShape {
   double norm_epsilon = 0;
   bool attention_bias = false;
+  AttentionExtras extras;
   std::vector<Rope> ropes;  // one per layer
 };
 

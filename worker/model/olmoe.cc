@@ -37,7 +37,7 @@ OlmoeConfig ReadConfig(files::Fields& config) {
   OlmoeConfig olmoe;
   ReadSwiGluShape(config, "OlmoeForCausalLM", olmoe);
   RequireFullHeads(config, olmoe.shape);
-  olmoe.counts = ReadExpertCounts(config, "num_experts");
+  olmoe.counts = ReadExpertCounts(config);
   olmoe.renormalised = config.BoolOr("norm_topk_prob", false);
   olmoe.norm_epsilon = config.PositiveOr("rms_norm_eps", 1e-5);
   olmoe.clip_qkv = ReadClipQkv(config);
@@ -57,7 +57,7 @@ class Olmoe final : public Architecture {
   const ModelShape& shape() const override { return config_.shape; }
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {EmbeddingTensor(config_.shape)};
+    return {TokenTensorsOf(config_.shape, config_.tied).embedding};
   }
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
@@ -91,7 +91,7 @@ class Olmoe final : public Architecture {
 
   std::vector<TensorSpec> HeadTensors() const override {
     return {FinalNormTensor(config_.shape),
-            OutputTensor(config_.shape, config_.tied)};
+            TokenTensorsOf(config_.shape, config_.tied).output};
   }
 
   at::Tensor Embed(const TensorMap& weights,
@@ -127,8 +127,10 @@ class Olmoe final : public Architecture {
             std::move(shape)};
   }
 
-  // The trainer's (MegaBlocks) has all experts of a layer in one matrix, one
-  // below the other, and the last of the three on its side.
+  // transformers 5 holds a layer's experts as two stacks, and some of its
+  // writers leave them so; the trainer's (MegaBlocks) has all experts of a
+  // layer in one matrix, one below the other, and the last of the three on its
+  // side.
   void AddExperts(int layer, std::vector<TensorSpec>& specs) const {
     const int64_t width = config_.shape.width, wide = config_.feed_forward;
     const auto add = [&](int64_t index, const char* projection,
@@ -142,6 +144,8 @@ class Olmoe final : public Architecture {
         spec.sources[i].arrangement = arrangement;
         spec.sources[i].first_row = index * wide;
       }
+      AddStackedExpert(layer, "mlp.experts.", projection, index,
+                       config_.counts.experts, spec);
       specs.push_back(std::move(spec));
     };
     for (int64_t index = 0; index < config_.counts.experts; ++index) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ATen/ops/cat.h"
+#include "ATen/ops/stack.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -183,6 +184,32 @@ TEST(OlmoeTest, TheTrainersOwnNamesGiveTheSameLogits) {
   const Weights weights = RandomWeights(*olmoe, 1);
   const at::Tensor tokens_BT = RandomTokens(2, 5, 11, 2);
   EXPECT_TRUE(Forward(*olmoe, NativeOf(weights), tokens_BT)
+                  .equal(Forward(*olmoe, weights, tokens_BT)));
+}
+
+TEST(OlmoeTest, StackedExpertsGiveTheSameLogits) {
+  const auto olmoe = CreateFrom(Config());
+  const Weights weights = RandomWeights(*olmoe, 1);
+  Weights stacked;
+  for (const auto& [name, tensor] : weights) {
+    if (name.find(".experts.") == std::string::npos) stacked[name] = tensor;
+  }
+  for (int layer = 0; layer < kLayers; ++layer) {
+    const std::string prefix =
+        absl::StrCat("model.layers.", layer, ".mlp.experts.");
+    std::vector<at::Tensor> gate_up, down;
+    for (int e = 0; e < kExperts; ++e) {
+      const auto part = [&](const char* name) {
+        return weights.at(absl::StrCat(prefix, e, ".", name, ".weight"));
+      };
+      gate_up.push_back(at::cat({part("gate_proj"), part("up_proj")}));
+      down.push_back(part("down_proj"));
+    }
+    stacked[prefix + "gate_up_proj"] = at::stack(gate_up);
+    stacked[prefix + "down_proj"] = at::stack(down);
+  }
+  const at::Tensor tokens_BT = RandomTokens(2, 5, 11, 2);
+  EXPECT_TRUE(Forward(*olmoe, stacked, tokens_BT)
                   .equal(Forward(*olmoe, weights, tokens_BT)));
 }
 

@@ -15,6 +15,7 @@ std::unique_ptr<Architecture> MakeQwen3(files::Fields& config) {
   qwen.head_norms = true;
   qwen.qkv_bias = config.BoolOr("attention_bias", false);
   qwen.output_bias = qwen.qkv_bias;
+  qwen.extras = ReadAttentionExtras(config, qwen.qkv_bias);
   ReadQwenWindows(config, qwen.shape);
   return MakeLlamaFamily(std::move(qwen));
 }

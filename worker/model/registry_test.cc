@@ -23,7 +23,18 @@ nlohmann::json ConfigOf(const std::string& architecture) {
       {"intermediate_size", 24},         {"num_hidden_layers", 2},
       {"num_attention_heads", 4},        {"vocab_size", 32},
       {"max_position_embeddings", 64},   {"num_experts_per_tok", 2}};
-  if (architecture == "OlmoeForCausalLM") config["num_experts"] = 4;
+  for (const char* mixed : {"OlmoeForCausalLM", "Qwen3MoeForCausalLM",
+                            "Qwen3NextForCausalLM", "MixtralForCausalLM",
+                            "DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"}) {
+    if (architecture == mixed) config["num_experts"] = 4;
+  }
+  if (architecture.rfind("Deepseek", 0) == 0) {
+    config.update({{"n_shared_experts", 1},
+                   {"moe_intermediate_size", 8},
+                   {"n_group", 2},
+                   {"topk_group", 1}});
+  }
+  if (architecture == "ApertusForCausalLM") config["rope_theta"] = 500.0;
   if (architecture == "GptOssForCausalLM") {
     config["num_local_experts"] = 4;
     config["rope_parameters"] = {{"rope_type", "default"}};
@@ -31,13 +42,23 @@ nlohmann::json ConfigOf(const std::string& architecture) {
   }
   // A quarter of a head of 4 would be one element.
   if (architecture == "GPTNeoXForCausalLM") config["rotary_pct"] = 0.5;
+  if (architecture == "Qwen3NextForCausalLM") {
+    config["partial_rotary_factor"] = 0.5;
+  }
   return config;
 }
 
-// GPT-2's keys have other names.
+// GPT-2's keys have other names, Gemma's scale and DeepSeek's heads are keys of
+// their own, and hybrids have layers without attention.
 std::vector<std::string> ArchitecturesOfTheUsualKeys() {
-  std::vector<std::string> names = ArchitectureNames();
-  names.erase(std::find(names.begin(), names.end(), "GPT2LMHeadModel"));
+  const std::set<std::string> others = {
+      "DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "GPT2LMHeadModel",
+      "Gemma2ForCausalLM",     "Gemma3ForCausalLM",     "OlmoHybridForCausalLM",
+      "Qwen3NextForCausalLM"};
+  std::vector<std::string> names;
+  for (const std::string& name : ArchitectureNames()) {
+    if (others.count(name) == 0) names.push_back(name);
+  }
   return names;
 }
 
@@ -160,18 +181,28 @@ nlohmann::json ConfigOfType(const std::string& model_type,
 
 TEST(RegistryTest, EveryNameIsAlsoFoundByItsModelType) {
   const std::pair<const char*, const char*> types[] = {
+      {"apertus", "ApertusForCausalLM"},
       {"bigram_backcopy", "BigramBackcopyForCausalLM"},
+      {"deepseek_v2", "DeepseekV2ForCausalLM"},
+      {"deepseek_v3", "DeepseekV3ForCausalLM"},
+      {"gemma2", "Gemma2ForCausalLM"},
+      {"gemma3_text", "Gemma3ForCausalLM"},
       {"gpt2", "GPT2LMHeadModel"},
       {"gpt_neox", "GPTNeoXForCausalLM"},
       {"gpt_oss", "GptOssForCausalLM"},
       {"llama", "LlamaForCausalLM"},
       {"mistral", "MistralForCausalLM"},
+      {"mixtral", "MixtralForCausalLM"},
       {"olmo", "OlmoForCausalLM"},
       {"olmo2", "Olmo2ForCausalLM"},
       {"olmo3", "Olmo3ForCausalLM"},
+      {"olmo_hybrid", "OlmoHybridForCausalLM"},
       {"olmoe", "OlmoeForCausalLM"},
       {"qwen2", "Qwen2ForCausalLM"},
-      {"qwen3", "Qwen3ForCausalLM"}};
+      {"qwen3", "Qwen3ForCausalLM"},
+      {"qwen3_moe", "Qwen3MoeForCausalLM"},
+      {"qwen3_next", "Qwen3NextForCausalLM"},
+      {"smollm3", "SmolLM3ForCausalLM"}};
   std::set<std::string> found;
   for (const auto& [type, name] : types) {
     const auto architecture = Create(ConfigOfType(type, name));
@@ -183,12 +214,68 @@ TEST(RegistryTest, EveryNameIsAlsoFoundByItsModelType) {
   EXPECT_EQ(found, std::set<std::string>(names.begin(), names.end()));
 }
 
-TEST(RegistryTest, ArchitecturesCountBeforeTheModelType) {
-  nlohmann::json config = ConfigOf("OlmoForCausalLM");
+// As transformers 5.24's AutoModelForCausalLM, which never looks at
+// `architectures`.
+TEST(RegistryTest, TheModelTypeCountsWhereTwoKnownNamesDisagree) {
+  nlohmann::json config = ConfigOf("Olmo2ForCausalLM");
+  config["model_type"] = "olmo3";
+  EXPECT_EQ((*Create(config))->shape().architecture, "Olmo3ForCausalLM");
   config["model_type"] = "llama";
-  EXPECT_EQ((*Create(config))->shape().architecture, "OlmoForCausalLM");
-  config["architectures"] = nullptr;
   EXPECT_EQ((*Create(config))->shape().architecture, "LlamaForCausalLM");
+  for (const nlohmann::json& none :
+       {nlohmann::json(), nlohmann::json::array()}) {
+    config["architectures"] = none;
+    EXPECT_EQ((*Create(config))->shape().architecture, "LlamaForCausalLM");
+  }
+}
+
+TEST(RegistryTest, TwoNamesOfWhichOneIsNotKnownAreRefusedWithBoth) {
+  const std::pair<const char*, const char*> pairs[] = {
+      {"LlamaForCausalLM", "mamba"},
+      {"NewForCausalLM", "llama"},
+      {"LlamaForSequenceClassification", "llama"},
+      {"NewForCausalLM", "new"}};
+  for (const auto& [name, type] : pairs) {
+    nlohmann::json config = ConfigOf(name);
+    config["model_type"] = type;
+    const absl::Status status = Create(config).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+    for (const char* word : {name, type, kFile}) {
+      EXPECT_NE(status.message().find(word), std::string::npos) << status;
+    }
+  }
+}
+
+// With code in the folder the class of `architectures` is that code's.
+TEST(RegistryTest, TwoNamesBesideCodeOfItsOwnAreRefused) {
+  nlohmann::json config = ConfigOf("MistralForCausalLM");
+  config["model_type"] = "llama";
+  config["auto_map"] = {{"AutoModelForCausalLM", "code.MistralForCausalLM"}};
+  ExpectRefused(config, "model_type", "llama",
+                absl::StatusCode::kUnimplemented);
+  config["model_type"] = "mistral";
+  EXPECT_TRUE(Create(config).ok());
+}
+
+TEST(RegistryTest, NamesFromBeforeTheReleaseAreThoseOfTheFamily) {
+  struct Old {
+    const char* name;
+    const char* model_type;
+    const char* released;
+  };
+  const Old olds[] = {
+      {"Olmo1124ForCausalLM", "olmo_1124", "Olmo2ForCausalLM"},
+      {"Olmo2RetrofitForCausalLM", "olmo2-retrofit", "Olmo3ForCausalLM"},
+      {"SwissAIForCausalLM", "swissai", "ApertusForCausalLM"}};
+  for (const Old& old : olds) {
+    nlohmann::json config = ConfigOf(old.released);
+    config["architectures"] = {old.name};
+    EXPECT_EQ((*Create(config))->shape().architecture, old.released);
+    config["model_type"] = old.model_type;
+    EXPECT_EQ((*Create(config))->shape().architecture, old.released);
+    config.erase("architectures");
+    EXPECT_EQ((*Create(config))->shape().architecture, old.released);
+  }
 }
 
 TEST(RegistryTest, AnArchitectureThatNobodyNamesIsUnsupported) {
@@ -205,10 +292,56 @@ TEST(RegistryTest, AnArchitectureThatNobodyNamesIsUnsupported) {
   EXPECT_NE(Create(config).status().message().find("'mamba'"),
             std::string::npos);
   for (const nlohmann::json& value :
-       {nlohmann::json::array(), nlohmann::json("Llama"),
-        nlohmann::json::array({1})}) {
+       {nlohmann::json("Llama"), nlohmann::json::array({1})}) {
     ExpectRefused(config, "architectures", value, absl::StatusCode::kDataLoss);
   }
+}
+
+TEST(RegistryTest, TheHybridOfBeforeItsReleaseMustSayItsTheta) {
+  nlohmann::json config = ConfigOf("OlmoHybridForCausalLM");
+  config["architectures"] = {"Olmo3_2HybridForCausalLM"};
+  config["model_type"] = "olmo3_2_hybrid";
+  EXPECT_EQ(Create(config).status().code(), absl::StatusCode::kUnimplemented);
+  config["rope_theta"] = nullptr;
+  EXPECT_EQ((*Create(config))->shape().architecture, "OlmoHybridForCausalLM");
+}
+
+TEST(RegistryTest, LayersOfAHybridThatAreNotKnownAreRefused) {
+  for (const char* name : {"OlmoHybridForCausalLM", "Qwen3NextForCausalLM"}) {
+    ExpectRefused(ConfigOf(name), "layer_types", {"linear_attention", "mamba"},
+                  absl::StatusCode::kUnimplemented);
+    ExpectRefused(ConfigOf(name), "layer_types", {"linear_attention"},
+                  absl::StatusCode::kDataLoss);
+  }
+}
+
+TEST(RegistryTest, ExpertsAreCountedUnderAnyOfTheirKeys) {
+  for (const char* key :
+       {"num_experts", "num_local_experts", "n_routed_experts"}) {
+    nlohmann::json config = ConfigOf("Qwen3MoeForCausalLM");
+    config.erase("num_experts");
+    config[key] = 4;
+    EXPECT_TRUE(Create(config).ok()) << key;
+    ExpectRefused(config, key, 0, absl::StatusCode::kDataLoss);
+  }
+}
+
+TEST(RegistryTest, OptionsThatANewFamilyDoesNotHaveAreRefusedByName) {
+  const nlohmann::json smol = ConfigOf("SmolLM3ForCausalLM");
+  for (const nlohmann::json& value :
+       {nlohmann::json({1}), nlohmann::json({1, 2}), nlohmann::json("1")}) {
+    ExpectRefused(smol, "no_rope_layers", value, absl::StatusCode::kDataLoss);
+  }
+  ExpectRefused(ConfigOf("Qwen3MoeForCausalLM"), "mlp_only_layers", {-1},
+                absl::StatusCode::kDataLoss);
+  ExpectRefused(ConfigOf("DeepseekV2ForCausalLM"), "topk_method", "noaux_tc",
+                absl::StatusCode::kUnimplemented);
+  ExpectRefused(ConfigOf("DeepseekV3ForCausalLM"), "n_group", 4,
+                absl::StatusCode::kDataLoss);  // groups of one expert
+  ExpectRefused(ConfigOf("Gemma2ForCausalLM"), "use_bidirectional_attention",
+                true, absl::StatusCode::kUnimplemented);
+  ExpectRefused(ConfigOf("ApertusForCausalLM"), "hidden_act", "silu",
+                absl::StatusCode::kUnimplemented);
 }
 
 TEST(RegistryTest, UnknownRopeTypeIsUnimplementedByName) {

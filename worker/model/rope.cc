@@ -165,14 +165,32 @@ Rope ReadLlama3(Fields& section, double original, std::vector<double> inverse) {
 
 struct Yarn {
   double theta = 0, original = 0, factor = 0, attention_factor = 0;
+  double logit_factor = 1;
   double beta_fast = 0, beta_slow = 0;
   bool truncate = true;
 };
 
+// What YaRN makes of a factor: 1 + mscale ln(factor) / 10.
+double YarnScale(double factor, double mscale) {
+  return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
+}
+
+// DeepSeek's: mscale is of cosine and sine, mscale_all_dim of the logits; 0 is
+// as good as absent.
+void ReadMscale(Fields& section, Yarn& yarn, double& attention_factor) {
+  const double mscale = section.NumberOr("mscale", 0);
+  const double all = section.NumberOr("mscale_all_dim", 0);
+  if (mscale != 0 && all != 0) {
+    attention_factor =
+        YarnScale(yarn.factor, mscale) / YarnScale(yarn.factor, all);
+  }
+  if (all != 0) yarn.logit_factor = std::pow(YarnScale(yarn.factor, all), 2);
+}
+
 Yarn ReadYarn(Fields& section, const ModelShape& shape, double theta,
-              double original) {
+              double original, bool has_mscale) {
   for (const char* key : {"mscale", "mscale_all_dim"}) {
-    if (section.Has(key)) section.Unsupported(key);
+    if (!has_mscale && section.Has(key)) section.Unsupported(key);
   }
   Yarn yarn;
   yarn.theta = theta;
@@ -180,9 +198,10 @@ Yarn ReadYarn(Fields& section, const ModelShape& shape, double theta,
   const bool implied = !section.Has("factor") && shape.max_positions > 0;
   yarn.factor = implied ? static_cast<double>(shape.max_positions) / original
                         : section.Positive("factor");
-  yarn.attention_factor = section.PositiveOr(
-      "attention_factor",
-      yarn.factor <= 1 ? 1.0 : 0.1 * std::log(yarn.factor) + 1.0);
+  double attention_factor = YarnScale(yarn.factor, 1);
+  if (has_mscale) ReadMscale(section, yarn, attention_factor);
+  yarn.attention_factor =
+      section.PositiveOr("attention_factor", attention_factor);
   yarn.beta_fast = section.PositiveOr("beta_fast", 32);
   yarn.beta_slow = section.PositiveOr("beta_slow", 1);
   yarn.truncate = section.BoolOr("truncate", true);
@@ -215,7 +234,9 @@ Rope StretchByYarn(const Yarn& yarn, std::vector<double> inverse) {
         std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
     inverse[i] = inverse[i] / yarn.factor * ramp + inverse[i] * (1 - ramp);
   }
-  return RopeOf(inverse, yarn.attention_factor);
+  Rope rope = RopeOf(inverse, yarn.attention_factor);
+  rope.logit_factor = yarn.logit_factor;
+  return rope;
 }
 
 }  // namespace
@@ -229,7 +250,9 @@ Rope ReadRope(Fields& config, const ModelShape& shape,
   Fields section = FindSection(config, layer_type, family);
   const std::string type = TypeOf(section);
   const double theta = ReadTheta(config, section, family.theta);
-  const int64_t width = ReadWidth(config, section, shape.head_dim, family);
+  const int64_t head =
+      family.rotated_head > 0 ? family.rotated_head : shape.head_dim;
+  const int64_t width = ReadWidth(config, section, head, family);
   if (type == "default") return PlainRope(width, theta);
 
   const std::vector<double> inverse = PlainFrequencies(width, theta);
@@ -240,7 +263,8 @@ Rope ReadRope(Fields& config, const ModelShape& shape,
   }
   const double original = ReadOriginalPositions(config, section, shape);
   if (type == "llama3") return ReadLlama3(section, original, inverse);
-  const Yarn yarn = ReadYarn(section, shape, theta, original);
+  const Yarn yarn =
+      ReadYarn(section, shape, theta, original, family.has_mscale);
   return StretchByYarn(yarn, inverse);
 }
 

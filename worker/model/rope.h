@@ -19,6 +19,8 @@ struct Rope {
   at::Tensor inverse_F;
   // Factor of cosine and sine (YaRN); logits grow by its square.
   double attention_factor = 1.0;
+  // Factor of all logits, rotated or not (YaRN with mscale_all_dim).
+  double logit_factor = 1.0;
 
   // The first `width` elements of a head are turned, the rest pass through.
   int64_t width() const { return 2 * inverse_F.size(0); }
@@ -33,6 +35,10 @@ struct RopeFamily {
   // A scaling that is not given by layer type is that of full_attention alone
   // (OLMo 3).
   bool scales_full_layers_only = false;
+  // YaRN may have mscale and mscale_all_dim (DeepSeek).
+  bool has_mscale = false;
+  // Whose width is turned where that is not the head's: 0: the head's.
+  int64_t rotated_head = 0;
 };
 
 // theta^(-2i/width), not scaled. `width` is even.
@@ -52,7 +58,7 @@ Rope PlainRope(int64_t width, double theta);
 // do not agree on whether it is meant for all.
 //
 // Types: default, linear, llama3, yarn, by the formulas of transformers 5.23.
-// UNIMPLEMENTED, by name: any other type, YaRN with mscale, a partial factor
+// UNIMPLEMENTED, by name: any other type, YaRN with mscale or a partial factor
 // that the family does not have. DATA_LOSS: a key that is missing, of the wrong
 // type or out of range, or a rotated width that is no even number.
 //

@@ -92,9 +92,13 @@ int64_t ReadFeedForwardWidth(files::Fields& config, const char* key,
   return config.IntOr(key, 1, kMaxFeedForward, fallback);
 }
 
-ExpertCounts ReadExpertCounts(files::Fields& config, const char* experts_key) {
+ExpertCounts ReadExpertCounts(files::Fields& config) {
   ExpertCounts counts;
-  counts.experts = config.Int(experts_key, 1, kMaxExperts);
+  const char* key = "num_experts";
+  for (const char* other : {"num_local_experts", "n_routed_experts"}) {
+    if (!config.Has(key) && config.Has(other)) key = other;
+  }
+  counts.experts = config.Int(key, 1, kMaxExperts);
   counts.chosen = config.Int("num_experts_per_tok", 1, counts.experts);
   return counts;
 }

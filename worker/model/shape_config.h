@@ -61,8 +61,10 @@ struct ExpertCounts {
   int64_t chosen = 0;
 };
 
-// `experts_key`, bounded, and num_experts_per_tok, at most as many.
-ExpertCounts ReadExpertCounts(files::Fields& config, const char* experts_key);
+// The first of the keys that is there, bounded, and num_experts_per_tok, at
+// most as many. Writers call the first num_experts, num_local_experts (as
+// transformers 5 calls most families' when it saves) or n_routed_experts.
+ExpertCounts ReadExpertCounts(files::Fields& config);
 
 // sliding_window; `fallback` where the key is absent, 0 where it is null.
 int64_t ReadWindow(files::Fields& config, int64_t fallback);

@@ -1,0 +1,36 @@
+#ifndef SINKWATCH_WORKER_MODEL_MEGATRON_NAMES_H_
+#define SINKWATCH_WORKER_MODEL_MEGATRON_NAMES_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "worker/model/architecture.h"
+
+// What Megatron-Core's `torch_dist` checkpoints call the tensors of a decoder
+// of attention and SwiGLU (megatron/core/models/gpt, its sharded state dict):
+//
+//   embedding.word_embeddings.weight, decoder.final_layernorm.weight,
+//   output_layer.weight
+//   decoder.layers.self_attention.linear_qkv.{weight, bias, layer_norm_weight}
+//   decoder.layers.self_attention.{linear_proj.weight, q_layernorm.weight,
+//                                  k_layernorm.weight}
+//   decoder.layers.mlp.linear_fc1.{weight, layer_norm_weight},
+//   linear_fc2.weight
+//
+// All layers are one tensor, stacked in front ([L, ...]); or, where layers
+// differ, each is one of its own, decoder.layers.N. Rows of linear_qkv come by
+// group of heads: its queries, its key, its value; those of linear_fc1 are the
+// gate's and then the up projection's. The norms before attention and MLP are
+// parts of the matrices behind them.
+namespace sinkwatch::model {
+
+// Adds these names to those of the specs, by their short names, that have one:
+// self_attn.{q,k,v,o}_proj.{weight,bias}, self_attn.{q,k}_norm.weight,
+// mlp.{gate,up,down}_proj.weight, input_layernorm.weight,
+// post_attention_layernorm.weight.
+void AddMegatronNames(int layer, const ModelShape& shape, int64_t feed_forward,
+                      std::vector<TensorSpec>& specs);
+
+}  // namespace sinkwatch::model
+
+#endif  // SINKWATCH_WORKER_MODEL_MEGATRON_NAMES_H_

@@ -1,0 +1,302 @@
+// OLMo hybrid, as Hugging Face's OlmoHybridForCausalLM: gated delta networks
+// (Llama's order of norms) and attention (OLMo 3's: norms behind the
+// sub-layers, norms of the whole queries and keys) in turn, with rotary
+// positions or without. B sequences, T tokens, D width, H query heads, G
+// key/value heads, E head width; C channels, K taps, V width of a delta head's
+// values.
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/cat.h"
+#include "ATen/ops/embedding.h"
+#include "ATen/ops/sigmoid.h"
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+#include "worker/model/architecture.h"
+#include "worker/model/architectures.h"
+#include "worker/model/delta_net.h"
+#include "worker/model/delta_shape.h"
+#include "worker/model/layers.h"
+#include "worker/model/naming.h"
+#include "worker/model/rope.h"
+#include "worker/model/shape_config.h"
+
+namespace sinkwatch::model {
+namespace {
+
+// Of the delta network's own norm: not a key of the config.
+constexpr double kDeltaNormEpsilon = 1e-5;
+
+struct OlmoHybridConfig : SwiGluShape {
+  double norm_epsilon = 0;
+  bool attention_bias = false;
+  bool rotated = true;
+  Rope rope;
+  DeltaShape delta;
+  bool negative_eigenvalues = true;
+};
+
+// Published models have no rotary positions, and say so by a theta of null.
+bool IsRotated(files::Fields& config) {
+  const bool old_name = config.StringOr("model_type", "") == "olmo3_2_hybrid";
+  if (old_name && !config.json().contains("rope_theta")) {
+    config.Unsupported("no rope_theta under the name of before the release");
+  }
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (!config.Has(key)) continue;
+    const files::Fields section = config.Section(key);
+    if (section.IsNull("rope_theta")) return false;
+    if (section.json().contains("rope_theta")) return true;
+  }
+  return !config.IsNull("rope_theta");
+}
+
+OlmoHybridConfig ReadConfig(files::Fields& config) {
+  OlmoHybridConfig olmo;
+  ReadSwiGluShape(config, "OlmoHybridForCausalLM", olmo);
+  olmo.norm_epsilon = config.PositiveOr("rms_norm_eps", 1e-6);
+  olmo.attention_bias = config.BoolOr("attention_bias", false);
+  config.RequireBool("linear_use_gate", true, true);
+  ReadLinearLayers(
+      config, [](int layer) { return layer % 4 != 3; }, olmo.shape);
+  olmo.rotated = IsRotated(config);
+  if (olmo.rotated) {
+    olmo.rope = ReadRope(config, olmo.shape, "full_attention");
+  }
+  const int64_t key_dim =
+      3 * int64_t{olmo.shape.width} / (4 * olmo.shape.heads);
+  olmo.delta = ReadDeltaShape(
+      config, {olmo.shape.heads, olmo.shape.heads, key_dim, 0, 4});
+  olmo.negative_eigenvalues = config.BoolOr("linear_allow_neg_eigval", true);
+  return olmo;
+}
+
+class OlmoHybrid final : public Architecture {
+ public:
+  explicit OlmoHybrid(OlmoHybridConfig config) : config_(std::move(config)) {}
+
+  const ModelShape& shape() const override { return config_.shape; }
+
+  std::vector<TensorSpec> EmbeddingTensors() const override {
+    return {TokenTensorsOf(shape(), config_.tied).embedding};
+  }
+  std::vector<TensorSpec> HeadTensors() const override {
+    return {FinalNormTensor(shape()),
+            TokenTensorsOf(shape(), config_.tied).output};
+  }
+  std::vector<TensorSpec> LayerTensors(int layer) const override {
+    return IsLinear(layer) ? DeltaTensors(layer) : AttentionTensorsOf(layer);
+  }
+
+  at::Tensor Embed(const TensorMap& weights,
+                   const at::Tensor& tokens_BT) const override {
+    return at::embedding(weights.at("embed_tokens"), tokens_BT);
+  }
+
+  at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
+                   Recorder& recorder) const override {
+    return IsLinear(layer) ? DeltaBlock(layer, weights, x_BTD, recorder)
+                           : AttentionBlock(layer, weights, x_BTD, recorder);
+  }
+
+  at::Tensor Logits(const TensorMap& weights,
+                    const at::Tensor& x_BTD) const override {
+    return Linear(Norm(x_BTD, weights.at("norm")), weights.at("lm_head"));
+  }
+
+  at::Tensor OutputProjection(int layer,
+                              const TensorMap& weights) const override {
+    return IsLinear(layer) ? at::Tensor()
+                           : weights.at("self_attn.o_proj.weight");
+  }
+
+ private:
+  bool IsLinear(int layer) const {
+    return shape().attention[layer].kind == AttentionKind::kNone;
+  }
+
+  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+    return RmsNormWide(x, weight, config_.norm_epsilon);
+  }
+
+  at::Tensor DeltaBlock(int layer, const TensorMap& weights,
+                        const at::Tensor& x_BTD, Recorder& recorder) const {
+    return Residual(
+        layer, x_BTD, recorder,
+        [&](const at::Tensor& stream_BTD) {
+          return DeltaNet(weights,
+                          Norm(stream_BTD, weights.at("mixer_norm.weight")));
+        },
+        [&](const at::Tensor& stream_BTD) {
+          return SwiGlu(weights, "mlp.",
+                        Norm(stream_BTD, weights.at("mlp_norm.weight")));
+        });
+  }
+
+  at::Tensor AttentionBlock(int layer, const TensorMap& weights,
+                            const at::Tensor& x_BTD, Recorder& recorder) const {
+    return Residual(
+        layer, x_BTD, recorder,
+        [&](const at::Tensor& stream_BTD) {
+          return Norm(Attention(layer, weights, stream_BTD, recorder),
+                      weights.at("mixer_norm.weight"));
+        },
+        [&](const at::Tensor& stream_BTD) {
+          return Norm(SwiGlu(weights, "mlp.", stream_BTD),
+                      weights.at("mlp_norm.weight"));
+        });
+  }
+
+  at::Tensor DeltaNet(const TensorMap& weights, const at::Tensor& n_BTD) const {
+    const auto project = [&](const std::string& name) {
+      return Project(weights, "linear_attn." + name, n_BTD);
+    };
+    const at::Tensor mixed_BTC = CausalConvolution(
+        at::cat({project("q_proj"), project("k_proj"), project("v_proj")}, -1),
+        weights.at("linear_attn.conv1d.weight"));
+    at::Tensor beta_BHT = at::sigmoid(project("b_proj")).transpose(1, 2);
+    if (config_.negative_eigenvalues) beta_BHT = beta_BHT * 2;
+    const at::Tensor g_BHT =
+        LogDecay(project("a_proj"), weights.at("linear_attn.A_log"),
+                 weights.at("linear_attn.dt_bias"));
+    return Project(
+        weights, "linear_attn.o_proj",
+        GatedOutput(RunDeltaRule(mixed_BTC, g_BHT, beta_BHT, config_.delta),
+                    SplitHeads(project("g_proj"), config_.delta.value_heads),
+                    weights.at("linear_attn.o_norm.weight"),
+                    kDeltaNormEpsilon));
+  }
+
+  at::Tensor Attention(int layer, const TensorMap& weights,
+                       const at::Tensor& x_BTD, Recorder& recorder) const {
+    const at::Tensor q_BTD = Norm(Project(weights, "self_attn.q_proj", x_BTD),
+                                  weights.at("self_attn.q_norm.weight"));
+    const at::Tensor k_BTD = Norm(Project(weights, "self_attn.k_proj", x_BTD),
+                                  weights.at("self_attn.k_norm.weight"));
+    const auto rotated = [&](const at::Tensor& x_BHTE) {
+      return config_.rotated ? RotaryEmbedding(x_BHTE, config_.rope) : x_BHTE;
+    };
+    const at::Tensor z_BHTE = RecordedAttention(
+        layer, rotated(SplitHeads(q_BTD, shape().heads)),
+        rotated(SplitHeads(k_BTD, shape().kv_heads)),
+        ProjectHeads(weights, "self_attn.v_proj", x_BTD, shape().kv_heads),
+        shape().attention[layer], recorder);
+    return Project(weights, "self_attn.o_proj", MergeHeads(z_BHTE));
+  }
+
+  // The norm of a sub-layer, under today's name, that of before the release,
+  // and OLMo-core's.
+  TensorSpec NormTensor(int layer, const char* ours, const char* today,
+                        const char* before, const char* core) const {
+    const std::string prefix = absl::StrCat("model.layers.", layer, ".");
+    TensorSpec spec(ours, absl::StrCat(prefix, today, ".weight"),
+                    {shape().width});
+    AddName(absl::StrCat(prefix, before, ".weight"), spec);
+    AddName(absl::StrCat("blocks.", layer, ".", core, ".weight"), spec);
+    return spec;
+  }
+
+  std::vector<TensorSpec> AttentionTensorsOf(int layer) const {
+    const int64_t query = int64_t{shape().heads} * shape().head_dim;
+    const int64_t key = int64_t{shape().kv_heads} * shape().head_dim;
+    std::vector<TensorSpec> specs =
+        ProjectionTensors(layer, shape(), config_.feed_forward);
+    specs.push_back(LayerTensor(layer, "self_attn.q_norm.weight",
+                                "attention.q_norm.weight", {query}));
+    specs.push_back(LayerTensor(layer, "self_attn.k_norm.weight",
+                                "attention.k_norm.weight", {key}));
+    // transformers 5.24 renames more than it should when it saves.
+    specs.push_back(NormTensor(layer, "mixer_norm.weight",
+                               "post_attention_layernorm",
+                               "feedforward_layer_norm", "attention_norm"));
+    specs.push_back(
+        NormTensor(layer, "mlp_norm.weight", "post_feedforward_layernorm",
+                   "post_feedforward_layer_norm", "feed_forward_norm"));
+    if (!config_.attention_bias) return specs;
+    for (TensorSpec& bias : QkvBiases(layer, shape())) {
+      specs.push_back(std::move(bias));
+    }
+    specs.push_back(OutputBias(layer, shape()));
+    return specs;
+  }
+
+  std::vector<TensorSpec> DeltaTensors(int layer) const {
+    const DeltaShape& delta = config_.delta;
+    const int64_t width = shape().width, wide = config_.feed_forward;
+    std::vector<TensorSpec> specs;
+    const auto add = [&](const std::string& name, const std::string& core,
+                         std::vector<int64_t> tensor_shape) {
+      specs.push_back(LayerTensor(layer, "linear_attn." + name,
+                                  "attention." + core,
+                                  std::move(tensor_shape)));
+    };
+    add("q_proj.weight", "w_q.weight", {delta.keys(), width});
+    add("k_proj.weight", "w_k.weight", {delta.keys(), width});
+    add("v_proj.weight", "w_v.weight", {delta.values(), width});
+    add("g_proj.weight", "w_g.weight", {delta.values(), width});
+    add("a_proj.weight", "w_a.weight", {delta.value_heads, width});
+    add("b_proj.weight", "w_b.weight", {delta.value_heads, width});
+    add("A_log", "A_log", {delta.value_heads});
+    add("dt_bias", "dt_bias", {delta.value_heads});
+    add("o_norm.weight", "o_norm.weight", {delta.value_dim});
+    add("o_proj.weight", "w_out.weight", {width, delta.values()});
+    specs.push_back(ConvolutionTensor(layer));
+    specs.push_back(NormTensor(layer, "mixer_norm.weight", "input_layernorm",
+                               "attention_layer_norm", "attention_norm"));
+    specs.push_back(NormTensor(layer, "mlp_norm.weight",
+                               "post_attention_layernorm",
+                               "feedforward_layer_norm", "feed_forward_norm"));
+    for (const auto& [ours, core, out, in] :
+         {std::tuple{"gate_proj", "w1", wide, width},
+          std::tuple{"up_proj", "w3", wide, width},
+          std::tuple{"down_proj", "w2", width, wide}}) {
+      specs.push_back(LayerTensor(
+          layer, absl::StrCat("mlp.", ours, ".weight"),
+          absl::StrCat("feed_forward.", core, ".weight"), {out, in}));
+    }
+    return specs;
+  }
+
+  // In one tensor, or in those of q, k and v, which transformers 5.24 cuts into
+  // thirds when it saves, wherever q, k and v end.
+  TensorSpec ConvolutionTensor(int layer) const {
+    const DeltaShape& delta = config_.delta;
+    const int64_t rows = 2 * delta.keys() + delta.values();
+    const int64_t third = (rows + 2) / 3;
+    const std::string prefix = absl::StrCat("model.layers.", layer, ".");
+    TensorSpec spec("linear_attn.conv1d.weight",
+                    prefix + "linear_attn.conv1d.weight",
+                    {rows, 1, delta.taps});
+    const auto add = [&](const std::string& before, int64_t q, int64_t k,
+                         int64_t v) {
+      if (v < 1) return;
+      const auto part = [&](const char* name, int64_t count) {
+        TensorSource source;
+        source.name = absl::StrCat(before, name, "_conv1d.weight");
+        source.shape = {count, 1, delta.taps};
+        return source;
+      };
+      spec.sources.push_back(part("q", q));
+      spec.sources.back().more = {part("k", k), part("v", v)};
+    };
+    add(prefix + "linear_attn.", delta.keys(), delta.keys(), delta.values());
+    add(prefix + "linear_attn.", third, third, rows - 2 * third);
+    add(absl::StrCat("blocks.", layer, ".attention."), delta.keys(),
+        delta.keys(), delta.values());
+    return spec;
+  }
+
+  const OlmoHybridConfig config_;
+};
+
+}  // namespace
+
+std::unique_ptr<Architecture> MakeOlmoHybrid(files::Fields& config) {
+  return std::make_unique<OlmoHybrid>(ReadConfig(config));
+}
+
+}  // namespace sinkwatch::model
