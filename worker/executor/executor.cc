@@ -55,6 +55,12 @@ class LayerRecorder final : public model::Recorder {
       case Point::kZ:
         layer_.z_BHTE = tensor;
         break;
+      case Point::kGate:
+        layer_.gate_BHTN = tensor;
+        break;
+      case Point::kUngatedZ:
+        layer_.ungated_z_BHTE = tensor;
+        break;
       case Point::kResidPost:
         layer_.resid_post_BTD = tensor;
         break;
@@ -120,6 +126,7 @@ kernels::AttentionOptions AttentionOptionsOf(
   kernels::AttentionOptions options;
   options.scale = shape.scale;
   options.window = shape.window;
+  options.soft_cap = shape.soft_cap;
   if (shape.kind == AttentionKind::kRelu) {
     options.normalisation = kernels::Normalisation::kRelu;
   }
@@ -154,7 +161,7 @@ class Execution {
   absl::Status Run() {
     // The rows of the probe's tokens stand for all.
     for (const model::TensorSpec& spec : architecture_.HeadTensors()) {
-      WarnOfOtherCopies(checkpoint_, spec, used_tokens_.rows());
+      WarnIfNotTied(checkpoint_, spec, used_tokens_.rows());
     }
     absl::Status status =
         ablation_ == nullptr ? absl::OkStatus() : ablation_->Check();
@@ -427,8 +434,8 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   absl::Status fits = corpus.CheckFits(architecture.shape().vocabulary,
                                        architecture.shape().max_positions);
   if (!fits.ok()) return fits;
-  absl::Status there = CheckWeights(architecture, checkpoint);
-  if (!there.ok()) return there;
+  const auto there = CheckWeights(architecture, checkpoint);
+  if (!there.ok()) return there.status();
   auto measurement = metrics::MeasurementBuilder::Create(
       MeasurementOptionsOf(corpus, options));
   if (!measurement.ok()) return measurement.status();

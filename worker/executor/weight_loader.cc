@@ -43,6 +43,7 @@ int64_t RowsIn(const std::vector<int64_t>& shape) {
 struct WeightLoader::Weight {
   const model::TensorSpec* spec = nullptr;
   WeightPlan plan;
+  WeightPart part;
   at::Tensor stored;  // where the rows go
   at::Tensor ready;   // on the CPU, once all of them are there
   std::once_flag opened;
@@ -115,6 +116,12 @@ absl::Status WeightLoader::Plan(Job& job) {
     Weight& weight = job.weights.emplace_back();
     weight.spec = &spec;
     weight.plan = *std::move(plan);
+    weight.part = in_part ? job.request.part : WeightPart();
+    if (weight.plan.whole_only) {
+      weight.parts_left = 1;
+      job.parts.push_back({&weight, {0, 1}});
+      continue;
+    }
     const std::vector<int64_t>& shape = weight.plan.stored_shape;
     weight.stored =
         device_.is_cpu()
@@ -151,6 +158,12 @@ void WeightLoader::ReadParts(Job& job, int thread) {
 }
 
 absl::Status WeightLoader::ReadPart(Weight& weight, RowRange rows, int thread) {
+  if (weight.plan.whole_only) {
+    auto made = ReadWeight(checkpoint_, *weight.spec, weight.part);
+    if (!made.ok()) return made.status();
+    weight.ready = made->to(dtype_);
+    return absl::OkStatus();
+  }
   std::call_once(weight.opened,
                  [&] { weight.reader = OpenWeight(checkpoint_, weight.plan); });
   if (!weight.reader.ok()) return weight.reader.status();
@@ -163,6 +176,7 @@ absl::Status WeightLoader::ReadPart(Weight& weight, RowRange rows, int thread) {
 }
 
 absl::Status WeightLoader::FinishWeight(Weight& weight) {
+  if (weight.plan.whole_only) return absl::OkStatus();
   absl::Status status = weight.reader->Finish();
   if (!status.ok() || staging_ != nullptr) return status;
   const at::Tensor arranged = ArrangeWeight(weight.plan, weight.stored);
@@ -190,8 +204,8 @@ absl::StatusOr<model::TensorMap> WeightLoader::Take() {
   model::TensorMap weights;
   for (Weight& weight : job_->weights) {
     weights[weight.spec->name] =
-        staging_ == nullptr
-            ? std::move(weight.ready)
+        weight.ready.defined()
+            ? weight.ready.to(device_)
             : ArrangeWeight(weight.plan, weight.stored).to(dtype_);
   }
   job_.reset();

@@ -1,6 +1,8 @@
 #ifndef SINKWATCH_WORKER_EXECUTOR_WEIGHT_SOURCE_H_
 #define SINKWATCH_WORKER_EXECUTOR_WEIGHT_SOURCE_H_
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
@@ -28,7 +30,10 @@ struct WeightPart {
 
 // How a tensor comes about: rows of one stored tensor are read, then arranged.
 struct WeightPlan {
-  const model::TensorSource* source = nullptr;  // in the spec
+  const model::TensorSource* source = nullptr;  // in the spec; null: a constant
+  // It is of several runs of rows or of several tensors, or of none: there is
+  // nothing to open, ReadWeight makes it.
+  bool whole_only = false;
   bool digested = false;
   std::vector<checkpoint::RowRange> stored_rows;  // to be read
   std::vector<checkpoint::RowRange> taken_rows;   // of the arranged; empty: all
@@ -43,7 +48,7 @@ absl::StatusOr<WeightPlan> PlanWeight(const checkpoint::Checkpoint& checkpoint,
                                       const model::TensorSpec& spec,
                                       const WeightPart& part);
 
-// The rows that the plan reads.
+// The rows that the plan reads; not of a plan that is `whole_only`.
 absl::StatusOr<checkpoint::RowsReader> OpenWeight(
     checkpoint::Checkpoint& checkpoint, const WeightPlan& plan);
 
@@ -56,19 +61,29 @@ absl::StatusOr<at::Tensor> ReadWeight(checkpoint::Checkpoint& checkpoint,
                                       const model::TensorSpec& spec,
                                       const WeightPart& part = {});
 
-// Before anything is read: that every tensor of the model is there with its
-// shape and a dtype that can be read. DATA_LOSS or UNIMPLEMENTED names the
-// first that is not; UNIMPLEMENTED also if not one name is known. Tensors that
-// the model does not ask for are named in one warning in the log, but for
-// buffers that trainers save by habit.
-absl::Status CheckWeights(const model::Architecture& architecture,
-                          const checkpoint::Checkpoint& checkpoint);
+// Tensors of a checkpoint that its model does not ask for, but for buffers that
+// trainers save by habit and layers behind the last (ModelShape).
+struct UnusedTensors {
+  int64_t count = 0;
+  std::vector<std::string> first;  // by name, at most 5
+};
 
-// A warning in the log for each copy of the tensor (TensorSpec::copies) that is
-// there and not the same in `rows`.
-void WarnOfOtherCopies(checkpoint::Checkpoint& checkpoint,
-                       const model::TensorSpec& spec,
-                       const std::vector<checkpoint::RowRange>& rows);
+// Before anything is read: that every tensor of the model is there with its
+// shape and a dtype that can be read. The first that is not is an error:
+//   UNIMPLEMENTED  its dtype; or it is not there, and tensors are that nobody
+//                  asks for: names of another scheme
+//   DATA_LOSS      it has another shape; or it is not there, and nothing else
+//                  is; or there are layers (or experts) above the config's
+//                  number
+absl::StatusOr<UnusedTensors> CheckWeights(
+    const model::Architecture& architecture,
+    const checkpoint::Checkpoint& checkpoint);
+
+// A warning in the log if a matrix that the config ties to another is stored
+// for itself and differs in `rows` (TensorSpec::own).
+void WarnIfNotTied(checkpoint::Checkpoint& checkpoint,
+                   const model::TensorSpec& spec,
+                   const std::vector<checkpoint::RowRange>& rows);
 
 }  // namespace sinkwatch::executor
 

@@ -110,27 +110,79 @@ TEST(CheckWeightsTest, AWholeModelPassesAndAMissingTensorDoesNot) {
   run.WriteAgain(weights);
   opened = checkpoint::Checkpoint::Open(run.checkpoint());
   ASSERT_TRUE(opened.ok());
-  ExpectError(CheckWeights(*llama, **opened), absl::StatusCode::kDataLoss,
+  ExpectError(CheckWeights(*llama, **opened).status(),
+              absl::StatusCode::kDataLoss,
               {"model.layers.1.mlp.up_proj.weight", "of 20 that are"});
 }
 
-TEST(CheckWeightsTest, NamesBelowAWrapperAreNotCorrupt) {
+absl::StatusOr<UnusedTensors> CheckTiny(const TinyRun& run) {
+  auto opened = checkpoint::Checkpoint::Open(run.checkpoint());
+  if (!opened.ok()) return opened.status();
+  return CheckWeights(*model::CreateFrom(TinyLlama()), **opened);
+}
+
+TEST(CheckWeightsTest, PartsOfWrappersInNamesDoNotMatter) {
   TinyRun run;
   model::Weights wrapped;
   for (const auto& [name, tensor] : run.weights()) {
-    wrapped["module." + name] = tensor;
+    wrapped["module._orig_mod." + name] = tensor;
   }
   run.WriteAgain(wrapped);
-  auto opened = checkpoint::Checkpoint::Open(run.checkpoint());
-  ASSERT_TRUE(opened.ok()) << opened.status();
-  ExpectError(CheckWeights(*model::CreateFrom(TinyLlama()), **opened),
-              absl::StatusCode::kUnimplemented,
-              {"step7", "names of tensors", "'module.lm_head.weight'",
-               "'model.embed_tokens.weight'"});
+  const auto unused = CheckTiny(run);
+  ASSERT_TRUE(unused.ok()) << unused.status();
+  EXPECT_EQ(unused->count, 0);
 }
 
-// What is logged when the copies of a tied output matrix are looked at.
-std::string LogOfCopies(const TinyRun& run, const nlohmann::json& config) {
+TEST(CheckWeightsTest, NamesOfAnotherSchemeAreNotCorrupt) {
+  TinyRun run;
+  model::Weights others;
+  for (const auto& [name, tensor] : run.weights()) {
+    others["net." + name] = tensor;
+  }
+  run.WriteAgain(others);
+  ExpectError(CheckTiny(run).status(), absl::StatusCode::kUnimplemented,
+              {"step7", "names of tensors", "'net.lm_head.weight'",
+               "'model.embed_tokens.weight'"});
+  // Nor are those of one part.
+  others = run.weights();
+  others["model.layers.0.mlp.gate_up_proj.weight"] =
+      others["model.layers.0.mlp.up_proj.weight"];
+  others.erase("model.layers.0.mlp.up_proj.weight");
+  run.WriteAgain(others);
+  ExpectError(CheckTiny(run).status(), absl::StatusCode::kUnimplemented,
+              {"'model.layers.0.mlp.up_proj.weight'",
+               "'model.layers.0.mlp.gate_up_proj.weight'"});
+}
+
+TEST(CheckWeightsTest, TensorsThatTheModelDoesNotUseAreCounted) {
+  TinyRun run;
+  model::Weights weights = run.weights();
+  const at::Tensor any = weights["model.norm.weight"];
+  for (int i = 0; i < 7; ++i) weights["mtp.head" + std::to_string(i)] = any;
+  weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = any;
+  run.WriteAgain(weights);
+  const auto unused = CheckTiny(run);
+  ASSERT_TRUE(unused.ok()) << unused.status();
+  EXPECT_EQ(unused->count, 7);
+  EXPECT_EQ(unused->first.size(), 5u);
+  EXPECT_EQ(unused->first[0], "mtp.head0");
+}
+
+TEST(CheckWeightsTest, ALayerAboveTheConfigsNumberIsOfAnotherModel) {
+  TinyRun run;
+  model::Weights weights = run.weights();
+  weights["model.layers.2.mlp.up_proj.weight"] =
+      weights["model.layers.1.mlp.up_proj.weight"];
+  run.WriteAgain(weights);
+  ExpectError(
+      CheckTiny(run).status(), absl::StatusCode::kDataLoss,
+      {"'model.layers.2.mlp.up_proj.weight'", "larger model", "2 layers"});
+}
+
+// An output matrix that the config ties to the embedding, as it is read, and
+// what is logged of it.
+std::string LogOfTied(const TinyRun& run, const nlohmann::json& config,
+                      at::Tensor* output) {
   auto opened = checkpoint::Checkpoint::Open(run.checkpoint());
   EXPECT_TRUE(opened.ok()) << opened.status();
   const auto llama = model::CreateFrom(config);
@@ -138,25 +190,82 @@ std::string LogOfCopies(const TinyRun& run, const nlohmann::json& config) {
   const auto before = spdlog::default_logger();
   spdlog::set_default_logger(std::make_shared<spdlog::logger>(
       "test", std::make_shared<spdlog::sinks::ostream_sink_st>(log)));
-  EXPECT_TRUE(CheckWeights(*llama, **opened).ok());
+  const auto unused = CheckWeights(*llama, **opened);
+  EXPECT_TRUE(unused.ok() && unused->count == 0) << unused.status();
   for (const TensorSpec& spec : llama->HeadTensors()) {
-    WarnOfOtherCopies(**opened, spec, {{2, 3}, {7, 1}});
+    WarnIfNotTied(**opened, spec, {{2, 3}, {7, 1}});
+    if (spec.name != "lm_head") continue;
+    const auto read = ReadWeight(**opened, spec);
+    EXPECT_TRUE(read.ok()) << read.status();
+    if (read.ok()) *output = *read;
   }
   spdlog::set_default_logger(before);
   return log.str();
 }
 
-TEST(CheckWeightsTest, ATiedOutputMatrixIsSpokenOfOnlyWhereItDiffers) {
+TEST(TiedWeightsTest, OneMatrixCountsUnderEitherNameAndTwoAreTwo) {
   nlohmann::json tied = TinyLlama();
   tied["tie_word_embeddings"] = true;
   TinyRun run(tied);
   model::Weights weights = run.weights();
-  weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone();
+  const at::Tensor table = weights["model.embed_tokens.weight"];
+  at::Tensor output;
+  EXPECT_EQ(LogOfTied(run, tied, &output), "");
+  EXPECT_TRUE(output.equal(table));
+
+  weights["lm_head.weight"] = table.clone();
   run.WriteAgain(weights);
-  EXPECT_EQ(LogOfCopies(run, tied), "");
+  EXPECT_EQ(LogOfTied(run, tied, &output), "");
+  EXPECT_TRUE(output.equal(table));
+
   weights["lm_head.weight"][3][0] += 1;
   run.WriteAgain(weights);
-  EXPECT_NE(LogOfCopies(run, tied).find("lm_head.weight"), std::string::npos);
+  EXPECT_NE(LogOfTied(run, tied, &output).find("lm_head.weight"),
+            std::string::npos);
+  EXPECT_TRUE(output.equal(weights["lm_head.weight"]));
+
+  weights.erase("model.embed_tokens.weight");
+  run.WriteAgain(weights);
+  EXPECT_EQ(LogOfTied(run, tied, &output), "");
+  auto opened = checkpoint::Checkpoint::Open(run.checkpoint());
+  ASSERT_TRUE(opened.ok());
+  const auto embedding =
+      ReadWeight(**opened, model::CreateFrom(tied)->EmbeddingTensors()[0]);
+  ASSERT_TRUE(embedding.ok()) << embedding.status();
+  EXPECT_TRUE(embedding->equal(output));
+}
+
+// "stack", [3,4,2], element (i, j, k) = 100 i + 10 j + k.
+TEST(StackTest, RowsOfOneTensorOfAStackAreCutOutInRuns) {
+  base::TempFolder temp;
+  at::Tensor stack = model::RandomTensor({3, 4, 2}, 1);
+  for (int64_t i = 0; i < 24; ++i) {
+    stack.data_ptr<float>()[i] =
+        static_cast<float>(100 * (i / 8) + 10 * (i / 2 % 4) + i % 2);
+  }
+  ASSERT_TRUE(checkpoint::WriteCheckpoint(
+                  temp / "step1", nlohmann::json::object(), {{"stack", stack}})
+                  .ok());
+  auto opened = checkpoint::Checkpoint::Open(temp / "step1");
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  TensorSource source{"stack", {3, 4, 2}, Arrangement::kAsStored, 1};
+  source.slab = 2;
+  TensorSpec spec("w", "own.name", {2, 2});
+  spec.sources = {source};
+  auto read = ReadWeight(**opened, spec);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(read->equal(stack[2].slice(0, 1, 3)));
+
+  spec.sources[0].first_row = 0;
+  spec.sources[0].runs = 2;
+  spec.sources[0].run_stride = 3;
+  read = ReadWeight(**opened, spec);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(
+      read->equal(at::cat({stack[2].slice(0, 0, 1), stack[2].slice(0, 3, 4)})));
+  const auto slice = ReadWeight(**opened, spec, {WeightPart::kSlice, {{1, 1}}});
+  ASSERT_TRUE(slice.ok()) << slice.status();
+  EXPECT_TRUE(slice->equal(stack[2].slice(0, 3, 4)));
 }
 
 }  // namespace

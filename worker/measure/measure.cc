@@ -9,7 +9,9 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "c10/util/Exception.h"
+#include "spdlog/spdlog.h"
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/measure/compute_dtype.h"
 #include "worker/measure/device.h"
@@ -23,9 +25,11 @@ namespace {
 
 MeasureFacts FactsOf(const MeasureRequest& request,
                      const model::ModelShape& shape,
+                     const executor::UnusedTensors& unused,
                      const probe::Corpus& corpus) {
   MeasureFacts facts;
   facts.model = shape;
+  facts.unused = unused;
   facts.probe_name = corpus.name();
   facts.probe_digest = corpus.digest();
   facts.sequence_length = corpus.sequence_length();
@@ -105,6 +109,15 @@ absl::StatusOr<MeasureSummary> RunCorpus(
   return MeasureSummary{*std::move(executed), std::move(implausible)};
 }
 
+void WarnOfUnused(const std::string& checkpoint,
+                  const executor::UnusedTensors& unused) {
+  if (unused.count == 0) return;
+  spdlog::warn(
+      "checkpoint has tensors that its config does not ask for "
+      "path={} n={} first={}",
+      checkpoint, unused.count, absl::StrJoin(unused.first, ","));
+}
+
 }  // namespace
 
 bool IsProbeFault(const absl::Status& status) {
@@ -122,9 +135,12 @@ absl::StatusOr<MeasureSummary> Measure(const MeasureRequest& request,
   if (!corpus.ok()) return ProbeFault(corpus.status());
   absl::Status status = ProbeFault(CheckDigest(request, *corpus));
   if (!status.ok()) return status;
+  const auto unused = executor::CheckWeights(**architecture, **checkpoint);
+  if (!unused.ok()) return unused.status();
+  WarnOfUnused(request.checkpoint, *unused);
   if (callbacks.on_start) {
-    status =
-        callbacks.on_start(FactsOf(request, (*architecture)->shape(), *corpus));
+    status = callbacks.on_start(
+        FactsOf(request, (*architecture)->shape(), *unused, *corpus));
     if (!status.ok()) return status;
   }
   return RunCorpus(request, **architecture, **checkpoint, *corpus, callbacks);

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/executor/executor.h"
+#include "worker/executor/weight_source.h"
 #include "worker/metrics/metric_vector.h"
 #include "worker/model/architecture.h"
 
@@ -28,6 +29,7 @@ struct MeasureRequest : executor::ExecuteOptions {
 // What is known before the first value.
 struct MeasureFacts {
   model::ModelShape model;
+  executor::UnusedTensors unused;
   std::string probe_name;
   std::string probe_digest;
   int64_t sequence_length = 0;
