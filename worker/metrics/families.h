@@ -14,6 +14,7 @@ std::vector<Metric> SinkSetMetrics();            // sink_set.cc
 std::vector<Metric> SinkLogitMetrics();          // sink_logit.cc
 std::vector<Metric> ValueNormMetrics();          // value_norm.cc
 std::vector<Metric> HeadOutputMetrics();         // head_output.cc
+std::vector<Metric> OutputGateMetrics();         // output_gate.cc
 std::vector<Metric> AttentionShapeMetrics();     // attention_shape.cc
 std::vector<Metric> ResidualNormMetrics();       // residual_norm.cc
 std::vector<Metric> MassiveActivationMetrics();  // massive_activation.cc

@@ -17,6 +17,7 @@ enum Needs : unsigned {
   kNeedsResidualPost = 64,
   kNeedsAttentionOut = 128,
   kNeedsMlpOut = 256,
+  kNeedsGate = 512,
 };
 
 // One layer of one batch of one domain, as the forward pass showed it. B
@@ -31,9 +32,11 @@ struct LayerBatch {
   at::Tensor k_BGTE;
   at::Tensor v_BGTE;
   at::Tensor z_BHTE;
-  at::Tensor attn_out_BTD;   // only if MeasurementBuilder::needs() has it
-  at::Tensor resid_mid_BTD;  // with mlp_out_BTD
-  at::Tensor mlp_out_BTD;    // likewise
+  at::Tensor gate_BHTN;  // N is 1 or E; only where there is an output gate,
+  at::Tensor ungated_z_BHTE;  // and then z before it
+  at::Tensor attn_out_BTD;    // only if MeasurementBuilder::needs() has it
+  at::Tensor resid_mid_BTD;   // with mlp_out_BTD
+  at::Tensor mlp_out_BTD;     // likewise
   at::Tensor resid_post_BTD;
   at::Tensor output_projection_DHE;  // [D, H*E], W_h side by side
   kernels::AttentionOptions attention;

@@ -84,6 +84,7 @@ unsigned Available(const LayerBatch& batch) {
   if (batch.resid_post_BTD.defined()) available |= kNeedsResidualPost;
   if (batch.attn_out_BTD.defined()) available |= kNeedsAttentionOut;
   if (batch.mlp_out_BTD.defined()) available |= kNeedsMlpOut;
+  if (batch.gate_BHTN.defined()) available |= kNeedsGate;
   return available;
 }
 
@@ -162,6 +163,11 @@ const at::Tensor& LayerStatistics::value_write_norm_BHT() {
 
 const at::Tensor& LayerStatistics::output_norm_BHT() {
   return NormOnce(output_norm_BHT_, batch_.z_BHTE);
+}
+
+const at::Tensor& LayerStatistics::gate_BHTN() {
+  if (!gate_BHTN_.defined()) gate_BHTN_ = batch_.gate_BHTN.to(at::kFloat);
+  return gate_BHTN_;
 }
 
 const at::Tensor& LayerStatistics::output_write_norm_BHT() {

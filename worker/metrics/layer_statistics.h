@@ -50,6 +50,7 @@ class LayerStatistics {
   const at::Tensor& value_write_norm_BHT();   // ||W_h v_t||
   const at::Tensor& output_norm_BHT();        // ||z_t||
   const at::Tensor& output_write_norm_BHT();  // ||W_h z_t||
+  const at::Tensor& gate_BHTN();              // float32, 0..1
   const at::Tensor& residual_pre_norm_BT();   // ||x_t||, input of the block
   const at::Tensor& residual_sums();  // of the block's output: kernels::RowSums
   at::Tensor residual_norm_BT();      // ||x_t||, output of the block
@@ -69,6 +70,7 @@ class LayerStatistics {
   at::Tensor value_write_norm_BHT_;
   at::Tensor output_norm_BHT_;
   at::Tensor output_write_norm_BHT_;
+  at::Tensor gate_BHTN_;
   at::Tensor residual_pre_norm_BT_;
   at::Tensor residual_sums_;
   at::Tensor residual_BTD_;

@@ -10,10 +10,10 @@ namespace {
 using Family = std::vector<Metric> (*)();
 
 constexpr Family kFamilies[] = {
-    SinkAttentionMetrics, SinkSetMetrics,           SinkLogitMetrics,
-    ValueNormMetrics,     HeadOutputMetrics,        AttentionShapeMetrics,
-    ResidualNormMetrics,  MassiveActivationMetrics, StreamChannelMetrics,
-    SublayerWriteMetrics, StreamShapeMetrics,
+    SinkAttentionMetrics,  SinkSetMetrics,       SinkLogitMetrics,
+    ValueNormMetrics,      HeadOutputMetrics,    OutputGateMetrics,
+    AttentionShapeMetrics, ResidualNormMetrics,  MassiveActivationMetrics,
+    StreamChannelMetrics,  SublayerWriteMetrics, StreamShapeMetrics,
 };
 
 std::vector<Metric> Concatenate() {
