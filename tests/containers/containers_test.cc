@@ -118,6 +118,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Form{"containers/legacy_safetensors", "containers/hf"},
                       Form{"containers/legacy_dcp", "containers/hf"},
                       Form{"containers/torchtitan", "containers/hf_llama"},
+                      Form{"containers/torchtitan_qwen3", "hf/qwen3"},
+                      Form{"containers/megatron", "containers/hf_llama"},
+                      Form{"containers/megatron_qwen3", "hf/qwen3"},
                       Form{"containers/stories260K.bin", "stories260K"}));
 
 // Else equality would show nothing.

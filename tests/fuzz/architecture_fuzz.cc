@@ -37,11 +37,16 @@ void ExpectSpecs(const std::vector<TensorSpec>& specs) {
   for (const TensorSpec& spec : specs) {
     Expect(!spec.name.empty() && !spec.sources.empty(),
            "a tensor has a name and a source");
+    if (spec.constant) continue;
     ExpectShape(spec.shape);
     for (const model::TensorSource& source : spec.sources) {
       Expect(!source.name.empty(), "a source has a name");
       ExpectShape(source.shape);
       Expect(source.first_row >= 0, "rows begin inside their source");
+      Expect(source.runs >= 1 && source.run_stride >= 0, "runs follow on");
+      Expect(!source.slab ||
+                 (*source.slab >= 0 && *source.slab < source.shape.at(0)),
+             "a slab is inside its stack");
     }
   }
 }

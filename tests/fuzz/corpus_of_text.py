@@ -211,6 +211,10 @@ CONFIGS = {
     "corrupt-rope-is-a-list": config(rope_parameters=[1]),
     "corrupt-twice": '{"hidden_size":1,"hidden_size":2}',
     "unsupported-deep": '{"a":' * 200 + "1" + "}" * 200,
+    "good-python-numbers": config()[:-1] + ', "limit": [0.0, Infinity, -Infinity, NaN]}',
+    "corrupt-python-number-used": config()[:-1].replace("1e-05", "Infinity") + "}",
+    "corrupt-python-number-in-a-word": config()[:-1] + ', "limit": NaNs}',
+    "incomplete-python-number": config()[:-1] + ', "limit": -Infin',
     "corrupt-array": "[]",
     "incomplete-half": config()[:100],
     "incomplete-empty": "",
@@ -223,6 +227,12 @@ MODEL = {**LLAMA, "num_attention_heads": 8, "intermediate_size": 172,
 
 def model(**changes):
     return json.dumps({**MODEL, **changes})
+
+
+def mixture(model_type, architecture, **changes):
+    return model(**{**dict(model_type=model_type, architectures=[architecture], num_experts=4,
+                           num_experts_per_tok=2, moe_intermediate_size=8,
+                           num_key_value_heads=None), **changes})
 
 
 ARCHITECTURES = {  # what a config asks of the registry
@@ -245,13 +255,47 @@ ARCHITECTURES = {  # what a config asks of the registry
     "unsupported-rope": model(rope_parameters={"rope_type": "longrope", "factor": 8}),
     "unsupported-rope-name": model(rope_parameters={"rope_type": "\u001b[31m" * 2000}),
     "unsupported-rope-by-layer": model(
-        architectures=["Olmo3ForCausalLM"],
+        architectures=["Olmo3ForCausalLM"], model_type="olmo3",
         rope_parameters={"rope_type": "\u001b[31m" * 2000}),
     "unsupported-layer-types": model(
-        architectures=["Qwen3ForCausalLM"], layer_types=["\u001b[31m\u00e9" * 1000] * 5),
+        architectures=["Qwen3ForCausalLM"], model_type="qwen3", layer_types=["\u001b[31m\u00e9" * 1000] * 5),
     "unsupported-attention-kind": model(
-        architectures=["BigramBackcopyForCausalLM"], num_key_value_heads=8,
+        architectures=["BigramBackcopyForCausalLM"], model_type="bigram_backcopy",
+        num_key_value_heads=8,
         attention_kind="\u001b[31m\n" * 1000),
+    "good-two-known-names": model(architectures=["MistralForCausalLM"]),
+    "unsupported-two-names": model(architectures=["\u001b[31mForCausalLM"]),
+    "unsupported-two-names-and-code": model(
+        architectures=["MistralForCausalLM"], auto_map={"AutoConfig": "x.Y"}),
+    "good-name-before-release": model(
+        architectures=["Olmo2RetrofitForCausalLM"], model_type="olmo2-retrofit"),
+    "good-qwen3-moe": mixture("qwen3_moe", "Qwen3MoeForCausalLM", mlp_only_layers=[1]),
+    "corrupt-dense-layer": mixture("qwen3_moe", "Qwen3MoeForCausalLM", mlp_only_layers=[-1]),
+    "corrupt-experts": mixture("qwen3_moe", "Qwen3MoeForCausalLM", num_experts=2**40),
+    "good-mixtral": mixture("mixtral", "MixtralForCausalLM"),
+    "good-smollm3": model(architectures=["SmolLM3ForCausalLM"], model_type="smollm3"),
+    "corrupt-no-rope-layers": model(
+        architectures=["SmolLM3ForCausalLM"], model_type="smollm3", no_rope_layers=[1, 0]),
+    "good-apertus": model(
+        architectures=["ApertusForCausalLM"], model_type="apertus", hidden_act="xielu"),
+    "good-gemma2": model(architectures=["Gemma2ForCausalLM"], model_type="gemma2"),
+    "corrupt-soft-cap": model(
+        architectures=["Gemma2ForCausalLM"], model_type="gemma2", attn_logit_softcapping=-1),
+    "good-gemma3": model(
+        architectures=["Gemma3ForCausalLM"], model_type="gemma3_text", rope_parameters=None),
+    "good-deepseek-v2": mixture("deepseek_v2", "DeepseekV2ForCausalLM", n_shared_experts=1),
+    "good-deepseek-v3": mixture(
+        "deepseek_v3", "DeepseekV3ForCausalLM", n_shared_experts=1, n_group=2, topk_group=1),
+    "corrupt-groups": mixture(
+        "deepseek_v3", "DeepseekV3ForCausalLM", n_shared_experts=1, n_group=3, topk_group=1),
+    "corrupt-rotated-part": mixture(
+        "deepseek_v3", "DeepseekV3ForCausalLM", n_shared_experts=1, n_group=2, topk_group=1,
+        qk_rope_head_dim=3),
+    "good-olmo-hybrid": model(architectures=["OlmoHybridForCausalLM"], model_type="olmo_hybrid"),
+    "corrupt-delta-heads": model(
+        architectures=["OlmoHybridForCausalLM"], model_type="olmo_hybrid",
+        linear_num_key_heads=3),
+    "good-qwen3-next": mixture("qwen3_next", "Qwen3NextForCausalLM"),
     "unsupported-partial": model(rope_parameters={"partial_rotary_factor": 0.5}),
 }
 

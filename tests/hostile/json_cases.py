@@ -67,6 +67,18 @@ CASES = [
          "num_attention_heads"),
     Case("config: infinite theta", config('{"architectures":["LlamaForCausalLM"],'
                                           '"rope_theta":1e999}'), CORRUPT, "not JSON"),
+    Case("config: infinite theta as Python writes it", changed(rope_theta=float("inf")),
+         CORRUPT, "rope_theta", "finite"),
+    Case("config: a million infinities", config(
+        '{"architectures":["LlamaForCausalLM"],"a":[' + "Infinity," * 300000 + "NaN]}"),
+        CORRUPT, "hidden_size"),
+    Case("config: two architectures, one of nobody", changed(
+        architectures=["NobodyForCausalLM"], model_type="llama"), UNSUPPORTED,
+        "NobodyForCausalLM", "'llama'"),
+    Case("config: fewer layers than the file", changed(num_hidden_layers=4), CORRUPT,
+         "larger model"),
+    Case("config: more layers than the file", changed(num_hidden_layers=6), CORRUPT,
+         "not there"),
     Case("config: architecture of a terminal", changed(architectures=["\x1b[2J\n" * 1000]),
          UNSUPPORTED, "\\033[2J\\n"),
     Case("index: a shard above the folder", index('{"weight_map":{"a":"../m.safetensors"}}'),

@@ -41,7 +41,8 @@ def head_metrics(layer):
     """Of one layer {name: [H] or [G]}.
 
     `layer` has q [N,H,T,E], k and v [N,G,T,E], A and s [N,H,T,T], z [N,H,T,E],
-    W [H,D,E], x [N,T,D] (the block's input), visible [T,T], sinks [H] or None.
+    W [H,D,E], x [N,T,D] (the block's input), visible [T,T], sinks [H] or None,
+    and behind an output gate also gate [N,H,T,1 or E] and ungated, z before it.
     """
     a, s, z, visible = layer["A"], layer["s"], layer["z"], layer["visible"]
     heads, tokens = a.shape[1:3]
@@ -86,6 +87,13 @@ def head_metrics(layer):
         "prev_token_attention": mean(np.stack([a[:, :, t, t - 1] for t in rest], -1)),
         "attention_logit_max": np.abs(np.where(visible, s, 0)).max((0, 2, 3)),
     }
+    if "gate" in layer:  # [N,H,T,1] or [N,H,T,E]; z is behind it
+        gate = layer["gate"]
+        values["gate_mean"] = gate[:, :, 1:].mean((0, 2, 3))
+        values["gate_sink"] = gate[:, :, 0].mean((0, 2))
+        values["gate_closed_frac"] = (gate[:, :, 1:] < 0.1).mean((0, 2, 3))
+        values["gate_std"] = gate[:, :, 1:].std((2, 3)).mean(0)
+        values["head_output_norm_ungated"] = mean(norm(layer["ungated"])[:, :, 1:])
     if learned:
         values["lost_mass"] = mean(lost[:, :, 1:])
     for name, source in [("value_norm_ratio_raw", "v"), ("key_norm_ratio", "k")]:
