@@ -158,10 +158,9 @@ at::Tensor AttentionAtColumns(const at::Tensor& q_BHTE,
   const at::Tensor key_BHCE =
       k_BGTE.gather(2, index_BGJ1.expand({-1, -1, -1, q_BHTE.size(3)}))
           .reshape({q_BHTE.size(0), q_BHTE.size(1), chosen, q_BHTE.size(3)});
-  const at::Tensor logit_BHTC =
-      SoftCapped(ProductInFloat32(q_BHTE, key_BHCE.transpose(-2, -1)) *
-                     options.scale,
-                 options.soft_cap);
+  const at::Tensor logit_BHTC = SoftCapped(
+      ProductInFloat32(q_BHTE, key_BHCE.transpose(-2, -1)) * options.scale,
+      options.soft_cap);
 
   const at::Tensor row_T1 =
       at::arange(num_tokens, columns_BHC.options()).unsqueeze(-1);
