@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "proto/base/catch_all.h"
 
 namespace sinkwatch::store {
 namespace {
@@ -81,18 +82,36 @@ void CommitQueue::Loop() {
 }
 
 void CommitQueue::CommitAll(std::vector<Entry> entries) {
+  std::vector<absl::StatusOr<CommitResult>> results;
+  const absl::Status status = base::CatchAll([&] {
+    results = Write(entries);
+    return absl::OkStatus();
+  });
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const auto tell = [&] {
+      entries[i].done(status.ok() ? std::move(results[i]) : status);
+      return absl::OkStatus();
+    };
+    // What one callback throws costs no other one its answer.
+    base::CatchAll(tell).IgnoreError();
+  }
+}
+
+std::vector<absl::StatusOr<CommitResult>> CommitQueue::Write(
+    std::vector<Entry>& entries) {
   std::vector<Store::CommitRequest> requests;
   for (Entry& entry : entries) requests.push_back(std::move(entry.request));
   const absl::Time start = absl::Now();
   auto results = store_->Commit(requests);
-  if (options_.on_commit) {
+  if (!options_.on_commit) return results;
+  // Who is told has no say in what is on disk.
+  base::CatchAll([&] {
     CommitReport report = Report(requests, results);
     report.time = absl::Now() - start;
     options_.on_commit(report);
-  }
-  for (size_t i = 0; i < entries.size(); ++i) {
-    entries[i].done(std::move(results[i]));
-  }
+    return absl::OkStatus();
+  }).IgnoreError();
+  return results;
 }
 
 }  // namespace sinkwatch::store

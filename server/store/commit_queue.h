@@ -51,7 +51,8 @@ class CommitQueue {
 
   // Queues a measurement. `done` is called once: on the committing thread when
   // the measurement is on disk or was refused; at once, on this thread, with
-  // RESOURCE_EXHAUSTED if the queue is full or UNAVAILABLE after Stop.
+  // RESOURCE_EXHAUSTED if the queue is full or UNAVAILABLE after Stop. What it
+  // throws is lost.
   void Submit(Store::CommitRequest request, Callback done);
 
   // Commits what is queued, then ends the thread. Idempotent.
@@ -64,7 +65,9 @@ class CommitQueue {
   };
 
   void Loop();
+  // Writes them and answers each; throws nothing.
   void CommitAll(std::vector<Entry> entries);
+  std::vector<absl::StatusOr<CommitResult>> Write(std::vector<Entry>& entries);
 
   Store* const store_;
   const CommitQueueOptions options_;

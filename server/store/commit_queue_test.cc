@@ -3,6 +3,8 @@
 #include <atomic>
 #include <filesystem>
 #include <future>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -66,6 +68,29 @@ TEST(CommitQueue, GroupsWhatWaitsAndRefusesWhatIsBeyondTheBound) {
   queue.Stop();
   EXPECT_EQ(committed, 2);
   EXPECT_EQ(groups, (std::vector<int>{1, 2}));
+}
+
+// What was std::terminate: a callback, or who is told of a commit, that throws.
+TEST(CommitQueue, WhatItsCallersThrowIsTheirs) {
+  TestStore store;
+  std::vector<Store::CommitRequest> ready;
+  for (int step = 0; step < 3; ++step) ready.push_back(Ready(store, step));
+  CommitQueueOptions options;
+  options.on_commit = [](const CommitReport&) { throw std::bad_alloc(); };
+  CommitQueue queue(&*store, options);
+  queue.Submit(ready[0], [](absl::StatusOr<CommitResult> result) {
+    EXPECT_TRUE(result.ok()) << result.status();
+    throw std::runtime_error("no more");
+  });
+  std::atomic<int> committed{0};
+  for (int i : {1, 2}) {
+    queue.Submit(ready[i], [&](absl::StatusOr<CommitResult> result) {
+      committed += result.ok() ? 1 : 0;
+    });
+  }
+  queue.Stop();
+  EXPECT_EQ(committed, 2);
+  EXPECT_EQ(store->revision(), 3);
 }
 
 // What a queue reports of `requests`, one transaction or several; times aside.

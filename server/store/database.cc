@@ -1,7 +1,13 @@
 #include "server/store/database.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/base/catch_all.h"
 #include "server/store/job_rows.h"
@@ -28,14 +34,37 @@ absl::Status Refuse(const std::string& path, const std::string& why) {
   return absl::FailedPreconditionError(absl::StrCat(path, " ", why));
 }
 
+// A file that SQLite cannot lock or write: SQLite does not say why.
+absl::Status Unusable(const std::string& path, const absl::Status& status) {
+  const std::string folder = std::filesystem::path(path).parent_path();
+  for (const std::string& needed : {path, folder}) {
+    if (access(needed.c_str(), F_OK) == 0 &&
+        access(needed.c_str(), W_OK) != 0) {
+      return Refuse(needed,
+                    absl::StrCat("cannot be written (", std::strerror(errno),
+                                 "): the store needs to"));
+    }
+  }
+  if (absl::StrContains(status.message(), "locked")) {
+    return Refuse(path,
+                  "is held by another process: two servers cannot have one "
+                  "store");
+  }
+  return Refuse(
+      path, absl::StrCat("cannot be used: ", std::string(status.message())));
+}
+
 // An empty file is a new store; any other must be ours.
 absl::Status CheckOwnership(sqlite3* connection, const std::string& path) {
   const auto application = Pragma(connection, "application_id");
   if (!application.ok()) {
     if (absl::IsUnavailable(application.status())) {
-      return Refuse(path, "is held by another process");
+      return Unusable(path, application.status());
     }
-    return Refuse(path, "is not a sinkwatch store (it is no SQLite file)");
+    return Refuse(path,
+                  "is not a sinkwatch store (it is no SQLite file, or its "
+                  "beginning is damaged): put the latest backup in its place, "
+                  "or choose another data_dir");
   }
   if (*application == kApplicationId) return absl::OkStatus();
   Statement tables(connection, "SELECT count(*) FROM sqlite_schema");
@@ -80,11 +109,15 @@ absl::Status Prepare(sqlite3* connection, const std::string& path) {
     Execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)").IgnoreError();
   }
   if (absl::IsUnavailable(status)) {
-    return Refuse(path, absl::StrCat("is held by another process, or cannot "
-                                     "be written: ",
-                                     std::string(status.message())));
+    return Unusable(path, status);
   }
   return status;
+}
+
+// Whether an error is the disk's, not the request's.
+bool IsDisk(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) ||
+         absl::IsDataLoss(status);
 }
 
 }  // namespace
@@ -96,7 +129,8 @@ absl::StatusOr<sqlite3*> OpenConnection(const std::string& path) {
   absl::Status status;
   if (sqlite3_open_v2(path.c_str(), &connection, flags, nullptr) != SQLITE_OK) {
     status = Refuse(
-        path, absl::StrCat("cannot be opened: ", sqlite3_errmsg(connection)));
+        path, absl::StrCat("cannot be opened: ", sqlite3_errmsg(connection),
+                           ": its folder must be there and writable"));
   } else {
     status = Prepare(connection, path);
   }
@@ -110,15 +144,18 @@ Store::Database::~Database() { sqlite3_close(connection); }
 absl::Status Store::Database::Transaction(
     const std::function<absl::Status()>& body) {
   absl::Status status = Execute(connection, "BEGIN IMMEDIATE");
-  if (!status.ok()) return status;
+  const bool began = status.ok();
   // An exception, too, leaves no transaction open.
-  status = base::CatchAll(body);
-  if (status.ok()) status = Execute(connection, "COMMIT");
+  if (began) status = base::CatchAll(body);
+  const bool done = status.ok();
+  if (done) status = Execute(connection, "COMMIT");
   if (!status.ok() && sqlite3_get_autocommit(connection) == 0) {
     // A rollback that fails leaves nothing behind either: the journal does it
     // at the next open.
     Execute(connection, "ROLLBACK").IgnoreError();
   }
+  // What the body refuses says nothing about the disk.
+  if (done || !began || IsDisk(status)) last_write = status;
   return status;
 }
 

@@ -28,6 +28,12 @@ struct Store::Database {
 
   StoreMutex mutex;
   sqlite3* connection ABSL_GUARDED_BY(mutex);
+  // How the last transaction ended.
+  absl::Status last_write ABSL_GUARDED_BY(mutex);
+  // sqlite3_total_changes when CheckWritable and CheckpointIfIdle last looked.
+  int64_t probed_changes ABSL_GUARDED_BY(mutex) = -1;
+  int64_t idle_changes ABSL_GUARDED_BY(mutex) = -1;
+  int64_t checkpointed_changes ABSL_GUARDED_BY(mutex) = -1;
   Clock clock;
   std::atomic<int64_t> revision{0};
 };

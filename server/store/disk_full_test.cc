@@ -47,6 +47,17 @@ class FileSizeLimit {
   rlimit before_;
 };
 
+TEST(DiskFullTest, SaysWhenItCannotBeWrittenAndWhenItCanAgain) {
+  TestStore store(FreshFile("probe"));
+  EXPECT_TRUE(store->CheckWritable().ok());
+  {
+    FileSizeLimit limit(1000);
+    EXPECT_EQ(store->CheckWritable().code(), absl::StatusCode::kUnavailable);
+    EXPECT_EQ(store->CheckWritable().code(), absl::StatusCode::kUnavailable);
+  }
+  EXPECT_TRUE(store->CheckWritable().ok());
+}
+
 TEST(DiskFullTest, IsUnavailableOnAWriteErrorAndWorksAgainAfterIt) {
   TestStore store(FreshFile("write_error"));
   const JobRecord job = LeaseStep(store, 1);

@@ -274,12 +274,14 @@ absl::StatusOr<std::map<std::string, std::string>> Store::FoldersOf(
 absl::StatusOr<std::vector<v1::RunConfig>> Store::Runs() {
   StoreLock lock(database_->mutex);
   Statement select(database_->connection,
-                   "SELECT config FROM run WHERE followed > 0 ORDER BY name");
+                   "SELECT name, config FROM run WHERE followed > 0 ORDER BY "
+                   "name");
   std::vector<v1::RunConfig> runs;
   while (select.Step()) {
+    const std::string name = select.Text();
     v1::RunConfig run;
-    absl::Status status = ReadMessage(select, "run", run);
-    if (!status.ok()) return status;
+    if (!ReadMessage(select, "run", run).ok()) run.Clear();
+    run.set_name(name);
     runs.push_back(std::move(run));
   }
   if (!select.status().ok()) return select.status();

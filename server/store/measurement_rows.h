@@ -27,10 +27,6 @@ absl::Status ReadTensors(sqlite3* connection, int64_t id,
 // A measurement without its vectors.
 absl::StatusOr<v1::Measurement> ReadFacts(sqlite3* connection, int64_t id);
 
-// The whole measurement of a row of table measurement.
-absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
-                                                int64_t id);
-
 }  // namespace sinkwatch::store
 
 #endif  // SINKWATCH_SERVER_STORE_MEASUREMENT_ROWS_H_

@@ -94,8 +94,8 @@ absl::Status CheckScopes(sqlite3* connection,
         .Bind(metric.name());
     if (!select.Step()) continue;
     v1::MetricDescriptor known;
-    absl::Status status = ReadMessage(select, "descriptor", known);
-    if (!status.ok()) return status;
+    // One that cannot be read says nothing, and is replaced by this one.
+    if (!ReadMessage(select, "descriptor", known).ok()) continue;
     if (known.scope() != metric.scope()) {
       return absl::InvalidArgumentError(absl::StrCat(
           "metric \"", metric.name(), "\" is ", v1::Scope_Name(known.scope()),
@@ -234,30 +234,76 @@ absl::StatusOr<CommitResult> CommitOne(sqlite3* connection,
   return CommitResult::kCommitted;
 }
 
-absl::Status ReadVectors(sqlite3* connection, int64_t id,
-                         v1::Measurement& measurement) {
+// A blob of a measurement as it lies in the file.
+struct StoredBlob {
+  std::string domain;
+  std::string metric;
+  std::string data;
+};
+
+absl::StatusOr<std::vector<StoredBlob>> ReadBlobs(sqlite3* connection,
+                                                  int64_t id) {
   Statement select(connection,
                    "SELECT domain, metric, data FROM metric_values WHERE "
                    "measurement_id = ? ORDER BY metric, domain");
   select.Bind(id);
+  std::vector<StoredBlob> blobs;
   while (select.Step()) {
-    const std::string domain = select.Text();
-    const std::string metric = select.Text();
-    const auto blob = Unpack(select.Blob());
-    if (!blob.ok()) return blob.status();
-    for (size_t i = 0; i < blob->layers.size(); ++i) {
-      v1::MetricVector& vector = *measurement.add_vectors();
-      vector.set_domain(domain);
-      vector.set_metric(metric);
-      if (blob->layers[i].has_value()) vector.set_layer(*blob->layers[i]);
-      vector.set_count(blob->counts[i]);
-      for (int v = 0; v < blob->width; ++v) {
-        vector.add_values(blob->value(i, v));
-        vector.add_standard_errors(blob->standard_error(i, v));
-      }
+    StoredBlob& blob = blobs.emplace_back();
+    blob.domain = select.Text();
+    blob.metric = select.Text();
+    blob.data = select.Blob();
+  }
+  if (!select.status().ok()) return select.status();
+  return blobs;
+}
+
+absl::Status AddVectors(const StoredBlob& stored,
+                        v1::Measurement& measurement) {
+  const auto blob = Unpack(stored.data);
+  if (!blob.ok()) {
+    const v1::Checkpoint& checkpoint = measurement.header().checkpoint();
+    return absl::DataLossError(absl::StrCat(
+        "run \"", checkpoint.run(), "\", step ", checkpoint.step(),
+        ", metric \"", stored.metric, "\", domain \"", stored.domain,
+        "\": ", std::string(blob.status().message()),
+        "; `sinkctl store repair` has it measured again"));
+  }
+  for (size_t i = 0; i < blob->layers.size(); ++i) {
+    v1::MetricVector& vector = *measurement.add_vectors();
+    vector.set_domain(stored.domain);
+    vector.set_metric(stored.metric);
+    if (blob->layers[i].has_value()) vector.set_layer(*blob->layers[i]);
+    vector.set_count(blob->counts[i]);
+    for (int v = 0; v < blob->width; ++v) {
+      vector.add_values(blob->value(i, v));
+      vector.add_standard_errors(blob->standard_error(i, v));
     }
   }
-  return select.status();
+  return absl::OkStatus();
+}
+
+// The id of the measurement that is asked for.
+absl::StatusOr<int64_t> FindMeasurement(
+    sqlite3* connection, const v1::GetMeasurementRequest& request) {
+  std::string sql =
+      "SELECT id FROM measurement WHERE run = ? AND stage = ? AND step = ?";
+  if (!request.fingerprint().empty()) {
+    absl::StrAppend(&sql, " AND fingerprint = ?");
+  }
+  if (!request.probe_digest().empty()) {
+    absl::StrAppend(&sql, " AND probe_digest = ?");
+  }
+  absl::StrAppend(&sql, " ORDER BY is_current DESC, id DESC LIMIT 1");
+  Statement select(connection, sql);
+  select.Bind(request.run()).Bind(request.stage()).Bind(request.step());
+  if (!request.fingerprint().empty()) select.Bind(request.fingerprint());
+  if (!request.probe_digest().empty()) select.Bind(request.probe_digest());
+  if (select.Step()) return select.Int();
+  if (!select.status().ok()) return select.status();
+  return absl::NotFoundError(absl::StrCat("run \"", request.run(),
+                                          "\" has no measurement of step ",
+                                          request.step()));
 }
 
 }  // namespace
@@ -281,9 +327,10 @@ absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
                    "ORDER BY place");
   select.Bind(run).Bind(series);
   while (select.Step()) {
-    absl::Status status =
-        ReadMessage(select, "descriptor", *header.add_metrics());
-    if (!status.ok()) return status;
+    v1::MetricDescriptor metric;
+    // One that cannot be read costs its metric; Check tells of it.
+    if (!ReadMessage(select, "descriptor", metric).ok()) continue;
+    *header.add_metrics() = std::move(metric);
   }
   return select.status();
 }
@@ -333,16 +380,6 @@ absl::StatusOr<v1::Measurement> ReadFacts(sqlite3* connection, int64_t id) {
   return measurement;
 }
 
-absl::StatusOr<v1::Measurement> ReadMeasurement(sqlite3* connection,
-                                                int64_t id) {
-  auto measurement = ReadFacts(connection, id);
-  if (!measurement.ok()) return measurement;
-  absl::Status status = ReadVectors(connection, id, *measurement);
-  if (status.ok()) status = ReadTensors(connection, id, *measurement);
-  if (!status.ok()) return status;
-  return measurement;
-}
-
 std::vector<absl::StatusOr<CommitResult>> Store::Commit(
     const std::vector<CommitRequest>& requests) {
   StoreLock lock(database_->mutex, Urgency::kUrgent);
@@ -368,27 +405,32 @@ std::vector<absl::StatusOr<CommitResult>> Store::Commit(
   return results;
 }
 
+// Bytes are read under the lock, and made into messages, which takes longer,
+// without it.
 absl::StatusOr<v1::Measurement> Store::GetMeasurement(
     const v1::GetMeasurementRequest& request) {
-  StoreLock lock(database_->mutex);
-  std::string sql =
-      "SELECT id FROM measurement WHERE run = ? AND stage = ? AND step = ?";
-  if (!request.fingerprint().empty())
-    absl::StrAppend(&sql, " AND fingerprint = ?");
-  if (!request.probe_digest().empty()) {
-    absl::StrAppend(&sql, " AND probe_digest = ?");
+  std::vector<StoredBlob> blobs;
+  const auto read = [&]() -> absl::StatusOr<v1::Measurement> {
+    StoreLock lock(database_->mutex);
+    sqlite3* const connection = database_->connection;
+    const auto id = FindMeasurement(connection, request);
+    if (!id.ok()) return id.status();
+    auto measurement = ReadFacts(connection, *id);
+    if (!measurement.ok()) return measurement;
+    auto stored = ReadBlobs(connection, *id);
+    if (!stored.ok()) return stored.status();
+    blobs = *std::move(stored);
+    absl::Status status = ReadTensors(connection, *id, *measurement);
+    if (!status.ok()) return status;
+    return measurement;
+  };
+  auto measurement = read();
+  for (const StoredBlob& blob : blobs) {
+    if (!measurement.ok()) return measurement;
+    absl::Status status = AddVectors(blob, *measurement);
+    if (!status.ok()) return status;
   }
-  absl::StrAppend(&sql, " ORDER BY is_current DESC, id DESC LIMIT 1");
-  Statement select(database_->connection, sql);
-  select.Bind(request.run()).Bind(request.stage()).Bind(request.step());
-  if (!request.fingerprint().empty()) select.Bind(request.fingerprint());
-  if (!request.probe_digest().empty()) select.Bind(request.probe_digest());
-  if (select.Step())
-    return ReadMeasurement(database_->connection, select.Int());
-  if (!select.status().ok()) return select.status();
-  return absl::NotFoundError(absl::StrCat("run \"", request.run(),
-                                          "\" has no measurement of step ",
-                                          request.step()));
+  return measurement;
 }
 
 }  // namespace sinkwatch::store

@@ -72,10 +72,11 @@ absl::Status DescribeLatest(sqlite3* connection, v1::RunStatus& run) {
   const int64_t id = latest.Int();
   run.set_latest_step(latest.Int());
   v1::MeasurementHeader header;
-  absl::Status status = ReadMessage(latest, "header", header);
-  if (!status.ok()) return status;
-  *run.mutable_model() = header.model();
-  *run.mutable_probe() = header.probe();
+  // A header that cannot be read costs its measurement, not the list of runs.
+  if (ReadMessage(latest, "header", header).ok()) {
+    *run.mutable_model() = header.model();
+    *run.mutable_probe() = header.probe();
+  }
   return ListDomains(connection, id, run);
 }
 
@@ -93,12 +94,11 @@ absl::StatusOr<v1::RunStatus> ReadRun(sqlite3* connection, Statement& row) {
   v1::RunStatus run;
   run.set_name(row.Text());
   v1::RunConfig config;
-  absl::Status status = ReadMessage(row, "run", config);
-  if (!status.ok()) return status;
+  ReadMessage(row, "run", config).IgnoreError();  // Check tells of it
   run.set_root(config.root());
   *run.mutable_labels() = config.labels();
   run.mutable_probe()->set_path(config.probe());
-  status = CountJobsOf(connection, run);
+  absl::Status status = CountJobsOf(connection, run);
   if (status.ok()) status = DescribeLatest(connection, run);
   if (status.ok()) status = FindLastCommit(connection, run);
   if (!status.ok()) return status;
@@ -244,10 +244,12 @@ absl::StatusOr<std::vector<v1::MetricDescriptor>> DescribedMetrics(
   if (!run.empty()) select.Bind(run);
   std::map<std::string, std::pair<int64_t, v1::MetricDescriptor>> by_name;
   while (select.Step()) {
-    auto& [place, metric] = by_name[select.Text()];
-    place = select.Int();
-    absl::Status status = ReadMessage(select, "descriptor", metric);
-    if (!status.ok()) return status;
+    const std::string name = select.Text();
+    const int64_t place = select.Int();
+    v1::MetricDescriptor metric;
+    // A definition that cannot be read costs itself; Check tells of it.
+    if (!ReadMessage(select, "descriptor", metric).ok()) continue;
+    by_name[name] = {place, std::move(metric)};
   }
   if (!select.status().ok()) return select.status();
   std::vector<std::pair<int64_t, v1::MetricDescriptor>> metrics;

@@ -49,7 +49,10 @@ SeriesBuilder::SeriesBuilder(const SeriesQuery& query)
 absl::Status SeriesBuilder::Add(int64_t step, int64_t tokens,
                                 absl::string_view bytes) {
   const auto blob = BlobView::Parse(bytes);
-  if (!blob.ok()) return blob.status();
+  if (!blob.ok()) {
+    series_.damaged[step] = std::string(blob.status().message());
+    return absl::OkStatus();
+  }
   if (shape_ != blob->shape()) {
     absl::Status status = Arrange(*blob);
     if (!status.ok()) return status;

@@ -2,7 +2,7 @@
 #define SINKWATCH_SERVER_STORE_SERIES_H_
 
 #include <cstdint>
-#include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -36,8 +36,6 @@ struct SeriesQuery {
   bool newest = false;
   // Steps x columns; above this many, OUT_OF_RANGE.
   int64_t max_cells = 10'000'000;
-  // Asked now and then; true ends the query as CANCELLED. May be empty.
-  std::function<bool()> cancelled;
 };
 
 // The place of a value in its vector: a layer (none: model scope) and an index
@@ -54,6 +52,9 @@ struct Series {
   std::vector<float> values;          // row-major, steps x columns
   std::vector<float> standard_errors;
   bool cut = false;  // there are more steps than max_steps
+  // Steps whose values cannot be read, and why, ascending. They are not among
+  // `steps`: what is damaged costs itself.
+  std::map<int64_t, std::string> damaged;
 
   float value(size_t step, size_t column) const {
     return values[step * columns.size() + column];
@@ -72,8 +73,8 @@ class SeriesBuilder {
   // Of `query` it uses layers, heads and max_cells.
   explicit SeriesBuilder(const SeriesQuery& query);
 
-  // Appends a step. DATA_LOSS for a blob that Pack did not write, OUT_OF_RANGE
-  // above max_cells; it is of no use after an error.
+  // Appends a step, or notes it as damaged if Pack did not write the blob.
+  // OUT_OF_RANGE above max_cells; it is of no use after an error.
   absl::Status Add(int64_t step, int64_t tokens, absl::string_view blob);
 
   // The series, its steps turned round if they were added newest first.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/store/cancel_scope.h"
 #include "server/store/database.h"
 #include "server/store/series.h"
 #include "server/store/statement.h"
@@ -146,7 +147,7 @@ absl::StatusOr<Series> Store::ReadSeries(SeriesQuery query) {
   int64_t left = query.max_steps;
   Batch batch;
   while (!batch.ended && !batch.cut) {
-    if (query.cancelled && query.cancelled()) {
+    if (CancelScope::IsCancelled()) {
       return absl::CancelledError("nobody waits for the series any more");
     }
     const auto added = locked([&](sqlite3* connection) {

@@ -113,11 +113,16 @@ TEST(SeriesBuilder, RefusesMoreCellsThanItMayHave) {
             absl::StatusCode::kOutOfRange);
 }
 
-TEST(SeriesBuilder, RefusesASpoiltBlob) {
+TEST(SeriesBuilder, ASpoiltBlobCostsItsStep) {
   std::string blob = Blob({0}, 3, 0);
+  SeriesBuilder builder({});
+  ASSERT_TRUE(builder.Add(1, 0, blob).ok());
   blob[20] ^= 1;
-  EXPECT_EQ(SeriesBuilder({}).Add(1, 0, blob).code(),
-            absl::StatusCode::kDataLoss);
+  ASSERT_TRUE(builder.Add(2, 0, blob).ok());
+  const Series series = builder.Finish();
+  EXPECT_EQ(series.steps, std::vector<int64_t>{1});
+  ASSERT_EQ(series.damaged.count(2), 1u);
+  EXPECT_NE(series.damaged.at(2).find("checksum"), std::string::npos);
 }
 
 TEST(SeriesBuilder, OfNothingIsEmpty) {

@@ -7,6 +7,17 @@ namespace {
 
 thread_local StatementCosts costs_of_thread;
 
+// Which file it is, and what there is to do.
+std::string DamagedFile(sqlite3* database) {
+  const char* const path = sqlite3_db_filename(database, "main");
+  if (path == nullptr || *path == '\0') return "";
+  return absl::StrCat(
+      "; the file ", path,
+      " is damaged: put the latest backup in its place, or "
+      "recover what can be read with `sqlite3 ",
+      path, " .recover | sqlite3 NEW` (deploy/if-something-is-wrong.md)");
+}
+
 }  // namespace
 
 const StatementCosts& CostsOfThread() { return costs_of_thread; }
@@ -25,7 +36,7 @@ absl::Status SqliteError(sqlite3* database, const std::string& what) {
       return absl::UnavailableError(message);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return absl::DataLossError(message);
+      return absl::DataLossError(absl::StrCat(message, DamagedFile(database)));
     case SQLITE_NOMEM:
       return absl::ResourceExhaustedError(message);
     default:

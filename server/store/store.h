@@ -143,7 +143,8 @@ struct CheckpointPage {
 // and discovery (store_mutex.h). Codes: NOT_FOUND, ALREADY_EXISTS,
 // INVALID_ARGUMENT (page token), ABORTED (the lease is not the caller's any
 // more), FAILED_PRECONDITION, RESOURCE_EXHAUSTED (disk full),
-// UNAVAILABLE (I/O error), DATA_LOSS (a stored blob fails its checksum).
+// UNAVAILABLE (I/O error), DATA_LOSS (what is asked for fails its checksum; what
+// is damaged costs itself, in lists and series it is left out).
 class Store {
  public:
   // FAILED_PRECONDITION, naming the file, if it is not a sinkwatch store, was
@@ -162,6 +163,7 @@ class Store {
                       RunOrigin origin = RunOrigin::kAdded);
   // Keeps the run's measurements; its open jobs end as SKIPPED.
   absl::Status RemoveRun(const std::string& name);
+  // One whose configuration cannot be read has its name only.
   absl::StatusOr<std::vector<v1::RunConfig>> Runs();
   // Names of those that a configuration had, of this process or an earlier one.
   absl::StatusOr<std::vector<std::string>> ConfiguredRuns();
@@ -329,6 +331,59 @@ class Store {
   absl::StatusOr<int64_t> CountLeased();
   // Rises with every commit; the ETag of HTTP answers.
   int64_t revision() const;
+
+  // --- upkeep ------------------------------------------------------------
+  // Whether the store can be written: by writing a page that says what it said
+  // before, unless something was written since the last call. The error of the
+  // write; costs an fsync.
+  absl::Status CheckWritable();
+  // Brings the write-ahead log into the file, unless something was written
+  // since the last call: what lies in the file alone is then whole.
+  absl::Status CheckpointIfIdle();
+
+  // Something stored that cannot be read back, or not used.
+  struct Damage {
+    std::string run, stage;
+    int64_t step = 0;
+    int64_t measurement = 0;  // 0: the damage is not in one
+    std::string metric, domain;
+    std::string what;
+  };
+  struct CheckReport {
+    int64_t measurements = 0;  // that were read, damaged ones included
+    int64_t blobs = 0;
+    int64_t total_damage = 0;
+    std::vector<Damage> damage;  // the first kMaxDamage
+  };
+  static constexpr int64_t kMaxDamage = 1000;
+  // Reads everything back, some megabytes at a time, so that others have their
+  // turn. CANCELLED as CancelScope says.
+  absl::StatusOr<CheckReport> Check();
+  struct RepairReport {
+    int64_t set_aside = 0;       // measurements
+    std::vector<Damage> mended;  // the first kMaxDamage
+    std::vector<Damage> left;    // each says what to do
+  };
+  // As Check; then takes what is damaged out, each measurement in a transaction
+  // of its own, and queues its checkpoint, attempts at 0. What is whole of the
+  // measurement is shown until the checkpoint's next one is committed.
+  absl::StatusOr<RepairReport> Repair();
+
+  struct BackupReport {
+    int64_t bytes = 0;
+    std::string sha256;  // hex
+    int64_t measurements = 0;
+  };
+  // Copies the store as it is at one moment into `path`, a few pages at a time,
+  // so that others have their turn; reads the copy back (SQLite's integrity
+  // check) and only then gives it its name: a file that is there is whole.
+  // ALREADY_EXISTS if something has that name; DATA_LOSS if the copy is not
+  // sound, because the store is not; CANCELLED; else as writing goes.
+  absl::StatusOr<BackupReport> Backup(const std::string& path);
+  // What SQLite's integrity check says of the store's file, at most 100 lines;
+  // empty if it is sound. Works on a copy beside `scratch`, which it removes.
+  absl::StatusOr<std::vector<std::string>> CheckFile(
+      const std::string& scratch);
 
  private:
   struct Database;

@@ -1,0 +1,49 @@
+// The methods of Store that look after its file.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/store/database.h"
+#include "server/store/statement.h"
+#include "server/store/store.h"
+
+namespace sinkwatch::store {
+namespace {
+
+// Writes the number that is there already.
+absl::Status WriteSomething(sqlite3* connection) {
+  Statement read(connection, "PRAGMA user_version");
+  const int64_t version = read.Step() ? read.Int() : 0;
+  if (!read.status().ok()) return read.status();
+  return Statement(connection, absl::StrCat("PRAGMA user_version = ", version))
+      .Run();
+}
+
+}  // namespace
+
+absl::Status Store::CheckWritable() {
+  StoreLock lock(database_->mutex);
+  sqlite3* const connection = database_->connection;
+  const int64_t changes = sqlite3_total_changes(connection);
+  const bool was_written =
+      changes != std::exchange(database_->probed_changes, changes);
+  if (was_written && database_->last_write.ok()) return absl::OkStatus();
+  return database_->Transaction(
+      [connection] { return WriteSomething(connection); });
+}
+
+absl::Status Store::CheckpointIfIdle() {
+  StoreLock lock(database_->mutex);
+  sqlite3* const connection = database_->connection;
+  const int64_t changes = sqlite3_total_changes(connection);
+  const bool busy = changes != std::exchange(database_->idle_changes, changes);
+  if (busy || changes == database_->checkpointed_changes) {
+    return absl::OkStatus();
+  }
+  Statement checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+  while (checkpoint.Step()) {
+  }
+  if (checkpoint.status().ok()) database_->checkpointed_changes = changes;
+  return checkpoint.status();
+}
+
+}  // namespace sinkwatch::store
