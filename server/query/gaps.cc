@@ -85,15 +85,23 @@ std::string ReasonOf(const store::Store::MeasuredStep& at,
                       "\"");
 }
 
+std::string Damaged(const std::string& what) {
+  return absl::StrCat("cannot be read back: ", what,
+                      "; `sinkctl store repair` has it measured again");
+}
+
 absl::Status AddWithoutValue(store::Store& store, const v1::RunStatus& run,
                              const std::string& stage,
-                             const std::vector<int64_t>& steps,
+                             const store::Series& series,
                              const v1::SeriesSelector& selector,
                              const std::string& domain, Gaps& gaps) {
   ASSIGN_OR_RETURN(const auto measured, store.MeasuredSteps(run.name(), stage));
   for (const store::Store::MeasuredStep& at : measured) {
-    if (Holds(steps, at.step) || gaps.count(at.step) > 0) continue;
-    Add(gaps, at.step, v1::JOB_STATE_DONE, ReasonOf(at, selector, domain));
+    if (Holds(series.steps, at.step) || gaps.count(at.step) > 0) continue;
+    const auto damage = series.damaged.find(at.step);
+    Add(gaps, at.step, v1::JOB_STATE_DONE,
+        damage == series.damaged.end() ? ReasonOf(at, selector, domain)
+                                       : Damaged(damage->second));
   }
   return absl::OkStatus();
 }
@@ -101,15 +109,14 @@ absl::Status AddWithoutValue(store::Store& store, const v1::RunStatus& run,
 }  // namespace
 
 absl::Status AddGaps(store::Store& store, const v1::RunStatus& run,
-                     const std::string& stage,
-                     const std::vector<int64_t>& steps,
+                     const std::string& stage, const store::Series& series,
                      const v1::SeriesSelector& selector,
                      v1::QuerySeriesResponse& response) {
   Gaps gaps;
   ASSIGN_OR_RETURN(const int64_t more,
-                   AddUnmeasured(store, run, stage, steps, gaps));
-  if (DoneJobs(run) > static_cast<int64_t>(steps.size())) {
-    RETURN_IF_ERROR(AddWithoutValue(store, run, stage, steps, selector,
+                   AddUnmeasured(store, run, stage, series.steps, gaps));
+  if (DoneJobs(run) > static_cast<int64_t>(series.steps.size())) {
+    RETURN_IF_ERROR(AddWithoutValue(store, run, stage, series, selector,
                                     response.domain(), gaps));
   }
   response.set_total_gaps(static_cast<int64_t>(gaps.size()) + more);

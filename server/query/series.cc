@@ -371,8 +371,8 @@ absl::StatusOr<v1::QuerySeriesResponse> Queries::Series(
         "is a row of all");
     return response;
   }
-  RETURN_IF_ERROR(AddGaps(*store_, place.run, place.stage, series.steps,
-                          selector, response));
+  RETURN_IF_ERROR(
+      AddGaps(*store_, place.run, place.stage, series, selector, response));
   return response;
 }
 
@@ -395,6 +395,13 @@ absl::StatusOr<v1::QueryMatrixResponse> Queries::Matrix(
     query.include_implausible = true;
     ASSIGN_OR_RETURN(series, ReadStored(place, query));
     response.set_implausible(true);
+  }
+  if (series.steps.empty() && !series.damaged.empty()) {
+    const auto& [step, what] = *series.damaged.rbegin();
+    return absl::DataLossError(absl::StrCat(
+        "run \"", request.run(), "\", step ", step, ", metric \"",
+        request.metric(), "\", domain \"", place.domain, "\": ", what,
+        "; `sinkctl store repair` has it measured again"));
   }
   if (series.steps.empty()) {
     const absl::Status lack = absl::NotFoundError(absl::StrCat(
