@@ -23,7 +23,7 @@
 #include "proto/base/mutex.h"
 #include "server/http/connection.h"
 #include "server/http/handler_pool.h"
-#include "server/http/listener.h"
+#include "server/net/listener.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::http {
@@ -86,8 +86,8 @@ class HttpServer::Loop {
         listener_(listener),
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
         wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
-        port_(PortOf(listener)),
-        own_host_(HostName(HostOf(options_.address) + ":")),
+        port_(net::PortOf(listener)),
+        own_host_(HostName(net::HostOf(options_.address) + ":")),
         max_connections_(ConnectionsWithin(options_.max_connections)),
         pool_(std::make_unique<HandlerPool>(options_.threads)),
         urgent_pool_(std::make_unique<HandlerPool>(kUrgentThreads)) {
@@ -465,7 +465,7 @@ HttpServer::~HttpServer() = default;
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
     HttpServerOptions options, Handler handler) {
-  const auto listener = Listen(options.address);
+  const auto listener = net::Listen(options.address, "http_address");
   if (!listener.ok()) return listener.status();
   return std::unique_ptr<HttpServer>(new HttpServer(std::make_unique<Loop>(
       std::move(options), std::move(handler), *listener)));

@@ -1,4 +1,4 @@
-#include "server/http/listener.h"
+#include "server/net/listener.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -12,21 +12,18 @@
 #include "absl/strings/str_cat.h"
 #include "server/names.h"
 
-namespace sinkwatch::http {
+namespace sinkwatch::net {
 namespace {
 
 constexpr int kBacklog = 1024;
 
-absl::Status CannotServe(const std::string& address, const std::string& why) {
-  return absl::UnavailableError(
-      absl::StrCat("cannot serve HTTP on ", address, ": ", why));
-}
-
-absl::Status BindError(const std::string& address, int error) {
-  if (error != EADDRINUSE) return CannotServe(address, std::strerror(error));
-  return CannotServe(address,
-                     "it is in use (another sinkwatch_server?); choose another "
-                     "with --http_address");
+absl::Status CannotListen(const std::string& address, const std::string& flag,
+                          int error) {
+  return absl::UnavailableError(absl::StrCat(
+      address,
+      error == EADDRINUSE ? " is in use (another sinkwatch_server?)"
+                          : absl::StrCat(": ", std::strerror(error)),
+      "; choose --", flag));
 }
 
 }  // namespace
@@ -39,11 +36,11 @@ std::string HostOf(const std::string& address) {
   return host;
 }
 
-absl::StatusOr<int> Listen(const std::string& address) {
+absl::StatusOr<int> Listen(const std::string& address,
+                           const std::string& flag) {
   if (!server::IsAddress(address)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("HTTP address \"", address,
-                     "\" is not host:port (as 127.0.0.1:17460)"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        flag, " \"", address, "\" is not host:port (as 127.0.0.1:17460)"));
   }
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
@@ -52,19 +49,22 @@ absl::StatusOr<int> Listen(const std::string& address) {
   const std::string port = address.substr(address.rfind(':') + 1);
   const int code =
       getaddrinfo(HostOf(address).c_str(), port.c_str(), &hints, &found);
-  if (code != 0) return CannotServe(address, gai_strerror(code));
+  if (code != 0) {
+    return absl::UnavailableError(
+        absl::StrCat(address, ": ", gai_strerror(code), "; choose --", flag));
+  }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(found,
                                                              freeaddrinfo);
   const int fd =
       socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return CannotServe(address, std::strerror(errno));
+  if (fd < 0) return CannotListen(address, flag, errno);
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 ||
       listen(fd, kBacklog) != 0) {
     const int error = errno;
     close(fd);
-    return BindError(address, error);
+    return CannotListen(address, flag, error);
   }
   return fd;
 }
@@ -80,4 +80,4 @@ int PortOf(int fd) {
              : ntohs(reinterpret_cast<sockaddr_in&>(address).sin_port);
 }
 
-}  // namespace sinkwatch::http
+}  // namespace sinkwatch::net

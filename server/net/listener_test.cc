@@ -1,4 +1,4 @@
-#include "server/port_check.h"
+#include "server/net/listener.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-namespace sinkwatch::server {
+namespace sinkwatch::net {
 namespace {
 
 // A port of the loopback that something listens on while it lives.
@@ -33,33 +33,45 @@ class TakenPort {
   int port_ = 0;
 };
 
-TEST(CheckPort, ATakenPortIsOneClearSentence) {
+TEST(Listen, ATakenPortIsOneClearSentence) {
   int port = 0;
   {
     const TakenPort taken;
     port = taken.port();
     const std::string address = absl::StrCat("127.0.0.1:", port);
-    const absl::Status status = CheckPort(address, "grpc_address");
+    const absl::Status status = Listen(address, "grpc_address").status();
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
     EXPECT_EQ(status.message(),
               absl::StrCat(address,
                            " is in use (another sinkwatch_server?); choose "
                            "--grpc_address"));
   }
-  EXPECT_TRUE(CheckPort(absl::StrCat("127.0.0.1:", port), "x").ok());
+  const auto listener = Listen(absl::StrCat("127.0.0.1:", port), "x");
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  EXPECT_EQ(PortOf(*listener), port);
+  close(*listener);
 }
 
-TEST(CheckPort, AnAddressThatIsNotOursSaysWhy) {
-  const absl::Status status = CheckPort("192.0.2.1:17461", "http_address");
+TEST(Listen, AnAddressThatIsNotOursSaysWhy) {
+  const absl::Status status =
+      Listen("192.0.2.1:17461", "http_address").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(absl::StrContains(status.message(), "192.0.2.1:17461: "))
       << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "--http_address")) << status;
 }
 
-TEST(CheckPort, AnyFreePortIsFine) {
-  EXPECT_TRUE(CheckPort("127.0.0.1:0", "grpc_address").ok());
+TEST(Listen, WhatIsNoAddressIsRefused) {
+  EXPECT_EQ(Listen("127.0.0.1", "grpc_address").status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(Listen, APortThatIsLeftOpenIsAFreeOne) {
+  const auto listener = Listen("127.0.0.1:0", "grpc_address");
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  EXPECT_GT(PortOf(*listener), 0);
+  close(*listener);
 }
 
 }  // namespace
-}  // namespace sinkwatch::server
+}  // namespace sinkwatch::net
