@@ -1,6 +1,7 @@
 #include "proto/rpc/channel.h"
 
 #include "grpcpp/create_channel.h"
+#include "grpcpp/resource_quota.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 
@@ -12,6 +13,10 @@ constexpr int kPingTimeoutMilliseconds = 10000;
 // A little under the client's interval, so that jitter is no offence.
 constexpr int kShortestPingMilliseconds = 20000;
 constexpr int kMaxStreams = 1000;
+// What gRPC itself may keep for its clients, and threads of services that have
+// a thread for each call (reflection).
+constexpr size_t kServerBytes = size_t{128} << 20;
+constexpr int kServerThreads = 16;
 constexpr int kConnectTimeoutMilliseconds = 10000;
 constexpr int kFirstReconnectMilliseconds = 100;
 constexpr int kMaxReconnectMilliseconds = 2000;
@@ -40,9 +45,12 @@ std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address) {
 }
 
 void SetServerLimits(grpc::ServerBuilder& builder) {
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
+  grpc::ResourceQuota quota("server");
+  quota.Resize(kServerBytes).SetMaxThreads(kServerThreads);
+  builder.SetResourceQuota(quota);
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
       kShortestPingMilliseconds);

@@ -9,9 +9,11 @@
 
 namespace sinkwatch::rpc {
 
-// Largest message that either side takes; README.md has the size of a
-// measurement.
+// Largest answer that a client takes.
 inline constexpr int kMaxMessageBytes = 64 << 20;
+// Largest message that a server takes: a layer of a measurement (README.md);
+// what is asked and ordered is far smaller, and bounded where it is answered.
+inline constexpr int kMaxRequestBytes = 16 << 20;
 
 // A plaintext channel to "host:port" that notices a dead peer: it pings every
 // 30 s, also without calls under way, and connects again by itself. It connects
@@ -19,7 +21,8 @@ inline constexpr int kMaxMessageBytes = 64 << 20;
 std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address);
 
 // The server's half of the same agreement: it allows those pings (gRPC's
-// default would close the connection for them) and caps messages and streams.
+// default would close the connection for them) and caps messages, streams,
+// threads and what gRPC keeps in memory.
 void SetServerLimits(grpc::ServerBuilder& builder);
 
 }  // namespace sinkwatch::rpc

@@ -31,8 +31,11 @@ class WireOnlyService final
         [](store::Store::CommitRequest, MeasurementReactor::Committed done) {
           done(store::CommitResult::kCommitted);
         },
-        [](const absl::Status&) {});
+        [](const absl::Status&) {}, &budget_);
   }
+
+ private:
+  ByteBudget budget_{int64_t{1} << 30};
 };
 
 v1::MeasurementChunk Begin(int heads) {

@@ -10,6 +10,7 @@ namespace sinkwatch::service {
 namespace {
 
 constexpr int kMaxMetrics = 1000;
+constexpr int kMaxDomains = 1000;
 constexpr int kMaxLayers = 1024;
 constexpr int kMaxHeads = 1024;
 constexpr int64_t kMaxVectors = 2000000;
@@ -81,6 +82,11 @@ absl::Status CheckLabels(const v1::MeasurementHeader& header) {
     if (label->size() > kMaxLabel) {
       return Wrong(absl::StrCat("a text of the header has ", label->size(),
                                 " bytes, above ", kMaxLabel));
+    }
+  }
+  for (const std::string& domain : header.domains()) {
+    if (domain.empty() || domain.size() > kMaxLabel) {
+      return Wrong("a domain must have 1 to 200 characters");
     }
   }
   return absl::OkStatus();
@@ -175,6 +181,7 @@ absl::Status MeasurementAssembler::Begin(v1::MeasurementChunk::Begin begin) {
   if (header.metrics_size() > kMaxMetrics) {
     return Wrong("too many metric descriptors");
   }
+  if (header.domains_size() > kMaxDomains) return Wrong("too many domains");
   if (!InRange(header.model().layers(), kMaxLayers) ||
       !InRange(header.model().heads(), kMaxHeads) ||
       !InRange(header.model().kv_heads(), kMaxHeads)) {
@@ -210,16 +217,10 @@ absl::Status MeasurementAssembler::AddLayer(v1::MeasurementChunk::Layer layer) {
 absl::Status MeasurementAssembler::AddVector(v1::MetricVector vector) {
   absl::Status status = CheckVector(vector);
   if (!status.ok()) return status;
-  const VectorKey key{vector.domain(), vector.metric(),
-                      vector.has_layer() ? vector.layer() : kNoLayer};
-  if (!seen_.insert(key).second) {
-    return Wrong(Describe(vector) + " came twice");
-  }
-  std::set<int32_t>& layers = layers_[vector.domain()];
-  if (vector.has_layer()) layers.insert(vector.layer());
+  if (!coverage_.Add(vector)) return Wrong(Describe(vector) + " came twice");
+  ++vectors_;
   values_ += vector.values_size();
-  if (static_cast<int64_t>(seen_.size()) > kMaxVectors ||
-      values_ > kMaxValues) {
+  if (vectors_ > kMaxVectors || values_ > kMaxValues) {
     return absl::ResourceExhaustedError("measurement: too many values");
   }
   *request_.measurement.add_vectors() = std::move(vector);
@@ -271,37 +272,14 @@ absl::Status MeasurementAssembler::CheckVector(
   return absl::OkStatus();
 }
 
-// A metric that does not apply to a layer or a model is absent; a layer that
-// has nothing at all, where a metric of layers was promised, was not measured.
-absl::Status MeasurementAssembler::CheckWhole() const {
-  if (seen_.empty()) return Wrong("there came no values");
-  const bool has_layers =
-      std::any_of(scopes_.begin(), scopes_.end(), [&](const auto& metric) {
-        return metric.second == v1::SCOPE_LAYER &&
-               sparse_.count(metric.first) == 0;
-      });
-  if (!has_layers) return absl::OkStatus();
-  const int layers = request_.measurement.header().model().layers();
-  for (const auto& [domain, there] : layers_) {
-    for (int wanted = 0; wanted < layers; ++wanted) {
-      if (there.count(wanted) == 0) {
-        return Wrong(absl::StrCat("layer ", wanted, " has no values in domain ",
-                                  domain));
-      }
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status MeasurementAssembler::End(const v1::MeasurementTrailer& trailer) {
   if (!begun_) return Wrong("end came before begin");
-  const int64_t vectors = static_cast<int64_t>(seen_.size());
-  if (trailer.chunks() != chunks_ || trailer.vectors() != vectors ||
+  if (trailer.chunks() != chunks_ || trailer.vectors() != vectors_ ||
       trailer.values() != values_) {
     return Wrong(absl::StrCat("the trailer counts ", trailer.chunks(),
                               " chunks, ", trailer.vectors(), " vectors, ",
                               trailer.values(), " values; there came ", chunks_,
-                              ", ", vectors, ", ", values_));
+                              ", ", vectors_, ", ", values_));
   }
   if (trailer.implausible().size() > kMaxReason) {
     return Wrong("the reason of an implausible one is above 1000 bytes");
@@ -316,7 +294,10 @@ absl::Status MeasurementAssembler::End(const v1::MeasurementTrailer& trailer) {
   absl::Status status = CheckTensors(trailer);
   if (status.ok()) status = CheckNotes(trailer);
   if (status.ok()) status = CheckSinks(trailer);
-  if (status.ok()) status = CheckWhole();
+  if (status.ok() && vectors_ == 0) status = Wrong("there came no values");
+  if (status.ok()) {
+    status = coverage_.Check(request_.measurement.header(), trailer);
+  }
   if (!status.ok()) return status;
   request_.measurement.set_content_digest(trailer.content_digest());
   request_.measurement.set_load_seconds(trailer.load_seconds());

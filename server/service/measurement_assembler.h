@@ -5,10 +5,10 @@
 #include <map>
 #include <set>
 #include <string>
-#include <tuple>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/service/coverage.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/worker_service.pb.h"
 
@@ -21,11 +21,10 @@ namespace sinkwatch::service {
 // scope excepted: a loss may be what it is; and NaN, of a head that was not
 // measured, where the descriptor says that the metric is sparse), standard
 // errors are NaN or finite and not negative, counts are not negative, the
-// trailer's counts are what came, and that is not nothing: where a metric of
-// layers is described, every layer has values in every domain. (Which metrics
-// apply is the worker's to know, so one that is described may not come.) Errors
-// are INVALID_ARGUMENT and say what is wrong; RESOURCE_EXHAUSTED beyond the
-// caps on vectors and values.
+// trailer's counts are what came, and that is all that the header promises, but
+// for what the trailer says is absent (coverage.h: which metrics apply is the
+// worker's to know). Errors are INVALID_ARGUMENT and say what is wrong;
+// RESOURCE_EXHAUSTED beyond the caps on vectors and values.
 //
 // Thread-compatible; does no I/O.
 class MeasurementAssembler {
@@ -43,20 +42,17 @@ class MeasurementAssembler {
   store::Store::CommitRequest TakeRequest() { return std::move(request_); }
 
  private:
-  using VectorKey = std::tuple<std::string, std::string, int32_t>;
-
   absl::Status Begin(v1::MeasurementChunk::Begin begin);
   absl::Status AddLayer(v1::MeasurementChunk::Layer layer);
   absl::Status AddVector(v1::MetricVector vector);
   absl::Status CheckVector(const v1::MetricVector& vector) const;
-  absl::Status CheckWhole() const;
   absl::Status End(const v1::MeasurementTrailer& trailer);
 
   store::Store::CommitRequest request_;
   std::map<std::string, v1::Scope> scopes_;
   std::set<std::string> sparse_;  // metrics
-  std::set<VectorKey> seen_;
-  std::map<std::string, std::set<int32_t>> layers_;  // that came, by domain
+  Coverage coverage_;
+  int64_t vectors_ = 0;
   bool begun_ = false;
   bool complete_ = false;
   int64_t chunks_ = 0;

@@ -53,12 +53,19 @@ v1::MeasurementChunk Layer(const v1::MetricVector& vector) {
   return chunk;
 }
 
+// An end after which no metric needs values (coverage_test has those that do).
 v1::MeasurementChunk End(int64_t chunks, int64_t vectors, int64_t values) {
   v1::MeasurementChunk chunk;
   chunk.mutable_end()->set_chunks(chunks);
   chunk.mutable_end()->set_vectors(vectors);
   chunk.mutable_end()->set_values(values);
   chunk.mutable_end()->set_content_digest("abc");
+  for (const char* metric :
+       {"head_metric", "kv_metric", "layer_metric", "loss"}) {
+    v1::AbsentValues& absent = *chunk.mutable_end()->add_absent();
+    absent.set_metric(metric);
+    absent.set_reason("not what is tested");
+  }
   return chunk;
 }
 
@@ -96,6 +103,12 @@ TEST(MeasurementAssemblerTest, KeepsTheMarkOfAnImplausibleLoss) {
   const v1::Measurement measurement = assembler.TakeRequest().measurement;
   EXPECT_TRUE(measurement.implausible());
   EXPECT_EQ(measurement.implausible_reason(), "the loss is too high");
+}
+
+v1::MeasurementChunk LacksWithoutAWord() {
+  v1::MeasurementChunk chunk = End(1, 1, 4);
+  chunk.mutable_end()->clear_absent();
+  return chunk;
 }
 
 // A stream that begins well and then goes wrong, and what is said of it.
@@ -196,7 +209,7 @@ std::vector<Refusal> Refusals() {
       {"NegativeCount",
        Changed("head_metric", 0, 4, [](auto& v) { v.set_count(-1); }),
        "count below 0"},
-      {"LayerWithoutValues", End(1, 1, 4), "layer 0 has no values"},
+      {"LacksWithoutAWord", LacksWithoutAWord(), "has no values of layer 0"},
       {"ShortDigest", ShortDigest(), "not 16 bytes"},
       {"EndlessSeconds", EndlessSeconds(), "seconds"},
       {"SameVectorAgain", Layer(Vector("head_metric", 1, 4)), "came twice"},

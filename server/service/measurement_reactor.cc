@@ -6,11 +6,24 @@
 #include "proto/rpc/status.h"
 
 namespace sinkwatch::service {
+namespace {
 
-MeasurementReactor::MeasurementReactor(Begin begin, Commit commit, Ended ended)
+// What the assembler notes beside the vector itself.
+constexpr int64_t kBytesPerVector = 256;
+
+int64_t BytesKept(const v1::MeasurementChunk& chunk) {
+  return static_cast<int64_t>(chunk.SpaceUsedLong()) +
+         kBytesPerVector * chunk.layer().vectors_size();
+}
+
+}  // namespace
+
+MeasurementReactor::MeasurementReactor(Begin begin, Commit commit, Ended ended,
+                                       ByteBudget* budget)
     : begin_(std::move(begin)),
       commit_(std::move(commit)),
-      ended_(std::move(ended)) {
+      ended_(std::move(ended)),
+      budget_(budget) {
   StartRead(&chunk_);
 }
 
@@ -58,6 +71,16 @@ absl::Status MeasurementReactor::Take() {
     done_ = job->state == v1::JOB_STATE_DONE;
     if (done_) return absl::OkStatus();
   }
+  if (!begun_) {
+    return absl::InvalidArgumentError(
+        "measurement: the first part must be begin");
+  }
+  const int64_t bytes = BytesKept(chunk_);
+  if (!budget_->Take(bytes)) {
+    return absl::ResourceExhaustedError(
+        "too many measurements are on their way; send it again");
+  }
+  held_ += bytes;
   return assembler_.Add(std::move(chunk_));
 }
 

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/support/server_callback.h"
 #include "proto/base/mutex.h"
+#include "server/service/byte_budget.h"
 #include "server/service/measurement_assembler.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/worker_service.pb.h"
@@ -36,11 +37,17 @@ class MeasurementReactor final
   // Told the status that the call ends with.
   using Ended = std::function<void(const absl::Status&)>;
 
-  MeasurementReactor(Begin begin, Commit commit, Ended ended);
+  // What is kept of a measurement comes out of `budget`, which must outlive
+  // the call; where that is used up, the call is RESOURCE_EXHAUSTED.
+  MeasurementReactor(Begin begin, Commit commit, Ended ended,
+                     ByteBudget* budget);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    budget_->Give(held_);
+    delete this;
+  }
 
  private:
   // Takes one part in. Sets `done_` where the job needs no more.
@@ -56,10 +63,12 @@ class MeasurementReactor final
   const Begin begin_;
   const Commit commit_;
   const Ended ended_;
+  ByteBudget* const budget_;
   v1::MeasurementChunk chunk_;  // owned by gRPC while a read is under way
 
   base::Mutex mutex_;
   MeasurementAssembler assembler_ ABSL_GUARDED_BY(mutex_);
+  int64_t held_ = 0;  // of the budget; only reads change it
   v1::Checkpoint leased_ ABSL_GUARDED_BY(mutex_);
   bool begun_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;

@@ -27,8 +27,8 @@ bool Has(const std::vector<v1::RunConfig>& runs, const std::string& name) {
 
 }  // namespace
 
-RunRegistry::RunRegistry(store::Store* store, Changed changed)
-    : store_(store), changed_(std::move(changed)) {}
+RunRegistry::RunRegistry(store::Store* store, Changed changed, int max_added)
+    : store_(store), changed_(std::move(changed)), max_added_(max_added) {}
 
 absl::Status RunRegistry::Configure(const std::vector<v1::RunConfig>& runs) {
   base::MutexLock lock(mutex_);
@@ -64,6 +64,12 @@ absl::Status RunRegistry::Add(const v1::RunConfig& run) {
       Has(found_, run.name())) {
     return absl::AlreadyExistsError(
         absl::StrCat("run \"", run.name(), "\" exists already"));
+  }
+  if (static_cast<int>(added_.size()) >= max_added_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(max_added_,
+                     " runs were added, which is the most: remove "
+                     "some, or raise max_added_runs of the configuration"));
   }
   return Put(run);
 }

@@ -25,15 +25,16 @@ class RunRegistry {
   // Told all runs whenever they have changed, and by the first Configure.
   using Changed = std::function<void(const std::vector<v1::RunConfig>&)>;
 
-  // `store` must outlive it.
-  RunRegistry(store::Store* store, Changed changed);
+  // At most `max_added` runs are added. `store` must outlive it.
+  RunRegistry(store::Store* store, Changed changed, int max_added = 1000);
 
   // The runs of the configuration, in place of those configured before. Runs
   // that were configured and are not any more stop being followed, whether they
   // left the file while the server ran or while it did not.
   absl::Status Configure(const std::vector<v1::RunConfig>& runs);
 
-  // ALREADY_EXISTS if the name is taken.
+  // ALREADY_EXISTS if the name is taken; RESOURCE_EXHAUSTED if there are too
+  // many.
   absl::Status Add(const v1::RunConfig& run);
   // NOT_FOUND, naming the nearest, if there is none; FAILED_PRECONDITION if the
   // configuration file has it, which is then the place to change it.
@@ -65,6 +66,7 @@ class RunRegistry {
 
   store::Store* const store_;
   const Changed changed_;
+  const int max_added_;
   mutable base::Mutex mutex_;
   std::vector<v1::RunConfig> configured_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::RunConfig> added_ ABSL_GUARDED_BY(mutex_);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proto/base/catch_all.h"
 #include "proto/rpc/status.h"
 
 namespace sinkwatch::service {
@@ -12,21 +13,36 @@ constexpr size_t kMaxWaiting = 1000;
 }  // namespace
 
 WatchReactor::WatchReactor(MeasurementFeed* feed, std::string run,
-                           const absl::Status& known, RpcTimer timer)
-    : feed_(feed), run_(std::move(run)), timer_(timer) {
-  if (!known.ok()) {
-    FinishOnce(rpc::ToGrpc(known));
-    return;
+                           RpcTimer timer)
+    : feed_(feed), run_(std::move(run)), timer_(timer) {}
+
+void WatchReactor::Start(const absl::Status& known) {
+  // The first event may come before the ticket is known here.
+  const auto ticket = base::CatchAll([&]() -> absl::StatusOr<int64_t> {
+    if (!known.ok()) return known;
+    return feed_->Add(
+        [this](const MeasurementFeed::Event& event) { OnEvent(event); });
+  });
+  bool gone;
+  {
+    base::MutexLock lock(mutex_);
+    started_ = true;
+    gone = finished_;
+    finished_ = gone || !ticket.ok();
+    if (ticket.ok()) ticket_ = *ticket;
+    if (!finished_) {
+      StartSendInitialMetadata();
+      WriteNext();
+      return;
+    }
   }
-  StartSendInitialMetadata();
-  ticket_ =
-      feed_->Add([this](const v1::MeasurementEvent& event) { OnEvent(event); });
+  End(gone ? grpc::Status::CANCELLED : rpc::ToGrpc(ticket.status()));
 }
 
 // On the publisher's thread, under the feed's lock: the reactor lives until
 // OnDone has removed it from the feed.
-void WatchReactor::OnEvent(const v1::MeasurementEvent& event) {
-  if (!run_.empty() && event.checkpoint().run() != run_) return;
+void WatchReactor::OnEvent(const MeasurementFeed::Event& event) {
+  if (!run_.empty() && event->checkpoint().run() != run_) return;
   base::MutexLock lock(mutex_);
   if (finished_) return;
   if (events_.size() >= kMaxWaiting) {
@@ -35,9 +51,13 @@ void WatchReactor::OnEvent(const v1::MeasurementEvent& event) {
                                    "the client reads too slowly"));
   }
   events_.push_back(event);
-  if (writing_) return;
+  if (started_) WriteNext();
+}
+
+void WatchReactor::WriteNext() {
+  if (writing_ || events_.empty()) return;
   writing_ = true;
-  StartWrite(&events_.front());
+  StartWrite(events_.front().get());
 }
 
 void WatchReactor::OnWriteDone(bool ok) {
@@ -45,12 +65,7 @@ void WatchReactor::OnWriteDone(bool ok) {
     base::MutexLock lock(mutex_);
     events_.pop_front();
     writing_ = false;
-    if (ok && !finished_) {
-      if (events_.empty()) return;
-      writing_ = true;
-      StartWrite(&events_.front());
-      return;
-    }
+    if (ok && !finished_) return WriteNext();
   }
   FinishOnce(grpc::Status::CANCELLED);
 }
@@ -60,14 +75,23 @@ void WatchReactor::OnCancel() { FinishOnce(grpc::Status::CANCELLED); }
 void WatchReactor::FinishOnce(const grpc::Status& status) {
   {
     base::MutexLock lock(mutex_);
-    if (std::exchange(finished_, true)) return;
+    if (std::exchange(finished_, true) || !started_) return;
   }
+  End(status);
+}
+
+void WatchReactor::End(const grpc::Status& status) {
   timer_.End(status);
   Finish(status);
 }
 
 void WatchReactor::OnDone() {
-  feed_->Remove(ticket_);
+  int64_t ticket;
+  {
+    base::MutexLock lock(mutex_);
+    ticket = ticket_;
+  }
+  feed_->Remove(ticket);
   delete this;
 }
 

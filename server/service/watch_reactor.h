@@ -20,28 +20,35 @@ namespace sinkwatch::service {
 class WatchReactor final
     : public grpc::ServerWriteReactor<v1::MeasurementEvent> {
  public:
-  // Only events of `run`, all if it is empty. Ends at once with `known` if that
-  // is an error. `feed` must outlive the call.
-  WatchReactor(MeasurementFeed* feed, std::string run,
-               const absl::Status& known, RpcTimer timer);
+  // Only events of `run`, all if it is empty. Nothing comes, and the reactor
+  // lives, until Start. `feed` must outlive the call.
+  WatchReactor(MeasurementFeed* feed, std::string run, RpcTimer timer);
+
+  // Listens from now on, or ends with `known` if that is an error. Once, from
+  // any thread; the reactor may be gone after it.
+  void Start(const absl::Status& known);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
 
  private:
-  void OnEvent(const v1::MeasurementEvent& event);
+  void OnEvent(const MeasurementFeed::Event& event);
+  // Finishes now, or when Start comes.
   void FinishOnce(const grpc::Status& status);
+  void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(const grpc::Status& status);
 
   MeasurementFeed* const feed_;
   const std::string run_;
   const RpcTimer timer_;
-  int64_t ticket_ = -1;
 
   base::Mutex mutex_;
+  int64_t ticket_ ABSL_GUARDED_BY(mutex_) = -1;
   // The front is being written while `writing_`.
-  std::deque<v1::MeasurementEvent> events_ ABSL_GUARDED_BY(mutex_);
+  std::deque<MeasurementFeed::Event> events_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

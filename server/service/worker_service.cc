@@ -70,11 +70,13 @@ telemetry::AttemptOutcome AttemptOutcomeOf(v1::Outcome outcome) {
 
 }  // namespace
 
-grpc::Status WorkerServiceImpl::AcquireLease(
-    grpc::ServerContext*, const v1::AcquireLeaseRequest* request,
+grpc::ServerUnaryReactor* WorkerServiceImpl::AcquireLease(
+    grpc::CallbackServerContext* context,
+    const v1::AcquireLeaseRequest* request,
     v1::AcquireLeaseResponse* response) {
-  const RpcTimer timer(parts_.metrics, "WorkerService/AcquireLease");
-  return timer.Answer([&] { return Acquire(*request, *response); });
+  return calls_.Answer(context, *request, *response,
+                       RpcTimer(parts_.metrics, "WorkerService/AcquireLease"),
+                       [=] { return Acquire(*request, *response); });
 }
 
 absl::Status WorkerServiceImpl::Acquire(const v1::AcquireLeaseRequest& request,
@@ -127,20 +129,23 @@ int WorkerServiceImpl::IdleWorkers(absl::Time now) {
   return static_cast<int>(idle_since_.size());
 }
 
-grpc::Status WorkerServiceImpl::RenewLease(grpc::ServerContext*,
-                                           const v1::RenewLeaseRequest* request,
-                                           v1::RenewLeaseResponse*) {
-  const RpcTimer timer(parts_.metrics, "WorkerService/RenewLease");
-  return timer.Answer([&]() -> absl::Status {
-    const double progress = std::isnan(request->progress())
-                                ? 0
-                                : std::clamp(request->progress(), 0.0, 1.0);
-    const auto until =
-        parts_.store->Renew(request->job_id(), request->token(), progress,
-                            request->ticks(), parts_.limits);
-    CountIfFenced(until.status(), request->job_id(), request->token());
-    return until.status();
-  });
+grpc::ServerUnaryReactor* WorkerServiceImpl::RenewLease(
+    grpc::CallbackServerContext* context, const v1::RenewLeaseRequest* request,
+    v1::RenewLeaseResponse* response) {
+  return calls_.Answer(context, *request, *response,
+                       RpcTimer(parts_.metrics, "WorkerService/RenewLease"),
+                       [=] { return Renew(*request); });
+}
+
+absl::Status WorkerServiceImpl::Renew(const v1::RenewLeaseRequest& request) {
+  const double progress = std::isnan(request.progress())
+                              ? 0
+                              : std::clamp(request.progress(), 0.0, 1.0);
+  const auto until =
+      parts_.store->Renew(request.job_id(), request.token(), progress,
+                          request.ticks(), parts_.limits);
+  CountIfFenced(until.status(), request.job_id(), request.token());
+  return until.status();
 }
 
 grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
@@ -155,7 +160,8 @@ WorkerServiceImpl::StreamMeasurement(grpc::CallbackServerContext*) {
       [this, timer](const absl::Status& status) {
         if (absl::IsInvalidArgument(status)) parts_.metrics->ResultRejected();
         timer.End(status);
-      });
+      },
+      &streams_);
 }
 
 absl::StatusOr<store::JobRecord> WorkerServiceImpl::Begin(int64_t job_id,
@@ -190,38 +196,47 @@ void WorkerServiceImpl::Commit(
       });
 }
 
-grpc::Status WorkerServiceImpl::FailJob(grpc::ServerContext*,
-                                        const v1::FailJobRequest* request,
-                                        v1::FailJobResponse* response) {
-  const RpcTimer timer(parts_.metrics, "WorkerService/FailJob");
-  return timer.Answer([&]() -> absl::Status {
-    const std::string reason = Shortened(request->reason());
-    const auto state = parts_.scheduler->Fail(
-        request->job_id(), request->token(), request->outcome(), reason);
-    CountIfFenced(state.status(), request->job_id(), request->token());
-    if (!state.ok()) return state.status();
-    response->set_state(*state);
-    parts_.metrics->AttemptEnded(AttemptOutcomeOf(request->outcome()));
-    spdlog::warn("job failed job={} outcome={} state={} reason=\"{}\"",
-                 request->job_id(), v1::Outcome_Name(request->outcome()),
-                 v1::JobState_Name(*state), Logged(reason));
-    return absl::OkStatus();
-  });
+grpc::ServerUnaryReactor* WorkerServiceImpl::FailJob(
+    grpc::CallbackServerContext* context, const v1::FailJobRequest* request,
+    v1::FailJobResponse* response) {
+  return calls_.Answer(context, *request, *response,
+                       RpcTimer(parts_.metrics, "WorkerService/FailJob"),
+                       [=] { return Fail(*request, *response); });
 }
 
-grpc::Status WorkerServiceImpl::ReleaseLease(
-    grpc::ServerContext*, const v1::ReleaseLeaseRequest* request,
-    v1::ReleaseLeaseResponse*) {
-  const RpcTimer timer(parts_.metrics, "WorkerService/ReleaseLease");
-  return timer.Answer([&] {
-    const absl::Status status =
-        parts_.store->Release(request->job_id(), request->token());
-    if (status.ok()) {
-      parts_.metrics->AttemptEnded(telemetry::AttemptOutcome::kReleased);
-    }
-    CountIfFenced(status, request->job_id(), request->token());
-    return status;
-  });
+absl::Status WorkerServiceImpl::Fail(const v1::FailJobRequest& request,
+                                     v1::FailJobResponse& response) {
+  const std::string reason = Shortened(request.reason());
+  const auto state = parts_.scheduler->Fail(request.job_id(), request.token(),
+                                            request.outcome(), reason);
+  CountIfFenced(state.status(), request.job_id(), request.token());
+  if (!state.ok()) return state.status();
+  response.set_state(*state);
+  parts_.metrics->AttemptEnded(AttemptOutcomeOf(request.outcome()));
+  spdlog::warn("job failed job={} outcome={} state={} reason=\"{}\"",
+               request.job_id(), v1::Outcome_Name(request.outcome()),
+               v1::JobState_Name(*state), Logged(reason));
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* WorkerServiceImpl::ReleaseLease(
+    grpc::CallbackServerContext* context,
+    const v1::ReleaseLeaseRequest* request,
+    v1::ReleaseLeaseResponse* response) {
+  return calls_.Answer(context, *request, *response,
+                       RpcTimer(parts_.metrics, "WorkerService/ReleaseLease"),
+                       [=] { return Release(*request); });
+}
+
+absl::Status WorkerServiceImpl::Release(
+    const v1::ReleaseLeaseRequest& request) {
+  const absl::Status status =
+      parts_.store->Release(request.job_id(), request.token());
+  if (status.ok()) {
+    parts_.metrics->AttemptEnded(telemetry::AttemptOutcome::kReleased);
+  }
+  CountIfFenced(status, request.job_id(), request.token());
+  return status;
 }
 
 void WorkerServiceImpl::CountIfFenced(const absl::Status& status,

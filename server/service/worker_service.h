@@ -10,6 +10,8 @@
 #include "absl/time/time.h"
 #include "proto/base/mutex.h"
 #include "server/scheduler/scheduler.h"
+#include "server/service/byte_budget.h"
+#include "server/service/call_queue.h"
 #include "server/service/measurement_feed.h"
 #include "server/store/commit_queue.h"
 #include "server/store/store.h"
@@ -19,13 +21,11 @@
 namespace sinkwatch::service {
 
 // WorkerService over the scheduler, the store and the commit queue. Leases are
-// answered on gRPC's thread pool, one short transaction each; measurements
+// answered on threads of its own, one short transaction each; measurements
 // stream through reactors that hold no thread.
 //
-// Thread-safe. Everything given must outlive it.
-class WorkerServiceImpl final
-    : public v1::WorkerService::WithCallbackMethod_StreamMeasurement<
-          v1::WorkerService::Service> {
+// Thread-safe. Everything given must outlive it, and it the gRPC server.
+class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
  public:
   struct Parts {
     store::Store* store;
@@ -34,8 +34,12 @@ class WorkerServiceImpl final
     MeasurementFeed* feed;
     telemetry::ServiceMetrics* metrics;
     store::LeaseLimits limits;
+    CallLimits calls = {};
+    // Measurements that are on their way, together.
+    int64_t max_stream_bytes = int64_t{192} << 20;
   };
-  explicit WorkerServiceImpl(const Parts& parts) : parts_(parts) {}
+  explicit WorkerServiceImpl(const Parts& parts)
+      : parts_(parts), calls_(parts.calls), streams_(parts.max_stream_bytes) {}
 
   // Gives out no more leases; renewals and results go on.
   void Drain() { draining_.store(true); }
@@ -43,24 +47,31 @@ class WorkerServiceImpl final
   // Workers that asked for a job in the last ten seconds and got none.
   int IdleWorkers(absl::Time now);
 
-  grpc::Status AcquireLease(grpc::ServerContext* context,
-                            const v1::AcquireLeaseRequest* request,
-                            v1::AcquireLeaseResponse* response) override;
-  grpc::Status RenewLease(grpc::ServerContext* context,
-                          const v1::RenewLeaseRequest* request,
-                          v1::RenewLeaseResponse* response) override;
+  grpc::ServerUnaryReactor* AcquireLease(
+      grpc::CallbackServerContext* context,
+      const v1::AcquireLeaseRequest* request,
+      v1::AcquireLeaseResponse* response) override;
+  grpc::ServerUnaryReactor* RenewLease(
+      grpc::CallbackServerContext* context,
+      const v1::RenewLeaseRequest* request,
+      v1::RenewLeaseResponse* response) override;
   grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
   StreamMeasurement(grpc::CallbackServerContext* context) override;
-  grpc::Status FailJob(grpc::ServerContext* context,
-                       const v1::FailJobRequest* request,
-                       v1::FailJobResponse* response) override;
-  grpc::Status ReleaseLease(grpc::ServerContext* context,
-                            const v1::ReleaseLeaseRequest* request,
-                            v1::ReleaseLeaseResponse* response) override;
+  grpc::ServerUnaryReactor* FailJob(grpc::CallbackServerContext* context,
+                                    const v1::FailJobRequest* request,
+                                    v1::FailJobResponse* response) override;
+  grpc::ServerUnaryReactor* ReleaseLease(
+      grpc::CallbackServerContext* context,
+      const v1::ReleaseLeaseRequest* request,
+      v1::ReleaseLeaseResponse* response) override;
 
  private:
   absl::Status Acquire(const v1::AcquireLeaseRequest& request,
                        v1::AcquireLeaseResponse& response);
+  absl::Status Renew(const v1::RenewLeaseRequest& request);
+  absl::Status Fail(const v1::FailJobRequest& request,
+                    v1::FailJobResponse& response);
+  absl::Status Release(const v1::ReleaseLeaseRequest& request);
   // The job whose result begins to come: that of the lease, or one that is done
   // already, whose result changes nothing. ABORTED for a lost lease.
   absl::StatusOr<store::JobRecord> Begin(int64_t job_id, int64_t token);
@@ -73,6 +84,8 @@ class WorkerServiceImpl final
   void CountIfFenced(const absl::Status& status, int64_t job_id, int64_t token);
 
   const Parts parts_;
+  CallQueue calls_;
+  ByteBudget streams_;
   std::atomic<bool> draining_{false};
   base::Mutex mutex_;
   // When each worker last asked in vain.
