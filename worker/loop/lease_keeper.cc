@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "google/protobuf/util/time_util.h"
+#include "proto/base/catch_all.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::worker {
@@ -40,7 +41,16 @@ void LeaseKeeper::Report(double progress) {
 }
 
 void LeaseKeeper::Run() {
-  while (!lost() && WaitForTurn()) RenewOnce();
+  while (!lost() && WaitForTurn()) {
+    const absl::Status status = base::CatchAll([this] {
+      RenewOnce();
+      return absl::OkStatus();
+    });
+    if (!status.ok()) {
+      spdlog::warn("lease not renewed job={} error=\"{}\"", job_id_,
+                   status.ToString());
+    }
+  }
 }
 
 bool LeaseKeeper::WaitForTurn() {

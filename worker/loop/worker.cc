@@ -17,6 +17,7 @@
 #include "proto/rpc/status.h"
 #include "spdlog/spdlog.h"
 #include "worker/executor/device_errors.h"
+#include "worker/loop/absences.h"
 #include "worker/loop/lease_keeper.h"
 #include "worker/loop/measurement_proto.h"
 #include "worker/loop/outcome.h"
@@ -184,11 +185,14 @@ absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
   ResultSender sender(stub_, job.id(), lease.token());
 
   MeasureCallbacks callbacks;
+  Absences absences;
   callbacks.on_start = [&](const MeasureFacts& facts) {
+    absences.Start(facts);
     sender.SendHeader(HeaderProto(job, facts, options_.name));
     return absl::OkStatus();
   };
   callbacks.on_values = [&](std::vector<metrics::MetricVector> values) {
+    absences.Note(values);
     sender.SendLayer(LayerProto(values));
     return absl::OkStatus();
   };
@@ -200,9 +204,12 @@ absl::Status Worker::MeasureAndSend(const v1::Lease& lease) {
     return absl::AbortedError("the lease was lost while measuring");
   }
   if (!summary.ok()) return summary.status();
-  const absl::Status committed = sender.Commit(TrailerProto(*summary), [&] {
-    return keeper.lost() || draining_.load();
-  });
+  v1::MeasurementTrailer trailer = TrailerProto(*summary);
+  for (v1::AbsentValues& absent : absences.List()) {
+    *trailer.add_absent() = std::move(absent);
+  }
+  const absl::Status committed = sender.Commit(
+      std::move(trailer), [&] { return keeper.lost() || draining_.load(); });
   if (!committed.ok() && keeper.lost()) {
     return absl::AbortedError("the lease was lost while sending");
   }
