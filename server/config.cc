@@ -181,6 +181,16 @@ void ApplyDefaults(v1::ServerConfig& config) {
   Default(http.max_connections(), 4096,
           [&](int v) { http.set_max_connections(v); });
   Default(http.threads(), 4, [&](int v) { http.set_threads(v); });
+  v1::GrpcConfig& grpc = *config.mutable_grpc();
+  Default(grpc.max_connections(), 1024,
+          [&](int v) { grpc.set_max_connections(v); });
+  Default(grpc.threads(), 4, [&](int v) { grpc.set_threads(v); });
+  if (config.backup_dir().empty()) {
+    config.set_backup_dir(absl::StrCat(config.data_dir(), "/backups"));
+  }
+  config.set_backup_dir(Absolute(config.backup_dir()));
+  Default(config.max_added_runs(), 1000,
+          [&](int v) { config.set_max_added_runs(v); });
   for (v1::RunConfig& run : *config.mutable_runs()) ApplyDefaults(run);
 }
 
@@ -233,6 +243,10 @@ std::vector<std::string> ConfigErrors(const v1::ServerConfig& config) {
   RequirePositive(config.http().max_connections(), "http.max_connections",
                   errors);
   RequirePositive(config.http().threads(), "http.threads", errors);
+  RequirePositive(config.grpc().max_connections(), "grpc.max_connections",
+                  errors);
+  RequirePositive(config.grpc().threads(), "grpc.threads", errors);
+  RequirePositive(config.max_added_runs(), "max_added_runs", errors);
   CheckPrometheus(config.prometheus(), errors);
   CheckHttp(config.http(), errors);
   std::set<std::string> names;

@@ -48,6 +48,8 @@ TEST(ConfigTest, EveryFieldOfTheFileIsRead) {
       prometheus { detail: DETAIL_HEAD max_series: 8 metrics: ["x", "*"] }
       http { cors_origin: "https://a.example" allowed_hosts: ["a.example"]
              max_connections: 12 threads: 13 }
+      grpc { max_connections: 14 threads: 15 }
+      backup_dir: "/backups" max_added_runs: 16
       poll_seconds: 0.5
       runs { name: "a" root: "/a" probe: "/p" steps { latest: 9 }
              dtype: "bfloat16" metrics: ["x", "y"] quiescence_seconds: 10

@@ -11,6 +11,7 @@
 #include "proto/base/stop_signal.h"
 #include "proto/base/version.h"
 #include "server/config.h"
+#include "server/memory.h"
 #include "server/run_paths.h"
 #include "server/server.h"
 #include "server/server_flags.h"
@@ -99,6 +100,7 @@ int Run(const base::Arguments& arguments) {
 int main(int argc, char** argv) {
   namespace base = sinkwatch::base;
   namespace server = sinkwatch::server;
+  server::BoundMemory();
   const auto arguments = base::Arguments::Parse(
       server::ServerProgram(), std::vector<std::string>(argv + 1, argv + argc));
   if (const auto code =

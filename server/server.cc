@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -17,10 +18,13 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
+#include "grpcpp/server_posix.h"
 #include "proto/base/version.h"
 #include "proto/rpc/channel.h"
 #include "server/config.h"
-#include "server/port_check.h"
+#include "server/memory.h"
+#include "server/net/listener.h"
+#include "server/net/port_probe.h"
 #include "server/run_paths.h"
 #include "spdlog/spdlog.h"
 
@@ -32,6 +36,9 @@ constexpr char kReferencesFolder[] = "references";
 constexpr absl::Duration kDrainPoll = absl::Milliseconds(50);
 // How long the end waits for looks that are under way.
 constexpr absl::Duration kLookPatience = absl::Seconds(1);
+constexpr std::chrono::milliseconds kPortPatience(5000);
+constexpr std::chrono::minutes kDeafFor(2);
+constexpr int kAdminThreads = 2;
 
 store::LeaseLimits LeaseLimitsOf(const v1::ServerConfig& config) {
   store::LeaseLimits limits;
@@ -85,12 +92,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (status.ok()) status = server->OpenReferences();
   if (status.ok()) status = server->exporter_->Start();
   if (status.ok()) status = server->StartGrpc();
+  if (status.ok()) server->StartUpkeep();
   if (status.ok()) status = server->StartHttp();
   if (!status.ok()) return status;
   server->metrics_->ConfigReloaded(true, absl::Now());
   server->watcher_->Start();
-  SetServing(*server->grpc_, true);
   server->ready_ = true;
+  SetServing(*server->grpc_, server->Readiness().ok());
   return server;
 }
 
@@ -175,11 +183,13 @@ void Server::MakeDiscovery() {
       });
   analyses_ = std::make_unique<query::Analyses>(queries_.get());
   runs_ = std::make_unique<service::RunRegistry>(
-      store_.get(), [this](const std::vector<v1::RunConfig>& runs) {
+      store_.get(),
+      [this](const std::vector<v1::RunConfig>& runs) {
         watcher_->SetRuns(runs);
         ForgetOthers(runs);
         exporter_->NotifyCommit();
-      });
+      },
+      config_.max_added_runs());
 }
 
 void Server::OnLook(const std::string& run, const absl::Status& status) {
@@ -221,19 +231,21 @@ absl::Status Server::FollowRuns(const v1::ServerConfig& config) {
   return runs_->Configure({config.runs().begin(), config.runs().end()});
 }
 
-absl::Status Server::StartGrpc() {
-  absl::Status port = CheckPort(config_.grpc_address(), "grpc_address");
-  if (!port.ok()) return port;
+void Server::MakeServices() {
   worker_service_ = std::make_unique<service::WorkerServiceImpl>(
       service::WorkerServiceImpl::Parts{
           store_.get(), commits_.get(), scheduler_.get(), feed_.get(),
           metrics_.get(), LeaseLimitsOf(config_)});
+  service::CallLimits questions;
+  questions.threads = config_.grpc().threads();
   query_service_ = std::make_unique<service::QueryServiceImpl>(
       service::QueryServiceImpl::Parts{queries_.get(), feed_.get(),
-                                       metrics_.get()});
+                                       metrics_.get(), questions});
   analysis_service_ = std::make_unique<service::AnalysisServiceImpl>(
       service::AnalysisServiceImpl::Parts{analyses_.get(), references_.get(),
                                           metrics_.get()});
+  service::CallLimits orders;
+  orders.threads = kAdminThreads;
   admin_service_ = std::make_unique<service::AdminServiceImpl>(
       service::AdminServiceImpl::Parts{
           store_.get(), queries_.get(), runs_.get(), metrics_.get(),
@@ -242,8 +254,13 @@ absl::Status Server::StartGrpc() {
             ApplyDefaults(run);
             absl::Status status = CheckRun(run);
             return status.ok() ? CheckPaths(run, allow_missing) : status;
-          }});
+          },
+          config_.backup_dir(), orders});
+}
 
+// gRPC listens nowhere: the gate hands it its clients.
+absl::Status Server::StartGrpc() {
+  MakeServices();
   grpc::EnableDefaultHealthCheckService(true);
   // So that reflection can describe the service, not only list it.
   google::protobuf::LinkMessageReflection<
@@ -251,32 +268,29 @@ absl::Status Server::StartGrpc() {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   rpc::SetServerLimits(builder);
-  // Two servers on one port would share its connections.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddListeningPort(config_.grpc_address(),
-                           grpc::InsecureServerCredentials(), &grpc_port_);
   builder.RegisterService(worker_service_.get());
   builder.RegisterService(query_service_.get());
   builder.RegisterService(analysis_service_.get());
   builder.RegisterService(admin_service_.get());
   grpc_ = builder.BuildAndStart();
-  if (grpc_ == nullptr || grpc_port_ == 0) {
-    return absl::UnavailableError(absl::StrCat(
-        "grpc_address ", config_.grpc_address(), " cannot be listened on"));
-  }
+  if (grpc_ == nullptr) return absl::InternalError("gRPC cannot be started");
   SetServing(*grpc_, false);
+  net::GateOptions options;
+  options.address = config_.grpc_address();
+  options.max_connections = config_.grpc().max_connections();
+  auto gate = net::Gate::Open(options, [this](int client) {
+    grpc::AddInsecureChannelFromFd(grpc_.get(), client);
+  });
+  if (!gate.ok()) return gate.status();
+  gate_ = *std::move(gate);
+  grpc_port_ = gate_->port();
   return absl::OkStatus();
 }
 
 absl::Status Server::StartHttp() {
-  absl::Status port = CheckPort(config_.http_address(), "http_address");
-  if (!port.ok()) return port;
   http::SiteOptions site;
   site.version = base::kVersion;
-  site.ready = [this] {
-    return ready_ ? absl::OkStatus()
-                  : absl::UnavailableError("the server is starting or ending");
-  };
+  site.ready = [this] { return Readiness(); };
   site.cors_origin = config_.http().cors_origin();
   site.references = references_.get();
   site_ = std::make_unique<http::Site>(queries_.get(), exporter_.get(), site);
@@ -298,6 +312,40 @@ absl::Status Server::StartHttp() {
   http_ = *std::move(http);
   http_port_ = http_->port();
   return absl::OkStatus();
+}
+
+void Server::StartUpkeep() {
+  UpkeepOptions options;
+  const std::string host = net::HostOf(config_.grpc_address());
+  UpkeepOptions::Check port;
+  port.what = absl::StrCat("the gRPC port ", grpc_port_);
+  port.look = [this, host] {
+    return net::ProbeHttp2(host, grpc_port_, kPortPatience);
+  };
+  port.lost_after = kDeafFor;
+  UpkeepOptions::Check store;
+  store.what = absl::StrCat("the store in ", config_.data_dir());
+  store.look = [this] { return store_->CheckWritable(); };
+  options.checks = {store, port};
+  options.tidy = [this] {
+    store_->CheckpointIfIdle().IgnoreError();
+    ReturnMemory();
+  };
+  options.on_change = [this](const absl::Status& why) {
+    SetServing(*grpc_, ready_ && why.ok());
+  };
+  options.on_lost = [](const absl::Status& why) {
+    spdlog::critical("ending for a restart error=\"{}\"", why.ToString());
+    spdlog::shutdown();
+    std::_Exit(kExitDeaf);
+  };
+  upkeep_ = std::make_unique<Upkeep>(std::move(options));
+}
+
+absl::Status Server::Readiness() const {
+  if (!ready_)
+    return absl::UnavailableError("the server is starting or ending");
+  return upkeep_->Why();
 }
 
 absl::Status Server::Reload(const v1::ServerConfig& config) {
@@ -336,10 +384,13 @@ void Server::Drain(absl::Duration timeout) {
     }
   }
   http_.reset();
+  upkeep_.reset();
+  if (gate_ != nullptr) gate_->StopAccepting();
   if (grpc_ != nullptr) {
     grpc_->Shutdown(absl::ToChronoTime(absl::Now() + absl::Seconds(1)));
     grpc_->Wait();
   }
+  gate_.reset();
   if (watcher_ != nullptr) watcher_->Stop(kLookPatience);
   if (exporter_ != nullptr) exporter_->Stop();
   if (commits_ != nullptr) commits_->Stop();

@@ -15,6 +15,7 @@
 #include "server/http/http_server.h"
 #include "server/http/site.h"
 #include "server/query/analyses.h"
+#include "server/net/gate.h"
 #include "server/query/queries.h"
 #include "server/query/references.h"
 #include "server/references/reference_shelf.h"
@@ -28,14 +29,20 @@
 #include "server/store/commit_queue.h"
 #include "server/store/store.h"
 #include "server/telemetry/service_metrics.h"
+#include "server/upkeep.h"
 #include "sinkwatch/v1/config.pb.h"
 
 namespace sinkwatch::server {
 
+// Exit code of a process whose gRPC port stopped answering: whoever started it
+// is to start it again. What was acknowledged is on disk.
+inline constexpr int kExitDeaf = 3;
+
 // A whole sinkwatch server: the parts below, started in the order of the
-// members and stopped in reverse. Ready (gRPC health, /-/ready) once the store
-// is open and both ports answer; a store that cannot be opened or a port that
-// is taken refuses to start.
+// members and stopped in reverse. Ready (gRPC health, /-/ready) while the store
+// can be written and the gRPC port answers; a store that cannot be opened or a
+// port that is taken refuses to start. Ends the process with kExitDeaf if its
+// gRPC port has not answered for two minutes.
 //
 // Thread-safe after Start, but for the destructor.
 class Server {
@@ -71,8 +78,11 @@ class Server {
   void StartCommits();
   void MakeScheduler();
   void MakeDiscovery();
+  void MakeServices();
   absl::Status StartGrpc();
+  void StartUpkeep();
   absl::Status StartHttp();
+  absl::Status Readiness() const;
   absl::Status FollowRuns(const v1::ServerConfig& config);
   void OnLook(const std::string& run, const absl::Status& status);
   // Stops exporting what was known of runs that are not followed any more.
@@ -103,6 +113,8 @@ class Server {
   std::unique_ptr<service::AnalysisServiceImpl> analysis_service_;
   std::unique_ptr<service::AdminServiceImpl> admin_service_;
   std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<net::Gate> gate_;
+  std::unique_ptr<Upkeep> upkeep_;
   std::unique_ptr<http::Site> site_;
   std::unique_ptr<http::HttpServer> http_;
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/catch_all.h"
 #include "server/exporter/gzip.h"
 #include "server/exporter/protobuf_format.h"
 #include "server/exporter/text_format.h"
@@ -76,7 +77,8 @@ void Exporter::NotifyCommit() {
 
 void Exporter::Loop() {
   while (WaitForTurn()) {
-    if (absl::Status status = Refresh(); !status.ok()) {
+    const absl::Status status = base::CatchAll([this] { return Refresh(); });
+    if (!status.ok()) {
       metrics_->RefreshFailed();
       spdlog::warn("event=metrics_refresh_failed error=\"{}\"",
                    status.ToString());

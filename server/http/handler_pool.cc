@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "proto/base/catch_all.h"
+#include "spdlog/spdlog.h"
+
 namespace sinkwatch::http {
 
 HandlerPool::HandlerPool(int threads) {
@@ -37,7 +40,15 @@ std::function<void()> HandlerPool::Next() {
 }
 
 void HandlerPool::Run() {
-  while (const std::function<void()> task = Next()) task();
+  while (const std::function<void()> task = Next()) {
+    const absl::Status status = base::CatchAll([&] {
+      task();
+      return absl::OkStatus();
+    });
+    if (!status.ok()) {
+      spdlog::error("event=task_lost error=\"{}\"", status.ToString());
+    }
+  }
 }
 
 }  // namespace sinkwatch::http

@@ -11,14 +11,14 @@
 
 namespace sinkwatch::http {
 
-// A few threads that run what they are given, in order. Thread-safe.
+// A few threads that run what they are given, in order. What throws costs
+// itself. Thread-safe.
 class HandlerPool {
  public:
   explicit HandlerPool(int threads);
   // Runs what is still waiting, then joins.
   ~HandlerPool();
 
-  // `task` must not throw.
   void Submit(std::function<void()> task);
 
  private:
