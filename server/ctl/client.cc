@@ -156,6 +156,21 @@ absl::StatusOr<v1::ServerVersion> Client::ServerVersion() {
               v1::GetVersionRequest());
 }
 
+absl::StatusOr<v1::CheckStoreResponse> Client::CheckStore(
+    const v1::CheckStoreRequest& request) {
+  return Call(admin_.get(), &v1::AdminService::Stub::CheckStore, request);
+}
+
+absl::StatusOr<v1::RepairStoreResponse> Client::RepairStore(
+    const v1::RepairStoreRequest& request) {
+  return Call(admin_.get(), &v1::AdminService::Stub::RepairStore, request);
+}
+
+absl::StatusOr<v1::BackupStoreResponse> Client::BackupStore(
+    const v1::BackupStoreRequest& request) {
+  return Call(admin_.get(), &v1::AdminService::Stub::BackupStore, request);
+}
+
 absl::Status Client::CheckReady() {
   using grpc::health::v1::HealthCheckResponse;
   ASSIGN_OR_RETURN(const HealthCheckResponse answer,
@@ -163,7 +178,9 @@ absl::Status Client::CheckReady() {
                         grpc::health::v1::HealthCheckRequest()));
   if (answer.status() == HealthCheckResponse::SERVING) return absl::OkStatus();
   return absl::UnavailableError(
-      absl::StrCat("the server at ", address_, " is starting or ending"));
+      absl::StrCat("the server at ", address_,
+                   " is not ready: it starts, ends, or cannot work; "
+                   "/-/ready says why"));
 }
 
 }  // namespace sinkwatch::ctl

@@ -59,6 +59,12 @@ class Client {
   absl::Status UpdateRun(const v1::UpdateRunRequest& request);
   absl::StatusOr<v1::ServerConfig> Config();
   absl::StatusOr<v1::ServerVersion> ServerVersion();
+  absl::StatusOr<v1::CheckStoreResponse> CheckStore(
+      const v1::CheckStoreRequest& request);
+  absl::StatusOr<v1::RepairStoreResponse> RepairStore(
+      const v1::RepairStoreRequest& request);
+  absl::StatusOr<v1::BackupStoreResponse> BackupStore(
+      const v1::BackupStoreRequest& request);
   // By grpc.health.v1. UNAVAILABLE unless it serves.
   absl::Status CheckReady();
 

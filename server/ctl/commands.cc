@@ -50,7 +50,11 @@ absl::Status Run(const std::vector<std::string>& words, std::ostream& out,
     out << "sinkctl " << base::kVersion << "\n";
     return absl::OkStatus();
   }
-  Client client(args->Get("server"), absl::Seconds(args->Number("timeout")));
+  // How long a store takes depends on its size alone.
+  const bool patient = args->command() == "store" && !args->Has("timeout");
+  Client client(
+      args->Get("server"),
+      patient ? absl::Hours(24) : absl::Seconds(args->Number("timeout")));
   const Context context{
       *args, client, out, err, ParseFormat(args->Get("format")), OutputWidth()};
   return CommandOf(args->command()).run(context);

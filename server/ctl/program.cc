@@ -10,6 +10,7 @@
 #include "server/ctl/reference_commands.h"
 #include "server/ctl/series_commands.h"
 #include "server/ctl/state_commands.h"
+#include "server/ctl/store_commands.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -45,7 +46,7 @@ std::vector<FlagSpec> CommonFlags() {
                         .Example("json");
   format.letter = 'o';
   return {server, format,
-          FlagSpec{"timeout", "SECONDS", "of one request"}
+          FlagSpec{"timeout", "SECONDS", "of one request; of `store`: a day"}
               .Of(ValueKind::kNumber)
               .Default("30")
               .Example("2.5")};
@@ -55,7 +56,7 @@ std::vector<Command> AllCommands() {
   std::vector<Command> all = QueryCommands();
   for (std::vector<Command> more :
        {SeriesCommands(), AnalysisCommands(), StateCommands(),
-        ReferenceCommands(), AdminCommands(),
+        ReferenceCommands(), AdminCommands(), StoreCommands(),
         std::vector<Command>{{CompletionSpec(), Complete}}}) {
     std::move(more.begin(), more.end(), std::back_inserter(all));
   }

@@ -303,6 +303,23 @@ TEST_F(SinkctlTest, RequeueSaysHowMany) {
   EXPECT_EQ(AskJson("requeue toy")[0]["requeued"], 0);
 }
 
+TEST_F(SinkctlTest, AStoreIsCheckedRepairedAndBackedUp) {
+  const Said sound = Ask("store check --whole-file");
+  EXPECT_EQ(sound.code, 0) << sound.out;
+  EXPECT_TRUE(absl::StrContains(sound.out, "sound: 3 measurements"))
+      << sound.out;
+  EXPECT_EQ(AskJson("store check").size(), 0u);
+  const Said repaired = Ask("store repair");
+  EXPECT_EQ(repaired.code, 0) << repaired.out;
+  EXPECT_TRUE(absl::StrContains(repaired.out, "0 measurements set aside"));
+  const auto backup = AskJson("store backup monday.db");
+  EXPECT_EQ(backup[0]["measurements"], 3);
+  EXPECT_EQ(fs::file_size(std::string(backup[0]["path"])), backup[0]["bytes"]);
+  EXPECT_EQ(Ask("store backup monday.db").code, 1);
+  EXPECT_EQ(Ask("store backup ../monday.db").code, 2);
+  EXPECT_EQ(Ask("store backup").code, 2);
+}
+
 TEST_F(SinkctlTest, ExitCodesTellMistakesApart) {
   const std::pair<const char*, int> cases[] = {
       {"runs", 0},
