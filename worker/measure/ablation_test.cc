@@ -133,6 +133,9 @@ class EditedHead final : public model::Intervention {
       for (int64_t e = 0; e < k.size(3); ++e) {
         logits[s] += attention.shape.scale * query[e] * key[e];
       }
+      if (const double cap = attention.shape.soft_cap; cap > 0) {
+        logits[s] = cap * std::tanh(logits[s] / cap);
+      }
       most = std::max(most, logits[s]);
     }
     if (attention.learned_sinks_H.defined()) {
