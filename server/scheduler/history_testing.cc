@@ -234,8 +234,9 @@ class World {
     return "";
   }
   void Take(JobModel after) {
+    // What was written now lies where theirs was.
+    if (!(model_.jobs == after.jobs)) ghosts_.clear();
     model_ = std::move(after);
-    ghosts_.clear();  // what was written now lies where theirs was
   }
 
   std::string Observe(int a, v1::JobState state) {

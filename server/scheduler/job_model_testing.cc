@@ -1,12 +1,22 @@
 #include "server/scheduler/job_model_testing.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace sinkwatch::scheduler {
 
 bool ModelJob::IsOpen() const {
   return state == v1::JOB_STATE_WAITING || state == v1::JOB_STATE_QUEUED ||
          state == v1::JOB_STATE_LEASED || state == v1::JOB_STATE_RETRYING;
+}
+
+bool ModelJob::operator==(const ModelJob& other) const {
+  const auto all = [](const ModelJob& job) {
+    return std::tie(job.step, job.fingerprint, job.state, job.outcome,
+                    job.attempt, job.token, job.lease_until, job.renewed,
+                    job.ticks, job.ticked, job.not_before, job.failed);
+  };
+  return all(*this) == all(other);
 }
 
 void JobModel::SupersedeOthers(int64_t step, const std::string& fingerprint) {

@@ -38,6 +38,7 @@ struct ModelJob {
     return state == v1::JOB_STATE_LEASED && token == with;
   }
   bool IsUsedUp() const { return attempt >= kModelAttempts; }
+  bool operator==(const ModelJob& other) const;
 };
 
 // One run. Times are the service's.
