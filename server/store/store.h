@@ -143,8 +143,8 @@ struct CheckpointPage {
 // and discovery (store_mutex.h). Codes: NOT_FOUND, ALREADY_EXISTS,
 // INVALID_ARGUMENT (page token), ABORTED (the lease is not the caller's any
 // more), FAILED_PRECONDITION, RESOURCE_EXHAUSTED (disk full),
-// UNAVAILABLE (I/O error), DATA_LOSS (what is asked for fails its checksum; what
-// is damaged costs itself, in lists and series it is left out).
+// UNAVAILABLE (I/O error), DATA_LOSS (what is asked for fails its checksum;
+// what is damaged costs itself, in lists and series it is left out).
 class Store {
  public:
   // FAILED_PRECONDITION, naming the file, if it is not a sinkwatch store, was

@@ -77,6 +77,12 @@ class LeftAloneTest(unittest.TestCase):
             self.assertEqual((rows[0]["stage"], rows[0]["step"]), ("seed-red", 500))
 
 
+def await_run(cluster, name):
+    """A folder becomes a run with the next look."""
+    harness.wait_until(lambda: name in {row["name"] for row in cluster.ctl_json("runs")},
+                       f"{name} to be a run")
+
+
 class RunsBelowTest(unittest.TestCase):
     def test_each_folder_is_a_run_with_labels_of_its_name(self):
         with Cluster() as cluster:
@@ -87,11 +93,13 @@ class RunsBelowTest(unittest.TestCase):
             cluster.start_server()
             cluster.start_worker()
             for seed in (1, 2):
+                await_run(cluster, f"sweep.seed-{seed}")
                 harness.await_state(cluster, f"sweep.seed-{seed}", 5, "done")
             runs = {row["name"]: row for row in cluster.ctl_json("runs")}
             self.assertEqual(runs["sweep.seed-2"]["labels"], ["seed=2"])
             self.assertEqual(runs["sweep"]["left_alone"], 1)
             harness.copy_checkpoint(HF, root / "seed-3" / "step5")
+            await_run(cluster, "sweep.seed-3")
             harness.await_state(cluster, "sweep.seed-3", 5, "done")
 
 

@@ -11,6 +11,15 @@ find proto -name '*.proto' -print0 | xargs -0 protoc -I proto \
   --cpp_out="$generated" --grpc_out="$generated" \
   --plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin
 
+# The tables that a build puts into a header; no annotation is in them.
+mkdir -p "$generated/server/references"
+echo '#include <utility>
+namespace sinkwatch::references {
+inline constexpr std::pair<const char*, const char*> kShipped[] = {{"", ""}};
+}' >"$generated/server/references/shipped.h"
+# LibTorch, where deploy/setup.sh put it.
+libtorch="$(sed -n 's/^build --repo_env=SINKWATCH_LIBTORCH=//p' .bazelrc.local)"
+
 # Files of the kind $1 that have the line $2.
 having() { grep -rlE --include="$1" "$2" proto server worker; }
 
@@ -28,5 +37,6 @@ sources="$(sort -u <<<"$sources")"
 [[ "$(wc -l <<<"$sources")" -ge 15 ]] || { echo "where are the mutexes?" >&2; exit 1; }
 
 xargs -P "$(nproc)" -n 1 clang++-14 -std=c++17 -fsyntax-only -Wthread-safety \
-  -Werror -I. -isystem "$generated" -DSPDLOG_COMPILED_LIB \
+  -Werror -I. -isystem "$generated" \
+  -idirafter "$libtorch/torch/include" -DSPDLOG_COMPILED_LIB \
   -DSPDLOG_FMT_EXTERNAL <<<"$sources"

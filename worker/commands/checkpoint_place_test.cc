@@ -20,7 +20,7 @@ TEST(PlaceOf, ReadsTheStepsOfTrainers) {
       {"step0", 0},
       {"ckpt_12", 12},
       {"global_step7", 7},
-      {"olmo_checkpoint5_step9", -1},
+      {"olmo_checkpoint5_step9", 9},
       {"/", -1},
       {"", -1},
       {"step", -1},
