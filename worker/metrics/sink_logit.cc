@@ -15,8 +15,19 @@ at::Tensor DeltaLogit(LayerStatistics& s) {
   return s.attention().sink_logit.sub(s.attention().rest_mean_logit);
 }
 
-// The logit of column 0 is scale q.k_0 already. 0 where one of the vectors is
-// 0.
+// q_t . k_0: the logit of column 0 is scale q.k_0 already, unless it is capped.
+at::Tensor DotWithSink(LayerStatistics& s) {
+  const LayerBatch& batch = s.batch();
+  if (batch.attention.soft_cap == 0) {
+    return s.attention().sink_logit.div(batch.attention.scale);
+  }
+  const int64_t shared = batch.q_BHTE.size(1) / batch.k_BGTE.size(1);
+  const at::Tensor k0_BH1E =
+      batch.k_BGTE.narrow(2, 0, 1).repeat_interleave(shared, /*dim=*/1);
+  return batch.q_BHTE.to(at::kFloat).mul(k0_BH1E.to(at::kFloat)).sum(-1);
+}
+
+// 0 where one of the vectors is 0.
 at::Tensor Cosine(LayerStatistics& s) {
   const at::Tensor& q_BHTE = s.batch().q_BHTE;
   const int64_t shared = q_BHTE.size(1) / s.batch().k_BGTE.size(1);
@@ -26,9 +37,7 @@ at::Tensor Cosine(LayerStatistics& s) {
       at::linalg_vector_norm(q_BHTE, 2, at::IntArrayRef{-1}, /*keepdim=*/false,
                              at::kFloat)
           .mul(k0_norm_BH1);
-  const at::Tensor dot_BHT =
-      s.attention().sink_logit.div(s.batch().attention.scale);
-  return at::where(norms_BHT.eq(0), 0.0, dot_BHT.div(norms_BHT));
+  return at::where(norms_BHT.eq(0), 0.0, DotWithSink(s).div(norms_BHT));
 }
 
 }  // namespace
