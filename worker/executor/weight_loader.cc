@@ -5,13 +5,17 @@
 #include <chrono>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
 #include "ATen/ops/empty.h"
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "c10/core/InferenceMode.h"
 #include "proto/base/mutex.h"
+#include "proto/base/status_macros.h"
 #include "worker/checkpoint/checked_tensor.h"
 #include "worker/executor/device_errors.h"
 
@@ -107,6 +111,21 @@ void WeightLoader::Prefetch(WeightRequest request) {
       [this, job = job_.get()](int thread) { ReadParts(*job, thread); });
 }
 
+absl::StatusOr<at::Tensor> WeightLoader::PlaceFor(const WeightPlan& plan) {
+  if (!device_.is_cpu()) {
+    return at::empty(plan.stored_shape,
+                     at::TensorOptions(plan.stored_type).device(device_));
+  }
+  try {
+    return buffers_.Empty(plan.stored_shape, plan.stored_type);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        checkpoint_.folder(), ": tensor '", plan.source->name,
+        "': no memory for [", absl::StrJoin(plan.stored_shape, ","), "] of ",
+        c10::toString(plan.stored_type)));
+  }
+}
+
 absl::Status WeightLoader::Plan(Job& job) {
   for (const model::TensorSpec& spec : job.request.specs) {
     const bool in_part = spec.name == job.request.part_of;
@@ -122,14 +141,8 @@ absl::Status WeightLoader::Plan(Job& job) {
       job.parts.push_back({&weight, {0, 1}});
       continue;
     }
-    const std::vector<int64_t>& shape = weight.plan.stored_shape;
-    weight.stored =
-        device_.is_cpu()
-            ? buffers_.Empty(shape, weight.plan.stored_type)
-            : at::empty(
-                  shape,
-                  at::TensorOptions(weight.plan.stored_type).device(device_));
-    const int64_t rows = RowsIn(shape);
+    ASSIGN_OR_RETURN(weight.stored, PlaceFor(weight.plan));
+    const int64_t rows = RowsIn(weight.plan.stored_shape);
     const int64_t row_bytes = static_cast<int64_t>(weight.stored.nbytes()) /
                               std::max<int64_t>(1, rows);
     const int64_t step = device_.is_cpu() ? checkpoint::RowsOfPart(row_bytes)

@@ -63,6 +63,8 @@ class WeightLoader {
   struct Weight;
   struct Job;
 
+  // Memory to read a weight to. RESOURCE_EXHAUSTED names folder and tensor.
+  absl::StatusOr<at::Tensor> PlaceFor(const WeightPlan& plan);
   absl::Status Plan(Job& job);
   void ReadParts(Job& job, int thread);
   absl::Status ReadPart(Weight& weight, checkpoint::RowRange rows, int thread);
