@@ -133,7 +133,7 @@ CASES = [
     Case("a tensor of a terabyte", huge_hole, CORRUPT),
     Case("activations above memory", model_above_memory, RETRY, "step7: no memory on cpu",
          "--tokens_per_batch"),
-    Case("a layer above memory", model_above_memory, RETRY, "step7: tensor 'model.layers.0.",
-         "no memory for [131072,131072] of Float", run=on_eight_tokens),
+    Case("a layer above memory", model_above_memory, RETRY, "model.safetensors: tensor",
+         "no memory for [131072,131072] of F32", run=on_eight_tokens),
     Case("weights that are not finite", not_finite, CORRUPT, "layers.4.mlp.up_proj", "finite"),
 ]

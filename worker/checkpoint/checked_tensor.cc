@@ -100,17 +100,6 @@ int64_t RowsOfPart(int64_t row_bytes) {
   return std::max<int64_t>(1, kPartBytes / std::max<int64_t>(1, row_bytes));
 }
 
-absl::StatusOr<at::Tensor> EmptyOnCpu(const std::vector<int64_t>& shape,
-                                      at::ScalarType type) {
-  try {
-    return at::empty(shape, type);
-  } catch (const std::exception&) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("no memory for [", absl::StrJoin(shape, ","), "] of ",
-                     c10::toString(type)));
-  }
-}
-
 absl::StatusOr<CheckedRows> CheckedRows::Open(const Contents& contents,
                                               const StoredTensor& tensor,
                                               std::vector<RowRange> ranges) {
@@ -175,6 +164,13 @@ absl::Status CheckedRows::Read(RowRange part, void* out) const {
       *contents_, located_,
       absl::DataLossError(absl::StrCat("element ", element, FileOffset(element),
                                        " is not finite")));
+}
+
+absl::Status CheckedRows::NoMemory() const {
+  return AtTensor(*contents_, located_,
+                  absl::ResourceExhaustedError(absl::StrCat(
+                      "no memory for [", absl::StrJoin(shape_, ","), "] of ",
+                      located_.dtype->name)));
 }
 
 // " (file offset N)" where the element's place in its file is plain to see.

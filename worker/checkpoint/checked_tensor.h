@@ -52,6 +52,8 @@ class CheckedRows {
 
   // That the files of the tensor are those that were opened.
   absl::Status CheckFiles() const;
+  // RESOURCE_EXHAUSTED: there is no memory to read these rows to.
+  absl::Status NoMemory() const;
 
  private:
   CheckedRows(const Contents& contents, StoredTensor located,
@@ -72,10 +74,6 @@ class CheckedRows {
 // How many rows make a part that still lies in a core's cache when it is
 // checked and hashed; at least one.
 int64_t RowsOfPart(int64_t row_bytes);
-
-// An uninitialised tensor on the CPU; RESOURCE_EXHAUSTED if there is no memory.
-absl::StatusOr<at::Tensor> EmptyOnCpu(const std::vector<int64_t>& shape,
-                                      at::ScalarType type);
 
 }  // namespace sinkwatch::checkpoint
 

@@ -1,8 +1,10 @@
 #include "worker/checkpoint/checkpoint.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
+#include "ATen/ops/empty.h"
 #include "absl/strings/str_cat.h"
 #include "proto/base/status_macros.h"
 #include "worker/checkpoint/config/model_config.h"
@@ -14,9 +16,16 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
+absl::StatusOr<at::Tensor> Empty(const RowsReader& reader) {
+  try {
+    return at::empty(reader.shape(), reader.type());
+  } catch (const std::exception&) {
+    return reader.NoMemory();
+  }
+}
+
 absl::StatusOr<at::Tensor> ReadAll(const RowsReader& reader) {
-  ASSIGN_OR_RETURN(const at::Tensor tensor,
-                   EmptyOnCpu(reader.shape(), reader.type()));
+  ASSIGN_OR_RETURN(const at::Tensor tensor, Empty(reader));
   char* const out = static_cast<char*>(tensor.mutable_data_ptr());
   const int64_t step = RowsOfPart(reader.row_bytes());
   for (int64_t row = 0; row < reader.rows(); row += step) {

@@ -39,6 +39,8 @@ class RowsReader {
   absl::Status Read(RowRange part, void* out) const;
   // After the last part: CheckedRows::CheckFiles.
   absl::Status Finish() const { return rows_.CheckFiles(); }
+  // RESOURCE_EXHAUSTED: there is no memory to read these rows to.
+  absl::Status NoMemory() const { return rows_.NoMemory(); }
 
  private:
   friend class Checkpoint;

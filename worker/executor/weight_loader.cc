@@ -11,8 +11,6 @@
 
 #include "ATen/ops/empty.h"
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "c10/core/InferenceMode.h"
 #include "proto/base/mutex.h"
 #include "proto/base/status_macros.h"
@@ -119,10 +117,9 @@ absl::StatusOr<at::Tensor> WeightLoader::PlaceFor(const WeightPlan& plan) {
   try {
     return buffers_.Empty(plan.stored_shape, plan.stored_type);
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        checkpoint_.folder(), ": tensor '", plan.source->name,
-        "': no memory for [", absl::StrJoin(plan.stored_shape, ","), "] of ",
-        c10::toString(plan.stored_type)));
+    ASSIGN_OR_RETURN(const checkpoint::RowsReader reader,
+                     OpenWeight(checkpoint_, plan));
+    return reader.NoMemory();
   }
 }
 

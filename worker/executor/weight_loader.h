@@ -63,7 +63,7 @@ class WeightLoader {
   struct Weight;
   struct Job;
 
-  // Memory to read a weight to. RESOURCE_EXHAUSTED names folder and tensor.
+  // Memory to read a weight to. RESOURCE_EXHAUSTED names file and tensor.
   absl::StatusOr<at::Tensor> PlaceFor(const WeightPlan& plan);
   absl::Status Plan(Job& job);
   void ReadParts(Job& job, int thread);
