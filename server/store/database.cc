@@ -134,12 +134,15 @@ absl::StatusOr<sqlite3*> OpenConnection(const std::string& path) {
   } else {
     status = Prepare(connection, path);
   }
-  if (status.ok()) return connection;
-  sqlite3_close(connection);
+  if (status.ok()) {
+    KeepStatements(connection);
+    return connection;
+  }
+  CloseConnection(connection);
   return status;
 }
 
-Store::Database::~Database() { sqlite3_close(connection); }
+Store::Database::~Database() { CloseConnection(connection); }
 
 absl::Status Store::Database::Transaction(
     const std::function<absl::Status()>& body) {
@@ -170,6 +173,8 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
     if (!bound.ok()) return bound;
   }
   database->clock = std::move(options.clock);
+  database->cells = std::make_shared<CellBudget>(options.max_read_cells);
+  database->read_patience = options.read_patience;
   Statement committed(*connection,
                       "SELECT coalesce(max(id), 0) FROM measurement");
   if (committed.Step()) database->revision = committed.Int();

@@ -3,11 +3,13 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/store/cell_budget.h"
 #include "server/store/store.h"
 #include "server/store/store_mutex.h"
 #include "sqlite3.h"
@@ -35,6 +37,8 @@ struct Store::Database {
   int64_t idle_changes ABSL_GUARDED_BY(mutex) = -1;
   int64_t checkpointed_changes ABSL_GUARDED_BY(mutex) = -1;
   Clock clock;
+  std::shared_ptr<CellBudget> cells;
+  absl::Duration read_patience;
   std::atomic<int64_t> revision{0};
 };
 

@@ -212,6 +212,16 @@ absl::Status ObserveOne(sqlite3* connection, const Observation& seen,
                 absl::InfinitePast(), now);
 }
 
+// CANCELLED if the run of the observation was removed: who looked at it did not
+// know yet.
+absl::Status CheckFollowed(sqlite3* connection, const Observation& seen) {
+  Statement select(connection, "SELECT followed FROM run WHERE name = ?");
+  select.Bind(seen.checkpoint.run());
+  if (!select.Step() || select.Int() != 0) return select.status();
+  return absl::CancelledError(absl::StrCat("run \"", seen.checkpoint.run(),
+                                           "\" is not followed any more"));
+}
+
 }  // namespace
 
 absl::Status Store::Observe(const std::vector<Observation>& observations) {
@@ -221,8 +231,14 @@ absl::Status Store::Observe(const std::vector<Observation>& observations) {
     const absl::Time now = database_->clock();
     absl::Status status = database_->Transaction([&] {
       for (size_t i = begin; i < end; ++i) {
-        absl::Status one =
-            ObserveOne(database_->connection, observations[i], now);
+        const Observation& seen = observations[i];
+        const bool is_of_last_run =
+            i > begin &&
+            observations[i - 1].checkpoint.run() == seen.checkpoint.run();
+        absl::Status one = is_of_last_run
+                               ? absl::OkStatus()
+                               : CheckFollowed(database_->connection, seen);
+        if (one.ok()) one = ObserveOne(database_->connection, seen, now);
         if (!one.ok()) return one;
       }
       return absl::OkStatus();

@@ -200,6 +200,21 @@ TEST_F(ObserveTest, AnEditedProbeSupersedesWhatIsNotMeasured) {
   EXPECT_EQ(JobOfStep(*store_, 1), queued);
 }
 
+// A look may be under way while its run is removed.
+TEST_F(ObserveTest, OfARunThatWasRemovedNothingIsTaken) {
+  v1::RunConfig run;
+  run.set_name("toy");
+  ASSERT_TRUE(store_->PutRun(run).ok());
+  Observe(Seen(1));
+  ASSERT_TRUE(store_->RemoveRun("toy").ok());
+  EXPECT_EQ(store_->Observe({Seen(1), Seen(2)}).code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_SKIPPED);
+  ASSERT_TRUE(store_->PutRun(run).ok());
+  Observe(Seen(1));
+  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+}
+
 TEST_F(ObserveTest, NewMetricDefinitionsSupersedeWhatIsNotMeasured) {
   ASSERT_TRUE(store_->Observe({Seen(1)}).ok());
   const int64_t old = JobOfStep(*store_, 1);

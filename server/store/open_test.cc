@@ -1,6 +1,13 @@
 // What Store::Open takes and what it refuses.
-#include <fstream>
+#include <linux/capability.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <fstream>
+#include <thread>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/store/migrations.h"
@@ -133,6 +140,41 @@ TEST(OpenTest, UpgradesAFileOfEachEarlierVersion) {
     EXPECT_TRUE(found->implausible());
     EXPECT_EQ(found->implausible_reason(), "");
   }
+}
+
+// As somebody who may do nothing that permissions do not allow, root or not.
+absl::Status OpenWithoutPrivileges(const std::string& path) {
+  absl::Status status;
+  std::thread([&] {
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    const __user_cap_data_struct none[2] = {};
+    EXPECT_EQ(syscall(SYS_capset, &header, none), 0);
+    StoreOptions options;
+    options.path = path;
+    status = Store::Open(std::move(options)).status();
+  }).join();
+  return status;
+}
+
+// It used to be "held by another process".
+TEST(OpenTest, SaysOfAFolderThatCannotBeWrittenThatItCannot) {
+  const std::string folder = testing::TempDir() + "/read_only";
+  const std::string path = folder + "/sinkwatch.db";
+  mkdir(folder.c_str(), 0755);
+  { TestStore written(path); }
+  const auto expect = [&](const std::string& named, mode_t file, mode_t of) {
+    ASSERT_EQ(chmod(path.c_str(), file), 0);
+    ASSERT_EQ(chmod(folder.c_str(), of), 0);
+    const absl::Status status = OpenWithoutPrivileges(path);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(absl::StrContains(status.message(),
+                                  named + " cannot be written (Permission"))
+        << status;
+  };
+  expect(path, 0444, 0555);
+  expect(folder, 0644, 0555);
+  ASSERT_EQ(chmod(folder.c_str(), 0755), 0);
+  EXPECT_TRUE(OpenWithoutPrivileges(path).ok());
 }
 
 TEST(OpenTest, RefusesAFolderThatIsNotThere) {

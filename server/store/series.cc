@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/store/value_blob.h"
@@ -41,10 +42,14 @@ void ReverseRows(std::vector<float>& matrix, size_t columns) {
 
 }  // namespace
 
-SeriesBuilder::SeriesBuilder(const SeriesQuery& query)
+SeriesBuilder::SeriesBuilder(const SeriesQuery& query, int64_t expected,
+                             std::shared_ptr<CellBudget::Hold> hold)
     : layers_(query.layers.begin(), query.layers.end()),
       heads_(query.heads.begin(), query.heads.end()),
-      max_cells_(query.max_cells) {}
+      max_cells_(query.max_cells),
+      expected_(expected) {
+  series_.hold = std::move(hold);
+}
 
 absl::Status SeriesBuilder::Add(int64_t step, int64_t tokens,
                                 absl::string_view bytes) {
@@ -58,7 +63,7 @@ absl::Status SeriesBuilder::Add(int64_t step, int64_t tokens,
     if (!status.ok()) return status;
   }
   const size_t columns = series_.columns.size();
-  absl::Status status = CheckCells(columns);
+  absl::Status status = MakeRoom(columns);
   if (!status.ok()) return status;
   const size_t row = series_.steps.size() * columns;
   series_.steps.push_back(step);
@@ -74,15 +79,25 @@ absl::Status SeriesBuilder::Add(int64_t step, int64_t tokens,
   return absl::OkStatus();
 }
 
-// Whether one more step of so many columns has room.
-absl::Status SeriesBuilder::CheckCells(size_t columns) const {
-  const size_t steps = series_.steps.size() + 1;
-  if (static_cast<int64_t>(steps * columns) <= max_cells_) {
-    return absl::OkStatus();
+// For one more step of so many columns, or for all that are expected.
+absl::Status SeriesBuilder::MakeRoom(size_t columns) {
+  const int64_t steps = static_cast<int64_t>(series_.steps.size()) + 1;
+  const int64_t width = static_cast<int64_t>(columns);
+  if (steps * width > max_cells_) {
+    return absl::OutOfRangeError(
+        absl::StrCat("the series has more than ", max_cells_, " values (",
+                     columns, " columns in at least ", steps, " steps)"));
   }
-  return absl::OutOfRangeError(
-      absl::StrCat("the series has more than ", max_cells_, " values (",
-                   columns, " columns in at least ", steps, " steps)"));
+  const int64_t cells =
+      std::min(std::max(steps, expected_) * width, max_cells_);
+  if (series_.hold != nullptr) {
+    absl::Status status = series_.hold->Grow(cells);
+    if (!status.ok()) return status;
+  }
+  if (steps > expected_) return absl::OkStatus();
+  series_.values.reserve(cells);
+  series_.standard_errors.reserve(cells);
+  return absl::OkStatus();
 }
 
 absl::Status SeriesBuilder::Arrange(const BlobView& blob) {
@@ -103,7 +118,7 @@ absl::Status SeriesBuilder::Arrange(const BlobView& blob) {
   columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
   std::set_union(columns.begin(), columns.end(), series_.columns.begin(),
                  series_.columns.end(), std::back_inserter(all));
-  absl::Status status = CheckCells(all.size());
+  absl::Status status = MakeRoom(all.size());
   if (!status.ok()) return status;
   if (all != series_.columns) Widen(all);
 

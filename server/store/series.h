@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "server/store/cell_budget.h"
 #include "sinkwatch/v1/measurement.pb.h"
 
 namespace sinkwatch::store {
@@ -55,6 +57,9 @@ struct Series {
   // Steps whose values cannot be read, and why, ascending. They are not among
   // `steps`: what is damaged costs itself.
   std::map<int64_t, std::string> damaged;
+  // What it holds of the store's budget, also once its values were moved out:
+  // keep it as long as them.
+  std::shared_ptr<CellBudget::Hold> hold;
 
   float value(size_t step, size_t column) const {
     return values[step * columns.size() + column];
@@ -70,11 +75,14 @@ struct Series {
 // Thread-compatible.
 class SeriesBuilder {
  public:
-  // Of `query` it uses layers, heads and max_cells.
-  explicit SeriesBuilder(const SeriesQuery& query);
+  // Of `query` it uses layers, heads and max_cells. Memory is taken for
+  // `expected` steps at once, and out of `hold` if there is one.
+  explicit SeriesBuilder(const SeriesQuery& query, int64_t expected = 0,
+                         std::shared_ptr<CellBudget::Hold> hold = nullptr);
 
   // Appends a step, or notes it as damaged if Pack did not write the blob.
-  // OUT_OF_RANGE above max_cells; it is of no use after an error.
+  // OUT_OF_RANGE above max_cells, else the hold's codes; it is of no use after
+  // an error.
   absl::Status Add(int64_t step, int64_t tokens, absl::string_view blob);
 
   // The series, its steps turned round if they were added newest first.
@@ -89,13 +97,14 @@ class SeriesBuilder {
     size_t count;
   };
 
-  absl::Status CheckCells(size_t columns) const;
+  absl::Status MakeRoom(size_t columns);
   absl::Status Arrange(const BlobView& blob);
   void Widen(const std::vector<SeriesColumn>& columns);
 
   const std::set<int32_t> layers_;
   const std::set<int32_t> heads_;
   const int64_t max_cells_;
+  const int64_t expected_;
   std::string shape_;  // of the blob that spans_ are for
   std::vector<Span> spans_;
   Series series_;

@@ -121,6 +121,24 @@ absl::StatusOr<Batch> AddSteps(sqlite3* connection, const SeriesQuery& query,
   return batch;
 }
 
+// How many steps a query may find: those that lack the metric are among them.
+absl::StatusOr<int64_t> CountSteps(sqlite3* connection,
+                                   const SeriesQuery& query,
+                                   const std::string& series) {
+  Statement select(connection,
+                   "SELECT count(*) FROM measurement WHERE run = ? AND stage = "
+                   "? AND series = ? AND is_current = 1 AND step BETWEEN ? AND "
+                   "? AND (implausible = 0 OR ?)");
+  select.Bind(query.run)
+      .Bind(query.stage)
+      .Bind(series)
+      .Bind(query.first_step)
+      .Bind(query.last_step)
+      .Bind(int64_t{query.include_implausible});
+  if (!select.Step()) return select.status();
+  return std::min(select.Int(), query.max_steps);
+}
+
 // Leaves to `query` what lies behind `step`; false if that is nothing.
 bool GoOn(SeriesQuery& query, int64_t step) {
   if (step == (query.newest ? query.first_step : query.last_step)) return false;
@@ -134,7 +152,23 @@ bool GoOn(SeriesQuery& query, int64_t step) {
 
 }  // namespace
 
+std::shared_ptr<CellBudget::Hold> Store::NewHold() {
+  return database_->cells->NewHold();
+}
+
 absl::StatusOr<Series> Store::ReadSeries(SeriesQuery query) {
+  const auto deadline = CellBudget::Clock::now() +
+                        absl::ToChronoMilliseconds(database_->read_patience);
+  while (true) {
+    auto series = TryReadSeries(query);
+    if (!absl::IsResourceExhausted(series.status()) ||
+        !database_->cells->WaitForOthers(deadline)) {
+      return series;
+    }
+  }
+}
+
+absl::StatusOr<Series> Store::TryReadSeries(SeriesQuery query) {
   const auto locked = [this](const auto& read) {
     StoreLock lock(database_->mutex);
     return read(database_->connection);
@@ -143,7 +177,11 @@ absl::StatusOr<Series> Store::ReadSeries(SeriesQuery query) {
     return FindShown(connection, query.run, query.stage, query.metric);
   });
   if (!shown.ok()) return shown.status();
-  SeriesBuilder builder(query);
+  const auto expected = locked([&](sqlite3* connection) {
+    return CountSteps(connection, query, shown->series);
+  });
+  if (!expected.ok()) return expected.status();
+  SeriesBuilder builder(query, *expected, database_->cells->NewHold());
   int64_t left = query.max_steps;
   Batch batch;
   while (!batch.ended && !batch.cut) {

@@ -1,9 +1,64 @@
 #include "server/store/statement.h"
 
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "proto/base/mutex.h"
 
 namespace sinkwatch::store {
 namespace {
+
+// Texts are constants but for which conditions they have: some hundred.
+constexpr size_t kMaxKept = 200;
+
+// Statements that nobody uses, of connections that keep them.
+class Shelf {
+ public:
+  void Open(sqlite3* database) {
+    base::MutexLock lock(mutex_);
+    kept_[database];
+  }
+  // Null if there is none.
+  sqlite3_stmt* Take(sqlite3* database, const std::string& sql) {
+    base::MutexLock lock(mutex_);
+    const auto place = kept_.find(database);
+    if (place == kept_.end()) return nullptr;
+    const auto found = place->second.find(sql);
+    if (found == place->second.end()) return nullptr;
+    sqlite3_stmt* const statement = found->second;
+    place->second.erase(found);
+    return statement;
+  }
+  // False if it is not kept.
+  bool Put(sqlite3* database, const std::string& sql, sqlite3_stmt* statement) {
+    base::MutexLock lock(mutex_);
+    const auto place = kept_.find(database);
+    return place != kept_.end() && place->second.size() < kMaxKept &&
+           place->second.emplace(sql, statement).second;
+  }
+  void Close(sqlite3* database) {
+    base::MutexLock lock(mutex_);
+    const auto place = kept_.find(database);
+    if (place == kept_.end()) return;
+    for (const auto& [sql, statement] : place->second) {
+      sqlite3_finalize(statement);
+    }
+    kept_.erase(place);
+  }
+
+ private:
+  using Kept = std::unordered_map<std::string, sqlite3_stmt*>;
+  base::Mutex mutex_;
+  std::map<sqlite3*, Kept> kept_ ABSL_GUARDED_BY(mutex_);
+};
+
+Shelf& TheShelf() {
+  static Shelf* const shelf = new Shelf;
+  return *shelf;
+}
 
 thread_local StatementCosts costs_of_thread;
 
@@ -44,8 +99,18 @@ absl::Status SqliteError(sqlite3* database, const std::string& what) {
   }
 }
 
+void KeepStatements(sqlite3* database) { TheShelf().Open(database); }
+
+void CloseConnection(sqlite3* database) {
+  TheShelf().Close(database);
+  sqlite3_close(database);
+}
+
 Statement::Statement(sqlite3* database, const std::string& sql)
-    : database_(database), sql_(sql) {
+    : database_(database),
+      sql_(sql),
+      statement_(TheShelf().Take(database, sql)) {
+  if (statement_ != nullptr) return;
   Check(sqlite3_prepare_v2(database, sql.data(), static_cast<int>(sql.size()),
                            &statement_, nullptr));
 }
@@ -53,12 +118,17 @@ Statement::Statement(sqlite3* database, const std::string& sql)
 Statement::~Statement() {
   if (statement_ == nullptr) return;
   const auto count = [this](int what) {
-    return sqlite3_stmt_status(statement_, what, 0);
+    return sqlite3_stmt_status(statement_, what, /*resetFlg=*/1);
   };
   costs_of_thread.steps += count(SQLITE_STMTSTATUS_VM_STEP);
   costs_of_thread.scanned += count(SQLITE_STMTSTATUS_FULLSCAN_STEP);
   costs_of_thread.sorts += count(SQLITE_STMTSTATUS_SORT);
-  sqlite3_finalize(statement_);
+  // What it read is let go of, and large values that are bound.
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+  if (!status_.ok() || !TheShelf().Put(database_, sql_, statement_)) {
+    sqlite3_finalize(statement_);
+  }
 }
 
 Statement& Statement::Bind(int64_t value) {

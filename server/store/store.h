@@ -29,6 +29,10 @@ struct StoreOptions {
   Clock clock = SteadyFromNow();
   // Pages of 4 KiB that the file may grow to; 0: as many as the disk takes.
   int64_t max_pages = 0;
+  // Values that all who read series hold together (cell_budget.h): 200 MB.
+  int64_t max_read_cells = 24'000'000;
+  // How long who reads one waits for others to let go of theirs.
+  absl::Duration read_patience = absl::Seconds(5);
 };
 
 // One job and where it stands. A checkpoint that is not complete yet is a job
@@ -180,7 +184,8 @@ class Store {
   // it is. A job that its worker found incomplete is QUEUED again, its attempts
   // kept, once its not_before is over; without one it waits for another
   // fingerprint. An observation VANISHED ends QUEUED, WAITING and RETRYING jobs
-  // of that step.
+  // of that step. CANCELLED, and no more of them is taken, where the run was
+  // removed meanwhile.
   absl::Status Observe(const std::vector<Observation>& observations);
 
   // Stage and step of those jobs of a run whose state makes news of what was
@@ -278,8 +283,11 @@ class Store {
   // The values of one metric of the series that the run's stage shows: that of
   // its latest commit. Reads in batches, so that others have their turn.
   // NOT_FOUND for a stage without measurements or a metric that it lacks;
-  // OUT_OF_RANGE and CANCELLED as SeriesQuery says.
+  // OUT_OF_RANGE and CANCELLED as SeriesQuery says; RESOURCE_EXHAUSTED where
+  // others hold max_read_cells and do not let go of them in time.
   absl::StatusOr<Series> ReadSeries(SeriesQuery query);
+  // Holds nothing yet, of max_read_cells: for what is made of series.
+  std::shared_ptr<CellBudget::Hold> NewHold();
   // The steps of a run's stage that have a measurement, ascending, each once.
   struct MeasuredStep {
     int64_t step = 0;
@@ -388,6 +396,8 @@ class Store {
  private:
   struct Database;
   explicit Store(std::unique_ptr<Database> database);
+  absl::StatusOr<Series> TryReadSeries(SeriesQuery query);
+
   std::unique_ptr<Database> database_;
 };
 
