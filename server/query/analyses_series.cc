@@ -16,6 +16,7 @@
 #include "server/query/analyses.h"
 #include "server/query/columns.h"
 #include "server/query/jump_intervals.h"
+#include "server/query/name_list.h"
 #include "server/query/run_series.h"
 
 namespace sinkwatch::query {
@@ -27,6 +28,7 @@ absl::StatusOr<std::vector<v1::SeriesSelector>> EachRunAndDomain(
   std::vector<std::string> runs = {selector.run()};
   runs.insert(runs.end(), selector.more_runs().begin(),
               selector.more_runs().end());
+  RETURN_IF_ERROR(CheckNameList("runs", runs));
   std::vector<v1::SeriesSelector> all;
   for (const std::string& name : runs) {
     ASSIGN_OR_RETURN(const v1::RunStatus run, queries.Run(name));

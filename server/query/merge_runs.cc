@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/status_macros.h"
 
 namespace sinkwatch::query {
 namespace {
@@ -43,7 +44,9 @@ analytics::Matrix Empty(size_t rows, size_t columns) {
 
 }  // namespace
 
-RunColumns MergeRuns(std::vector<RunColumns> runs) {
+absl::StatusOr<RunColumns> MergeRuns(
+    std::vector<RunColumns> runs, int64_t max_cells,
+    std::shared_ptr<store::CellBudget::Hold> hold) {
   if (runs.size() == 1) return std::move(runs[0]);
   RunColumns all;
   all.run = runs[0].run;
@@ -64,6 +67,14 @@ RunColumns MergeRuns(std::vector<RunColumns> runs) {
     all.series.tokens.push_back(tokens);
   }
   const size_t rows = all.series.steps.size();
+  const int64_t cells = static_cast<int64_t>(rows * columns);
+  if (cells > max_cells) {
+    return absl::OutOfRangeError(
+        absl::StrCat("the runs together have more than ", max_cells,
+                     " values (", columns, " columns in ", rows, " steps)"));
+  }
+  RETURN_IF_ERROR(hold->Grow(cells));
+  all.series.hold = std::move(hold);
   all.selected.values = Empty(rows, columns);
   if (errors) all.selected.standard_errors = Empty(rows, columns);
   size_t first = 0;

@@ -1,9 +1,12 @@
 #ifndef SINKWATCH_SERVER_QUERY_MERGE_RUNS_H_
 #define SINKWATCH_SERVER_QUERY_MERGE_RUNS_H_
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "server/query/columns.h"
 #include "server/store/series.h"
 
@@ -19,8 +22,12 @@ struct RunColumns {
 // Several runs as one: the columns side by side, each labelled with its run
 // ("toy L3H1"), over the steps that any of them has, NaN where a run has none.
 // The metric, and the tokens of a step, are those of the first run that has
-// them. There is at least one run; of one run it is that, as it was.
-RunColumns MergeRuns(std::vector<RunColumns> runs);
+// them. There is at least one run; of one run it is that, as it was. Of several
+// it takes its memory out of `hold`: OUT_OF_RANGE above `max_cells`, which runs
+// without a common step soon are, and the hold's codes.
+absl::StatusOr<RunColumns> MergeRuns(
+    std::vector<RunColumns> runs, int64_t max_cells,
+    std::shared_ptr<store::CellBudget::Hold> hold);
 
 }  // namespace sinkwatch::query
 

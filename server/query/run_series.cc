@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "proto/base/status_macros.h"
 #include "server/analytics/order_statistics.h"
+#include "server/query/name_list.h"
 
 namespace sinkwatch::query {
 namespace {
@@ -76,6 +77,7 @@ absl::StatusOr<std::unique_ptr<RunSeries>> RunSeries::Open(Queries* queries,
                                                            RunChoice choice) {
   std::unique_ptr<RunSeries> series(new RunSeries(queries, std::move(choice)));
   RunChoice& chosen = series->choice_;
+  RETURN_IF_ERROR(CheckNameList("domains", chosen.domains));
   ASSIGN_OR_RETURN(series->run_, queries->Run(chosen.run));
   if (series->run_.domains().empty()) {
     return absl::FailedPreconditionError(

@@ -15,6 +15,7 @@
 #include "server/analytics/thinning.h"
 #include "server/answers/parse.h"
 #include "server/query/gaps.h"
+#include "server/query/name_list.h"
 #include "server/query/queries.h"
 #include "server/query/unknown.h"
 
@@ -320,6 +321,7 @@ absl::StatusOr<Queries::Gathered> Queries::Gather(
   std::vector<std::string> names = {selector.run()};
   names.insert(names.end(), selector.more_runs().begin(),
                selector.more_runs().end());
+  RETURN_IF_ERROR(CheckNameList("runs", names));
   Gathered gathered;
   std::vector<RunColumns> runs;
   for (const std::string& name : names) {
@@ -332,7 +334,11 @@ absl::StatusOr<Queries::Gathered> Queries::Gather(
     run.selected = SelectColumns(run.series, one);
     gathered.places.push_back(place);
   }
-  gathered.columns = MergeRuns(std::move(runs));
+  auto merged = MergeRuns(std::move(runs), kMaxRead, store_->NewHold());
+  if (absl::IsOutOfRange(merged.status())) {
+    return answers::BadParameter("max_cells", merged.status().message());
+  }
+  ASSIGN_OR_RETURN(gathered.columns, std::move(merged));
   return gathered;
 }
 

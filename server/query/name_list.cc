@@ -1,0 +1,22 @@
+#include "server/query/name_list.h"
+
+#include "absl/strings/str_cat.h"
+#include "server/answers/parse.h"
+
+namespace sinkwatch::query {
+namespace {
+
+constexpr size_t kMost = 64;
+
+}  // namespace
+
+absl::Status CheckNameList(const char* what,
+                           const std::vector<std::string>& names) {
+  if (names.size() <= kMost) return absl::OkStatus();
+  return answers::BadParameter(
+      "out_of_range",
+      absl::StrCat(names.size(), " ", what, " are asked for, and ", kMost,
+                   " is the most"));
+}
+
+}  // namespace sinkwatch::query
