@@ -39,6 +39,8 @@ constexpr absl::Duration kLookPatience = absl::Seconds(1);
 constexpr std::chrono::milliseconds kPortPatience(5000);
 constexpr std::chrono::minutes kDeafFor(2);
 constexpr int kAdminThreads = 2;
+// A table of references in a request.
+constexpr int64_t kMaxTableBytes = int64_t{1} << 20;
 
 store::LeaseLimits LeaseLimitsOf(const v1::ServerConfig& config) {
   store::LeaseLimits limits;
@@ -241,9 +243,10 @@ void Server::MakeServices() {
   query_service_ = std::make_unique<service::QueryServiceImpl>(
       service::QueryServiceImpl::Parts{queries_.get(), feed_.get(),
                                        metrics_.get(), questions});
+  questions.max_request_bytes += kMaxTableBytes;
   analysis_service_ = std::make_unique<service::AnalysisServiceImpl>(
       service::AnalysisServiceImpl::Parts{analyses_.get(), references_.get(),
-                                          metrics_.get()});
+                                          metrics_.get(), questions});
   service::CallLimits orders;
   orders.threads = kAdminThreads;
   admin_service_ = std::make_unique<service::AdminServiceImpl>(

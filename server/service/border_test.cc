@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "proto/base/temp_folder_testing.h"
 #include "proto/rpc/channel.h"
+#include "server/service/analysis_service.h"
 #include "server/service/query_service.h"
 #include "server/service/worker_service.h"
 
@@ -30,6 +31,7 @@ class BorderTest : public ::testing::Test {
         store_.get(), scheduler::SchedulerOptions());
     queries_ = std::make_unique<query::Queries>(
         store_.get(), [this](const std::string&) { return on_question_(); });
+    analyses_ = std::make_unique<query::Analyses>(queries_.get());
     v1::RunConfig run;
     run.set_name("toy");
     ASSERT_TRUE(store_->PutRun(run).ok());
@@ -43,6 +45,9 @@ class BorderTest : public ::testing::Test {
             store::LeaseLimits(), limits, max_stream_bytes});
     query_service_ = std::make_unique<QueryServiceImpl>(
         QueryServiceImpl::Parts{queries_.get(), &feed_, &metrics_, limits});
+    analysis_service_ =
+        std::make_unique<AnalysisServiceImpl>(AnalysisServiceImpl::Parts{
+            analyses_.get(), /*references=*/nullptr, &metrics_, limits});
     grpc::ServerBuilder builder;
     rpc::SetServerLimits(builder);
     int port = 0;
@@ -50,11 +55,13 @@ class BorderTest : public ::testing::Test {
                              &port);
     builder.RegisterService(worker_service_.get());
     builder.RegisterService(query_service_.get());
+    builder.RegisterService(analysis_service_.get());
     server_ = builder.BuildAndStart();
     const auto channel =
         rpc::CreateChannel("127.0.0.1:" + std::to_string(port));
     worker_ = v1::WorkerService::NewStub(channel);
     query_ = v1::QueryService::NewStub(channel);
+    analysis_ = v1::AnalysisService::NewStub(channel);
   }
 
   void TearDown() override {
@@ -70,6 +77,14 @@ class BorderTest : public ::testing::Test {
     return query_->ListRuns(&context, {}, &response);
   }
 
+  grpc::Status Summarize(const std::string& run = "toy") {
+    grpc::ClientContext context;
+    v1::SummarizeRequest request;
+    request.set_run(run);
+    v1::SummarizeResponse response;
+    return analysis_->Summarize(&context, request, &response);
+  }
+
   const base::TempFolder folder_;
   telemetry::ServiceMetrics metrics_{telemetry::ServiceMetrics::Build{}};
   MeasurementFeed feed_{2};
@@ -79,11 +94,14 @@ class BorderTest : public ::testing::Test {
   std::unique_ptr<store::CommitQueue> commits_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   std::unique_ptr<query::Queries> queries_;
+  std::unique_ptr<query::Analyses> analyses_;
   std::unique_ptr<WorkerServiceImpl> worker_service_;
   std::unique_ptr<QueryServiceImpl> query_service_;
+  std::unique_ptr<AnalysisServiceImpl> analysis_service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::WorkerService::Stub> worker_;
   std::unique_ptr<v1::QueryService::Stub> query_;
+  std::unique_ptr<v1::AnalysisService::Stub> analysis_;
 };
 
 TEST_F(BorderTest, AQuestionThatThrowsIsAnError) {
@@ -94,6 +112,14 @@ TEST_F(BorderTest, AQuestionThatThrowsIsAnError) {
   EXPECT_EQ(ListRuns().error_code(), grpc::StatusCode::INTERNAL);
   on_question_ = [] { return std::string(); };
   EXPECT_TRUE(ListRuns().ok());
+}
+
+TEST_F(BorderTest, AnAnalysisThatThrowsIsAnError) {
+  on_question_ = []() -> std::string { throw std::bad_alloc(); };
+  Start();
+  EXPECT_EQ(Summarize().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  on_question_ = [] { return std::string(); };
+  EXPECT_EQ(Summarize().error_code(), grpc::StatusCode::FAILED_PRECONDITION);
 }
 
 TEST_F(BorderTest, AWatcherWhoseRunCannotBeReadIsTold) {
@@ -153,6 +179,12 @@ TEST_F(BorderTest, ALargeRequestIsRefused) {
             grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(BorderTest, ALargeRequestForAnAnalysisIsRefused) {
+  Start();
+  EXPECT_EQ(Summarize(std::string(1 << 20, 'x')).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 // One call is under way; those whose clients have gone meanwhile are passed
 // over. (The last few may not be known to have gone.)
 TEST_F(BorderTest, NobodyAsksForWhoHasGone) {
@@ -190,6 +222,7 @@ TEST_F(BorderTest, MoreThanMayWaitIsRefusedAtOnce) {
   limits.max_waiting = 0;
   Start(limits);
   EXPECT_EQ(ListRuns().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Summarize().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
 TEST_F(BorderTest, AnswersThatNobodyTakesAreBounded) {
@@ -197,6 +230,7 @@ TEST_F(BorderTest, AnswersThatNobodyTakesAreBounded) {
   limits.max_answer_bytes = 0;
   Start(limits);
   EXPECT_EQ(ListRuns().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Summarize().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
 // A measurement may use up the budget, and then others are refused, but never

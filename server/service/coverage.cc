@@ -1,5 +1,7 @@
 #include "server/service/coverage.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 namespace sinkwatch::service {
@@ -71,31 +73,34 @@ absl::Status Coverage::CheckAbsences(const v1::MeasurementHeader& header,
 absl::Status Coverage::CheckMetric(const v1::MetricDescriptor& metric,
                                    int32_t layers, const std::string& domain,
                                    const Absences& absences) const {
-  Layers lacking;
-  if (metric.scope() == v1::SCOPE_MODEL) {
-    lacking.insert(kNoLayer);
-  } else {
-    for (int32_t layer = 0; layer < layers; ++layer) lacking.insert(layer);
-  }
+  // By layer; of model scope one place.
+  const bool is_of_model = metric.scope() == v1::SCOPE_MODEL;
+  std::vector<bool> lacks(is_of_model ? 1 : layers, true);
+  const auto fill = [&](int32_t layer) {
+    const int32_t place = is_of_model ? (layer == kNoLayer ? 0 : -1) : layer;
+    if (place >= 0 && place < static_cast<int32_t>(lacks.size())) {
+      lacks[place] = false;
+    }
+  };
   const auto came = came_.find({metric.name(), domain});
   if (came != came_.end()) {
-    for (int32_t layer : came->second) lacking.erase(layer);
+    for (int32_t layer : came->second) fill(layer);
   }
   for (const std::string& place : {domain, std::string()}) {
     const auto said = absences.find({metric.name(), place});
-    if (said == absences.end() || lacking.empty()) continue;
+    if (said == absences.end()) continue;
     for (const v1::AbsentValues* absent : said->second) {
-      if (absent->layers().empty()) lacking.clear();
-      for (int32_t layer : absent->layers()) lacking.erase(layer);
+      if (absent->layers().empty()) return absl::OkStatus();
+      for (int32_t layer : absent->layers()) fill(layer);
     }
   }
-  if (lacking.empty()) return absl::OkStatus();
-  const int32_t first = *lacking.begin();
-  return Wrong(
-      absl::StrCat("metric \"", metric.name(), "\" has no values",
-                   first == kNoLayer ? "" : absl::StrCat(" of layer ", first),
-                   " in domain \"", domain,
-                   "\", and the trailer does not say that they are absent"));
+  const auto first = std::find(lacks.begin(), lacks.end(), true);
+  if (first == lacks.end()) return absl::OkStatus();
+  return Wrong(absl::StrCat(
+      "metric \"", metric.name(), "\" has no values",
+      is_of_model ? "" : absl::StrCat(" of layer ", first - lacks.begin()),
+      " in domain \"", domain,
+      "\", and the trailer does not say that they are absent"));
 }
 
 }  // namespace sinkwatch::service

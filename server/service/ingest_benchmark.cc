@@ -27,7 +27,10 @@ class WireOnlyService final
   grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
   StreamMeasurement(grpc::CallbackServerContext*) override {
     return new MeasurementReactor(
-        [](int64_t, int64_t) { return store::JobRecord(); },
+        [](int64_t, int64_t, const MeasurementReactor::Begun& begun) {
+          begun(store::JobRecord());
+          return absl::OkStatus();
+        },
         [](store::Store::CommitRequest, MeasurementReactor::Committed done) {
           done(store::CommitResult::kCommitted);
         },

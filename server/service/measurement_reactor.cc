@@ -28,34 +28,62 @@ MeasurementReactor::MeasurementReactor(Begin begin, Commit commit, Ended ended,
 }
 
 void MeasurementReactor::OnReadDone(bool ok) {
-  base::MutexLock lock(mutex_);
-  if (finished_) return;
   if (!ok) {
-    return FinishWith(absl::InvalidArgumentError(
+    return End(absl::InvalidArgumentError(
         "measurement: the stream ended before its trailer"));
   }
-  const absl::Status status = base::CatchAll(
-      [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return Take(); });
-  if (!status.ok()) return FinishWith(status);
-  if (done_) {
-    already_committed_ = true;
-    last_ack_ready_ = true;
-    if (writing_) return;  // OnWriteDone sends it
-    PrepareLastAck();
-    lock.Unlock();
-    ended_(absl::OkStatus());
-    return StartWriteAndFinish(&ack_, grpc::WriteOptions(), grpc::Status::OK);
+  if (begun_) return GoOn();
+  if (!chunk_.has_begin()) {
+    return End(absl::InvalidArgumentError(
+        "measurement: the first part must be begin"));
   }
-  if (!assembler_.complete()) {
-    AckProgress();
+  begun_ = true;
+  Ask();
+}
+
+void MeasurementReactor::Ask() {
+  const int64_t job = chunk_.begin().job_id(), token = chunk_.begin().token();
+  const absl::Status asked = base::CatchAll([&] {
+    return begin_(job, token,
+                  [this](const absl::StatusOr<store::JobRecord>& found) {
+                    OnBegun(found);
+                  });
+  });
+  if (!asked.ok()) End(asked);
+}
+
+void MeasurementReactor::OnBegun(const absl::StatusOr<store::JobRecord>& job) {
+  if (!job.ok()) return End(job.status());
+  if (job->state == v1::JOB_STATE_DONE) return Acknowledge(true);
+  {
+    base::MutexLock lock(mutex_);
+    leased_ = job->job.checkpoint();
+  }
+  GoOn();
+}
+
+void MeasurementReactor::GoOn() {
+  store::Store::CommitRequest request;
+  absl::Status status;
+  bool is_complete = false;
+  {
+    base::MutexLock lock(mutex_);
+    status = base::CatchAll(
+        [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return Take(); });
+    is_complete = status.ok() && assembler_.complete();
+    if (status.ok() && !is_complete) AckProgress();
+    if (is_complete) {
+      request = assembler_.TakeRequest();
+      // What was leased is what was measured, whatever the header says.
+      *request.measurement.mutable_header()->mutable_checkpoint() = leased_;
+    }
+  }
+  if (!status.ok()) return End(status);
+  if (!is_complete) {
     chunk_.Clear();
     return StartRead(&chunk_);
   }
-  store::Store::CommitRequest request = assembler_.TakeRequest();
-  // What was leased is what was measured, whatever the worker's header says.
-  *request.measurement.mutable_header()->mutable_checkpoint() = leased_;
   // The queue may call back at once, from this very thread.
-  lock.Unlock();
   commit_(std::move(request),
           [this](const absl::StatusOr<store::CommitResult>& result) {
             OnCommitted(result);
@@ -63,18 +91,6 @@ void MeasurementReactor::OnReadDone(bool ok) {
 }
 
 absl::Status MeasurementReactor::Take() {
-  if (chunk_.has_begin() && !begun_) {
-    begun_ = true;
-    const auto job = begin_(chunk_.begin().job_id(), chunk_.begin().token());
-    if (!job.ok()) return job.status();
-    leased_ = job->job.checkpoint();
-    done_ = job->state == v1::JOB_STATE_DONE;
-    if (done_) return absl::OkStatus();
-  }
-  if (!begun_) {
-    return absl::InvalidArgumentError(
-        "measurement: the first part must be begin");
-  }
   const int64_t bytes = BytesKept(chunk_);
   if (!budget_->Take(bytes)) {
     return absl::ResourceExhaustedError(
@@ -100,24 +116,33 @@ void MeasurementReactor::AckProgress() {
   StartWrite(&ack_);
 }
 
-// Not a reaction: the reactor may be deleted as soon as the call is finished,
-// so that must be the last thing done, without the lock.
 void MeasurementReactor::OnCommitted(
     const absl::StatusOr<store::CommitResult>& result) {
-  base::MutexLock lock(mutex_);
-  if (!result.ok()) {
-    finished_ = true;
-    lock.Unlock();
-    ended_(result.status());
-    return Finish(rpc::ToGrpc(result.status()));
+  if (!result.ok()) return End(result.status());
+  Acknowledge(*result == store::CommitResult::kAlreadyCommitted);
+}
+
+// Perhaps no reaction: the reactor may be deleted as soon as the call is
+// finished, so that is the last thing done, without the lock.
+void MeasurementReactor::Acknowledge(bool already_committed) {
+  {
+    base::MutexLock lock(mutex_);
+    last_ack_ready_ = true;
+    already_committed_ = already_committed;
+    if (writing_) return;  // OnWriteDone sends it
+    PrepareLastAck();
   }
-  last_ack_ready_ = true;
-  already_committed_ = *result == store::CommitResult::kAlreadyCommitted;
-  if (writing_) return;  // OnWriteDone sends it
-  PrepareLastAck();
-  lock.Unlock();
   ended_(absl::OkStatus());
   StartWriteAndFinish(&ack_, grpc::WriteOptions(), grpc::Status::OK);
+}
+
+void MeasurementReactor::End(const absl::Status& status) {
+  {
+    base::MutexLock lock(mutex_);
+    finished_ = true;
+  }
+  ended_(status);
+  Finish(rpc::ToGrpc(status));
 }
 
 void MeasurementReactor::PrepareLastAck() {
@@ -125,12 +150,6 @@ void MeasurementReactor::PrepareLastAck() {
   ack_.set_chunks(assembler_.chunks());
   ack_.set_committed(true);
   ack_.set_already_committed(already_committed_);
-}
-
-void MeasurementReactor::FinishWith(const absl::Status& status) {
-  finished_ = true;
-  ended_(status);
-  Finish(rpc::ToGrpc(status));
 }
 
 }  // namespace sinkwatch::service

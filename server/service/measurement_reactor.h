@@ -16,12 +16,12 @@ namespace sinkwatch::service {
 
 // One StreamMeasurement call: asks whether the job is leased before it keeps
 // anything, reads chunks into an assembler, acks them, hands the whole to be
-// committed, and acks `committed` when that is on disk. But for that one
-// question nothing here blocks: committing happens on the queue's thread, which
-// calls back.
+// committed, and acks `committed` when that is on disk. Nothing here blocks:
+// asking and committing happen on threads of others, which call back.
 //
-//   reading --end--> committing --on disk--> last ack --> finished
-//      |\--begin of a job that is done--------^
+//   asking --leased--> reading --end--> committing --on disk--> last ack
+//      |\                 |                              ^         |
+//      | \--done already--|------------------------------/         v
 //       \--not leased, bad part, or the client went away--> finished
 //
 // Deletes itself when gRPC is done with it.
@@ -29,9 +29,10 @@ class MeasurementReactor final
     : public grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck> {
  public:
   using Committed = std::function<void(absl::StatusOr<store::CommitResult>)>;
-  // The job of a begin part, if it is that lease's or is done already.
-  using Begin =
-      std::function<absl::StatusOr<store::JobRecord>(int64_t, int64_t)>;
+  using Begun = std::function<void(absl::StatusOr<store::JobRecord>)>;
+  // Calls back once, from any thread, with the job of a begin part if it is
+  // that lease's or is done already. An error: it never will.
+  using Begin = std::function<absl::Status(int64_t, int64_t, Begun)>;
   // Commits without blocking and calls back once, from any thread.
   using Commit = std::function<void(store::Store::CommitRequest, Committed)>;
   // Told the status that the call ends with.
@@ -50,14 +51,18 @@ class MeasurementReactor final
   }
 
  private:
-  // Takes one part in. Sets `done_` where the job needs no more.
+  // Asks whether the job of the first part is leased.
+  void Ask();
+  void OnBegun(const absl::StatusOr<store::JobRecord>& job);
+  // Takes the part that was read, and reads on or commits. Neither it nor what
+  // ends the call may touch anything after what it starts last.
+  void GoOn();
   absl::Status Take() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(const absl::Status& status);
+  void Acknowledge(bool already_committed);
   void OnCommitted(const absl::StatusOr<store::CommitResult>& result);
   // Acks the chunks so far, unless an ack is on its way already.
   void AckProgress() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Inside a reaction only.
-  void FinishWith(const absl::Status& status)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PrepareLastAck() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Begin begin_;
@@ -70,8 +75,7 @@ class MeasurementReactor final
   MeasurementAssembler assembler_ ABSL_GUARDED_BY(mutex_);
   int64_t held_ = 0;  // of the budget; only reads change it
   v1::Checkpoint leased_ ABSL_GUARDED_BY(mutex_);
-  bool begun_ ABSL_GUARDED_BY(mutex_) = false;
-  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  bool begun_ = false;      // only reads change it
   v1::MeasurementAck ack_;  // ... while a write is under way
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool last_ack_ready_ ABSL_GUARDED_BY(mutex_) = false;

@@ -2,7 +2,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "proto/base/catch_all.h"
 #include "proto/rpc/status.h"
 
 namespace sinkwatch::service {
@@ -19,10 +18,6 @@ grpc::Status RpcTimer::End(const absl::Status& status) const {
 void RpcTimer::End(const grpc::Status& status) const {
   metrics_->RpcHandled(absl::StrCat("/sinkwatch.v1.", method_),
                        status.error_code(), absl::Now() - start_);
-}
-
-grpc::Status RpcTimer::Answer(const std::function<absl::Status()>& body) const {
-  return End(base::CatchAll(body));
 }
 
 }  // namespace sinkwatch::service

@@ -1,8 +1,6 @@
 #ifndef SINKWATCH_SERVER_SERVICE_RPC_TIMER_H_
 #define SINKWATCH_SERVER_SERVICE_RPC_TIMER_H_
 
-#include <functional>
-
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "grpcpp/support/status.h"
@@ -21,9 +19,6 @@ class RpcTimer {
   // gRPC's.
   grpc::Status End(const absl::Status& status) const;
   void End(const grpc::Status& status) const;
-
-  // Ends the call with what `body` gives. No exception leaves it (catch_all.h).
-  grpc::Status Answer(const std::function<absl::Status()>& body) const;
 
  private:
   telemetry::ServiceMetrics* metrics_;

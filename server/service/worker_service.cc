@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
+#include "proto/base/catch_all.h"
 #include "server/service/measurement_reactor.h"
 #include "server/service/rpc_timer.h"
 #include "spdlog/spdlog.h"
@@ -23,6 +24,8 @@ constexpr int64_t kRetryAfterMilliseconds = 500;
 constexpr absl::Duration kForgetIdle = absl::Seconds(10);
 constexpr size_t kMaxLabel = 200;
 constexpr size_t kMaxReason = 4000;
+constexpr int64_t kBeginBytes = 1000;
+constexpr size_t kMaxIdleWorkers = 10000;
 
 // The beginning of a text that is too long, cut between characters.
 std::string Shortened(const std::string& text) {
@@ -115,18 +118,23 @@ void WorkerServiceImpl::NoteWorker(const std::string& worker, bool has_job,
   base::MutexLock lock(mutex_);
   if (has_job) {
     idle_since_.erase(worker);
-  } else {
-    idle_since_[worker] = now;
+    return;
   }
+  if (idle_since_.size() >= kMaxIdleWorkers) ForgetIdle(now);
+  if (idle_since_.size() < kMaxIdleWorkers) idle_since_[worker] = now;
 }
 
 int WorkerServiceImpl::IdleWorkers(absl::Time now) {
   base::MutexLock lock(mutex_);
+  ForgetIdle(now);
+  return static_cast<int>(idle_since_.size());
+}
+
+void WorkerServiceImpl::ForgetIdle(absl::Time now) {
   for (auto entry = idle_since_.begin(); entry != idle_since_.end();) {
     entry = now - entry->second > kForgetIdle ? idle_since_.erase(entry)
                                               : std::next(entry);
   }
-  return static_cast<int>(idle_since_.size());
 }
 
 grpc::ServerUnaryReactor* WorkerServiceImpl::RenewLease(
@@ -152,7 +160,18 @@ grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
 WorkerServiceImpl::StreamMeasurement(grpc::CallbackServerContext*) {
   const RpcTimer timer(parts_.metrics, "WorkerService/StreamMeasurement");
   return new MeasurementReactor(
-      [this](int64_t job, int64_t token) { return Begin(job, token); },
+      [this](int64_t job, int64_t token, MeasurementReactor::Begun begun) {
+        return calls_.Submit(kBeginBytes,
+                             [this, job, token, begun = std::move(begun)] {
+                               absl::StatusOr<store::JobRecord> found;
+                               const absl::Status asked = base::CatchAll([&] {
+                                 found = Begin(job, token);
+                                 return absl::OkStatus();
+                               });
+                               if (!asked.ok()) found = asked;
+                               begun(std::move(found));
+                             });
+      },
       [this](store::Store::CommitRequest request,
              MeasurementReactor::Committed done) {
         Commit(std::move(request), std::move(done));

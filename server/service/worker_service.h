@@ -73,12 +73,14 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
                     v1::FailJobResponse& response);
   absl::Status Release(const v1::ReleaseLeaseRequest& request);
   // The job whose result begins to come: that of the lease, or one that is done
-  // already, whose result changes nothing. ABORTED for a lost lease.
+  // already, whose result changes nothing. ABORTED for a lost lease. Asked in
+  // the turn of calls.
   absl::StatusOr<store::JobRecord> Begin(int64_t job_id, int64_t token);
   // Commits through the queue, and tells metrics, log and feed of the result.
   void Commit(store::Store::CommitRequest request,
               std::function<void(absl::StatusOr<store::CommitResult>)> done);
   void NoteWorker(const std::string& worker, bool has_job, absl::Time now);
+  void ForgetIdle(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Counts an ABORTED that tells a worker of its lost lease; a call that merely
   // crossed the commit of its own result is none.
   void CountIfFenced(const absl::Status& status, int64_t job_id, int64_t token);
@@ -88,7 +90,7 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
   ByteBudget streams_;
   std::atomic<bool> draining_{false};
   base::Mutex mutex_;
-  // When each worker last asked in vain.
+  // When each worker last asked in vain; of so many names, no more.
   std::map<std::string, absl::Time> idle_since_ ABSL_GUARDED_BY(mutex_);
 };
 
