@@ -71,7 +71,8 @@ struct Client {
   State state = State::kReading;
   uint32_t interest = 0;  // what epoll watches; 0: not there
   bool keep_alive = false;
-  SteadyTime since;  // of the state
+  std::shared_ptr<void> held;  // the bytes of its answer
+  SteadyTime since;            // of the state
   SteadyTime deadline;
 };
 
@@ -113,6 +114,7 @@ class HttpServer::Loop {
     std::string head;
     std::shared_ptr<const std::string> prefix;
     std::string body;
+    std::shared_ptr<void> held;
   };
 
   void Run() {
@@ -311,9 +313,9 @@ class HttpServer::Loop {
     SetInterest(client, 0);
     const bool urgent = options_.urgent && options_.urgent(parsed.request);
     (urgent ? urgent_pool_ : pool_)
-        ->Submit([this, id = client.id, keep_alive = client.keep_alive,
+        ->Submit([this, urgent, id = client.id, keep_alive = client.keep_alive,
                   request = std::move(parsed.request)] {
-          Work(id, request, keep_alive);
+          Work(id, request, keep_alive, urgent);
         });
   }
 
@@ -327,11 +329,16 @@ class HttpServer::Loop {
   }
 
   // In a thread of a pool.
-  void Work(uint64_t id, const Request& request, bool keep_alive) {
+  void Work(uint64_t id, const Request& request, bool keep_alive, bool urgent) {
     Finished finished;
     try {
       const SteadyTime begin = SteadyClock::now();
-      Response response = Handle(request);
+      const bool has_room = urgent || held_bytes_ < options_.max_answer_bytes;
+      Response response =
+          has_room ? Handle(request)
+                   : TurnAway(503,
+                              "too many answers wait for their clients to read "
+                              "them; ask again");
       finished = Finish(id, request, std::move(response), keep_alive);
       Tell(request, response.status, SteadyClock::now() - begin);
     } catch (const std::exception& error) {
@@ -356,8 +363,16 @@ class HttpServer::Loop {
     }
   }
 
-  static Finished Finish(uint64_t id, const Request& request,
-                         Response&& response, bool keep_alive) {
+  // So many bytes count until all copies of it are gone.
+  std::shared_ptr<void> Hold(size_t bytes) {
+    held_bytes_ += static_cast<int64_t>(bytes);
+    return {this, [this, bytes](void*) {
+              held_bytes_ -= static_cast<int64_t>(bytes);
+            }};
+  }
+
+  Finished Finish(uint64_t id, const Request& request, Response&& response,
+                  bool keep_alive) {
     Finished finished;
     finished.client = id;
     finished.head = HeadOf(response, keep_alive);
@@ -368,6 +383,7 @@ class HttpServer::Loop {
     }
     finished.prefix = std::move(response.prefix);
     finished.body = std::move(response.body);
+    finished.held = Hold(finished.body.size());
     return finished;
   }
 
@@ -401,6 +417,7 @@ class HttpServer::Loop {
   }
 
   void StartSending(Client& client, Finished answer) {
+    client.held = std::move(answer.held);
     client.connection.Answer(std::move(answer.head), std::move(answer.prefix),
                              std::move(answer.body));
     Enter(client, State::kSending, Steady(options_.timeout));
@@ -417,6 +434,7 @@ class HttpServer::Loop {
                      client.since + kLongestAnswer);
         return SetInterest(client, EPOLLOUT);
       case Connection::Io::kDone:
+        client.held = nullptr;
         break;
     }
     if (!client.keep_alive) {
@@ -445,6 +463,7 @@ class HttpServer::Loop {
   const std::string own_host_;
   const int max_connections_;
 
+  std::atomic<int64_t> held_bytes_{0};  // of answers that are on their way
   std::map<uint64_t, std::unique_ptr<Client>> clients_;
   uint64_t next_id_ = kWakeId + 1;
   bool accepting_ = true;

@@ -1,6 +1,7 @@
 #ifndef SINKWATCH_SERVER_HTTP_HTTP_SERVER_H_
 #define SINKWATCH_SERVER_HTTP_HTTP_SERVER_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,6 +35,9 @@ struct HttpServerOptions {
   // Open at once. Above it the one that has waited longest for its client is
   // closed to make room.
   int max_connections = 4096;
+  // Answers that their clients have not taken yet, together. Where they are
+  // more, requests that are not urgent get 503.
+  int64_t max_answer_bytes = int64_t{128} << 20;
   // Names that a Host header may have beside addresses, names without a dot and
   // the host of `address`; "*" is any. Others get 403: a page somewhere could
   // point its own domain at this port and read everything.

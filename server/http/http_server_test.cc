@@ -335,6 +335,29 @@ TEST(HttpServer, ClientsThatDoNotReadCostNobodyTime) {
   EXPECT_LT(LongestOfTen((*server)->port()), absl::Seconds(1));
 }
 
+TEST(HttpServer, AnswersThatNobodyTakesAreBounded) {
+  const std::string large(32 << 20, 'x');  // more than sockets hold
+  HttpServerOptions options = OnFreePort();
+  options.timeout = absl::Seconds(60);
+  options.max_answer_bytes = 1 << 20;
+  options.urgent = [](const Request& r) { return r.path == "/urgent"; };
+  auto server = HttpServer::Start(options, [&](const Request& request) {
+    Response response = Echo(request);
+    if (request.path == "/large") response.body = large;
+    return response;
+  });
+  ASSERT_TRUE(server.ok()) << server.status();
+  const int port = (*server)->port();
+  auto client = std::make_unique<RawClient>(port);
+  client->Send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+  client->ReadUntil("200 OK", 1);  // it is on its way
+  EXPECT_EQ(Fetch(port, "/").status, 503);
+  EXPECT_EQ(Fetch(port, "/urgent").status, 200);
+  client = nullptr;
+  while (Fetch(port, "/").status != 200) {
+  }
+}
+
 TEST(HttpServer, AboveTheBoundTheLongestWaitingIsClosed) {
   HttpServerOptions options = OnFreePort();
   options.timeout = absl::Seconds(60);
