@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
 namespace sinkwatch::base {
@@ -263,6 +264,20 @@ std::optional<StepName> ParseAnyName(const std::string& name) {
   return parsed;
 }
 
+// Whether the word stands somewhere with a digit behind it.
+bool HoldsNumbered(const std::string& name, absl::string_view word) {
+  for (size_t at = name.find(word.data(), 0, word.size());
+       at != std::string::npos;
+       at = name.find(word.data(), at + 1, word.size())) {
+    const size_t behind = at + word.size();
+    if (behind < name.size() &&
+        absl::ascii_isdigit(static_cast<unsigned char>(name[behind]))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 std::optional<StepName> ParseStepName(const std::string& name) {
@@ -314,9 +329,12 @@ bool IsUnderWay(const std::string& name) {
 }
 
 bool IsStageFolder(const std::string& name) {
-  static const std::regex kPattern(R"(.*(stage|ingredient)\d.*|soup(ed)?)");
-  return name.size() <= kMaxName && !IsUnderWay(name) && name.front() != '.' &&
-         std::regex_match(name, kPattern);
+  if (name.size() > kMaxName || IsUnderWay(name) || name.front() == '.' ||
+      name.find_first_of("\n\r") != std::string::npos) {
+    return false;
+  }
+  return name == "soup" || name == "souped" || HoldsNumbered(name, "stage") ||
+         HoldsNumbered(name, "ingredient");
 }
 
 }  // namespace sinkwatch::base
