@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -45,6 +46,8 @@ struct Candidate {
 struct Found {
   std::vector<Candidate> candidates;
   LeftAlone left;
+  // The stage folders that were listed, and their own times before it.
+  std::vector<std::pair<std::string, int64_t>> listed;
   // Of folders that hold checkpoints further down: roots that would work, by
   // path, with a checkpoint in each. The first 20.
   std::map<std::string, std::string> other_roots;

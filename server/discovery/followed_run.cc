@@ -1,10 +1,13 @@
 #include "server/discovery/followed_run.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <set>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -18,6 +21,9 @@ namespace {
 // Observations between two looks at whether it is time to stop.
 constexpr size_t kTellAtOnce = 500;
 constexpr size_t kMostSettling = 1000;
+constexpr double kMostOfCore = 0.02;
+constexpr absl::Duration kAllowance = absl::Seconds(2);
+constexpr absl::Duration kLongestPause = absl::Minutes(1);
 
 int64_t SteadyNanoseconds() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -25,16 +31,23 @@ int64_t SteadyNanoseconds() {
       .count();
 }
 
+absl::Duration CpuOfThread() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return absl::DurationFromTimespec(time);
+}
+
 absl::Status Stopped() {
   return absl::CancelledError("the run is not followed any more");
 }
 
-// Everything that the store does not know of the run already.
-std::string FactsOf(const store::Observation& seen) {
+// Everything that the store does not know of the run already, in short.
+size_t FactsOf(const store::Observation& seen) {
   const v1::Checkpoint& checkpoint = seen.checkpoint;
-  return absl::StrCat(seen.state, "|", seen.outcome, "|", checkpoint.tokens(),
-                      "|", checkpoint.fingerprint(), "|", seen.probe.digest(),
-                      "|", checkpoint.path(), "|", seen.reason);
+  return absl::HashOf(static_cast<int>(seen.state),
+                      static_cast<int>(seen.outcome), checkpoint.tokens(),
+                      checkpoint.fingerprint(), seen.probe.digest(),
+                      checkpoint.path(), seen.reason);
 }
 
 StepKey KeyOf(const store::Observation& seen) {
@@ -45,7 +58,7 @@ StepKey KeyOf(const store::Observation& seen) {
 // that only settle: the next look says what they are, and the store writes
 // half.
 void LeaveSettling(std::vector<store::Observation>& news,
-                   std::map<StepKey, std::string>& told) {
+                   std::map<StepKey, size_t>& told) {
   const auto settles = [](const store::Observation& seen) {
     return seen.state == v1::JOB_STATE_WAITING &&
            absl::StartsWith(seen.reason, "settling");
@@ -84,20 +97,43 @@ absl::Status FollowedRun::Prepare(store::Store& store) {
 
 absl::Status FollowedRun::Look(absl::Time now) {
   Hear();
-  if (run_.has_runs_below()) {
-    absl::Status status = LookForRuns();
-    heard_ns_ = 0;
-    return status;
-  }
-  auto seen = scan_->Look(now, [this] {
+  const absl::Duration before = CpuOfThread();
+  absl::Status status =
+      run_.has_runs_below() ? LookForRuns() : LookForSteps(now);
+  NoteCost(CpuOfThread() - before);
+  heard_ns_ = 0;
+  return status;
+}
+
+absl::Status FollowedRun::LookForSteps(absl::Time now) {
+  const auto go_on = [this] {
     Hear();
     return stopped_ ? Stopped() : absl::OkStatus();
-  });
-  heard_ns_ = 0;
-  if (!seen.ok()) return seen.status();
-  seen_ = *std::move(seen);
+  };
+  is_still_ = false;
+  if (is_told_) {
+    ASSIGN_OR_RETURN(is_still_, scan_->IsStill(now, go_on));
+  }
+  is_told_ = false;
+  if (is_still_) {
+    seen_ = scan_->Again(again_, now);
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(seen_, scan_->Look(now, go_on));
   NoteSurvey(scan_->survey());
   return absl::OkStatus();
+}
+
+void FollowedRun::NoteCost(absl::Duration cpu) {
+  const int64_t now = SteadyNanoseconds();
+  const absl::Duration free = kMostOfCore * absl::Nanoseconds(now - looked_ns_);
+  debt_ = std::max(debt_ - free, absl::ZeroDuration()) + cpu;
+  looked_ns_ = now;
+}
+
+absl::Duration FollowedRun::Pause() const {
+  return std::clamp((debt_ - kAllowance) / kMostOfCore, absl::ZeroDuration(),
+                    kLongestPause);
 }
 
 absl::Status FollowedRun::LookForRuns() {
@@ -135,10 +171,13 @@ absl::Status FollowedRun::Tell(store::Store& store) {
   RETURN_IF_ERROR(TellNews(store));
   ASSIGN_OR_RETURN(const std::vector<v1::Checkpoint> unsettled,
                    store.UnsettledSteps(run_.name()));
+  again_.clear();
   for (const v1::Checkpoint& step : unsettled) {
-    told_.erase({step.stage(), step.step()});
+    again_.emplace_back(step.stage(), step.step());
+    told_.erase(again_.back());
   }
   RETURN_IF_ERROR(KeepFolders(store));
+  is_told_ = true;
   if (scan_->doubt().empty()) return absl::OkStatus();
   return absl::UnavailableError(scan_->doubt());
 }
@@ -151,16 +190,18 @@ absl::Status FollowedRun::KeepFolders(store::Store& store) {
 }
 
 absl::Status FollowedRun::TellNews(store::Store& store) {
-  std::map<StepKey, std::string> told;
+  Told told;
   std::vector<store::Observation> news;
   for (store::Observation& seen : seen_) {
-    std::string facts = FactsOf(seen);
-    const auto before = told_.find(KeyOf(seen));
+    const StepKey key = KeyOf(seen);
+    const size_t facts = FactsOf(seen);
+    const auto before = told_.find(key);
     const bool is_news = before == told_.end() || before->second != facts;
-    told.emplace(KeyOf(seen), std::move(facts));
+    told.emplace(key, facts);
     if (is_news) news.push_back(std::move(seen));
   }
   seen_.clear();
+  if (news.size() > kTellAtOnce) debt_ = absl::ZeroDuration();
   if (news.size() > kMostSettling) LeaveSettling(news, told);
   for (size_t begin = 0; begin < news.size(); begin += kTellAtOnce) {
     if (stopped_) return Stopped();
@@ -169,7 +210,11 @@ absl::Status FollowedRun::TellNews(store::Store& store) {
         store.Observe({std::make_move_iterator(news.begin() + begin),
                        std::make_move_iterator(news.begin() + end)}));
   }
-  told_ = std::move(told);
+  if (is_still_) {
+    for (const auto& [key, facts] : told) told_[key] = facts;
+  } else {
+    told_ = std::move(told);
+  }
   return absl::OkStatus();
 }
 

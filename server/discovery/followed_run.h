@@ -32,7 +32,8 @@ class FollowedRun {
 
   // Reads what the store has of the run, the first time.
   absl::Status Prepare(store::Store& store);
-  // Looks at the root. Codes as RunScan::Look; CANCELLED after Stop.
+  // Looks at the root, as far as anything may have changed there. Codes as
+  // RunScan::Look; CANCELLED after Stop.
   absl::Status Look(absl::Time now);
   // Tells the store what has changed since it was told last. CANCELLED after
   // Stop, with a part of it told: the rest is told after the next look.
@@ -45,6 +46,12 @@ class FollowedRun {
   const Survey& survey() const { return survey_; }
   const std::vector<v1::RunConfig>& runs_below() const { return runs_below_; }
 
+  // How long the next look should wait at least, so that looks at a large root
+  // are 2 % of a core: nothing as long as they took two seconds of CPU time
+  // more than that, then as long as it takes to be so again, up to a minute. A
+  // look that was much news starts anew.
+  absl::Duration Pause() const;
+
   // Ends a look that is under way at the next folder or at the next group of
   // observations.
   void Stop() { stopped_ = true; }
@@ -54,6 +61,8 @@ class FollowedRun {
 
  private:
   absl::Status LookForRuns();
+  absl::Status LookForSteps(absl::Time now);
+  void NoteCost(absl::Duration cpu);
   // Keeps what the look left alone, and logs what was not left alone before.
   void NoteSurvey(const Survey& survey);
   // Somebody answered: when, on a steady clock.
@@ -68,7 +77,13 @@ class FollowedRun {
   std::vector<v1::RunConfig> runs_below_;
   // What the store was told last of each step, in short: it is told what has
   // changed, and what its own state may make news of.
-  std::map<StepKey, std::string> told_;
+  using Told = std::map<StepKey, size_t>;
+  Told told_;
+  std::vector<StepKey> again_;  // of those, what its own state may
+  bool is_still_ = false;       // seen_ is of again_ alone
+  bool is_told_ = false;        // all of the last look
+  absl::Duration debt_;         // CPU time above 2 % of a core
+  int64_t looked_ns_ = 0;       // when debt_ was that
   std::map<std::string, std::string> folders_;  // as the store has them
   std::atomic<bool> stopped_{false};
   std::atomic<int64_t> heard_ns_{0};  // 0: no look is under way

@@ -219,7 +219,8 @@ void Looks::NoteResult(const RunPtr& run, const absl::Status& status) {
     busy_.erase(run);
     if (stopped_ || !IsFollowed(run)) return;
     Place& place = places_[run->run().name()];
-    place.due = SteadyClock::now() + absl::ToChronoMilliseconds(options_.poll);
+    place.due = SteadyClock::now() + absl::ToChronoMilliseconds(
+                                         std::max(options_.poll, run->Pause()));
     is_news = !status.ok() && place.error != error;
     place.error = error;
   }

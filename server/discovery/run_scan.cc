@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "proto/base/utf8.h"
 #include "server/discovery/digest.h"
 #include "server/discovery/hub_cache.h"
@@ -16,29 +20,18 @@
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr size_t kListedEachLook = 500;
-
 StepKey KeyOf(const v1::Checkpoint& checkpoint) {
   return {checkpoint.stage(), checkpoint.step()};
 }
 
-// Fingerprints of what has no files to tell it by: of a checkpoint that a list
-// names and whose folder is not there, and of one that is not supported,
-// whatever its files. They are kinds and codes, so that a better worded reason
-// makes no other job of them.
-constexpr char kMissing[] = "missing:";
+// The fingerprint of one that is not supported, whatever its files: a kind and
+// a code, so that a better worded reason makes no other job of it.
 constexpr char kUnsupported[] = "unsupported:";
-constexpr char kBadRow[] = "manifest-row";
 
 // Whether it is dead by what was said of it here, and no worker saw it.
 bool IsUnsupported(const v1::CheckpointStatus& status) {
   return status.state() == v1::JOB_STATE_DEAD &&
          absl::StartsWith(status.checkpoint().fingerprint(), kUnsupported);
-}
-
-// A reason that names files whose names are no text.
-std::string Readable(std::string reason) {
-  return base::IsUtf8(reason) ? std::move(reason) : base::EscapeBytes(reason);
 }
 
 bool IsOpen(v1::JobState state) {
@@ -82,12 +75,15 @@ absl::Status RunScan::ReadConfigured() {
   if (!pattern_status_.ok()) return pattern_status_;
   auto probe = ReadProbe(run_.probe());
   if (!probe.ok()) return probe.status();
+  is_changed_ |= probe->digest() != probe_.digest();
   probe_ = *std::move(probe);
   if (!run_.model_config().empty()) {
     auto file = LookAtFile(run_.model_config());
     if (!file.ok()) return file.status();
     if (!model_config_.has_value() || !IsSame(*model_config_, *file)) {
-      settled_.clear();  // it is in their fingerprints
+      is_changed_ = true;
+      // It is in their fingerprints.
+      for (Judged& judged : judged_) judged.is_settled = false;
     }
     model_config_ = *std::move(file);
   }
@@ -108,6 +104,8 @@ absl::StatusOr<Found> RunScan::FindCandidates() {
   auto real_root = RealPath(run_.root());
   if (!real_root.ok()) return real_root.status();
   real_root_ = *std::move(real_root);
+  names_.Begin(absl::Now());
+  names_.Add(run_.root(), Stillness::TimeOf(run_.root()));
   const auto entries = ListRoot(run_.root(), real_root_);
   if (!entries.ok()) return entries.status();
   Found found;
@@ -117,13 +115,18 @@ absl::StatusOr<Found> RunScan::FindCandidates() {
 }
 
 absl::Status RunScan::FindIn(const std::vector<Entry>& entries, Found* found) {
+  is_plain_ = false;
   if (!run_.manifest().empty()) {
     absl::Status status = FindManifestRows(run_, manifest_, &found->candidates);
     if (status.ok()) LeaveUnlisted(entries, found);
     return status;
   }
-  const Naming naming{run_, step_pattern_, real_root_};
+  if (read_names_.size() > 2 * (entries.size() + judged_.size())) {
+    read_names_.clear();
+  }
+  const Naming naming{run_, step_pattern_, real_root_, &read_names_};
   if (!IsHubCache(entries)) {
+    is_plain_ = true;
     return FindStepFolders(naming, entries, unknown_, found);
   }
   auto downloads = DownloadsIn(run_.root());
@@ -146,11 +149,47 @@ void RunScan::LeaveUnlisted(const std::vector<Entry>& entries,
   }
 }
 
-absl::StatusOr<std::map<StepKey, RunScan::Judged>> RunScan::JudgeAll(
-    Found* found, const std::function<absl::Status()>& go_on) {
-  std::map<StepKey, Judged> best;
-  const size_t period = 1 + found->candidates.size() / kListedEachLook;
+absl::Status RunScan::JudgeAll(Found* found, const GoOn& go_on) {
   ++looks_;
+  absl::Status status = LookAtAll(found, go_on);
+  if (!status.ok()) {
+    judged_.clear();
+    return status;
+  }
+  ChooseBest(found);
+  return absl::OkStatus();
+}
+
+absl::Status RunScan::LookAtAll(Found* found, const GoOn& go_on) {
+  best_.clear();
+  std::vector<Judged> before = std::exchange(judged_, {});
+  absl::flat_hash_map<absl::string_view, Judged*> settled;
+  for (Judged& judged : before) {
+    if (judged.is_settled) settled.emplace(judged.candidate.path, &judged);
+  }
+  const size_t period = TurnsOf(found->candidates.size());
+  judged_.reserve(found->candidates.size());
+  for (size_t i = 0; i < found->candidates.size(); ++i) {
+    absl::Status status = go_on ? go_on() : absl::OkStatus();
+    if (!status.ok()) return status;
+    Candidate& candidate = found->candidates[i];
+    const auto known = settled.find(candidate.path);
+    const bool is_known =
+        known != settled.end() && candidate.modified_ns != 0 &&
+        candidate.modified_ns == known->second->candidate.modified_ns;
+    if (is_known && i % period != looks_ % period) {
+      Judged& same = judged_.emplace_back(std::move(*known->second));
+      settled.erase(known);
+      same.candidate = std::move(candidate);
+      continue;
+    }
+    auto judged = LookAt(std::move(candidate), Context());
+    if (judged.has_value()) judged_.push_back(*std::move(judged));
+  }
+  return absl::OkStatus();
+}
+
+void RunScan::ChooseBest(Found* found) {
   const Naming naming{run_, step_pattern_, real_root_};
   const auto below_root = [&](const Candidate& candidate) {
     const std::string& root = absl::StartsWith(candidate.path, run_.root())
@@ -159,121 +198,68 @@ absl::StatusOr<std::map<StepKey, RunScan::Judged>> RunScan::JudgeAll(
     return candidate.path.substr(
         std::min(root.size() + 1, candidate.path.size()));
   };
-  for (size_t i = 0; i < found->candidates.size(); ++i) {
-    absl::Status status = go_on ? go_on() : absl::OkStatus();
-    if (!status.ok()) return status;
-    Candidate& candidate = found->candidates[i];
-    const StepKey key{candidate.stage, candidate.step};
-    auto judged =
-        LookAgainAt(std::move(candidate), i % period == looks_ % period);
-    if (!judged.has_value()) continue;
-    if (judged->is_none) {
-      LeaveUnknown(naming, below_root(judged->candidate),
-                   judged->candidate.modified_ns, unknown_, found);
+  for (Judged& judged : judged_) {
+    const Candidate& candidate = judged.candidate;
+    if (judged.is_none) {
+      LeaveUnknown(naming, below_root(candidate), candidate.modified_ns,
+                   unknown_, found);
       continue;
     }
-    const auto place = best.find(key);
-    if (place == best.end()) {
-      best.emplace(key, *std::move(judged));
-      continue;
+    const auto [place, is_first] =
+        best_.emplace(StepKey{candidate.stage, candidate.step}, &judged);
+    if (is_first) continue;
+    Judged* second = &judged;
+    if (RankOf(judged) < RankOf(*place->second)) {
+      std::swap(second, place->second);
     }
-    if (RankOf(*judged) < RankOf(place->second)) {
-      std::swap(*judged, place->second);
-    }
-    if (judged->candidate.is_listed) continue;  // a row, not an entry
-    found->left.Add(WhyAlone::kSecond, below_root(judged->candidate));
+    if (second->candidate.is_listed) continue;  // a row, not an entry
+    found->left.Add(WhyAlone::kSecond, below_root(second->candidate));
   }
-  return best;
 }
 
 absl::StatusOr<std::vector<store::Observation>> RunScan::Look(
-    absl::Time now, const std::function<absl::Status()>& go_on) {
+    absl::Time now, const GoOn& go_on) {
   absl::Status status = ReadConfigured();
   if (!status.ok()) return status;
   auto candidates = FindCandidates();
   if (!candidates.ok()) return candidates.status();
-  const auto judged = JudgeAll(&*candidates, go_on);
-  if (!judged.ok()) return judged.status();
-  const std::map<StepKey, Judged>& best = *judged;
+  for (const auto& [path, time] : candidates->listed) names_.Add(path, time);
+  size_t names = 0;
+  for (const Candidate& candidate : candidates->candidates) {
+    names = absl::HashOf(names, candidate.path);
+  }
+  names_.End(names);
+  status = JudgeAll(&*candidates, go_on);
+  if (!status.ok()) return status;
   unknown_.NextLook();
-  const auto doubted = presence_.Doubted(CountFolders(best), now);
-  NoteStrays(doubted, best);
-  if (best.empty() && !doubted.empty()) {
+  const auto doubted = presence_.Doubted(CountFolders(best_), now);
+  NoteStrays(doubted, best_);
+  if (best_.empty() && !doubted.empty()) {
     return absl::UnavailableError(doubt());
   }
+  due_ = absl::InfiniteFuture();
   Observed found;
-  for (const auto& [key, judged] : best) Observe(judged, now, found);
+  for (const auto& [key, judged] : best_) Observe(*judged, now, found);
   std::vector<const Candidate*> followed;
-  for (const auto& [key, judged] : best) followed.push_back(&judged.candidate);
+  for (const auto& [key, judged] : best_)
+    followed.push_back(&judged->candidate);
   survey_ = {candidates->left.Report(),
              RootNotes(run_.root(), real_root_, *candidates, followed)};
   SkipUnwanted(found);
   AddVanished(doubted, found);
+  NoteUnsettled();
+  return Readable(std::move(found));
+}
+
+std::vector<store::Observation> RunScan::Readable(Observed found) {
   std::vector<store::Observation> observations;
   observations.reserve(found.size());
   for (auto& [key, observation] : found) {
-    observation.reason = Readable(std::move(observation.reason));
+    std::string& reason = observation.reason;
+    if (!base::IsUtf8(reason)) reason = base::EscapeBytes(reason);
     observations.push_back(std::move(observation));
   }
   return observations;
-}
-
-std::optional<RunScan::Judged> RunScan::LookAgainAt(Candidate candidate,
-                                                    bool in_turn) const {
-  const auto settled = settled_.find(candidate.path);
-  if (in_turn || settled == settled_.end() || candidate.modified_ns == 0 ||
-      candidate.modified_ns != settled->second.candidate.modified_ns) {
-    return LookAt(std::move(candidate));
-  }
-  Judged judged = settled->second;
-  judged.candidate = std::move(candidate);
-  return judged;
-}
-
-std::optional<RunScan::Judged> RunScan::LookAt(Candidate candidate) const {
-  Judged judged;
-  judged.candidate = std::move(candidate);
-  if (!judged.candidate.why_bad.empty()) {
-    judged.verdict.kind = Verdict::Kind::kUnsupported;
-    judged.verdict.why = judged.candidate.why_bad;
-    judged.verdict.code = kBadRow;
-    return judged;
-  }
-  if (!judged.candidate.why_missing.empty()) return judged;
-  if (const auto& file = judged.candidate.file) {
-    judged.verdict = JudgeFile(file->name);
-    judged.fingerprint = FingerprintOfFile(*file);
-    judged.changed_ns = file->modified_ns;
-    judged.was_listed = true;
-    return judged;
-  }
-  auto listing = ListCheckpoint(judged.candidate.path, real_root_);
-  judged.status = listing.status();
-  if (absl::IsNotFound(listing.status())) {
-    if (!judged.candidate.is_listed) return std::nullopt;  // gone since
-    judged.candidate.why_missing =
-        absl::StrCat("not there yet: ", judged.candidate.path);
-    return judged;
-  }
-  if (!listing.ok()) return judged;
-  MarkDownloads(downloads_, &*listing);
-  return LookAtFolder(std::move(judged), *std::move(listing));
-}
-
-RunScan::Judged RunScan::LookAtFolder(Judged judged, Listing listing) const {
-  const Subject subject{judged.candidate.name, std::move(listing),
-                        model_config_.has_value(),
-                        judged.candidate.is_download};
-  const Layout* const layout = FindLayout(subject);
-  judged.is_none = layout == nullptr;
-  if (judged.is_none) return judged;
-  judged.verdict = Judge(*layout, subject);
-  judged.fingerprint = Fingerprint(
-      subject.listing, model_config_.has_value() ? &*model_config_ : nullptr);
-  judged.changed_ns = LatestChange(subject.listing);
-  judged.under_way_ns = LatestUnderWay(subject.listing);
-  judged.was_listed = true;
-  return judged;
 }
 
 int RunScan::RankOf(const Judged& judged) const {
@@ -300,7 +286,7 @@ int RunScan::RankOf(const Judged& judged) const {
          (judged.candidate.name.unsharded ? 1 : 0);
 }
 
-void RunScan::Observe(const Judged& judged, absl::Time now, Observed& found) {
+void RunScan::Observe(Judged& judged, absl::Time now, Observed& found) {
   if (!judged.candidate.why_missing.empty()) {
     return ObserveMissing(judged, found);
   }
@@ -308,7 +294,7 @@ void RunScan::Observe(const Judged& judged, absl::Time now, Observed& found) {
   const StepKey key = KeyOf(checkpoint);
   followed_[key] = checkpoint.path();
   ended_.erase(key);
-  settled_.erase(judged.candidate.path);
+  judged.is_settled = false;
   if (judged.verdict.kind == Verdict::Kind::kUnsupported) {
     return ObserveUnsupported(std::move(checkpoint), judged.verdict,
                               judged.verdict.why, found);
@@ -323,7 +309,7 @@ void RunScan::Observe(const Judged& judged, absl::Time now, Observed& found) {
   const bool late = IsLate(judged, since, now);
   if (late && judged.verdict.kind == Verdict::Kind::kWaiting &&
       judged.verdict.later == Verdict::Kind::kUnsupported) {
-    settled_[judged.candidate.path] = judged;
+    judged.is_settled = true;
     return ObserveUnsupported(std::move(checkpoint), judged.verdict,
                               judged.verdict.why_later, found);
   }
@@ -331,8 +317,13 @@ void RunScan::Observe(const Judged& judged, absl::Time now, Observed& found) {
   observation.reason = WhyNotReady(judged.verdict, late, since, now);
   observation.state =
       observation.reason.empty() ? v1::JOB_STATE_QUEUED : v1::JOB_STATE_WAITING;
-  if (observation.reason.empty()) settled_[judged.candidate.path] = judged;
+  judged.is_settled = observation.reason.empty();
+  NoteDue(since + absl::Seconds(run_.quiescence_seconds()), now);
   found.emplace(key, std::move(observation));
+}
+
+void RunScan::NoteDue(absl::Time time, absl::Time now) {
+  if (time > now) due_ = std::min(due_, time);
 }
 
 void RunScan::ObserveMissing(const Judged& judged, Observed& found) {
@@ -363,11 +354,15 @@ void RunScan::ObserveUnsupported(v1::Checkpoint checkpoint,
   found.emplace(key, std::move(observation));
 }
 
-bool RunScan::IsLate(const Judged& judged, absl::Time since,
-                     absl::Time now) const {
+bool RunScan::IsLate(const Judged& judged, absl::Time since, absl::Time now) {
   const absl::Time under_way =
       std::min(now, absl::FromUnixNanos(judged.under_way_ns));
-  return now - std::max(since, under_way) > absl::Seconds(run_.grace_seconds());
+  const absl::Time late =
+      std::max(since, under_way) + absl::Seconds(run_.grace_seconds());
+  if (judged.verdict.kind == Verdict::Kind::kWaiting) {
+    NoteDue(late + absl::Nanoseconds(1), now);
+  }
+  return now > late;
 }
 
 std::string RunScan::WhyNotReady(const Verdict& verdict, bool late,
@@ -425,82 +420,26 @@ store::Observation RunScan::Unreadable(v1::Checkpoint checkpoint,
   return observation;
 }
 
-void RunScan::SkipUnwanted(Observed& found) const {
+void RunScan::SkipUnwanted(Observed& found) {
   std::map<std::string, std::vector<int64_t>> steps_by_stage;
   for (const auto& [key, observation] : found) {
     steps_by_stage[key.first].push_back(key.second);
   }
+  skipped_.clear();
   for (const auto& [stage, steps] : steps_by_stage) {
     const std::set<int64_t> wanted =
         scheduler::WantedSteps(run_.steps(), steps);
     for (int64_t step : steps) {
-      if (wanted.count(step) != 0) continue;
-      store::Observation& observation = found.at({stage, step});
-      observation.state = v1::JOB_STATE_SKIPPED;
-      observation.outcome = v1::OUTCOME_UNSPECIFIED;
-      observation.reason = "left out by the run's step policy";
+      if (wanted.count(step) == 0) skipped_.emplace(stage, step);
     }
   }
+  for (const StepKey& key : skipped_) Skip(found.at(key));
 }
 
-std::map<std::string, Presence::Folder> RunScan::CountFolders(
-    const std::map<StepKey, Judged>& best) const {
-  const std::string root = base::EscapeBytes(run_.root());
-  std::map<std::string, Presence::Folder> folders;
-  const auto is_there = [&](const StepKey& key) {
-    const auto place = best.find(key);
-    return place != best.end() && place->second.candidate.why_missing.empty() &&
-           place->second.candidate.why_bad.empty();
-  };
-  for (const auto& [key, judged] : best) {
-    if (!is_there(key)) continue;
-    const std::string path = base::EscapeBytes(judged.candidate.path);
-    const auto followed = followed_.find(key);
-    const bool is_known = followed != followed_.end() &&
-                          followed->second == path && strays_.count(path) == 0;
-    for (const std::string& parent : {ParentOf(path), root}) {
-      folders[parent].has_any = true;
-      folders[parent].has_known |= is_known;
-    }
-  }
-  for (const auto& [key, seen] : seen_) {
-    if (is_there(key) || seen.checkpoint.fingerprint() == kMissing) continue;
-    ++folders[ParentOf(seen.checkpoint.path())].gone;
-  }
-  return folders;
-}
-
-void RunScan::NoteStrays(const std::set<std::string>& doubted,
-                         const std::map<StepKey, Judged>& best) {
-  strays_.clear();
-  if (doubted.empty()) return;
-  for (const auto& [key, judged] : best) {
-    const std::string path = base::EscapeBytes(judged.candidate.path);
-    if (doubted.count(ParentOf(path)) != 0) strays_.insert(path);
-  }
-}
-
-void RunScan::AddVanished(const std::set<std::string>& doubted,
-                          Observed& found) {
-  for (auto place = seen_.begin(); place != seen_.end();) {
-    const StepKey key = place->first;
-    if (found.count(key) != 0 ||
-        (place->second.checkpoint.fingerprint() != kMissing &&
-         doubted.count(ParentOf(place->second.checkpoint.path())) != 0)) {
-      ++place;
-      continue;
-    }
-    store::Observation gone = NewObservation(place->second.checkpoint);
-    gone.state = v1::JOB_STATE_VANISHED;
-    gone.reason = gone.checkpoint.fingerprint() == kMissing
-                      ? "not listed any more"
-                      : "deleted before it was measured";
-    found.emplace(key, std::move(gone));
-    settled_.erase(base::UnescapeBytes(place->second.checkpoint.path()));
-    followed_.erase(key);
-    ended_.insert(key);
-    place = seen_.erase(place);
-  }
+void RunScan::Skip(store::Observation& observation) {
+  observation.state = v1::JOB_STATE_SKIPPED;
+  observation.outcome = v1::OUTCOME_UNSPECIFIED;
+  observation.reason = "left out by the run's step policy";
 }
 
 v1::Checkpoint RunScan::CheckpointOf(const Candidate& candidate) const {

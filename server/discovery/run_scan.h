@@ -14,10 +14,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/discovery/candidates.h"
-#include "server/discovery/layout.h"
+#include "server/discovery/judged.h"
 #include "server/discovery/left_alone.h"
 #include "server/discovery/manifest.h"
 #include "server/discovery/presence.h"
+#include "server/discovery/step_folders.h"
+#include "server/discovery/stillness.h"
 #include "server/discovery/unknown_folder.h"
 #include "server/name_pattern.h"
 #include "server/store/store.h"
@@ -26,6 +28,10 @@
 #include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::discovery {
+
+// The fingerprint of a checkpoint that a list names and whose folder is not
+// there.
+inline constexpr char kMissing[] = "missing:";
 
 // (stage, step) of a checkpoint.
 using StepKey = std::pair<std::string, int64_t>;
@@ -37,7 +43,8 @@ using StepKey = std::pair<std::string, int64_t>;
 // Of many folders, those that have settled are not all listed at each look: 500
 // are in turn, and of the others only those whose own time has changed. A file
 // that is rewritten in its place is then seen after (number of folders / 500)
-// looks.
+// looks. Even that much is asked only where something may have changed: IsStill
+// finds out by few calls.
 //
 // Several folders may hold one (stage, step): step5 and step5-unsharded. One of
 // them is followed: a whole one that workers read before one that is waited
@@ -67,8 +74,20 @@ class RunScan {
   // a stage folder, the probe, the manifest or the model configuration cannot
   // be read. A step folder that cannot be read waits, and is not gone. `go_on`,
   // if any, is asked before each folder is looked at; its error ends the look.
-  absl::StatusOr<std::vector<store::Observation>> Look(
-      absl::Time now, const std::function<absl::Status()>& go_on = {});
+  using GoOn = std::function<absl::Status()>;
+  absl::StatusOr<std::vector<store::Observation>> Look(absl::Time now,
+                                                       const GoOn& go_on = {});
+
+  // Whether a look would find what the last one found, as far as this can be
+  // told without one: of more than 500 folders under a plain root, whose names
+  // have not changed by the times of the root and of its stage folders, it asks
+  // 5,000 in turn for their own times and lists 500 in turn, those that have
+  // not settled first. False at each 32nd call at the latest. Errors: go_on's.
+  absl::StatusOr<bool> IsStill(absl::Time now, const GoOn& go_on = {});
+
+  // What the last look found of some steps, if it did.
+  std::vector<store::Observation> Again(const std::vector<StepKey>& steps,
+                                        absl::Time now);
 
   // Why what the last look did not find was not taken for deleted, or not all
   // of it; empty if it was.
@@ -89,35 +108,36 @@ class RunScan {
     v1::Checkpoint checkpoint;
     absl::Time since;  // it has been as it is; InfinitePast: since the last run
   };
-  // A candidate after a look at its folder.
-  struct Judged {
-    Candidate candidate;
-    bool was_listed = false;  // not: the folder is not there, cannot be read,
-    absl::Status status;      // or is that of a bad row
-    bool is_none = false;     // no checkpoint at all
-    Verdict verdict;
-    std::string fingerprint;
-    int64_t changed_ns = 0;    // the latest time of its files
-    int64_t under_way_ns = 0;  // of files that are on the way to be some
-  };
+  // The followed folder of each step, among judged_.
+  using Best = std::map<StepKey, Judged*>;
 
   // The files that the configuration names: probe, manifest, model_config.
+  // Notes whether one is other than it was.
   absl::Status ReadConfigured();
   absl::StatusOr<Found> FindCandidates();
   // What is under a root that a manifest or a cache does not speak for.
   absl::Status FindIn(const std::vector<Entry>& entries, Found* found);
   void LeaveUnlisted(const std::vector<Entry>& entries, Found* found) const;
-  // The best folder of each step; the others are left alone.
-  absl::StatusOr<std::map<StepKey, Judged>> JudgeAll(
-      Found* found, const std::function<absl::Status()>& go_on);
-  // None: it is gone since.
-  std::optional<Judged> LookAt(Candidate candidate) const;
-  Judged LookAtFolder(Judged judged, Listing listing) const;
-  // The same, out of `settled_` where nothing says that it changed.
-  std::optional<Judged> LookAgainAt(Candidate candidate, bool in_turn) const;
+  // Looks at the folders and finds the best one of each step; the others are
+  // left alone.
+  absl::Status JudgeAll(Found* found, const GoOn& go_on);
+  absl::Status LookAtAll(Found* found, const GoOn& go_on);
+  void ChooseBest(Found* found);
+  LookContext Context() const {
+    return {real_root_, downloads_, model_config_};
+  }
+  // What may have changed of the folders, but for their names.
+  absl::StatusOr<bool> TimesAreStill(const GoOn& go_on);
+  absl::StatusOr<bool> ListsAreStill(const GoOn& go_on);
+  absl::StatusOr<bool> IsStillAsJudged(size_t place, const GoOn& go_on);
+  void NoteUnsettled();
+  // In how many looks each of so many settled folders is listed once.
+  static size_t TurnsOf(size_t folders);
+  // Notes that what was observed changes by itself at a time.
+  void NoteDue(absl::Time time, absl::Time now);
   // Smaller is better.
   int RankOf(const Judged& judged) const;
-  void Observe(const Judged& judged, absl::Time now, Observed& found);
+  void Observe(Judged& judged, absl::Time now, Observed& found);
   void ObserveMissing(const Judged& judged, Observed& found);
   // What is not supported ends as dead, under a fingerprint of its code.
   void ObserveUnsupported(v1::Checkpoint checkpoint, const Verdict& verdict,
@@ -127,7 +147,7 @@ class RunScan {
   absl::Time Remember(const v1::Checkpoint& checkpoint, absl::Time changed,
                       absl::Time now);
   // Whether nothing has changed for the grace time.
-  bool IsLate(const Judged& judged, absl::Time since, absl::Time now) const;
+  bool IsLate(const Judged& judged, absl::Time since, absl::Time now);
   // Why a checkpoint that is as it is since `since` is not ready; empty if it
   // is.
   std::string WhyNotReady(const Verdict& verdict, bool late, absl::Time since,
@@ -135,13 +155,14 @@ class RunScan {
   // What is known of a folder that is there but cannot be read.
   store::Observation Unreadable(v1::Checkpoint checkpoint,
                                 const absl::Status& status) const;
-  void SkipUnwanted(Observed& found) const;
+  // Their reasons may name files whose names are no text.
+  static std::vector<store::Observation> Readable(Observed found);
+  void SkipUnwanted(Observed& found);
+  static void Skip(store::Observation& observation);
   // The folders that what is gone was in, and those of what is there.
-  std::map<std::string, Presence::Folder> CountFolders(
-      const std::map<StepKey, Judged>& best) const;
+  std::map<std::string, Presence::Folder> CountFolders(const Best& best) const;
   // Nothing that is in a doubted folder vouches for it.
-  void NoteStrays(const std::set<std::string>& doubted,
-                  const std::map<StepKey, Judged>& best);
+  void NoteStrays(const std::set<std::string>& doubted, const Best& best);
   // But for what was in one of the folders `doubted`.
   void AddVanished(const std::set<std::string>& doubted, Observed& found);
   v1::Checkpoint CheckpointOf(const Candidate& candidate) const;
@@ -159,9 +180,19 @@ class RunScan {
   UnknownFolders unknown_;
   Survey survey_;
   std::set<std::string> downloads_;  // hashes, in a download cache
-  // By path: folders that need no look as long as their own times stay.
-  std::map<std::string, Judged> settled_;
+  ReadNames read_names_;
+  // Of the last look, in its order.
+  std::vector<Judged> judged_;
+  Best best_;
+  std::vector<size_t> unsettled_;  // places in judged_
+  std::set<StepKey> skipped_;
   size_t looks_ = 0;
+  // What IsStill goes by.
+  Stillness names_;
+  bool is_plain_ = false;   // no manifest and no download cache
+  bool is_changed_ = true;  // what the configuration names
+  absl::Time due_;          // when it changes by itself
+  int still_looks_ = 0;
   Presence presence_;
   std::set<std::string> strays_;  // paths in doubted folders
   std::map<StepKey, Seen> seen_;

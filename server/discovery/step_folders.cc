@@ -124,6 +124,7 @@ class Search {
     // A name that proves little may be that of a stage (from_step5_stage2).
     if (is_stage &&
         (!name.has_value() || name->form == base::NameForm::kLoose)) {
+      found_.listed.emplace_back(PathOf(place), entry.modified_ns);
       const auto below = ListRoot(PathOf(place), naming_.real_root);
       if (absl::IsNotFound(below.status())) return absl::OkStatus();
       if (!below.ok()) return below.status();
@@ -197,17 +198,27 @@ bool IsWeightsFile(const std::string& name) {
   return false;
 }
 
-}  // namespace
-
-std::optional<base::StepName> ReadStepName(const Naming& naming,
-                                           const std::string& name,
-                                           bool is_file) {
+std::optional<base::StepName> ReadAnew(const Naming& naming,
+                                       const std::string& name, bool is_file) {
   if (naming.step_pattern.has_value() && (!is_file || IsWeightsFile(name)) &&
       !base::IsUnderWay(name)) {
     auto parsed = ByPattern(*naming.step_pattern, name);
     if (parsed.has_value()) return parsed;
   }
   return is_file ? base::ParseStepFile(name) : base::ParseStepName(name);
+}
+
+}  // namespace
+
+std::optional<base::StepName> ReadStepName(const Naming& naming,
+                                           const std::string& name,
+                                           bool is_file) {
+  if (naming.read == nullptr) return ReadAnew(naming, name, is_file);
+  const std::string key = is_file ? name + "/" : name;
+  const auto known = naming.read->find(key);
+  if (known != naming.read->end()) return known->second;
+  return naming.read->emplace(key, ReadAnew(naming, name, is_file))
+      .first->second;
 }
 
 void LeaveUnknown(const Naming& naming, const std::string& path,

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -12,12 +13,18 @@
 
 namespace sinkwatch::discovery {
 
+// What names were read as, for those who read them again: reading costs more
+// than finding. Of files with a slash behind.
+using ReadNames =
+    std::unordered_map<std::string, std::optional<base::StepName>>;
+
 // How the names under a root are read.
 struct Naming {
   const v1::RunConfig& run;
   // The run's step_pattern, if it has one.
   const std::optional<server::NamePattern>& step_pattern;
   std::string real_root;
+  ReadNames* read = nullptr;
 };
 
 // Sorts every entry of a root, and of its stage folders and of theirs

@@ -1,0 +1,78 @@
+#include "server/discovery/judged.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/discovery/hub_cache.h"
+#include "server/discovery/listing.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+Judged OfListing(Judged judged, Listing listing, const LookContext& context) {
+  const Subject subject{judged.candidate.name, std::move(listing),
+                        context.model_config.has_value(),
+                        judged.candidate.is_download};
+  const Layout* const layout = FindLayout(subject);
+  judged.is_none = layout == nullptr;
+  if (judged.is_none) return judged;
+  judged.verdict = Judge(*layout, subject);
+  judged.fingerprint = Fingerprint(
+      subject.listing,
+      context.model_config.has_value() ? &*context.model_config : nullptr);
+  judged.changed_ns = LatestChange(subject.listing);
+  judged.under_way_ns = LatestUnderWay(subject.listing);
+  judged.was_listed = true;
+  return judged;
+}
+
+Judged OfFile(Judged judged, const Entry& file) {
+  judged.verdict = JudgeFile(file.name);
+  judged.fingerprint = FingerprintOfFile(file);
+  judged.changed_ns = file.modified_ns;
+  judged.was_listed = true;
+  return judged;
+}
+
+Judged OfBadRow(Judged judged) {
+  judged.verdict.kind = Verdict::Kind::kUnsupported;
+  judged.verdict.why = judged.candidate.why_bad;
+  judged.verdict.code = kBadRow;
+  return judged;
+}
+
+}  // namespace
+
+std::optional<Judged> LookAt(Candidate candidate, const LookContext& context) {
+  Judged judged;
+  judged.candidate = std::move(candidate);
+  if (!judged.candidate.why_bad.empty()) return OfBadRow(std::move(judged));
+  if (!judged.candidate.why_missing.empty()) return judged;
+  if (judged.candidate.file.has_value()) {
+    const Entry file = *judged.candidate.file;
+    return OfFile(std::move(judged), file);
+  }
+  auto listing = ListCheckpoint(judged.candidate.path, context.real_root);
+  judged.status = listing.status();
+  if (absl::IsNotFound(listing.status())) {
+    if (!judged.candidate.is_listed) return std::nullopt;
+    judged.candidate.why_missing =
+        absl::StrCat("not there yet: ", judged.candidate.path);
+    return judged;
+  }
+  if (!listing.ok()) return judged;
+  MarkDownloads(context.downloads, &*listing);
+  return OfListing(std::move(judged), *std::move(listing), context);
+}
+
+bool IsSameContent(const Judged& left, const Judged& right) {
+  return left.was_listed == right.was_listed && left.status == right.status &&
+         left.is_none == right.is_none &&
+         left.fingerprint == right.fingerprint &&
+         left.changed_ns == right.changed_ns &&
+         left.under_way_ns == right.under_way_ns &&
+         left.verdict.kind == right.verdict.kind &&
+         left.verdict.why == right.verdict.why;
+}
+
+}  // namespace sinkwatch::discovery

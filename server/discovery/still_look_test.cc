@@ -1,0 +1,164 @@
+// Whether a look is needed at a run of many folders.
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/discovery/run_scan_testing.h"
+
+namespace sinkwatch::discovery {
+namespace {
+
+constexpr int kFolders = 600;
+constexpr int kTurns = 2;  // 600 / 500
+
+class StillLookTest : public RunScanTest {
+ protected:
+  // As found by a look some time after the last change.
+  void Settle(int folders = kFolders) {
+    for (int step = 0; step < folders; ++step) {
+      folder_.WriteCheckpoint(absl::StrCat("root/stage1/step", step));
+    }
+    MakeOld("root/stage1");
+    MakeOld("root");
+    Look();
+    seen_ = Look(kQuiescence + 1);
+    ASSERT_EQ(seen_.size(), static_cast<size_t>(folders)) << status_;
+  }
+  void MakeOld(const std::string& name) {
+    folder_.SetTime(name, absl::Now() - absl::Seconds(10));
+  }
+  bool IsStill(double seconds = 0) {
+    now_ += absl::Seconds(seconds);
+    return scan_->IsStill(now_).value();
+  }
+  // Whether that is seen within so many looks.
+  bool IsSeenWithin(int looks) {
+    for (int look = 0; look < looks; ++look) {
+      if (!IsStill()) return true;
+    }
+    return false;
+  }
+  const Observation* Find(const std::vector<Observation>& seen, int64_t step) {
+    for (const Observation& one : seen) {
+      if (one.checkpoint.step() == step) return &one;
+    }
+    return nullptr;
+  }
+
+  std::vector<Observation> seen_;
+};
+
+TEST_F(StillLookTest, ManyFoldersAreStillAndLookedAtEachMinuteAllTheSame) {
+  Settle();
+  for (int look = 1; look < 32; ++look) EXPECT_TRUE(IsStill(2)) << look;
+  EXPECT_FALSE(IsStill(2));
+  Look();
+  EXPECT_TRUE(IsStill(2));
+}
+
+TEST_F(StillLookTest, AFewFoldersAreLookedAtAlways) {
+  Settle(10);
+  EXPECT_FALSE(IsStill());
+}
+
+TEST_F(StillLookTest, ANameThatComesOrGoesIsSeenAtOnce) {
+  Settle();
+  folder_.MakeFolder("root/stage1/step1000");
+  EXPECT_FALSE(IsStill());
+  MakeOld("root/stage1");
+  Look();
+  Look(kGrace + 1);
+  folder_.Delete("root/stage1/step7");
+  EXPECT_FALSE(IsStill());
+  folder_.MakeFolder("root/stage2");
+  MakeOld("root/stage1");
+  EXPECT_FALSE(IsStill());
+}
+
+// Somebody may have written since within the same tick of the file system.
+TEST_F(StillLookTest, ATimeOfJustNowTellsNothing) {
+  Settle();
+  folder_.SetTime("root", absl::Now());
+  Look();
+  EXPECT_FALSE(IsStill());
+}
+
+TEST_F(StillLookTest, AFileThatComesIntoAFolderIsSeenAtOnce) {
+  Settle();
+  folder_.Write("root/stage1/step7/model.safetensors.index.json", "new");
+  EXPECT_FALSE(IsStill());
+}
+
+TEST_F(StillLookTest, AFileThatIsRewrittenInItsPlaceIsSeenInTurn) {
+  Settle();
+  folder_.Write("root/stage1/step7/config.json", "rewritten in its place");
+  EXPECT_TRUE(IsSeenWithin(kTurns));
+  const auto now = Look();
+  EXPECT_NE(Find(now, 7)->checkpoint.fingerprint(),
+            Find(seen_, 7)->checkpoint.fingerprint());
+}
+
+TEST_F(StillLookTest, WhatIsBeingWrittenIsListedAtEachLook) {
+  Settle();
+  folder_.Write("root/stage1/step1000/config.json", "{}");
+  MakeOld("root/stage1");
+  Look();
+  EXPECT_TRUE(IsStill());
+  folder_.Write("root/stage1/step1000/config.json", "{...}");
+  EXPECT_FALSE(IsStill());
+}
+
+TEST_F(StillLookTest, WhatSettlesOrIsLateIsLookedAtWhenItIs) {
+  Settle();
+  folder_.WriteCheckpoint("root/stage1/step1000");
+  folder_.Write("root/stage1/step2000/config.json", "{}");
+  MakeOld("root/stage1");
+  Look();
+  EXPECT_TRUE(IsStill(kQuiescence / 2));
+  EXPECT_FALSE(IsStill(kQuiescence / 2));
+  EXPECT_EQ(Find(Look(), 1000)->state, v1::JOB_STATE_QUEUED);
+  EXPECT_TRUE(IsStill(kGrace / 2));
+  EXPECT_FALSE(IsStill(kGrace / 2));
+  EXPECT_NE(Find(Look(), 2000)->reason.find("unchanged since"),
+            std::string::npos);
+  EXPECT_TRUE(IsStill(10 * kGrace));
+}
+
+TEST_F(StillLookTest, WhatTheConfigurationNamesIsReadEachTime) {
+  Settle();
+  folder_.Write("probe/probe.json", R"({"name": "others"})");
+  EXPECT_FALSE(IsStill());
+  Look();
+  EXPECT_TRUE(IsStill());
+  folder_.Delete("probe/probe.json");
+  EXPECT_FALSE(IsStill());
+}
+
+// A file system that keeps no times of folders.
+TEST_F(StillLookTest, TimesThatStayThoughNamesChangeAreNotGoneBy) {
+  Settle();
+  const absl::Time time = absl::Now() - absl::Seconds(10);
+  folder_.SetTime("root/stage1", time);
+  Look();
+  ASSERT_TRUE(IsStill());
+  folder_.WriteCheckpoint("root/stage1/step1000");
+  folder_.SetTime("root/stage1", time);
+  EXPECT_TRUE(IsSeenWithin(32));
+  EXPECT_EQ(Look().size(), seen_.size() + 1);
+  Look(kGrace + 1);
+  EXPECT_FALSE(IsStill());
+}
+
+TEST_F(StillLookTest, SaysAgainWhatItSaid) {
+  run_.mutable_steps()->set_latest(1);
+  Settle();
+  const auto again =
+      scan_->Again({{"stage1", 7}, {"stage1", 599}, {"", 7}}, now_);
+  ASSERT_EQ(again.size(), 2u);
+  EXPECT_EQ(again[0].state, v1::JOB_STATE_SKIPPED);
+  EXPECT_EQ(again[1].state, v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(again[1].checkpoint.SerializeAsString(),
+            Find(seen_, 599)->checkpoint.SerializeAsString());
+}
+
+}  // namespace
+}  // namespace sinkwatch::discovery
