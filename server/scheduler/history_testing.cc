@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/scheduler/job_comparison_testing.h"
 #include "server/scheduler/job_model_testing.h"
 #include "server/scheduler/scheduler.h"
 #include "server/store/memory_disk_testing.h"
@@ -19,12 +20,6 @@ using store::MemoryDisk;
 
 constexpr int kSteps = 3;
 constexpr char kPath[] = "store.db";
-
-const char* const kNames[] = {
-    "see",      "rewrite",    "see_half",     "skip",      "vanish",
-    "unfollow", "acquire",    "renew",        "fail",      "release",
-    "commit",   "commit_two", "requeue",      "wait",      "set_clock",
-    "restart",  "kill",       "kill_in_next", "disk_fails"};
 
 // Of an answer that says nothing about the job: the disk failed.
 bool IsFault(const absl::Status& status) {
@@ -57,7 +52,31 @@ class World {
   }
 
   // The last word: whatever happened, a start without faults finds it all.
-  std::string End() { return Reopen(false); }
+  std::string End() {
+    std::string why = Reopen(false);
+    for (const auto& [run, model] : ended_) {
+      if (why.empty()) why = WhyJobsDiffer(*store_, run, model);
+      if (why.empty()) why = WhyValuesDiffer(*store_, run, model);
+    }
+    return why;
+  }
+
+  // Begins another history in a run of its own; the one before stays in the
+  // store. Not while a fault waits.
+  std::string BeginAnother() {
+    const absl::Status removed = store_->RemoveRun(run_);
+    if (!removed.ok()) return removed.ToString();
+    model_.Unfollow();
+    for (const auto& [id, job] : model_.jobs) {
+      first_id_ = std::max(first_id_, id + 1);
+    }
+    ended_.emplace_back(run_, std::exchange(model_, {}));
+    run_ = absl::StrCat("toy", ended_.size());
+    held_.clear();
+    std::fill(std::begin(versions_), std::end(versions_), 0);
+    const absl::Status put = PutRun();
+    return put.ok() ? "" : put.ToString();
+  }
 
  private:
   struct Held {
@@ -76,6 +95,12 @@ class World {
       if (!made->PutRun(run).ok()) return new MemoryDisk::Image();
     }
     return new MemoryDisk::Image(disk.image());
+  }
+
+  absl::Status PutRun() {
+    v1::RunConfig run;
+    run.set_name(run_);
+    return store_->PutRun(run);
   }
 
   absl::Status Open() {
@@ -149,7 +174,7 @@ class World {
       case What::kAcquire:
         return Acquire();
       case What::kRequeue:
-        return Change(store_->Requeue("toy", {}, a % 2 == 1).status(),
+        return Change(store_->Requeue(run_, {}, a % 2 == 1).status(),
                       [&](JobModel& model) { model.Requeue(a % 2 == 1); });
       case What::kWait:
         return Pass(b == 0 ? absl::Minutes(a) : absl::Seconds(a));
@@ -242,11 +267,12 @@ class World {
   std::string Observe(int a, v1::JobState state) {
     const int64_t step = a % kSteps;
     const std::string fingerprint = absl::StrCat("content", versions_[step]);
-    const absl::Status status =
-        store_->Observe({store::Seen(step, fingerprint, state)});
+    store::Observation seen = store::Seen(step, fingerprint, state);
+    seen.checkpoint.set_run(run_);
+    const absl::Status status = store_->Observe({seen});
     const absl::Time now = store_->Now();
     return Change(status, [&](JobModel& model) {
-      int64_t next = 1;
+      int64_t next = first_id_;
       for (const auto& [id, job] : model.jobs) next = std::max(next, id + 1);
       model.Observe(step, fingerprint, state, next, now);
     });
@@ -254,10 +280,8 @@ class World {
 
   std::string Unfollow() {
     std::string why =
-        Change(store_->RemoveRun("toy"), [](JobModel& m) { m.Unfollow(); });
-    v1::RunConfig run;
-    run.set_name("toy");
-    const absl::Status put = store_->PutRun(run);
+        Change(store_->RemoveRun(run_), [](JobModel& m) { m.Unfollow(); });
+    const absl::Status put = PutRun();
     if (!put.ok() && (!IsFault(put) || !armed_)) return put.ToString();
     // A removed run is not found again: the next start needs it.
     if (!put.ok()) unfollowed_ = true;
@@ -377,6 +401,7 @@ class World {
     for (const Held& held : results) {
       v1::Job job;
       *job.mutable_checkpoint() = store::Seen(0).checkpoint;
+      job.mutable_checkpoint()->set_run(run_);
       requests.push_back({held.job, held.token,
                           store::MeasurementOf(job, held.value, {1, 2, 1, 1})});
     }
@@ -409,65 +434,16 @@ class World {
   // Jobs as the model has them, and no other.
   std::string Compare() {
     if (unfollowed_) {
-      v1::RunConfig run;
-      run.set_name("toy");
-      const absl::Status put = store_->PutRun(run);
+      const absl::Status put = PutRun();
       if (!put.ok()) return put.ToString();
       unfollowed_ = false;
     }
     return CompareWith(model_);
   }
   std::string CompareWith(const JobModel& model) {
-    store::CheckpointQuery query;
-    query.run = "toy";
-    const auto page = store_->Checkpoints(query);
-    if (!page.ok()) return page.status().ToString();
-    if (page->jobs.size() != model.jobs.size()) {
-      return absl::StrCat("there are ", page->jobs.size(), " jobs, not ",
-                          model.jobs.size());
-    }
-    for (const store::JobRecord& record : page->jobs) {
-      const auto place = model.jobs.find(record.job.id());
-      if (place == model.jobs.end()) {
-        return absl::StrCat("job ", record.job.id(), " is not known");
-      }
-      const ModelJob& job = place->second;
-      const std::string is =
-          Words(record.state, record.job.attempt(), record.token,
-                record.job.checkpoint().fingerprint());
-      const std::string should_be =
-          Words(job.state, job.attempt, job.token, job.fingerprint);
-      if (is != should_be) {
-        return absl::StrCat("job ", record.job.id(), " is ", is, ", not ",
-                            should_be);
-      }
-    }
-    return "";
+    return WhyJobsDiffer(*store_, run_, model);
   }
-  static std::string Words(v1::JobState state, int attempt, int64_t token,
-                           const std::string& fingerprint) {
-    return absl::StrCat(v1::JobState_Name(state), " attempt ", attempt,
-                        " token ", token, " ", fingerprint);
-  }
-
-  // Every measurement that was acknowledged, as it was sent.
-  std::string CompareValues() {
-    for (const auto& [step, value] : model_.values) {
-      v1::GetMeasurementRequest request;
-      request.set_run("toy");
-      request.set_step(step);
-      const auto found = store_->GetMeasurement(request);
-      if (!found.ok()) return found.status().ToString();
-      const v1::MetricVector& vector = found->vectors(0);
-      // MeasurementOf: base + head.
-      if (vector.values_size() != 2 || vector.values(0) != value ||
-          vector.values(1) != value + 1) {
-        return absl::StrCat("step ", step, " has value ", vector.values(0),
-                            ", not ", value);
-      }
-    }
-    return "";
-  }
+  std::string CompareValues() { return WhyValuesDiffer(*store_, run_, model_); }
 
   MemoryDisk disk_;
   std::mt19937_64 random_{1};
@@ -475,7 +451,10 @@ class World {
   absl::Time steady_ = absl::FromUnixSeconds(12345);
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Scheduler> scheduler_;
+  std::string run_ = "toy";
+  int64_t first_id_ = 1;  // of a job of this history
   JobModel model_;
+  std::vector<std::pair<std::string, JobModel>> ended_;  // by run
   // What the disk may hold of calls that failed, were the process to die now.
   std::vector<JobModel> ghosts_;
   std::vector<Held> held_;
@@ -489,42 +468,20 @@ class World {
 
 }  // namespace
 
-std::string ToString(const std::vector<Operation>& history) {
-  std::string text;
-  for (const auto& [what, a, b] : history) {
-    absl::StrAppend(&text, "  ", kNames[static_cast<int>(what)], " ", a, " ", b,
-                    "\n");
-  }
-  return text;
-}
-
-std::vector<Operation> RandomHistory(uint64_t seed, bool with_faults) {
-  // How often each comes, in the order of What.
-  constexpr int kUsual[] = {6, 3, 2, 1, 2, 1, 14, 4, 8, 3,
-                            9, 2, 3, 8, 2, 1, 1,  0, 0};
-  constexpr int kFaulty[] = {6, 3, 2, 1, 2, 1, 14, 4, 8, 3,
-                             9, 2, 3, 6, 1, 2, 4,  9, 9};
-  std::mt19937_64 random(seed);
-  std::discrete_distribution<int> draw =
-      with_faults ? std::discrete_distribution<int>(std::begin(kFaulty),
-                                                    std::end(kFaulty))
-                  : std::discrete_distribution<int>(std::begin(kUsual),
-                                                    std::end(kUsual));
-  std::vector<Operation> history = {{What::kSee, 0}};
-  const size_t length = 4 + random() % 12;
-  while (history.size() < length) {
-    history.push_back({static_cast<What>(draw(random)),
-                       static_cast<int>(random() % 120),
-                       static_cast<int>(random() % 30)});
-  }
-  return history;
-}
-
 std::string WhyItDiffers(const std::vector<Operation>& history) {
+  return WhyOneDiffers({history});
+}
+
+std::string WhyOneDiffers(
+    const std::vector<std::vector<Operation>>& histories) {
   World world;
-  for (size_t i = 0; i < history.size(); ++i) {
-    std::string why = world.Do(history[i]);
-    if (!why.empty()) return absl::StrCat("operation ", i, ": ", why);
+  for (size_t h = 0; h < histories.size(); ++h) {
+    std::string why = h == 0 ? "" : world.BeginAnother();
+    for (size_t i = 0; i < histories[h].size() && why.empty(); ++i) {
+      why = world.Do(histories[h][i]);
+      if (!why.empty()) why = absl::StrCat("operation ", i, ": ", why);
+    }
+    if (!why.empty()) return absl::StrCat("history ", h, ", ", why);
   }
   std::string why = world.End();
   return why.empty() ? "" : "at the end: " + why;

@@ -1,9 +1,10 @@
 #ifndef SINKWATCH_SERVER_SCHEDULER_HISTORY_TESTING_H_
 #define SINKWATCH_SERVER_SCHEDULER_HISTORY_TESTING_H_
 
-#include <cstdint>
 #include <string>
 #include <vector>
+
+#include "server/scheduler/operation_testing.h"
 
 // Random histories of a server and its workers: looks, leases, renewals,
 // failures, results, requeues; messages that come late, twice or never; clocks
@@ -12,43 +13,13 @@
 // operation what the store has is compared with a model (job_model_testing.h).
 namespace sinkwatch::scheduler {
 
-enum class What {
-  kSee,         // step a is there, whole
-  kRewrite,     // step a has other content, whole
-  kSeeHalf,     // step a is there and not whole; with b odd, rewritten
-  kSkip,        // the policy leaves step a out
-  kVanish,      // step a is gone
-  kUnfollow,    // the run is removed, and added again
-  kAcquire,     // some worker asks for a job
-  kRenew,       // of lease a, the last or any before; stands still if b is odd
-  kFail,        // lease a, with an outcome by b
-  kRelease,     // lease a
-  kCommit,      // the result of lease a, for the first time or again
-  kCommitTwo,   // the results of leases a and b in one transaction
-  kRequeue,     // with a odd the vanished ones, too
-  kWait,        // a seconds by both clocks; with b = 0 so many minutes
-  kSetClock,    // the wall clock, by up to two days
-  kRestart,     // stops and starts in order
-  kKill,        // kill -9 and start; with a odd the power goes as well
-  kKillInNext,  // the same in the middle of the next operation
-  kDiskFails,   // in the next operation
-};
-
-struct Operation {
-  What what;
-  int a = 0;
-  int b = 0;
-};
-
-std::string ToString(const std::vector<Operation>& history);
-
-// The history of a seed: some ten operations. Disks fail in one of `with_fault`
-// kinds only.
-std::vector<Operation> RandomHistory(uint64_t seed, bool with_faults);
-
 // Where the store first does not agree with the model, in words; empty if it
 // does to the end.
 std::string WhyItDiffers(const std::vector<Operation>& history);
+
+// The same of histories one after the other in one store, each in a run of its
+// own: opening a store costs more than a history. None may have a fault.
+std::string WhyOneDiffers(const std::vector<std::vector<Operation>>& histories);
 
 // A shorter history that differs as well, none of whose operations can be left
 // out.
