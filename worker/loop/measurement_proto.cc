@@ -84,6 +84,7 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
     proto.set_on_request(metric.on_request);
     proto.set_cost(metric.cost);
   }
+  for (const std::string& domain : facts.domains) header.add_domains(domain);
   header.set_unused_tensors(facts.unused.count);
   for (const std::string& name : facts.unused.first) {
     header.add_unused_tensor_names(base::EscapeBytes(name));

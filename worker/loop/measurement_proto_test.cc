@@ -32,6 +32,16 @@ TEST(MeasurementProtoTest, ThresholdsOfMetricsTravel) {
   EXPECT_FALSE(header.metrics(1).has_threshold());
 }
 
+// So that the server misses one of which nothing came.
+TEST(MeasurementProtoTest, DomainsOfTheProbeTravel) {
+  MeasureFacts facts;
+  facts.domains = {"story", "code"};
+  const v1::MeasurementHeader header = HeaderProto({}, facts, "here:1");
+  EXPECT_EQ(std::vector<std::string>(header.domains().begin(),
+                                     header.domains().end()),
+            facts.domains);
+}
+
 TEST(MeasurementProtoTest, RolesOfMetricsTravelWithTheirBounds) {
   MeasureFacts facts;
   facts.metrics.resize(3);

@@ -36,6 +36,9 @@ MeasureFacts FactsOf(const MeasureRequest& request,
   facts.bos_policy = corpus.bos_policy();
   facts.dtype = ComputeDtypeName(request.dtype);
   facts.device = DeviceTitle(request.device);
+  for (const probe::Domain& domain : corpus.domains()) {
+    facts.domains.push_back(domain.label);
+  }
   facts.metrics = metrics::DescriptorsOf(request.metrics);
   const base::AblationPolicy& policy = request.ablation.policy;
   if (!policy.none()) {

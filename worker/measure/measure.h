@@ -36,6 +36,8 @@ struct MeasureFacts {
   std::string bos_policy;
   std::string dtype;   // "float32" or "bfloat16"
   std::string device;  // "cuda:0 (NVIDIA H200)"
+  // Labels of the probe: each has values.
+  std::vector<std::string> domains;
   // Definitions of the metrics that may come.
   std::vector<metrics::Descriptor> metrics;
 };

@@ -37,6 +37,7 @@ TEST(MeasureTest, StatesTheFactsBeforeTheFirstValue) {
   EXPECT_EQ(facts.dtype, "float32");
   EXPECT_EQ(facts.device, "cpu");
   EXPECT_EQ(facts.probe_digest.size(), 64u);
+  EXPECT_FALSE(facts.domains.empty());
 }
 
 TEST(MeasureTest, DescribesTheMetricsAskedForAndTheLoss) {
