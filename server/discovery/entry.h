@@ -20,7 +20,7 @@ struct Entry {
 };
 
 // A checkpoint folder: what lies in it, and in those of its sub-folders that
-// hold weights in some layout (model_and_optim, model).
+// hold weights in some layout (CountedFolders).
 struct Listing {
   std::vector<Entry> entries;
   std::map<std::string, std::vector<Entry>> folders;

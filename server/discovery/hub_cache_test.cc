@@ -110,7 +110,7 @@ TEST_F(HubCacheTest, MarksLinksToBlobsThatAreBeingDownloaded) {
                  absl::StrCat("models--org--name/snapshots/a1/", blob));
   }
   auto listing = ListCheckpoint(run_.root() + "/snapshots/a1",
-                                RealPath(run_.root()).value());
+                                RealPath(run_.root()).value(), {});
   ASSERT_TRUE(listing.ok());
   const auto downloads = DownloadsIn(run_.root());
   ASSERT_TRUE(downloads.ok());

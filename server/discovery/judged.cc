@@ -52,7 +52,8 @@ std::optional<Judged> LookAt(Candidate candidate, const LookContext& context) {
     const Entry file = *judged.candidate.file;
     return OfFile(std::move(judged), file);
   }
-  auto listing = ListCheckpoint(judged.candidate.path, context.real_root);
+  auto listing = ListCheckpoint(judged.candidate.path, context.real_root,
+                                CountedFolders());
   judged.status = listing.status();
   if (absl::IsNotFound(listing.status())) {
     if (!judged.candidate.is_listed) return std::nullopt;

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <map>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "proto/base/sha256.h"
 #include "server/discovery/foreign_format.h"
@@ -19,18 +21,41 @@ const Layout* const kLayouts[] = {&kGptNeox, &kNanotron,   &kHfTrainer,
                                   &kOlmo,    &kTorchDcp,   &kOlmoCore,
                                   &kDcpHf,   &kHuggingFace};
 
-// Weights and what names them, at the top of the folder or in model_and_optim.
-bool IsWeightFile(const std::string& name) {
-  return name == "model.safetensors" ||
-         name == "model.safetensors.index.json" ||
-         name == "pytorch_model.bin" ||
-         name == "pytorch_model.bin.index.json" || name == "model.pt" ||
-         name == ".metadata" || absl::EndsWith(name, ".distcp") ||
-         ParseShard(name, "model", "safetensors").has_value() ||
-         ParseShard(name, "pytorch_model", "bin").has_value() ||
-         (absl::StartsWith(name, "shard-") &&
-          absl::EndsWith(name, ".safetensors")) ||
-         (absl::StartsWith(name, "rank") && absl::EndsWith(name, ".pt"));
+// What the layouts state, by the sub-folder that it lies in.
+using Patterns = std::map<std::string, std::set<absl::string_view>>;
+
+const Patterns& FilesThatCount() {
+  static const Patterns* const kPatterns = [] {
+    auto* const patterns = new Patterns;
+    for (const Layout* layout : kLayouts) {
+      for (absl::string_view path : layout->files) {
+        const size_t slash = path.rfind('/');
+        const bool is_top = slash == absl::string_view::npos;
+        const std::string folder(is_top ? "" : path.substr(0, slash));
+        (*patterns)[folder].insert(is_top ? path : path.substr(slash + 1));
+      }
+    }
+    return patterns;
+  }();
+  return *kPatterns;
+}
+
+// Of '#' nine digits at most: no number of a shard has more.
+bool Matches(absl::string_view pattern, absl::string_view name) {
+  if (pattern.empty()) return name.empty();
+  const absl::string_view rest = pattern.substr(1);
+  if (pattern[0] != '*' && pattern[0] != '#') {
+    return absl::ConsumePrefix(&name, pattern.substr(0, 1)) &&
+           Matches(rest, name);
+  }
+  const bool is_number = pattern[0] == '#';
+  for (size_t taken = is_number ? 1 : 0; taken <= name.size(); ++taken) {
+    if (is_number && (taken > 9 || !absl::ascii_isdigit(name[taken - 1]))) {
+      return false;
+    }
+    if (Matches(rest, name.substr(taken))) return true;
+  }
+  return false;
 }
 
 // Every file that counts, by its path in the folder.
@@ -172,12 +197,23 @@ Verdict Judge(const Layout& layout, const Subject& subject) {
 
 bool BelongsToCheckpoint(const std::string& folder, const Entry& entry) {
   if (entry.is_folder || base::IsUnderWay(entry.name)) return false;
-  if (folder == "model" && absl::EndsWith(entry.name, ".safetensors")) {
-    return true;
-  }
-  return IsWeightFile(entry.name) ||
-         (folder.empty() &&
-          (entry.name == "config.json" || entry.name == "config.yaml"));
+  const auto patterns = FilesThatCount().find(folder);
+  return patterns != FilesThatCount().end() &&
+         std::any_of(patterns->second.begin(), patterns->second.end(),
+                     [&](absl::string_view pattern) {
+                       return Matches(pattern, entry.name);
+                     });
+}
+
+const std::set<std::string>& CountedFolders() {
+  static const auto* const kFolders = [] {
+    auto* const folders = new std::set<std::string>;
+    for (const auto& [folder, patterns] : FilesThatCount()) {
+      if (!folder.empty()) folders->insert(folder);
+    }
+    return folders;
+  }();
+  return *kFolders;
 }
 
 bool HasOwnConfig(const Listing& listing) {

@@ -2,8 +2,10 @@
 #define SINKWATCH_SERVER_DISCOVERY_LAYOUT_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 
+#include "absl/types/span.h"
 #include "proto/base/step_name.h"
 #include "server/discovery/entry.h"
 
@@ -43,6 +45,10 @@ struct Verdict {
 // (layouts.h). The README has them as a table.
 struct Layout {
   const char* name;  // for people
+  // The files that count, by their path in the folder: '*' is anything, '#' a
+  // number. Whichever layout judges a folder, those of every layout count in
+  // it: a fingerprint does not change with what a folder is taken for.
+  absl::Span<const char* const> files;
   // Whether the folder looks like one of these, also half written.
   bool (*recognises)(const Subject&);
   // Whether it is whole. A broken link to a file that counts never gets here.
@@ -71,6 +77,9 @@ std::string FingerprintOfFile(const Entry& file);
 // `folder` is the sub-folder that it lies in, or empty. Logs, optimizer state,
 // trainer state, hidden files and files under way do not.
 bool BelongsToCheckpoint(const std::string& folder, const Entry& entry);
+
+// The sub-folders that the files of some layout lie in.
+const std::set<std::string>& CountedFolders();
 
 // Whether the checkpoint has a configuration of its own.
 bool HasOwnConfig(const Listing& listing);

@@ -12,6 +12,10 @@ namespace {
 
 constexpr char kIndex[] = "model.safetensors.index.json";
 
+constexpr const char* kFiles[] = {"config.json", kIndex,
+                                  "model-#-of-#.safetensors",
+                                  "model.safetensors", "shard-*.safetensors"};
+
 // shard-00001-model-00001-of-00002.safetensors: parts of tensors.
 bool HasRankShards(const Entries& entries) {
   for (const Entry& entry : entries) {
@@ -58,6 +62,6 @@ Verdict Judge(const Subject& subject) {
 }  // namespace
 
 const Layout kDcpHf = {"torch.distributed.checkpoint, Hugging Face writer",
-                       Recognises, Judge};
+                       kFiles, Recognises, Judge};
 
 }  // namespace sinkwatch::discovery

@@ -29,6 +29,6 @@ Verdict Judge(const Subject&) {
 
 }  // namespace
 
-const Layout kGptNeox = {"gpt-neox", Recognises, Judge};
+const Layout kGptNeox = {"gpt-neox", {}, Recognises, Judge};
 
 }  // namespace sinkwatch::discovery

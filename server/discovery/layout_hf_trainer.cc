@@ -40,6 +40,6 @@ Verdict Judge(const Subject& subject) {
 
 }  // namespace
 
-const Layout kHfTrainer = {"Hugging Face Trainer", Recognises, Judge};
+const Layout kHfTrainer = {"Hugging Face Trainer", {}, Recognises, Judge};
 
 }  // namespace sinkwatch::discovery

@@ -9,6 +9,16 @@
 namespace sinkwatch::discovery {
 namespace {
 
+constexpr const char* kFiles[] = {"config.json",
+                                  "model.safetensors",
+                                  "model.safetensors.index.json",
+                                  "model-#-of-#.safetensors",
+                                  "pytorch_model.bin",
+                                  "pytorch_model.bin.index.json",
+                                  "pytorch_model-#-of-#.bin",
+                                  "model.pt",
+                                  "model/*.safetensors"};
+
 bool Recognises(const Subject&) { return true; }
 
 // model/chunk-00000.safetensors,
@@ -47,6 +57,6 @@ Verdict Judge(const Subject& subject) {
 
 }  // namespace
 
-const Layout kHuggingFace = {"Hugging Face", Recognises, Judge};
+const Layout kHuggingFace = {"Hugging Face", kFiles, Recognises, Judge};
 
 }  // namespace sinkwatch::discovery

@@ -25,6 +25,6 @@ Verdict Judge(const Subject&) {
 
 }  // namespace
 
-const Layout kNanotron = {"nanotron", Recognises, Judge};
+const Layout kNanotron = {"nanotron", {}, Recognises, Judge};
 
 }  // namespace sinkwatch::discovery

@@ -10,6 +10,16 @@ namespace {
 
 constexpr char kConfig[] = "config.yaml";
 
+constexpr const char* kFiles[] = {kConfig,
+                                  "model.safetensors",
+                                  "model.pt",
+                                  ".metadata",
+                                  "*.distcp",
+                                  "model_and_optim/.metadata",
+                                  "model_and_optim/*.distcp",
+                                  "rank*.pt",
+                                  "model/rank*.pt"};
+
 // rank0.pt at the top (torch_legacy) or in model (local).
 bool HasForeignShards(const Listing& listing) {
   const Entries* model = FindFolder(listing, "model");
@@ -50,6 +60,6 @@ Verdict Judge(const Subject& subject) {
 
 }  // namespace
 
-const Layout kOlmo = {"OLMo (legacy trainer)", Recognises, Judge};
+const Layout kOlmo = {"OLMo (legacy trainer)", kFiles, Recognises, Judge};
 
 }  // namespace sinkwatch::discovery

@@ -9,6 +9,9 @@
 namespace sinkwatch::discovery {
 namespace {
 
+constexpr const char* kFiles[] = {"config.json", "model_and_optim/.metadata",
+                                  "model_and_optim/*.distcp"};
+
 bool HasFolder(const Listing& listing, const char* name) {
   for (const Entry& entry : listing.entries) {
     if (entry.is_folder && entry.name == name) return true;
@@ -44,6 +47,6 @@ Verdict Judge(const Subject& subject) {
 
 }  // namespace
 
-const Layout kOlmoCore = {"OLMo-core", Recognises, Judge};
+const Layout kOlmoCore = {"OLMo-core", kFiles, Recognises, Judge};
 
 }  // namespace sinkwatch::discovery

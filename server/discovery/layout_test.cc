@@ -1,5 +1,6 @@
 #include "server/discovery/layout.h"
 
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -102,6 +103,51 @@ TEST(CompletenessTest, WaitsForWhatIsUnderWayInside) {
                   {File("config.json"), File("model.safetensors"), File(name)}),
               absl::StrCat(name, " is still being written"));
   }
+}
+
+TEST(BelongsToCheckpointTest, IsWhatSomeLayoutStates) {
+  const struct {
+    const char* folder;
+    const char* name;
+    bool counts;
+  } cases[] = {
+      {"", "config.json", true},
+      {"", "config.yaml", true},
+      {"model_and_optim", "config.json", false},
+      {"", "model.safetensors", true},
+      {"", "model.safetensors.index.json", true},
+      {"", "model-00001-of-00003.safetensors", true},
+      {"", "model-1-of-999999999.safetensors", true},
+      {"", "model-1-of-1234567890.safetensors", false},
+      {"", "model-a-of-00003.safetensors", false},
+      {"", "model--of-00003.safetensors", false},
+      {"", "model-00001-of-00003.safetensors.md5", false},
+      {"", "a_model.safetensors", false},
+      {"", "pytorch_model.bin", true},
+      {"", "pytorch_model.bin.index.json", true},
+      {"", "pytorch_model-00001-of-00003.bin", true},
+      {"", "model.pt", true},
+      {"", "optim.pt", false},
+      {"", "rank0.pt", true},
+      {"", "shard-00001-model-00001-of-00002.safetensors", true},
+      {"", ".metadata", true},
+      {"", ".metadata.json", false},
+      {"", "__0_0.distcp", true},
+      {"model_and_optim", ".metadata", true},
+      {"model_and_optim", "__0_0.distcp", true},
+      {"model_and_optim", "tmp0.distcp", false},
+      {"model", "chunk-00000.safetensors", true},
+      {"model", "rank0.pt", true},
+      {"model", "optim.pt", false},
+      {"train", "rank0.pt", false},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(BelongsToCheckpoint(c.folder, File(c.name)), c.counts)
+        << c.folder << "/" << c.name;
+  }
+  EXPECT_FALSE(BelongsToCheckpoint("", Folder("model.pt")));
+  EXPECT_EQ(CountedFolders(),
+            (std::set<std::string>{"model", "model_and_optim"}));
 }
 
 TEST(FingerprintTest, ChangesWithNamesSizesAndTimes) {

@@ -7,6 +7,8 @@
 namespace sinkwatch::discovery {
 namespace {
 
+constexpr const char* kFiles[] = {".metadata", "*.distcp", "config.json"};
+
 bool Recognises(const Subject& subject) {
   return HasDcpFiles(subject.listing.entries);
 }
@@ -19,6 +21,7 @@ Verdict Judge(const Subject& subject) {
 
 }  // namespace
 
-const Layout kTorchDcp = {"torch.distributed.checkpoint", Recognises, Judge};
+const Layout kTorchDcp = {"torch.distributed.checkpoint", kFiles, Recognises,
+                          Judge};
 
 }  // namespace sinkwatch::discovery

@@ -21,7 +21,6 @@ namespace sinkwatch::discovery {
 namespace {
 
 constexpr size_t kMaxEntries = 200000;
-constexpr const char* kKnownFolders[] = {"model_and_optim", "model"};
 
 struct CloseFolder {
   void operator()(DIR* folder) const { closedir(folder); }
@@ -147,7 +146,8 @@ absl::StatusOr<std::vector<Entry>> ListRoot(const std::string& path,
 }
 
 absl::StatusOr<Listing> ListCheckpoint(const std::string& path,
-                                       const std::string& confinement) {
+                                       const std::string& confinement,
+                                       const std::set<std::string>& folders) {
   const auto list = [&](const std::string& folder) {
     return List(folder, [&](int, const char* name) {
       return FollowLink(folder, confinement, name, false);
@@ -157,10 +157,7 @@ absl::StatusOr<Listing> ListCheckpoint(const std::string& path,
   if (!entries.ok()) return entries.status();
   Listing listing;
   for (const Entry& entry : *entries) {
-    const bool known =
-        std::any_of(std::begin(kKnownFolders), std::end(kKnownFolders),
-                    [&](const char* name) { return entry.name == name; });
-    if (!entry.is_folder || !known) continue;
+    if (!entry.is_folder || folders.count(entry.name) == 0) continue;
     auto inside = list(absl::StrCat(path, "/", entry.name));
     if (absl::IsNotFound(inside.status())) continue;  // between the two looks
     if (!inside.ok()) return inside.status();

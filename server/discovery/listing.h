@@ -1,6 +1,7 @@
 #ifndef SINKWATCH_SERVER_DISCOVERY_LISTING_H_
 #define SINKWATCH_SERVER_DISCOVERY_LISTING_H_
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,12 +25,13 @@ absl::StatusOr<std::vector<Entry>> ListFolder(const std::string& path);
 absl::StatusOr<std::vector<Entry>> ListRoot(const std::string& path,
                                             const std::string& confinement);
 
-// A checkpoint folder with its known sub-folders. A link to a file in
-// `confinement` (a real path) counts as that file, as in a download cache, in
-// which files are links into ../../blobs; any other link is an entry with a
+// A checkpoint folder, with those of `folders` that lie in it. A link to a file
+// in `confinement` (a real path) counts as that file, as in a download cache,
+// in which files are links into ../../blobs; any other link is an entry with a
 // reason why it is broken. A sub-folder that is a link is not followed.
 absl::StatusOr<Listing> ListCheckpoint(const std::string& path,
-                                       const std::string& confinement);
+                                       const std::string& confinement,
+                                       const std::set<std::string>& folders);
 
 // The folder without links.
 absl::StatusOr<std::string> RealPath(const std::string& path);

@@ -61,7 +61,8 @@ TEST(ListingTest, TakesALinkToAFileInTheConfinementForThatFile) {
   folder.Link("loop", "root/snapshot/loop");
   folder.Write("root/snapshot/model/rank0.pt", "x");
   const auto listing = ListCheckpoint(folder.Path("root/snapshot"),
-                                      RealPath(folder.Path("root")).value());
+                                      RealPath(folder.Path("root")).value(),
+                                      {"model", "model_and_optim"});
   ASSERT_TRUE(listing.ok()) << listing.status();
   std::map<std::string, std::string> broken;
   for (const Entry& entry : listing->entries) {

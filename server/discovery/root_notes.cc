@@ -18,7 +18,7 @@ std::string LastPart(const std::string& path) {
 // Empty unless the root is a checkpoint itself.
 std::string NoteOfItself(const std::string& root,
                          const std::string& real_root) {
-  const auto listing = ListCheckpoint(root, real_root);
+  const auto listing = ListCheckpoint(root, real_root, CountedFolders());
   if (!listing.ok() || !HoldsCheckpoint(*listing)) return "";
   std::string files;
   for (const Entry& entry : listing->entries) {

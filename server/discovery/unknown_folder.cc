@@ -45,8 +45,9 @@ class Search {
   };
 
   bool LookInto(const Place& place) {
-    const auto listing = ListCheckpoint(
-        place.depth == 0 ? path_ : Join(path_, place.path), real_root_);
+    const auto listing =
+        ListCheckpoint(place.depth == 0 ? path_ : Join(path_, place.path),
+                       real_root_, CountedFolders());
     if (!listing.ok()) return false;
     if (HoldsCheckpoint(*listing)) {
       if (place.depth == 0) {
