@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -69,19 +70,17 @@ void LeaveSettling(std::vector<store::Observation>& news,
   news.erase(std::remove_if(news.begin(), news.end(), settles), news.end());
 }
 
-absl::StatusOr<std::vector<v1::CheckpointStatus>> KnownOf(
-    store::Store& store, const std::string& run) {
-  std::vector<v1::CheckpointStatus> known;
-  v1::ListCheckpointsRequest request;
-  request.set_run(run);
-  request.set_page_size(store::kMaxPage);
+absl::StatusOr<std::vector<store::JobRecord>> KnownOf(store::Store& store,
+                                                      const std::string& run) {
+  std::vector<store::JobRecord> known;
+  store::CheckpointQuery query;
+  query.run = run;
+  query.page.size = store::kMaxPage;
   do {
-    const auto page = store.ListCheckpoints(request);
-    if (!page.ok()) return page.status();
-    known.insert(known.end(), page->checkpoints().begin(),
-                 page->checkpoints().end());
-    request.set_page_token(page->next_page_token());
-  } while (!request.page_token().empty());
+    ASSIGN_OR_RETURN(store::CheckpointPage page, store.Checkpoints(query));
+    std::move(page.jobs.begin(), page.jobs.end(), std::back_inserter(known));
+    query.page.token = page.next_page_token;
+  } while (!query.page.token.empty());
   return known;
 }
 

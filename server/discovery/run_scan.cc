@@ -29,9 +29,9 @@ StepKey KeyOf(const v1::Checkpoint& checkpoint) {
 constexpr char kUnsupported[] = "unsupported:";
 
 // Whether it is dead by what was said of it here, and no worker saw it.
-bool IsUnsupported(const v1::CheckpointStatus& status) {
-  return status.state() == v1::JOB_STATE_DEAD &&
-         absl::StartsWith(status.checkpoint().fingerprint(), kUnsupported);
+bool IsUnsupported(const store::JobRecord& job) {
+  return job.state == v1::JOB_STATE_DEAD &&
+         absl::StartsWith(job.job.checkpoint().fingerprint(), kUnsupported);
 }
 
 bool IsOpen(v1::JobState state) {
@@ -45,21 +45,20 @@ bool IsSame(const Entry& left, const Entry& right) {
 
 }  // namespace
 
-RunScan::RunScan(v1::RunConfig run,
-                 const std::vector<v1::CheckpointStatus>& known,
+RunScan::RunScan(v1::RunConfig run, const std::vector<store::JobRecord>& known,
                  std::map<std::string, std::string> folders)
     : run_(std::move(run)),
       presence_(base::EscapeBytes(run_.root()),
                 absl::Seconds(run_.grace_seconds()), std::move(folders)) {
-  for (const v1::CheckpointStatus& status : known) {
-    const v1::Checkpoint& checkpoint = status.checkpoint();
+  for (const store::JobRecord& job : known) {
+    const v1::Checkpoint& checkpoint = job.job.checkpoint();
     const StepKey key = KeyOf(checkpoint);
-    if (status.state() != v1::JOB_STATE_SUPERSEDED) {
+    if (job.state != v1::JOB_STATE_SUPERSEDED) {
       followed_[key] = checkpoint.path();
     }
-    if (IsOpen(status.state())) {
+    if (IsOpen(job.state)) {
       seen_[key] = {checkpoint, absl::InfinitePast()};
-    } else if (IsUnsupported(status)) {
+    } else if (IsUnsupported(job)) {
       unsupported_.insert(key);
     } else {
       ended_.insert(key);

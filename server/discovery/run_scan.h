@@ -25,7 +25,6 @@
 #include "server/store/store.h"
 #include "sinkwatch/v1/checkpoint.pb.h"
 #include "sinkwatch/v1/config.pb.h"
-#include "sinkwatch/v1/query_service.pb.h"
 
 namespace sinkwatch::discovery {
 
@@ -64,7 +63,7 @@ class RunScan {
   // `known` is what the store has of the run, so that a checkpoint that was
   // deleted while nobody looked is noticed, and none is waited for that has
   // ended. `folders` is what folders() was then.
-  RunScan(v1::RunConfig run, const std::vector<v1::CheckpointStatus>& known,
+  RunScan(v1::RunConfig run, const std::vector<store::JobRecord>& known,
           std::map<std::string, std::string> folders = {});
 
   // One look: what the store should know of every checkpoint under the root,

@@ -23,12 +23,7 @@ inline constexpr double kGrace = 120;
 class RunScanTest : public testing::Test {
  protected:
   RunScanTest() {
-    folder_.WriteProbe("probe");
-    folder_.MakeFolder("root");
-    run_.set_name("toy");
-    run_.set_root(folder_.Path("root"));
-    run_.set_probe(folder_.Path("probe"));
-    run_.set_dtype("float32");
+    run_ = folder_.MakeRun("toy", "root");
     run_.set_quiescence_seconds(kQuiescence);
     run_.set_grace_seconds(kGrace);
   }
@@ -48,10 +43,10 @@ class RunScanTest : public testing::Test {
   }
   // The server was away: a new scan that knows what the store tells it.
   void Restart(const Observation& known) {
-    known_.emplace_back();
-    *known_.back().mutable_checkpoint() = known.checkpoint;
-    known_.back().set_state(known.state);
-    known_.back().set_reason(known.reason);
+    store::JobRecord& job = known_.emplace_back();
+    *job.job.mutable_checkpoint() = known.checkpoint;
+    job.state = known.state;
+    job.reason = known.reason;
     scan_ = nullptr;
   }
 
@@ -68,7 +63,7 @@ class RunScanTest : public testing::Test {
 
   const WatchedFolder folder_;
   v1::RunConfig run_;
-  std::vector<v1::CheckpointStatus> known_;
+  std::vector<store::JobRecord> known_;
   std::unique_ptr<RunScan> scan_;
   absl::Time now_ = absl::Now();
   absl::Status status_;

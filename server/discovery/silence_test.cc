@@ -22,7 +22,6 @@ namespace {
 class SilenceTest : public testing::Test {
  protected:
   SilenceTest() {
-    folder_.WriteProbe("probe");
     options_.poll = absl::Milliseconds(1);
     options_.patience = absl::Milliseconds(20);
     options_.threads = 1;
@@ -39,15 +38,8 @@ class SilenceTest : public testing::Test {
   }
 
   v1::RunConfig Run(const std::string& name) {
-    folder_.MakeFolder(name);
     folder_.WriteCheckpoint(name + "/step5");
-    v1::RunConfig run;
-    run.set_name(name);
-    run.set_root(folder_.Path(name));
-    run.set_probe(folder_.Path("probe"));
-    run.set_dtype("float32");
-    run.set_quiescence_seconds(0);
-    run.set_grace_seconds(120);
+    const v1::RunConfig run = folder_.MakeRun(name, name);
     EXPECT_TRUE(store_->PutRun(run).ok());
     return run;
   }
@@ -70,11 +62,8 @@ class SilenceTest : public testing::Test {
     return looks_[run];
   }
   v1::JobState StateOf(const std::string& run) {
-    v1::ListCheckpointsRequest request;
-    request.set_run(run);
-    const auto list = store_->ListCheckpoints(request).value();
-    return list.checkpoints().empty() ? v1::JOB_STATE_UNSPECIFIED
-                                      : list.checkpoints(0).state();
+    const auto jobs = store::JobsOf(*store_, run);
+    return jobs.empty() ? v1::JOB_STATE_UNSPECIFIED : jobs[0].state;
   }
 
   const WatchedFolder folder_;

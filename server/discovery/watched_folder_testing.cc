@@ -53,4 +53,17 @@ void WatchedFolder::WriteProbe(const std::string& folder) const {
   Write(folder + "/probe.json", R"({"name": "stories"})");
 }
 
+v1::RunConfig WatchedFolder::MakeRun(const std::string& name,
+                                     const std::string& root) const {
+  MakeFolder(root);
+  WriteProbe("probe");
+  v1::RunConfig run;
+  run.set_name(name);
+  run.set_root(Path(root));
+  run.set_probe(Path("probe"));
+  run.set_dtype("float32");
+  run.set_grace_seconds(120);
+  return run;
+}
+
 }  // namespace sinkwatch::discovery

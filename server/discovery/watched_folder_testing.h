@@ -5,6 +5,7 @@
 
 #include "absl/time/time.h"
 #include "proto/base/temp_folder_testing.h"
+#include "sinkwatch/v1/config.pb.h"
 
 namespace sinkwatch::discovery {
 
@@ -26,6 +27,9 @@ class WatchedFolder : public base::TempFolder {
   void WriteCheckpoint(const std::string& folder) const;
   // A probe.json that the server takes.
   void WriteProbe(const std::string& folder) const;
+  // A run of float32 with the probe "probe", a grace time of 120 s, and no
+  // quiescence. Makes both folders.
+  v1::RunConfig MakeRun(const std::string& name, const std::string& root) const;
 };
 
 }  // namespace sinkwatch::discovery

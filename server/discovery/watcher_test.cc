@@ -20,14 +20,8 @@ constexpr absl::Duration kQuiescence = absl::Seconds(2);
 class WatcherTest : public testing::Test {
  protected:
   WatcherTest() {
-    folder_.WriteProbe("probe");
-    folder_.MakeFolder("root");
-    run_.set_name("toy");
-    run_.set_root(folder_.Path("root"));
-    run_.set_probe(folder_.Path("probe"));
-    run_.set_dtype("float32");
+    run_ = folder_.MakeRun("toy", "root");
     run_.set_quiescence_seconds(absl::ToDoubleSeconds(kQuiescence));
-    run_.set_grace_seconds(120);
     EXPECT_TRUE(store_->PutRun(run_).ok());
     StartAgain();
   }
@@ -51,17 +45,11 @@ class WatcherTest : public testing::Test {
     LookAfter(kQuiescence);
   }
   // Every job of the run.
-  std::vector<v1::CheckpointStatus> Jobs() {
-    v1::ListCheckpointsRequest request;
-    request.set_run("toy");
-    const auto list = store_->ListCheckpoints(request);
-    EXPECT_TRUE(list.ok()) << list.status();
-    return {list->checkpoints().begin(), list->checkpoints().end()};
-  }
-  v1::CheckpointStatus Job() {
+  std::vector<store::JobRecord> Jobs() { return store::JobsOf(*store_); }
+  store::JobRecord Job() {
     const auto jobs = Jobs();
     EXPECT_EQ(jobs.size(), 1u);
-    return jobs.empty() ? v1::CheckpointStatus() : jobs[0];
+    return jobs.empty() ? store::JobRecord() : jobs[0];
   }
 
   const WatchedFolder folder_;
@@ -78,7 +66,7 @@ TEST_F(WatcherTest, WritesAFirstLookAtALongSeriesOnce) {
   }
   folder_.MakeFolder("root/step2000");
   LookAfter(absl::ZeroDuration());
-  EXPECT_EQ(Job().checkpoint().step(), 2000) << "what is not whole is told";
+  EXPECT_EQ(Job().job.checkpoint().step(), 2000) << "what is not whole is told";
   LookAfter(kQuiescence);
   int64_t queued = 0;
   const auto counts = store_->CountJobs().value();
@@ -91,12 +79,12 @@ TEST_F(WatcherTest, WritesAFirstLookAtALongSeriesOnce) {
 TEST_F(WatcherTest, BringsACheckpointFromHalfWrittenToQueued) {
   folder_.Write("root/step5/config.json", "{}");
   LookAfter(absl::ZeroDuration());
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
-  EXPECT_EQ(Job().reason(), "model.safetensors is not there yet");
+  EXPECT_EQ(Job().state, v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Job().reason, "model.safetensors is not there yet");
   folder_.Write("root/step5/model.safetensors", "weights");
   LookUntilSettled();
   int queued = 0;
-  for (const auto& job : Jobs()) queued += job.state() == v1::JOB_STATE_QUEUED;
+  for (const auto& job : Jobs()) queued += job.state == v1::JOB_STATE_QUEUED;
   EXPECT_EQ(queued, 1);
 }
 
@@ -104,11 +92,11 @@ TEST_F(WatcherTest, EndsACheckpointThatWasDeletedWhileQueued) {
   folder_.WriteCheckpoint("root/step5");
   folder_.MakeFolder("root/logs");
   LookUntilSettled();
-  ASSERT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  ASSERT_EQ(Job().state, v1::JOB_STATE_QUEUED);
   folder_.Delete("root/step5");
   LookAfter(absl::Seconds(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_VANISHED);
-  EXPECT_EQ(Job().outcome(), v1::OUTCOME_VANISHED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_VANISHED);
+  EXPECT_EQ(Job().outcome, v1::OUTCOME_VANISHED);
 }
 
 TEST_F(WatcherTest, EndsACheckpointThatWasDeletedWhileTheServerWasDown) {
@@ -118,7 +106,7 @@ TEST_F(WatcherTest, EndsACheckpointThatWasDeletedWhileTheServerWasDown) {
   folder_.Delete("root/step5");
   StartAgain();
   LookAfter(absl::Seconds(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_VANISHED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_VANISHED);
 }
 
 TEST_F(WatcherTest, KeepsEverythingWhileTheRootIsAwayAndSaysSo) {
@@ -126,12 +114,12 @@ TEST_F(WatcherTest, KeepsEverythingWhileTheRootIsAwayAndSaysSo) {
   LookUntilSettled();
   folder_.Rename("root", "away");
   LookAfter(absl::Seconds(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
   EXPECT_FALSE(last_look_.ok());
   EXPECT_TRUE(absl::StrContains(watcher_->ErrorOf("toy"), run_.root()));
   folder_.Rename("away", "root");
   LookAfter(absl::Seconds(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
   EXPECT_TRUE(last_look_.ok());
   EXPECT_EQ(watcher_->ErrorOf("toy"), "");
 }
@@ -148,7 +136,7 @@ TEST_F(WatcherTest, DeletesNothingWhileTheMountOfTheRootIsAway) {
   const auto expect_all_queued = [this] {
     ASSERT_EQ(Jobs().size(), 9u);
     for (const auto& job : Jobs()) {
-      EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
+      EXPECT_EQ(job.state, v1::JOB_STATE_QUEUED);
     }
   };
   LookAfter(absl::Seconds(1));
@@ -175,7 +163,7 @@ TEST_F(WatcherTest, DeletesNothingWhileTheMountOfTheRootIsAway) {
   LookAfter(absl::Seconds(1));
   int vanished = 0;
   for (const auto& job : Jobs()) {
-    vanished += job.state() == v1::JOB_STATE_VANISHED;
+    vanished += job.state == v1::JOB_STATE_VANISHED;
   }
   EXPECT_EQ(vanished, 9);  // step 10 as well
 }
@@ -186,7 +174,7 @@ TEST_F(WatcherTest, MakesANewJobOfARewrittenCheckpoint) {
   folder_.Write("root/step5/model.safetensors", "other weights");
   LookUntilSettled();
   std::vector<v1::JobState> states;
-  for (const auto& job : Jobs()) states.push_back(job.state());
+  for (const auto& job : Jobs()) states.push_back(job.state);
   std::sort(states.begin(), states.end());
   EXPECT_EQ(states, (std::vector<v1::JobState>{v1::JOB_STATE_QUEUED,
                                                v1::JOB_STATE_SUPERSEDED}));
@@ -199,7 +187,7 @@ TEST_F(WatcherTest, GoesOnWithOneRunWhenAnotherCannotBeLookedAt) {
   watcher_->SetRuns({broken, run_});
   folder_.WriteCheckpoint("root/step5");
   LookUntilSettled();
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
   EXPECT_NE(watcher_->ErrorOf("broken"), "");
   EXPECT_EQ(watcher_->ErrorOf("toy"), "");
 }
@@ -217,11 +205,11 @@ TEST_F(WatcherTest, FollowsAChangedPolicy) {
   run_.mutable_steps()->mutable_listed()->add_steps(7);
   watcher_->SetRuns({run_});
   LookAfter(absl::Seconds(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_SKIPPED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_SKIPPED);
   run_.mutable_steps()->set_all(true);
   watcher_->SetRuns({run_});
   LookAfter(absl::Seconds(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
 }
 
 TEST_F(WatcherTest, LooksByItselfUntilItIsStopped) {
@@ -247,19 +235,19 @@ TEST_F(WatcherTest, LooksByItselfUntilItIsStopped) {
 TEST_F(WatcherTest, TellsAgainWhatTheStateOfAJobMakesNews) {
   folder_.WriteCheckpoint("root/step5");
   LookUntilSettled();
-  ASSERT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  ASSERT_EQ(Job().state, v1::JOB_STATE_QUEUED);
   const auto lease =
-      store_->Lease(Job().job_id(), "w", store::LeaseLimits(), 5).value();
+      store_->Lease(Job().job.id(), "w", store::LeaseLimits(), 5).value();
   ASSERT_TRUE(
       store_
           ->Fail(lease.job.id(), lease.token, v1::OUTCOME_INCOMPLETE, "short",
                  {v1::JOB_STATE_WAITING, store_.now() + absl::Seconds(60)})
           .ok());
   LookAfter(absl::Seconds(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_WAITING);
   store_.Advance(absl::Seconds(61));
   LookAfter(absl::Seconds(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
 }
 
 }  // namespace

@@ -163,12 +163,13 @@ TEST_F(MeasurementTest, KeepsWhatItTookAndTheDigestsOfItsTensors) {
   EXPECT_EQ(found->notes(0), "3 heads were left out");
   ASSERT_EQ(found->sinks_size(), 1);
   EXPECT_EQ(found->sinks(0).token(), 13);
-  v1::ListCheckpointsRequest list;
-  list.set_run("toy");
-  const auto checkpoint = store_->ListCheckpoints(list)->checkpoints(0);
-  EXPECT_EQ(checkpoint.load_seconds(), 1.5);
-  EXPECT_EQ(checkpoint.compute_seconds(), 20);
-  EXPECT_EQ(checkpoint.device(), "cpu");
+  CheckpointQuery list;
+  list.run = "toy";
+  const auto cost = store_->Checkpoints(list)->costs.at(0);
+  ASSERT_TRUE(cost.has_value());
+  EXPECT_EQ(cost->load_seconds, 1.5);
+  EXPECT_EQ(cost->compute_seconds, 20);
+  EXPECT_EQ(cost->device, "cpu");
 }
 
 TEST_F(MeasurementTest, RefusesAMetricOfAnotherScopeThanItsSeries) {
@@ -241,24 +242,24 @@ TEST_F(MeasurementTest, PagesCheckpointsWithoutGapOrRepetition) {
   for (int step = 0; step < 5; ++step) {
     ASSERT_TRUE(store_->Observe({Seen(step)}).ok());
   }
-  v1::ListCheckpointsRequest request;
-  request.set_run("toy");
-  request.set_page_size(2);
+  CheckpointQuery query;
+  query.run = "toy";
+  query.page.size = 2;
   std::vector<int64_t> steps;
   do {
-    const auto page = store_->ListCheckpoints(request).value();
-    for (const auto& status : page.checkpoints()) {
-      steps.push_back(status.checkpoint().step());
+    const auto page = store_->Checkpoints(query).value();
+    for (const JobRecord& job : page.jobs) {
+      steps.push_back(job.job.checkpoint().step());
     }
-    request.set_page_token(page.next_page_token());
-  } while (!request.page_token().empty());
+    query.page.token = page.next_page_token;
+  } while (!query.page.token.empty());
   EXPECT_EQ(steps, (std::vector<int64_t>{0, 1, 2, 3, 4}));
 }
 
 TEST_F(MeasurementTest, RefusesAPageTokenOfAnotherList) {
-  v1::ListCheckpointsRequest checkpoints;
-  checkpoints.set_page_token("x");
-  EXPECT_EQ(store_->ListCheckpoints(checkpoints).status().code(),
+  CheckpointQuery query;
+  query.page.token = "x";
+  EXPECT_EQ(store_->Checkpoints(query).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 

@@ -16,19 +16,14 @@ class ObserveTest : public testing::Test {
     const auto status = store_->Observe({seen});
     EXPECT_TRUE(status.ok()) << status;
   }
-  std::vector<v1::CheckpointStatus> Jobs() {
-    v1::ListCheckpointsRequest request;
-    request.set_run("toy");
-    const auto list = store_->ListCheckpoints(request).value();
-    return {list.checkpoints().begin(), list.checkpoints().end()};
-  }
-  v1::CheckpointStatus Job() {
+  std::vector<JobRecord> Jobs() { return JobsOf(*store_); }
+  JobRecord Job() {
     const auto jobs = Jobs();
     EXPECT_EQ(jobs.size(), 1u);
-    return jobs.empty() ? v1::CheckpointStatus() : jobs.back();
+    return jobs.empty() ? JobRecord() : jobs.back();
   }
   JobRecord Lease() {
-    return store_->Lease(Job().job_id(), "a", kLimits, kAttempts).value();
+    return store_->Lease(Job().job.id(), "a", kLimits, kAttempts).value();
   }
   // The worker finds the only job's checkpoint incomplete.
   void FindIncomplete(absl::Time not_before) {
@@ -46,15 +41,15 @@ TEST_F(ObserveTest, TriesAnIncompleteCheckpointAgainAfterItsBackoff) {
   Observe(Seen(1));
   FindIncomplete(store_.now() + absl::Seconds(5));
   Observe(Seen(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
-  EXPECT_EQ(Job().reason(), "too short");
+  EXPECT_EQ(Job().state, v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Job().reason, "too short");
   store_.Advance(absl::Seconds(4));
   Observe(Seen(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_WAITING);
   store_.Advance(absl::Seconds(1));
   Observe(Seen(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
-  EXPECT_EQ(Job().attempts(), 1) << "what bounds it";
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().job.attempt(), 1) << "what bounds it";
 }
 
 // What a server of the version before left in the store.
@@ -82,9 +77,9 @@ TEST_F(ObserveTest, AnotherVersionOfTheDefinitionsIsMeasuredAnew) {
   EXPECT_EQ(store_->GetJob(again)->job.spec_version(), kSpecVersion);
   // Nobody measures what was asked for by the old definitions.
   EXPECT_NE(JobOfStep(*store_, 2, v1::JOB_STATE_SUPERSEDED), 0);
-  for (const v1::CheckpointStatus& job : Jobs()) {
-    if (job.state() != v1::JOB_STATE_QUEUED) continue;
-    EXPECT_EQ(store_->GetJob(job.job_id())->job.spec_version(), kSpecVersion);
+  for (const JobRecord& job : Jobs()) {
+    if (job.state != v1::JOB_STATE_QUEUED) continue;
+    EXPECT_EQ(store_->GetJob(job.job.id())->job.spec_version(), kSpecVersion);
   }
 }
 
@@ -93,8 +88,8 @@ TEST_F(ObserveTest, TriesNoIncompleteCheckpointAgainThatIsStillBeingWritten) {
   FindIncomplete(store_.now() + absl::Seconds(5));
   store_.Advance(absl::Seconds(6));
   Observe(Seen(1, "first", v1::JOB_STATE_WAITING));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
-  EXPECT_EQ(Job().reason(), "too short");
+  EXPECT_EQ(Job().state, v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Job().reason, "too short");
 }
 
 TEST_F(ObserveTest, LetsAnIncompleteCheckpointWithoutATimeWaitForAChange) {
@@ -102,22 +97,22 @@ TEST_F(ObserveTest, LetsAnIncompleteCheckpointWithoutATimeWaitForAChange) {
   FindIncomplete(absl::InfinitePast());
   store_.Advance(absl::Hours(100));
   Observe(Seen(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_WAITING);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_WAITING);
   Observe(Seen(1, "second"));
   const auto jobs = Jobs();
   ASSERT_EQ(jobs.size(), 2u);
-  EXPECT_EQ(jobs[0].state(), v1::JOB_STATE_SUPERSEDED);
-  EXPECT_EQ(jobs[1].state(), v1::JOB_STATE_QUEUED);
-  EXPECT_EQ(jobs[1].attempts(), 0);
+  EXPECT_EQ(jobs[0].state, v1::JOB_STATE_SUPERSEDED);
+  EXPECT_EQ(jobs[1].state, v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(jobs[1].job.attempt(), 0);
 }
 
 TEST_F(ObserveTest, RequeuesAnIncompleteCheckpointWhenAPersonSaysSo) {
   Observe(Seen(1));
   FindIncomplete(absl::InfinitePast());
   EXPECT_EQ(*store_->Requeue("toy", {}, false), 1);
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
   Observe(Seen(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
   // One that merely waits is not touched.
   Observe(Seen(2, "half", v1::JOB_STATE_WAITING));
   EXPECT_EQ(*store_->Requeue("toy", {}, false), 0);
@@ -129,11 +124,12 @@ TEST_F(ObserveTest, KeepsOneJobOfACheckpointThatIsBeingWritten) {
         Seen(1, absl::StrCat("look ", look), v1::JOB_STATE_WAITING);
     seen.reason = absl::StrCat("reason ", look);
     Observe(seen);
-    EXPECT_EQ(Job().reason(), seen.reason);
-    EXPECT_EQ(Job().checkpoint().fingerprint(), seen.checkpoint.fingerprint());
+    EXPECT_EQ(Job().reason, seen.reason);
+    EXPECT_EQ(Job().job.checkpoint().fingerprint(),
+              seen.checkpoint.fingerprint());
   }
   Observe(Seen(1, "whole"));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
   Observe(Seen(1, "rewritten", v1::JOB_STATE_WAITING));
   EXPECT_EQ(Jobs().size(), 2u) << "a content that could be leased stays";
 }
@@ -144,7 +140,7 @@ TEST_F(ObserveTest, KeepsAJobThatAWorkerHasSeenBesideItsChange) {
   Observe(Seen(1, "second", v1::JOB_STATE_WAITING));
   const auto jobs = Jobs();
   ASSERT_EQ(jobs.size(), 2u);
-  EXPECT_EQ(jobs[0].state(), v1::JOB_STATE_SUPERSEDED);
+  EXPECT_EQ(jobs[0].state, v1::JOB_STATE_SUPERSEDED);
 }
 
 TEST_F(ObserveTest, GivesAnOpenJobTheFactsThatBecameKnown) {
@@ -162,7 +158,7 @@ TEST_F(ObserveTest, GivesAnOpenJobTheFactsThatBecameKnown) {
   EXPECT_EQ(job.job.ablation().heads(), "auto");
   // Not under the feet of its worker.
   Observe(Seen(1));
-  EXPECT_EQ(Job().checkpoint().tokens(), 4096);
+  EXPECT_EQ(Job().job.checkpoint().tokens(), 4096);
 }
 
 TEST_F(ObserveTest, EndsWhatIsNotSupported) {
@@ -171,9 +167,9 @@ TEST_F(ObserveTest, EndsWhatIsNotSupported) {
   seen.reason = "nanotron";
   Observe(Seen(1, "half", v1::JOB_STATE_WAITING));
   Observe(seen);
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_DEAD);
-  EXPECT_EQ(Job().outcome(), v1::OUTCOME_UNSUPPORTED);
-  EXPECT_EQ(Job().reason(), "nanotron");
+  EXPECT_EQ(Job().state, v1::JOB_STATE_DEAD);
+  EXPECT_EQ(Job().outcome, v1::OUTCOME_UNSUPPORTED);
+  EXPECT_EQ(Job().reason, "nanotron");
   Observe(seen);
   EXPECT_EQ(Jobs().size(), 1u);
 }

@@ -207,27 +207,6 @@ absl::Status ReadWeights(sqlite3* connection, CheckpointPage& page) {
   return absl::OkStatus();
 }
 
-v1::CheckpointStatus StatusOf(const JobRecord& job,
-                              const std::optional<MeasurementCost>& cost) {
-  v1::CheckpointStatus status;
-  *status.mutable_checkpoint() = job.job.checkpoint();
-  status.set_state(job.state);
-  status.set_job_id(job.job.id());
-  status.set_attempts(job.job.attempt());
-  status.set_outcome(job.outcome);
-  status.set_reason(job.reason);
-  status.set_worker(job.worker);
-  status.set_progress(job.progress);
-  *status.mutable_updated() = Stamp(job.updated);
-  *status.mutable_not_before() = Stamp(job.not_before);
-  if (cost.has_value()) {
-    status.set_load_seconds(cost->load_seconds);
-    status.set_compute_seconds(cost->compute_seconds);
-    status.set_device(cost->device);
-  }
-  return status;
-}
-
 // --- metrics ----------------------------------------------------------------
 
 // The metrics of a run, or of all if that is empty, in the order in which their
@@ -342,29 +321,6 @@ absl::StatusOr<int64_t> Store::CountCheckpoints(CheckpointQuery query) {
     if (!count.status().ok()) return count.status();
   }
   return total;
-}
-
-absl::StatusOr<v1::ListCheckpointsResponse> Store::ListCheckpoints(
-    const v1::ListCheckpointsRequest& request) {
-  CheckpointQuery query;
-  query.run = request.run();
-  if (request.has_stage()) query.stage = request.stage();
-  for (int state : request.states()) {
-    query.states.push_back(static_cast<v1::JobState>(state));
-  }
-  query.newest_first = request.order() == v1::CHECKPOINT_ORDER_NEWEST_FIRST;
-  query.page = {request.page_size(), request.page_token()};
-  const auto page = Checkpoints(query);
-  if (!page.ok()) return page.status();
-  const auto total = CountCheckpoints(query);
-  if (!total.ok()) return total.status();
-  v1::ListCheckpointsResponse response;
-  response.set_total(*total);
-  for (size_t i = 0; i < page->jobs.size(); ++i) {
-    *response.add_checkpoints() = StatusOf(page->jobs[i], page->costs[i]);
-  }
-  response.set_next_page_token(page->next_page_token);
-  return response;
 }
 
 absl::StatusOr<v1::ListMetricsResponse> Store::ListMetrics(

@@ -109,7 +109,7 @@ enum class CommitResult { kCommitted, kAlreadyCommitted };
 // error is the whole transaction's.
 bool IsRefusal(const absl::Status& status);
 
-// Rows that a page of ListRuns, ListCheckpoints and ListMetrics has at most;
+// Rows that a page of ListRuns, Checkpoints and ListMetrics has at most;
 // who asks for more gets these, and a token for the rest.
 inline constexpr int32_t kMaxPage = 1000;
 
@@ -272,10 +272,6 @@ class Store {
   absl::StatusOr<CheckpointPage> Checkpoints(const CheckpointQuery& query);
   // How many there are on all pages.
   absl::StatusOr<int64_t> CountCheckpoints(CheckpointQuery query);
-  // A page of Checkpoints, and CountCheckpoints. Oldest first unless the order
-  // is NEWEST_FIRST: the default is the caller's to set.
-  absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(
-      const v1::ListCheckpointsRequest& request);
   absl::StatusOr<v1::ListMetricsResponse> ListMetrics(
       const v1::ListMetricsRequest& request);
   absl::StatusOr<v1::Measurement> GetMeasurement(

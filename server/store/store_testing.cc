@@ -54,14 +54,18 @@ v1::Measurement MeasurementOf(const v1::Job& job, float base,
   return measurement;
 }
 
+std::vector<JobRecord> JobsOf(Store& store, const std::string& run,
+                              std::vector<v1::JobState> states) {
+  CheckpointQuery query;
+  query.run = run;
+  query.states = std::move(states);
+  query.page.size = kMaxPage;
+  return store.Checkpoints(query).value().jobs;
+}
+
 int64_t JobOfStep(Store& store, int64_t step, v1::JobState state) {
-  v1::ListCheckpointsRequest request;
-  request.set_run("toy");
-  request.add_states(state);
-  request.set_page_size(1000);
-  const auto list = store.ListCheckpoints(request).value();
-  for (const v1::CheckpointStatus& status : list.checkpoints()) {
-    if (status.checkpoint().step() == step) return status.job_id();
+  for (const JobRecord& job : JobsOf(store, "toy", {state})) {
+    if (job.job.checkpoint().step() == step) return job.job.id();
   }
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "server/store/store.h"
@@ -45,6 +46,11 @@ struct Shape {
 // base + layer * 10 + head.
 v1::Measurement MeasurementOf(const v1::Job& job, float base,
                               const Shape& shape = {});
+
+// The first 1,000 jobs of a run, in the order of their steps; those in one of
+// the states, if any are named.
+std::vector<JobRecord> JobsOf(Store& store, const std::string& run = "toy",
+                              std::vector<v1::JobState> states = {});
 
 // The id of the only job of a step in a state; 0 if there is none.
 int64_t JobOfStep(Store& store, int64_t step,
