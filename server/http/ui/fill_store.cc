@@ -24,6 +24,9 @@
 namespace sinkwatch::http::ui {
 namespace {
 
+using exporter::AddVector;
+using exporter::Describe;
+
 constexpr int kLayers = 32;
 constexpr int kHeads = 32;
 constexpr size_t kCommitsPerGroup = 50;
@@ -55,31 +58,6 @@ float SinkAttention(int layer, int head, int64_t step, bool second_domain) {
       most * Sigmoid((std::log1p(static_cast<double>(step)) - middle) / .22));
 }
 
-v1::MetricDescriptor* Describe(const std::string& name, const std::string& unit,
-                               v1::Scope scope, v1::MeasurementHeader* header) {
-  v1::MetricDescriptor* metric = header->add_metrics();
-  metric->set_name(name);
-  metric->set_unit(unit);
-  metric->set_scope(scope);
-  metric->set_meaning("Made up for a test.");
-  metric->set_formula("f(layer, head, step)");
-  metric->set_source("fill_store");
-  return metric;
-}
-
-v1::MetricVector* AddVector(const std::string& domain,
-                            const std::string& metric, int layer, int values,
-                            v1::Measurement* m) {
-  v1::MetricVector* vector = m->add_vectors();
-  vector->set_domain(domain);
-  vector->set_metric(metric);
-  if (layer >= -1) vector->set_layer(layer);
-  vector->set_count(100);
-  vector->mutable_values()->Resize(values, 0);
-  vector->mutable_standard_errors()->Resize(values, .01f);
-  return vector;
-}
-
 void AddDomain(const Run& run, const std::string& domain, bool second,
                int64_t step, v1::Measurement* m) {
   for (int layer = 0; layer < kLayers; ++layer) {
@@ -104,27 +82,17 @@ void AddDomain(const Run& run, const std::string& domain, bool second,
 
 v1::Measurement MakeMeasurement(const Run& run,
                                 const v1::Checkpoint& checkpoint) {
-  v1::Measurement m;
-  v1::MeasurementHeader* header = m.mutable_header();
-  *header->mutable_checkpoint() = checkpoint;
-  *header->mutable_probe() = exporter::MakeProbe();
-  header->mutable_model()->set_architecture("Olmo2ForCausalLM");
-  header->mutable_model()->set_layers(kLayers);
-  header->mutable_model()->set_heads(kHeads);
-  header->mutable_model()->set_kv_heads(kHeads);
-  header->set_spec_version(store::kSpecVersion);
-  header->set_dtype("float32");
-  header->set_sequence_length(96);
-  header->set_bos_policy("stored");
-  Describe("sink_attention", "ratio", v1::SCOPE_HEAD, header)
-      ->set_threshold(.3);
+  v1::Measurement m = exporter::MakeEmptyMeasurement(
+      checkpoint, {kLayers, kHeads, /*kv_heads=*/kHeads});
+  m.mutable_header()->set_spec_version(store::kSpecVersion);
+  Describe("sink_attention", "ratio", v1::SCOPE_HEAD, &m)->set_threshold(.3);
   if (run.all_metrics) {
     v1::MetricDescriptor* drain =
-        Describe("value_norm_ratio", "ratio", v1::SCOPE_HEAD, header);
+        Describe("value_norm_ratio", "ratio", v1::SCOPE_HEAD, &m);
     drain->set_threshold(.5);
     drain->set_below(true);
-    Describe("residual_norm_ratio", "ratio", v1::SCOPE_LAYER, header);
-    Describe("probe_loss", "nats", v1::SCOPE_MODEL, header);
+    Describe("residual_norm_ratio", "ratio", v1::SCOPE_LAYER, &m);
+    Describe("probe_loss", "nats", v1::SCOPE_MODEL, &m);
   }
   for (size_t i = 0; i < run.domains.size(); ++i) {
     AddDomain(run, run.domains[i], i > 0, checkpoint.step(), &m);
