@@ -12,6 +12,7 @@
 #include "server/answers/parse.h"
 #include "server/answers/report.h"
 #include "server/http/endpoint.h"
+#include "server/http/selection.h"
 #include "server/query/analyses.h"
 
 namespace sinkwatch::http {
@@ -24,14 +25,6 @@ Extras ListJson(const List& list) {
   Extras json = Extras::array();
   for (const std::string& one : list) json.push_back(one);
   return json;
-}
-
-// "a,b": names may hold anything else.
-template <typename List>
-void AddNames(const std::string& text, List* names) {
-  for (const auto& name : absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    *names->Add() = std::string(name);
-  }
 }
 
 // A number that is given, or none.
@@ -50,10 +43,8 @@ Extras RuleJson(const v1::StateRule& rule) {
 absl::StatusOr<Answer> States(const Rooms& rooms, Params& params) {
   v1::GetStatesRequest request;
   request.set_run(params.Required("run"));
-  if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
-  AddNames(params.Text("domain", ""), request.mutable_domains());
-  for (int32_t layer : params.Ints("layer")) request.add_layers(layer);
-  for (int32_t head : params.Ints("head")) request.add_heads(head);
+  SelectDomains(params, &request);
+  SelectHeads(params, &request);
   const int64_t step = params.Int("step", -1, 0, INT64_MAX);
   if (step >= 0) request.set_step(step);
   request.set_include_implausible(params.Bool("include_implausible"));
@@ -89,7 +80,7 @@ absl::StatusOr<Answer> States(const Rooms& rooms, Params& params) {
 absl::StatusOr<Answer> Contrast(const Rooms& rooms, Params& params) {
   v1::CompareDomainsRequest request;
   request.set_run(params.Required("run"));
-  if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
+  SelectStage(params, &request);
   request.set_metric(params.Text("metric", ""));
   const int64_t step = params.Int("step", -1, 0, INT64_MAX);
   if (step >= 0) request.set_step(step);
@@ -115,24 +106,9 @@ absl::StatusOr<Answer> Contrast(const Rooms& rooms, Params& params) {
   return answer;
 }
 
-// run, more runs, metric, domain, stage, layers, heads.
-v1::SeriesSelector Selector(Params& params) {
-  v1::SeriesSelector selector;
-  selector.set_run(params.Required("run"));
-  AddNames(params.Text("with", ""), selector.mutable_more_runs());
-  selector.set_metric(params.Required("metric"));
-  if (params.Has("stage")) selector.set_stage(params.Text("stage", ""));
-  const std::string domain = params.Text("domain", "");
-  if (!domain.empty()) selector.set_domain(domain);
-  for (int32_t layer : params.Ints("layer")) selector.add_layers(layer);
-  for (int32_t head : params.Ints("head")) selector.add_heads(head);
-  selector.set_include_implausible(params.Bool("include_implausible"));
-  return selector;
-}
-
 absl::StatusOr<Answer> Jumps(const Rooms& rooms, Params& params) {
   v1::FindJumpsRequest request;
-  *request.mutable_selector() = Selector(params);
+  ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(params));
   request.set_min_score(params.Number("min_score", 0));
   const bool intervals = params.Bool("intervals");
   RETURN_IF_ERROR(params.status());
@@ -149,10 +125,7 @@ absl::StatusOr<Answer> Jumps(const Rooms& rooms, Params& params) {
 
 absl::StatusOr<Answer> Fits(const Rooms& rooms, Params& params) {
   v1::FitSeriesRequest request;
-  *request.mutable_selector() = Selector(params);
-  ASSIGN_OR_RETURN(const v1::Aggregation aggregation,
-                   answers::ParseAggregation(params.Text("agg", "each")));
-  request.mutable_selector()->set_aggregation(aggregation);
+  ASSIGN_OR_RETURN(*request.mutable_selector(), SelectSeries(params));
   const int64_t first = params.Int("first_step", -1, 0, INT64_MAX);
   const int64_t last = params.Int("last_step", -1, 0, INT64_MAX);
   if (first >= 0) request.set_first_step(first);
@@ -169,8 +142,7 @@ absl::StatusOr<Answer> Fits(const Rooms& rooms, Params& params) {
 absl::StatusOr<Answer> Summary(const Rooms& rooms, Params& params) {
   v1::SummarizeRequest request;
   request.set_run(params.Required("run"));
-  if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
-  AddNames(params.Text("domain", ""), request.mutable_domains());
+  SelectDomains(params, &request);
   request.set_include_implausible(params.Bool("include_implausible"));
   RETURN_IF_ERROR(params.status());
   ASSIGN_OR_RETURN(const v1::SummarizeResponse summary,
@@ -186,8 +158,7 @@ absl::StatusOr<Answer> Summary(const Rooms& rooms, Params& params) {
 absl::StatusOr<Answer> Compare(const Rooms& rooms, Params& params) {
   v1::CompareRunsRequest request;
   AddNames(params.Required("runs"), request.mutable_runs());
-  if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
-  AddNames(params.Text("domain", ""), request.mutable_domains());
+  SelectDomains(params, &request);
   request.set_seeds(params.Bool("seeds"));
   RETURN_IF_ERROR(params.status());
   ASSIGN_OR_RETURN(const v1::CompareRunsResponse comparison,
@@ -203,8 +174,7 @@ absl::StatusOr<Document> Report(const Rooms& rooms, Params& params,
                                 const std::string& shape) {
   v1::SummarizeRequest request;
   request.set_run(params.Required("run"));
-  if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
-  AddNames(params.Text("domain", ""), request.mutable_domains());
+  SelectDomains(params, &request);
   RETURN_IF_ERROR(params.status());
   answers::Report report;
   report.run = request.run();
@@ -243,7 +213,7 @@ absl::StatusOr<Answer> CheckReferences(const Rooms& rooms, Params& params) {
   v1::CheckReferencesRequest request;
   request.set_run(params.Required("run"));
   request.set_reference(params.Required("reference"));
-  if (params.Has("stage")) request.set_stage(params.Text("stage", ""));
+  SelectStage(params, &request);
   const std::string domain = params.Text("domain", "");
   if (!domain.empty()) request.set_domain(domain);
   request.set_model(params.Text("model", ""));
@@ -267,24 +237,15 @@ absl::StatusOr<Answer> CheckReferences(const Rooms& rooms, Params& params) {
 }  // namespace
 
 std::vector<Endpoint> AnalysisEndpoints() {
-  const Parameter metric = {"metric", "name of the metric", true};
-  const Parameter domains = {"domain",
-                             "domains: a,b; all of the run's if left out"};
-  const Parameter domain = {"domain", "domain; all of the run's if left out"};
-  const Parameter layer = {"layer", "layers: 3, or 0,2,5-7, or *"};
-  const Parameter head = {"head", "heads: 3, or 0,2,5-7, or *"};
-  const Parameter with = {"with", "further runs: b,c"};
-  const Parameter implausible = {"include_implausible",
-                                 "1: with measurements marked implausible"};
   const std::vector<std::string> shapes = {"table", "records"};
   return {
       {"states",
        "what each head does on each domain, and whether it switches",
        {kRun,
         kStage,
-        domains,
-        layer,
-        head,
+        kDomains,
+        kLayer,
+        kHead,
         {"step", "as of that step; the newest if left out"},
         {"changes", "1: the changes of state, newest first, instead"},
         {"dormant", "dormant from this dormancy on; the metric's own, or .9"},
@@ -294,7 +255,7 @@ std::vector<Endpoint> AnalysisEndpoints() {
         {"contrast", "switching from this difference on, or .3"},
         {"awake", "and from this dormancy on some domain, or .5"},
         {"consecutive", "checkpoints that make a change; 2 if left out"},
-        implausible},
+        kImplausible},
        shapes,
        false,
        States},
@@ -308,40 +269,23 @@ std::vector<Endpoint> AnalysisEndpoints() {
        shapes,
        false,
        Contrast},
-      {"jumps",
-       "between which checkpoints a metric jumped",
-       {kRun,
-        metric,
-        domain,
-        kStage,
-        layer,
-        head,
-        with,
-        {"min_score", "times its noise that a change must be; 6"},
-        {"intervals", "1: intervals with how many series jumped, instead"},
-        implausible},
-       shapes,
-       false,
-       Jumps},
-      {"fits",
-       "which curve a metric follows over the steps, by AIC",
-       {kRun,
-        metric,
-        domain,
-        kStage,
-        layer,
-        head,
-        with,
-        {"agg", "over heads: each, mean, median, p10, p90, max or min"},
-        {"first_step", "from here on; from emergence on if left out"},
-        {"last_step", "up to here"},
-        implausible},
-       shapes,
-       false,
-       Fits},
+      {"jumps", "between which checkpoints a metric jumped",
+       SeriesParameters(
+           kAnyDomain,
+           {{"min_score", "times its noise that a change must be; 6"},
+            {"intervals",
+             "1: intervals with how many series jumped, instead"}}),
+       shapes, false, Jumps},
+      {"fits", "which curve a metric follows over the steps, by AIC",
+       SeriesParameters(
+           kAnyDomain,
+           {{"agg", "over heads: each, mean, median, p10, p90, max or min"},
+            {"first_step", "from here on; from emergence on if left out"},
+            {"last_step", "up to here"}}),
+       shapes, false, Fits},
       {"summary",
        "what is to be said of a run: onsets, jumps, states, growth",
-       {kRun, kStage, domains, implausible},
+       {kRun, kStage, kDomains, kImplausible},
        shapes,
        false,
        Summary},
@@ -349,14 +293,14 @@ std::vector<Endpoint> AnalysisEndpoints() {
        "runs beside each other, each against the first",
        {{"runs", "the runs: a,b,c", true},
         kStage,
-        domains,
+        kDomains,
         {"seeds", "1: the runs differ in nothing but their seed"}},
        shapes,
        false,
        Compare},
       {"report",
        "a run on one page: facts, plots, definitions, caveats",
-       {kRun, kStage, domains},
+       {kRun, kStage, kDomains},
        {"html", "markdown"},
        false,
        nullptr,
@@ -374,7 +318,7 @@ std::vector<Endpoint> AnalysisEndpoints() {
        {kRun,
         {"reference", "the table's name", true},
         kStage,
-        {"domain", "domain; may be left out where there is one"},
+        kDomain,
         {"model", "of that model"},
         {"metric", "of that metric"},
         {"relative", "share of the published value; .05 if neither is given"},

@@ -2,12 +2,12 @@
 #include <cstdint>
 #include <utility>
 
-#include "absl/strings/str_split.h"
 #include "proto/base/status_macros.h"
 #include "server/answers/names.h"
 #include "server/answers/reference_columns.h"
 #include "server/answers/tables.h"
 #include "server/http/endpoint.h"
+#include "server/http/selection.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -33,35 +33,6 @@ Extras MetricJson(const v1::MetricDescriptor& metric) {
     json["below"] = metric.below();
   }
   return json;
-}
-
-// run, metric, and, where they are given, stage and domain.
-template <typename Request>
-void Select(Params& params, Request* request) {
-  request->set_run(params.Required("run"));
-  request->set_metric(params.Required("metric"));
-  if (params.Has("stage")) request->set_stage(params.Text("stage", ""));
-  const std::string domain = params.Text("domain", "");
-  if (!domain.empty()) request->set_domain(domain);
-}
-
-absl::StatusOr<v1::SeriesSelector> SelectSeries(Params& params) {
-  v1::SeriesSelector selector;
-  ASSIGN_OR_RETURN(const v1::Aggregation aggregation,
-                   answers::ParseAggregation(params.Text("agg", "each")));
-  selector.set_aggregation(aggregation);
-  selector.set_across_layers(params.Bool("across_layers"));
-  selector.set_include_implausible(params.Bool("include_implausible"));
-  selector.set_include_same_weights(params.Bool("include_same_weights"));
-  for (int32_t layer : params.Ints("layer")) selector.add_layers(layer);
-  for (int32_t head : params.Ints("head")) selector.add_heads(head);
-  for (const auto& run :
-       absl::StrSplit(params.Text("with", ""), ',', absl::SkipEmpty())) {
-    selector.add_more_runs(std::string(run));
-  }
-  Select(params, &selector);
-  RETURN_IF_ERROR(params.status());
-  return selector;
 }
 
 Extras GapsJson(const answers::Repeated<v1::SeriesGap>& gaps) {
@@ -129,7 +100,7 @@ absl::StatusOr<Answer> Matrix(const Rooms& rooms, Params& params) {
   v1::QueryMatrixRequest request;
   const int64_t step = params.Int("step", -1, 0, INT64_MAX);
   const bool errors = params.Bool("stderr");
-  Select(params, &request);
+  SelectMetric(params, &request);
   RETURN_IF_ERROR(params.status());
   if (step >= 0) request.set_step(step);
   ASSIGN_OR_RETURN(const v1::QueryMatrixResponse matrix,
@@ -173,51 +144,32 @@ absl::StatusOr<Answer> Emergence(const Rooms& rooms, Params& params) {
 }  // namespace
 
 std::vector<Endpoint> ValueEndpoints() {
-  const Parameter metric = {"metric", "name of the metric", true};
-  const Parameter domain = {"domain",
-                            "domain of the probe; may be left out where there "
-                            "is one"};
-  const Parameter layer = {"layer",
-                           "layers: 3, or 0,2,5-7, or *; -1 is the embedding "
-                           "output"};
-  const Parameter head = {"head", "heads: 3, or 0,2,5-7, or *"};
-  const Parameter with = {"with", "further runs: b,c"};
   const Parameter agg = {"agg",
                          "over heads: each, mean, median, p10, p90, max, min, "
                          "or band (min, p10, median, p90, max)"};
   const Parameter across = {"across_layers",
                             "1: aggregate over all layers together"};
-  const Parameter implausible = {"include_implausible",
-                                 "1: with measurements marked implausible"};
   const Parameter errors = {"stderr", "1: with standard errors"};
   const std::vector<std::string> shapes = {"table", "records"};
   return {
-      {"series",
-       "one metric over the steps of a run",
-       {kRun,
-        metric,
-        domain,
-        kStage,
-        layer,
-        head,
-        agg,
-        across,
-        with,
-        {"x", "step, tokens or log10_step"},
-        errors,
-        implausible,
-        {"reference", "published values of that name, as more columns"},
-        {"max_points", "thins to so many rows, keeping extremes; 2000, 0: all"},
-        {"max_columns", "more columns are an error; 1024, at most 8192"},
-        {"max_rows", "more rows are an error; 20000, at most 100000"}},
-       shapes,
-       false,
-       Series},
+      {"series", "one metric over the steps of a run",
+       SeriesParameters(
+           kDomain,
+           {agg,
+            across,
+            {"x", "step, tokens or log10_step"},
+            errors,
+            {"reference", "published values of that name, as more columns"},
+            {"max_points",
+             "thins to so many rows, keeping extremes; 2000, 0: all"},
+            {"max_columns", "more columns are an error; 1024, at most 8192"},
+            {"max_rows", "more rows are an error; 20000, at most 100000"}}),
+       shapes, false, Series},
       {"matrix",
        "one metric of every layer and head at one step",
        {kRun,
-        metric,
-        domain,
+        kMetric,
+        kDomain,
         kStage,
         {"step", "the latest if left out"},
         errors},
@@ -227,24 +179,16 @@ std::vector<Endpoint> ValueEndpoints() {
       {"emergence",
        "the step interval in which a metric crossed a threshold and stayed "
        "beyond it for some checkpoints in a row",
-       {kRun,
-        metric,
-        domain,
-        kStage,
-        layer,
-        head,
-        agg,
-        across,
-        with,
-        implausible,
-        {"include_same_weights",
-         "1: with steps whose weights are those of another step"},
-        {"threshold", "the metric's own if left out"},
-        {"below", "1: crossing downward; as the metric says if left out"},
-        {"consecutive", "checkpoints in a row; 2 if left out"}},
-       shapes,
-       false,
-       Emergence}};
+       SeriesParameters(
+           kDomain,
+           {agg,
+            across,
+            {"include_same_weights",
+             "1: with steps whose weights are those of another step"},
+            {"threshold", "the metric's own if left out"},
+            {"below", "1: crossing downward; as the metric says if left out"},
+            {"consecutive", "checkpoints in a row; 2 if left out"}}),
+       shapes, false, Emergence}};
 }
 
 }  // namespace sinkwatch::http
