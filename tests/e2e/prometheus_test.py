@@ -15,6 +15,7 @@ from harness import Cluster, TOY, await_state, copy_checkpoint
 STORIES = Path("tests/data/stories260K")
 STORIES_PROBE = Path("tests/data/stories_probe")
 
+FILL_STORE = "server/http/ui/fill_store"
 STEP = sorted(p.name for p in (TOY / "adam").iterdir() if p.name.startswith("step"))[-1]
 RUNS = 50
 CAP = 20000  # fifty runs of every metric have half as many again
@@ -63,6 +64,16 @@ scrape_configs:
         found = self.query("up")
         return len(found) == 2 and all(sample["value"][1] == "1" for sample in found)
 
+    def histogram(self, run, domain, metric):
+        """The expression of a run's heads, once there is such a histogram."""
+        of_run = (f"sum by (run) (sinkwatch_{metric}_ratio_heads"
+                  f"{{run='{run}',domain='{domain}',job='sinkwatch'}})")
+        harness.wait_until(lambda: self.query(f"histogram_count({of_run})"), "a native histogram")
+        return of_run
+
+    def number(self, expression):
+        return float(self.query(expression)[0]["value"][1])
+
 
 def panels(name):
     return json.loads(Path("dashboards", name).read_text())["panels"]
@@ -86,6 +97,30 @@ def urls():
         if variable["type"] == "query":
             found.append(variable["query"]["infinityQuery"]["url"])
     return found
+
+
+def heads(measured, domain, metric):
+    return [value for (of, name, _), values in measured.items()
+            if (of, name) == (domain, metric) for value in values]
+
+
+def compare_shares(test, prometheus, run, domain, values, thresholds):
+    """Holds the histogram's share of heads above each threshold against `values`;
+    answers how many of the shares are neither none nor all."""
+    of_run = prometheus.histogram(run, domain, "sink_attention")
+    test.assertEqual(prometheus.number(f"histogram_count({of_run})"), len(values))
+    total = prometheus.number(f"histogram_sum({of_run})")
+    test.assertLessEqual(abs(total - math.fsum(values)), 1e-6 * sum(map(abs, values)))
+    told = 0
+    for threshold in thresholds:
+        share = prometheus.number(f"histogram_fraction({threshold}, 2, {of_run})")
+        exact = sum(value > threshold for value in values) / len(values)
+        beside = sum(value > 0 and bucket(value) == bucket(threshold) for value in values)
+        print(f"{run}: above {threshold}: histogram {share:.4f}, exact {exact:.4f}, "
+              f"{beside} of {len(values)} heads in the threshold's bucket")
+        test.assertLessEqual(abs(share - exact), beside / len(values) + 1e-9, threshold)
+        told += 0 < exact < 1
+    return told
 
 
 class PrometheusTest(unittest.TestCase):
@@ -158,27 +193,10 @@ class PrometheusTest(unittest.TestCase):
 
     def test_native_histograms_tell_the_share_of_heads_above_a_threshold(self):
         measured = harness.measurement(self.cluster, "stories", 7)
-        told = 0  # questions whose answer is neither no head nor all of them
-        for metric in ["sink_attention"]:
-            values = [value for (domain, name, _), heads in measured.items()
-                      if (domain, name) == ("story", metric) for value in heads]
-            self.assertGreater(len(values), 30)
-            of_run = (f"sum by (run) (sinkwatch_{metric}_ratio_heads"
-                      "{run='stories',domain='story',job='sinkwatch'})")
-            counted = harness.wait_until(
-                lambda: self.prometheus.query(f"histogram_count({of_run})"), "a native histogram")
-            self.assertEqual(float(counted[0]["value"][1]), len(values))
-            total = self.prometheus.query(f"histogram_sum({of_run})")
-            self.assertAlmostEqual(float(total[0]["value"][1]), sum(values), delta=1e-4)
-            for threshold in [0.02, 0.1, 0.3, 0.5, 0.8]:
-                share = float(self.prometheus.query(
-                    f"histogram_fraction({threshold}, 2, {of_run})")[0]["value"][1])
-                exact = sum(value > threshold for value in values) / len(values)
-                beside = sum(value > 0 and bucket(value) == bucket(threshold) for value in values)
-                print(f"{metric} above {threshold}: histogram {share:.4f}, exact {exact:.4f}, "
-                      f"{beside} of {len(values)} heads in the threshold's bucket")
-                self.assertLessEqual(abs(share - exact), beside / len(values) + 1e-9, threshold)
-                told += 0 < exact < 1
+        values = heads(measured, "story", "sink_attention")
+        self.assertGreater(len(values), 30)
+        told = compare_shares(self, self.prometheus, "stories", "story", values,
+                              [0.02, 0.1, 0.3, 0.5, 0.8])
         self.assertGreaterEqual(told, 2)
 
     def test_every_expression_of_the_fleet_dashboard_has_an_answer(self):
@@ -253,6 +271,25 @@ class PrometheusTest(unittest.TestCase):
         known = set(self.prometheus.api("label/__name__/values"))
         for name in set(re.findall(r"\b(sinkwatch_[a-z0-9_]+)\b", rules)):
             self.assertIn(name, known)
+
+
+class EmergedHeadsTest(unittest.TestCase):
+    """Over a store in which sinks have emerged: made up, 32 x 32 heads."""
+
+    def test_sink_rates_of_every_usual_threshold_come_out_of_prometheus(self):
+        with Cluster(config='prometheus { metrics: ["sink_attention"] }') as cluster:
+            subprocess.run([FILL_STORE, str(cluster.folder / "data")], check=True)
+            cluster.start_server()
+            prometheus = Prometheus(cluster)
+            for run, domain, thresholds in [("wide", "wiki", [0.2, 0.3, 0.5, 0.8]),
+                                            ("wide", "code", [0.2, 0.3, 0.5, 0.6]),
+                                            ("one", "wiki", [0.02, 0.1, 0.2, 0.3])]:
+                step = next(int(row["latest_step"]) for row in cluster.ctl_json("runs")
+                            if row["name"] == run)
+                values = heads(harness.measurement(cluster, run, step), domain, "sink_attention")
+                self.assertEqual(len(values), 1024)
+                told = compare_shares(self, prometheus, run, domain, values, thresholds)
+                self.assertEqual(told, len(thresholds), (run, domain))
 
 
 if __name__ == "__main__":

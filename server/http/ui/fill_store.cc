@@ -1,5 +1,5 @@
-// fill_store DATA_DIR: a store as a few weeks of training leave it, for the
-// page's test in a browser. The runs:
+// fill_store DATA_DIR: a store as a few weeks of training leave it, for tests
+// that look at a server from outside (a browser, Prometheus). The runs:
 //   aaa-empty  no checkpoint yet
 //   dense      32 x 32 heads, 1,500 checkpoints, one metric
 //   long       2,500 checkpoints, of which the last ten are measured
