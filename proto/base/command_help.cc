@@ -15,7 +15,7 @@ namespace sinkwatch::base {
 namespace {
 
 constexpr size_t kColumns = 80;
-constexpr size_t kLongestLeft = 26;
+constexpr size_t kMaxLeft = 26;
 
 // `left`, then `text` in a column of its own beside or below it.
 void AppendEntry(const std::string& left, const std::string& text,
@@ -78,7 +78,7 @@ std::string RightOf(const FlagSpec& flag) {
 void AppendFlags(const std::vector<FlagSpec>& flags, std::string* out) {
   size_t left = 0;
   for (const FlagSpec& flag : flags) {
-    if (LeftOf(flag).size() <= kLongestLeft) {
+    if (LeftOf(flag).size() <= kMaxLeft) {
       left = std::max(left, LeftOf(flag).size());
     }
   }

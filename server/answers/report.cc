@@ -12,7 +12,7 @@
 namespace sinkwatch::answers {
 namespace {
 
-constexpr size_t kMostPlots = 24;
+constexpr size_t kMaxPlots = 24;
 constexpr int kPoints = 400;
 
 // What holds of every report.
@@ -115,7 +115,7 @@ std::vector<v1::QuerySeriesRequest> ReportSeries(
   for (const v1::MetricDescriptor& metric : summary.metrics()) {
     if (!IsPlotted(summary, metric)) continue;
     for (const std::string& domain : summary.domains()) {
-      if (requests.size() == kMostPlots) return requests;
+      if (requests.size() == kMaxPlots) return requests;
       v1::QuerySeriesRequest& request = requests.emplace_back();
       v1::SeriesSelector& selector = *request.mutable_selector();
       selector.set_run(run);

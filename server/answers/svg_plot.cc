@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kWidth = 640, kHeight = 220;
 constexpr double kLeft = 64, kRight = 12, kTop = 24, kBottom = 28;
-constexpr int kMostLines = 12;
+constexpr int kMaxLines = 12;
 const char* const kColours[] = {"#1f77b4", "#d62728", "#2ca02c",
                                 "#9467bd", "#ff7f0e", "#17becf"};
 
@@ -117,7 +117,7 @@ void AppendCurves(const v1::QuerySeriesResponse& series, const Frame& frame,
     AppendLine(series, median, kColours[0], frame, svg);
     return;
   }
-  for (int c = 0; c < std::min(series.columns_size(), kMostLines); ++c) {
+  for (int c = 0; c < std::min(series.columns_size(), kMaxLines); ++c) {
     AppendLine(series, c, kColours[c % 6], frame, svg);
   }
 }

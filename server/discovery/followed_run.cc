@@ -21,10 +21,10 @@ namespace {
 
 // Observations between two looks at whether it is time to stop.
 constexpr size_t kTellAtOnce = 500;
-constexpr size_t kMostSettling = 1000;
-constexpr double kMostOfCore = 0.02;
+constexpr size_t kMaxSettling = 1000;
+constexpr double kMaxShareOfCore = 0.02;
 constexpr absl::Duration kAllowance = absl::Seconds(2);
-constexpr absl::Duration kLongestPause = absl::Minutes(1);
+constexpr absl::Duration kMaxPause = absl::Minutes(1);
 
 int64_t SteadyNanoseconds() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -125,14 +125,15 @@ absl::Status FollowedRun::LookForSteps(absl::Time now) {
 
 void FollowedRun::NoteCost(absl::Duration cpu) {
   const int64_t now = SteadyNanoseconds();
-  const absl::Duration free = kMostOfCore * absl::Nanoseconds(now - looked_ns_);
+  const absl::Duration free =
+      kMaxShareOfCore * absl::Nanoseconds(now - looked_ns_);
   debt_ = std::max(debt_ - free, absl::ZeroDuration()) + cpu;
   looked_ns_ = now;
 }
 
 absl::Duration FollowedRun::Pause() const {
-  return std::clamp((debt_ - kAllowance) / kMostOfCore, absl::ZeroDuration(),
-                    kLongestPause);
+  return std::clamp((debt_ - kAllowance) / kMaxShareOfCore,
+                    absl::ZeroDuration(), kMaxPause);
 }
 
 absl::Status FollowedRun::LookForRuns() {
@@ -201,7 +202,7 @@ absl::Status FollowedRun::TellNews(store::Store& store) {
   }
   seen_.clear();
   if (news.size() > kTellAtOnce) debt_ = absl::ZeroDuration();
-  if (news.size() > kMostSettling) LeaveSettling(news, told);
+  if (news.size() > kMaxSettling) LeaveSettling(news, told);
   for (size_t begin = 0; begin < news.size(); begin += kTellAtOnce) {
     if (stopped_) return Stopped();
     const size_t end = std::min(begin + kTellAtOnce, news.size());

@@ -14,7 +14,7 @@
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr size_t kMostNames = 5;
+constexpr size_t kMaxNames = 5;
 
 // What is most particular stands first: a LoRA beside DeepSpeed's state is a
 // LoRA. The last rows are of any tool.
@@ -163,7 +163,7 @@ std::string WhyForeign(const ForeignFormat& format, const Listing& listing) {
 std::string WhatIsThere(const Listing& listing) {
   std::vector<std::string> names;
   for (const Entry& entry : listing.entries) {
-    if (names.size() < kMostNames) names.push_back(NameOf(entry));
+    if (names.size() < kMaxNames) names.push_back(NameOf(entry));
   }
   if (names.empty()) return "nothing is there";
   const size_t more = listing.entries.size() - names.size();

@@ -19,9 +19,9 @@ namespace sinkwatch::discovery {
 namespace {
 
 constexpr int kDeepest = 3;
-constexpr size_t kMostRuns = 1000;
-constexpr size_t kMostFolders = 10000;
-constexpr size_t kMostName = 64;
+constexpr size_t kMaxRuns = 1000;
+constexpr size_t kMaxFolders = 10000;
+constexpr size_t kMaxName = 64;
 constexpr size_t kHash = 8;
 
 // "base.70M.seed-1" of the folder 70M/seed-1; with a hash of the path where the
@@ -36,7 +36,7 @@ std::string NameOf(const std::string& run, const std::string& path,
   }
   if (server::IsRunName(name) && taken.count(name) == 0) return name;
   const std::string hash = base::Sha256Hex(path).substr(0, kHash);
-  return absl::StrCat(name.substr(0, kMostName - kHash - 1), "-", hash);
+  return absl::StrCat(name.substr(0, kMaxName - kHash - 1), "-", hash);
 }
 
 class Search {
@@ -67,9 +67,9 @@ class Search {
     RunsFound found;
     for (auto& [path, run] : runs_) found.runs.push_back(std::move(run));
     found.survey.left_alone = left_.Report();
-    if (runs_.size() >= kMostRuns || folders_ >= kMostFolders) {
+    if (runs_.size() >= kMaxRuns || folders_ >= kMaxFolders) {
       found.survey.notes.push_back(
-          absl::StrCat("more than ", kMostRuns, " runs or ", kMostFolders,
+          absl::StrCat("more than ", kMaxRuns, " runs or ", kMaxFolders,
                        " folders lie below the root: the others are left out"));
     }
     return found;
@@ -85,7 +85,7 @@ class Search {
   absl::StatusOr<bool> Add(const std::string& path, const Entry& entry,
                            int depth) {
     if (!entry.is_folder || !entry.broken.empty()) return false;
-    if (folders_ >= kMostFolders || runs_.size() >= kMostRuns) return false;
+    if (folders_ >= kMaxFolders || runs_.size() >= kMaxRuns) return false;
     ++folders_;
     if (const auto groups = pattern_.Match(path)) {
       AddRun(path, *groups);

@@ -12,7 +12,7 @@ namespace sinkwatch::discovery {
 namespace {
 
 constexpr int64_t kLooksBetween = 16;
-constexpr size_t kMostListed = 32;
+constexpr size_t kMaxListed = 32;
 constexpr int kDeepest = 3;
 
 std::string Join(const std::string& path, const std::string& name) {
@@ -28,7 +28,7 @@ class Search {
   UnknownFolder Run() {
     Place place;
     open_.push_back(place);
-    for (size_t listed = 0; !open_.empty() && listed < kMostListed; ++listed) {
+    for (size_t listed = 0; !open_.empty() && listed < kMaxListed; ++listed) {
       place = std::move(open_.front());
       open_.pop_front();
       if (LookInto(place)) return found_;
@@ -64,7 +64,7 @@ class Search {
         FoundIn(place.path, entry.name);
         return true;
       }
-      if (place.depth < kDeepest && open_.size() < kMostListed) {
+      if (place.depth < kDeepest && open_.size() < kMaxListed) {
         open_.push_back({Join(place.path, entry.name), entry.name, place.path,
                          place.depth + 1});
       }

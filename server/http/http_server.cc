@@ -37,7 +37,7 @@ constexpr auto kTick = std::chrono::milliseconds(50);
 // How long a client that is told goodbye may take to hear it.
 constexpr auto kLinger = std::chrono::seconds(1);
 // However steadily a client takes an answer, it must be through by then.
-constexpr auto kLongestAnswer = std::chrono::seconds(60);
+constexpr auto kMaxAnswer = std::chrono::seconds(60);
 // Answers up to that leave in one packet.
 constexpr size_t kSmallBody = 16 * 1024;
 
@@ -431,7 +431,7 @@ class HttpServer::Loop {
       case Connection::Io::kBlocked:
         client.deadline =
             std::min(SteadyClock::now() + Steady(options_.timeout),
-                     client.since + kLongestAnswer);
+                     client.since + kMaxAnswer);
         return SetInterest(client, EPOLLOUT);
       case Connection::Io::kDone:
         client.held = nullptr;

@@ -30,14 +30,14 @@ class Pipe {
   absl::string_view waiting() const {
     return absl::string_view(bytes_).substr(admitted_);
   }
-  bool has_room() const { return bytes_.size() < kMostBytes; }
+  bool has_room() const { return bytes_.size() < kMaxBytes; }
   // Whether admitted bytes are left that the other side did not take.
   bool stuck() const { return admitted_ > 0; }
   // Bytes that were written since the beginning.
   uint64_t moved() const { return moved_; }
 
  private:
-  static constexpr size_t kMostBytes = 64 << 10;
+  static constexpr size_t kMaxBytes = 64 << 10;
 
   const int from_;
   const int to_;

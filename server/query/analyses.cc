@@ -19,7 +19,7 @@
 namespace sinkwatch::query {
 namespace {
 
-constexpr int kMostChanges = 1000;
+constexpr int kMaxChanges = 1000;
 
 template <typename Request>
 RunChoice ChoiceOf(const Request& request) {
@@ -70,7 +70,7 @@ void FillHeads(const v1::GetStatesRequest& request, const HeadHistory& history,
         !Wanted(request.heads(), it->head())) {
       continue;
     }
-    if (total++ < kMostChanges) *response.add_changes() = *it;
+    if (total++ < kMaxChanges) *response.add_changes() = *it;
   }
   response.set_total_changes(total);
 }

@@ -19,7 +19,7 @@ namespace {
 using Points = std::vector<analytics::SeriesPoint>;
 
 // Intervals that are told of one metric in one domain.
-constexpr size_t kMostIntervals = 3;
+constexpr size_t kMaxIntervals = 3;
 // Of heads, the share that jumps together where it is told.
 constexpr double kShareOfHeads = .05;
 
@@ -73,7 +73,7 @@ void AddJumpsOf(const RunSeries& run, const v1::MetricDescriptor& metric,
   }
   const int of = static_cast<int>(series.columns.size());
   std::vector<v1::JumpInterval> intervals = IntervalsOf(jumps, of);
-  if (intervals.size() > kMostIntervals) intervals.resize(kMostIntervals);
+  if (intervals.size() > kMaxIntervals) intervals.resize(kMaxIntervals);
   for (const v1::JumpInterval& interval : intervals) {
     if (IsOfHeads(metric) && interval.series() < kShareOfHeads * of) continue;
     facts.push_back(JumpFact(run, metric, interval));

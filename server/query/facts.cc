@@ -17,7 +17,7 @@ namespace sinkwatch::query {
 namespace {
 
 // Heads that are named one by one.
-constexpr int kMostHeads = 200;
+constexpr int kMaxHeads = 200;
 
 std::string Number(double value) { return absl::StrFormat("%.4g", value); }
 
@@ -212,10 +212,10 @@ void AddSwitching(const RunSeries& run, const HeadHistory& history,
   count.set_text(absl::StrCat(switching.size(), " of ", history.heads.size(),
                               " heads switch between ",
                               absl::StrJoin(run.domains(), ", ")));
-  if (switching.size() > kMostHeads) {
-    count.set_text(absl::StrCat(count.text(), "; those ", kMostHeads,
+  if (switching.size() > kMaxHeads) {
+    count.set_text(absl::StrCat(count.text(), "; those ", kMaxHeads,
                                 " that differ most are listed"));
-    switching.resize(kMostHeads);
+    switching.resize(kMaxHeads);
   }
   facts.push_back(std::move(count));
   for (const v1::HeadStates* head : switching) {

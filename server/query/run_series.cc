@@ -14,7 +14,7 @@ namespace sinkwatch::query {
 namespace {
 
 // Values that are kept for the next who asks: 128 MB with their errors.
-constexpr size_t kMostCells = size_t{16} << 20;
+constexpr size_t kMaxCells = size_t{16} << 20;
 
 std::string LabelOf(const std::string& domain) {
   return std::vector<std::string>(
@@ -156,7 +156,7 @@ absl::StatusOr<RunSeries::SharedSeries> RunSeries::Read(
     series = store::Series();
   }
   RETURN_IF_ERROR(series.status());
-  if (cells_ + series->values.size() > kMostCells) {
+  if (cells_ + series->values.size() > kMaxCells) {
     read_.clear();
     cells_ = 0;
   }

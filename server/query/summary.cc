@@ -22,7 +22,7 @@ constexpr char kHowIntervals[] =
     "onsets are intervals between checkpoints, of two in a row beyond the "
     "threshold; contrasts have intervals of 1.96 standard errors to either "
     "side, because only means and standard errors are stored";
-constexpr int kMostRuns = 32;
+constexpr int kMaxRuns = 32;
 
 analytics::RolesByMetric RolesOf(
     const std::vector<v1::MetricDescriptor>& metrics) {
@@ -76,9 +76,9 @@ absl::Status CheckRuns(const v1::CompareRunsRequest& request) {
     return answers::BadParameter("repeated_parameter",
                                  "a run cannot be compared with itself");
   }
-  if (request.runs_size() <= kMostRuns) return absl::OkStatus();
+  if (request.runs_size() <= kMaxRuns) return absl::OkStatus();
   return answers::BadParameter("out_of_range",
-                               absl::StrCat("more than ", kMostRuns, " runs"));
+                               absl::StrCat("more than ", kMaxRuns, " runs"));
 }
 
 // The domains that all runs have, in the order of the first; those that are

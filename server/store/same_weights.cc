@@ -22,10 +22,10 @@ namespace {
 // million.
 constexpr size_t kSketch = 128;
 // Measurements of a stage that are compared in part, the latest first: 2 MB.
-constexpr int64_t kMostScanned = 2000;
+constexpr int64_t kMaxScanned = 2000;
 // Others that are written down for one measurement.
-constexpr int64_t kMostIdentical = 100;
-constexpr size_t kMostPartial = 10;
+constexpr int64_t kMaxIdentical = 100;
+constexpr size_t kMaxPartial = 10;
 // What so many steps and more than half of them share does not change in
 // training (a frozen embedding), and says nothing.
 constexpr size_t kMinToCallFrozen = 8;
@@ -117,7 +117,7 @@ absl::Status FindIdentical(sqlite3* connection, int64_t id,
       .Bind(id)
       .Bind(checkpoint.stage())
       .Bind(checkpoint.step())
-      .Bind(kMostIdentical);
+      .Bind(kMaxIdentical);
   while (select.Step()) identical->insert(select.Int());
   return select.status();
 }
@@ -133,7 +133,7 @@ class Sharing {
                      "SELECT measurement_id, step, data FROM tensor_sketch "
                      "WHERE run = ? AND stage = ? ORDER BY measurement_id DESC "
                      "LIMIT ?");
-    select.Bind(checkpoint.run()).Bind(checkpoint.stage()).Bind(kMostScanned);
+    select.Bind(checkpoint.run()).Bind(checkpoint.stage()).Bind(kMaxScanned);
     while (select.Step()) {
       const int64_t other = select.Int();
       const bool is_this = other == id || select.Int() == checkpoint.step();
@@ -168,7 +168,7 @@ class Sharing {
     std::sort(by_count.begin(), by_count.end());
     std::vector<int64_t> others;
     for (const auto& [count, other] : by_count) {
-      if (others.size() < kMostPartial) others.push_back(other);
+      if (others.size() < kMaxPartial) others.push_back(other);
     }
     return others;
   }
@@ -296,7 +296,7 @@ absl::Status ReadWeightFacts(sqlite3* connection, int64_t job_id,
       "measurement AS m JOIN same_weights AS s ON s.measurement_id = m.id JOIN "
       "measurement AS o ON o.id = s.other_id WHERE m.job_id = ? AND "
       "o.is_current = 1 ORDER BY s.identical DESC, o.stage, o.step LIMIT ?");
-  select.Bind(job_id).Bind(static_cast<int64_t>(kMostPartial));
+  select.Bind(job_id).Bind(static_cast<int64_t>(kMaxPartial));
   while (select.Step()) {
     v1::SameWeights& same = facts.same.emplace_back();
     same.set_stage(select.Text());
