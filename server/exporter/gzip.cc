@@ -11,12 +11,12 @@ constexpr int kRawDeflate = -15;  // 32 KiB window, no header of zlib's own
 constexpr int kPageLevel = 1;
 constexpr int kWholeLevel = 5;
 
-uint32_t Crc(std::string_view text) {
+uint32_t Crc(absl::string_view text) {
   return crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size());
 }
 
 // Appends `text` as raw deflate blocks that end with `flush`.
-void AppendDeflate(std::string_view text, int level, int flush,
+void AppendDeflate(absl::string_view text, int level, int flush,
                    std::string* out) {
   z_stream stream = {};
   deflateInit2(&stream, level, Z_DEFLATED, kRawDeflate, 8, Z_DEFAULT_STRATEGY);
@@ -40,7 +40,7 @@ void AppendLittleEndian(uint32_t value, std::string* out) {
 
 }  // namespace
 
-GzipPrefix StartGzip(std::string_view text) {
+GzipPrefix StartGzip(absl::string_view text) {
   GzipPrefix prefix;
   // Magic, deflate, no flags, no time, no hint, unknown system.
   prefix.bytes.assign("\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
@@ -51,7 +51,7 @@ GzipPrefix StartGzip(std::string_view text) {
   return prefix;
 }
 
-std::string FinishGzip(const GzipPrefix& prefix, std::string_view tail) {
+std::string FinishGzip(const GzipPrefix& prefix, absl::string_view tail) {
   std::string bytes;
   AppendDeflate(tail, kPageLevel, Z_FINISH, &bytes);
   AppendLittleEndian(crc32_combine(prefix.crc, Crc(tail), tail.size()), &bytes);
@@ -59,7 +59,7 @@ std::string FinishGzip(const GzipPrefix& prefix, std::string_view tail) {
   return bytes;
 }
 
-std::string Gzip(std::string_view text) {
+std::string Gzip(absl::string_view text) {
   GzipPrefix whole = StartGzip("");
   AppendDeflate(text, kWholeLevel, Z_FINISH, &whole.bytes);
   AppendLittleEndian(Crc(text), &whole.bytes);

@@ -4,7 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
+
+#include "absl/strings/string_view.h"
 
 namespace sinkwatch::exporter {
 
@@ -19,14 +20,14 @@ struct GzipPrefix {
   size_t size = 0;    // of the plain text
 };
 
-GzipPrefix StartGzip(std::string_view text);
+GzipPrefix StartGzip(absl::string_view text);
 
 // The rest of the stream: `prefix.bytes` + FinishGzip(prefix, tail) is a whole
 // gzip member that holds both texts.
-std::string FinishGzip(const GzipPrefix& prefix, std::string_view tail);
+std::string FinishGzip(const GzipPrefix& prefix, absl::string_view tail);
 
 // All of `text` as one gzip member.
-std::string Gzip(std::string_view text);
+std::string Gzip(absl::string_view text);
 
 }  // namespace sinkwatch::exporter
 

@@ -1,8 +1,9 @@
 #include "server/exporter/text_format.h"
 
-#include <charconv>
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
+#include "proto/base/shortest_float.h"
 #include "proto/base/utf8.h"
 
 namespace sinkwatch::exporter {
@@ -13,20 +14,13 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 
 template <typename Float>
-void AppendShortest(Float value, std::string* out) {
-  if (std::isnan(value)) {
-    out->append("NaN");
-  } else if (std::isinf(value)) {
-    out->append(value > 0 ? "+Inf" : "-Inf");
-  } else {
-    char buffer[32];
-    const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value);
-    out->append(buffer, end.ptr - buffer);
-  }
+void AppendAny(Float value, std::string* out) {
+  if (base::AppendShortest(value, out)) return;
+  out->append(std::isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
 }
 
 // HELP text escapes backslash and newline; label values the quote as well.
-void AppendEscaped(std::string_view text, bool quote, std::string* out) {
+void AppendEscaped(absl::string_view text, bool quote, std::string* out) {
   for (char c : text) {
     if (c == '\n') {
       out->append("\\n");
@@ -61,10 +55,10 @@ std::string LabelsOf(const ClientMetric& metric) {
   return labels;
 }
 
-void AppendSample(std::string_view name, std::string_view suffix,
-                  std::string_view labels, double value, std::string* out) {
-  out->append(name).append(suffix);
-  if (!labels.empty()) out->append("{").append(labels).append("}");
+void AppendSample(absl::string_view name, absl::string_view suffix,
+                  absl::string_view labels, double value, std::string* out) {
+  absl::StrAppend(out, name, suffix);
+  if (!labels.empty()) absl::StrAppend(out, "{", labels, "}");
   out->push_back(' ');
   AppendNumber(value, out);
   out->push_back('\n');
@@ -109,23 +103,21 @@ int64_t AppendMetric(const MetricFamily& family, const ClientMetric& metric,
 
 }  // namespace
 
-void AppendFamilyHeader(std::string_view name, std::string_view help,
-                        std::string_view type, std::string* out) {
-  out->append("# HELP ").append(name).append(" ");
+void AppendFamilyHeader(absl::string_view name, absl::string_view help,
+                        absl::string_view type, std::string* out) {
+  absl::StrAppend(out, "# HELP ", name, " ");
   AppendEscaped(help, /*quote=*/false, out);
-  out->append("\n# TYPE ").append(name).append(" ").append(type).append("\n");
+  absl::StrAppend(out, "\n# TYPE ", name, " ", type, "\n");
 }
 
-void AppendNumber(double value, std::string* out) {
-  AppendShortest(value, out);
-}
+void AppendNumber(double value, std::string* out) { AppendAny(value, out); }
 
-void AppendNumber(float value, std::string* out) { AppendShortest(value, out); }
+void AppendNumber(float value, std::string* out) { AppendAny(value, out); }
 
-void AppendLabel(std::string_view name, std::string_view value,
+void AppendLabel(absl::string_view name, absl::string_view value,
                  std::string* out) {
   if (!out->empty()) out->push_back(',');
-  out->append(name).append("=\"");
+  absl::StrAppend(out, name, "=\"");
   AppendEscaped(value, /*quote=*/true, out);
   out->push_back('"');
 }
@@ -176,12 +168,11 @@ int64_t CountSeries(const std::vector<MetricFamily>& families) {
   return series;
 }
 
-bool IsLabelValue(std::string_view value) {
+bool IsLabelValue(absl::string_view value) {
   if (value.empty() || value.size() > 128) return false;
   while (!value.empty()) {
     const uint8_t lead = static_cast<uint8_t>(value[0]);
-    const size_t length =
-        base::Utf8CharacterBytes({value.data(), value.size()});
+    const size_t length = base::Utf8CharacterBytes(value);
     if (length == 0 || lead < 0x20 || lead == 0x7F) return false;
     value.remove_prefix(length);
   }

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "prometheus/metric_family.h"
 #include "server/exporter/sample_family.h"
 
@@ -16,8 +16,8 @@ namespace sinkwatch::exporter {
 // character; figures in README.md.)
 
 // "# HELP" and "# TYPE" of a family; `type` is "gauge", "counter", ...
-void AppendFamilyHeader(std::string_view name, std::string_view help,
-                        std::string_view type, std::string* out);
+void AppendFamilyHeader(absl::string_view name, absl::string_view help,
+                        absl::string_view type, std::string* out);
 
 // The shortest decimal that reads back as `value`; NaN, +Inf, -Inf by name.
 void AppendNumber(double value, std::string* out);
@@ -26,7 +26,7 @@ void AppendNumber(float value, std::string* out);
 
 // `,name="value"` with backslash, quote and newline escaped; without the comma
 // at the start of `out`.
-void AppendLabel(std::string_view name, std::string_view value,
+void AppendLabel(absl::string_view name, absl::string_view value,
                  std::string* out);
 
 // A family, of gauges or quantiles; the format has no native histograms.
@@ -41,7 +41,7 @@ int64_t AppendFamilies(const std::vector<prometheus::MetricFamily>& families,
 int64_t CountSeries(const std::vector<prometheus::MetricFamily>& families);
 
 // Valid UTF-8 without control characters, 1 to 128 bytes.
-bool IsLabelValue(std::string_view value);
+bool IsLabelValue(absl::string_view value);
 
 }  // namespace sinkwatch::exporter
 
