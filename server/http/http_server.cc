@@ -1,17 +1,10 @@
 #include "server/http/http_server.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <exception>
 #include <map>
@@ -24,6 +17,7 @@
 #include "server/http/connection.h"
 #include "server/http/handler_pool.h"
 #include "server/net/listener.h"
+#include "server/net/poller.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::http {
@@ -42,15 +36,8 @@ constexpr auto kMaxAnswer = std::chrono::seconds(60);
 constexpr size_t kSmallBody = 16 * 1024;
 
 constexpr uint64_t kListenerId = 0;
-constexpr uint64_t kWakeId = 1;
-
 // Other users of descriptors (the store, workers' connections) keep half.
-int ConnectionsWithin(int wanted) {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
-  return static_cast<int>(
-      std::min<rlim_t>(static_cast<rlim_t>(wanted), limit.rlim_cur / 2));
-}
+constexpr int kDescriptorParts = 2;
 
 SteadyClock::duration Steady(absl::Duration duration) {
   return absl::ToChronoNanoseconds(duration);
@@ -69,7 +56,7 @@ struct Client {
   const uint64_t id;
   Connection connection;
   State state = State::kReading;
-  uint32_t interest = 0;  // what epoll watches; 0: not there
+  uint32_t watched = 0;  // as Poller has it
   bool keep_alive = false;
   std::shared_ptr<void> held;  // the bytes of its answer
   SteadyTime since;            // of the state
@@ -85,25 +72,23 @@ class HttpServer::Loop {
       : options_(std::move(options)),
         handler_(std::move(handler)),
         listener_(listener),
-        epoll_(epoll_create1(EPOLL_CLOEXEC)),
-        wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
         port_(net::PortOf(listener)),
         own_host_(HostName(net::HostOf(options_.address) + ":")),
-        max_connections_(ConnectionsWithin(options_.max_connections)),
+        max_connections_(
+            net::DescriptorsWithin(options_.max_connections, kDescriptorParts)),
         pool_(std::make_unique<HandlerPool>(options_.threads)),
         urgent_pool_(std::make_unique<HandlerPool>(kUrgentThreads)) {
-    Watch(wake_, kWakeId, EPOLLIN, EPOLL_CTL_ADD);
-    Watch(listener_, kListenerId, EPOLLIN, EPOLL_CTL_ADD);
+    WatchListener(EPOLLIN);
     thread_ = std::thread([this] { Run(); });
   }
 
   ~Loop() {
     stopping_ = true;
-    Wake();
+    poller_.Wake();
     thread_.join();
     pool_.reset();
     urgent_pool_.reset();
-    for (int fd : {listener_, epoll_, wake_}) close(fd);
+    close(listener_);
   }
 
   int port() const { return port_; }
@@ -118,11 +103,8 @@ class HttpServer::Loop {
   };
 
   void Run() {
-    std::array<epoll_event, 64> events;
-    const int tick = static_cast<int>(kTick.count());
     while (!stopping_) {
-      const int count = epoll_wait(epoll_, events.data(), events.size(), tick);
-      for (int i = 0; i < count; ++i) OnEvent(events[i].data.u64);
+      poller_.Wait(kTick, [this](uint64_t id) { OnEvent(id); });
       SendFinished();
       CloseLate(SteadyClock::now());
     }
@@ -131,9 +113,8 @@ class HttpServer::Loop {
 
   // Answers what is under way.
   void Drain() {
-    epoll_ctl(epoll_, EPOLL_CTL_DEL, listener_, nullptr);
+    WatchListener(0);
     const SteadyTime cut = SteadyClock::now() + kLinger;
-    std::array<epoll_event, 64> events;
     while (true) {
       const bool late = SteadyClock::now() > cut;
       CloseIf([late](const Client& client) {
@@ -141,21 +122,13 @@ class HttpServer::Loop {
                (late || client.state != State::kSending);
       });
       if (clients_.empty()) return;
-      const int count = epoll_wait(epoll_, events.data(), events.size(),
-                                   static_cast<int>(kTick.count()));
-      for (int i = 0; i < count; ++i) OnEvent(events[i].data.u64);
+      poller_.Wait(kTick, [this](uint64_t id) { OnEvent(id); });
       SendFinished();
     }
   }
 
   void OnEvent(uint64_t id) {
     if (id == kListenerId) return AcceptAll();
-    if (id == kWakeId) {
-      uint64_t ignored = 0;
-      while (read(wake_, &ignored, sizeof(ignored)) > 0) {
-      }
-      return;
-    }
     WithClient(id, [this](Client& client) {
       if (client.state == State::kReading) return Read(client);
       if (client.state == State::kSending) return Send(client);
@@ -178,17 +151,9 @@ class HttpServer::Loop {
 
   // --- connections ---------------------------------------------------------
   void AcceptAll() {
-    while (true) {
-      const int fd =
-          accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) {
-        Add(fd);
-      } else if (errno == EMFILE || errno == ENFILE) {
-        if (!MakeRoom()) return PauseAccepting();
-      } else if (errno != EINTR && errno != ECONNABORTED) {
-        return;
-      }
-    }
+    const bool all = net::AcceptAll(
+        listener_, [this](int fd) { Add(fd); }, [this] { return MakeRoom(); });
+    if (!all) PauseAccepting();
   }
 
   void Add(int fd) {
@@ -196,8 +161,6 @@ class HttpServer::Loop {
       close(fd);
       return;
     }
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     const uint64_t id = next_id_++;
     const auto added =
         clients_.emplace(id, std::make_unique<Client>(id, fd)).first;
@@ -220,16 +183,12 @@ class HttpServer::Loop {
   }
 
   void PauseAccepting() {
-    Watch(listener_, kListenerId, 0, EPOLL_CTL_MOD);
+    WatchListener(0);
     accept_again_ = SteadyClock::now() + kTick;
-    accepting_ = false;
   }
 
   void CloseLate(SteadyTime now) {
-    if (!accepting_ && now >= accept_again_) {
-      Watch(listener_, kListenerId, EPOLLIN, EPOLL_CTL_MOD);
-      accepting_ = true;
-    }
+    if (now >= accept_again_) WatchListener(EPOLLIN);
     if (now < next_look_) return;
     next_look_ = now + kTick;
     CloseIf([now](const Client& client) {
@@ -252,22 +211,12 @@ class HttpServer::Loop {
     client.deadline = client.since + time;
   }
 
-  void Watch(int fd, uint64_t id, uint32_t events, int operation) {
-    epoll_event event = {};
-    event.events = events;
-    event.data.u64 = id;
-    epoll_ctl(epoll_, operation, fd, &event);
+  void WatchListener(uint32_t events) {
+    poller_.Watch(listener_, kListenerId, events, listener_watched_);
   }
 
-  // A connection that is not looked at is taken out: epoll would go on telling
-  // that it was hung up.
   void SetInterest(Client& client, uint32_t events) {
-    if (client.interest == events) return;
-    const int operation = events == 0            ? EPOLL_CTL_DEL
-                          : client.interest == 0 ? EPOLL_CTL_ADD
-                                                 : EPOLL_CTL_MOD;
-    Watch(client.connection.fd(), client.id, events, operation);
-    client.interest = events;
+    poller_.Watch(client.connection.fd(), client.id, events, client.watched);
   }
 
   // --- requests and answers ------------------------------------------------
@@ -350,7 +299,7 @@ class HttpServer::Loop {
       base::MutexLock lock(finished_mutex_);
       finished_.push_back(std::move(finished));
     }
-    Wake();
+    poller_.Wake();
   }
 
   Response Handle(const Request& request) const {
@@ -448,25 +397,18 @@ class HttpServer::Loop {
     TakeRequest(client, /*more_may_come=*/true);
   }
 
-  void Wake() {
-    const uint64_t one = 1;
-    // A full counter wakes as well.
-    (void)!write(wake_, &one, sizeof(one));
-  }
-
   const HttpServerOptions options_;
   const Handler handler_;
   const int listener_;
-  const int epoll_;
-  const int wake_;
+  net::Poller poller_;
+  uint32_t listener_watched_ = 0;
   const int port_;
   const std::string own_host_;
   const int max_connections_;
 
   std::atomic<int64_t> held_bytes_{0};  // of answers that are on their way
   std::map<uint64_t, std::unique_ptr<Client>> clients_;
-  uint64_t next_id_ = kWakeId + 1;
-  bool accepting_ = true;
+  uint64_t next_id_ = kListenerId + 1;
   SteadyTime accept_again_;
   SteadyTime next_look_;
 

@@ -1,17 +1,12 @@
 #include "server/net/gate.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <deque>
 #include <iterator>
 #include <map>
@@ -23,6 +18,7 @@
 #include "proto/base/mutex.h"
 #include "server/net/link.h"
 #include "server/net/listener.h"
+#include "server/net/poller.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::net {
@@ -33,8 +29,7 @@ using SteadyTime = SteadyClock::time_point;
 
 constexpr auto kTick = std::chrono::milliseconds(50);
 constexpr uint64_t kListenerId = 0;
-constexpr uint64_t kWakeId = 1;
-constexpr uint64_t kFirstLink = 2;
+constexpr uint64_t kFirstLink = 1;
 // Calls that a connection may have open however many others have: a flood from
 // elsewhere does not keep a worker from renewing its lease.
 constexpr size_t kAlwaysMay = 4;
@@ -46,16 +41,15 @@ constexpr int kDescriptorsEach = 3;
 
 // So many that a quarter of the descriptors is theirs.
 int ConnectionsWithin(int wanted) {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
-  const rlim_t most = limit.rlim_cur / (4 * kDescriptorsEach);
-  return static_cast<int>(std::min<rlim_t>(std::max<rlim_t>(most, 8), wanted));
+  constexpr int kFewest = 8;
+  return std::min(wanted, std::max(kFewest, DescriptorsWithin(
+                                                wanted, 4 * kDescriptorsEach)));
 }
 
-// A link and what epoll watches of its two sockets; 0: not there.
+// A link and what is watched of its two sockets.
 struct Watched {
   std::unique_ptr<Link> link;
-  std::array<uint32_t, 2> interest = {};
+  std::array<uint32_t, 2> watched = {};
 };
 
 }  // namespace
@@ -68,21 +62,18 @@ class Gate::Loop {
         serve_(std::move(serve)),
         listener_(listener),
         port_(PortOf(listener)),
-        epoll_(epoll_create1(EPOLL_CLOEXEC)),
-        wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
         max_connections_(ConnectionsWithin(options_.max_connections)) {
-    Watch(wake_, kWakeId, EPOLLIN, EPOLL_CTL_ADD);
-    Watch(listener_, kListenerId, EPOLLIN, EPOLL_CTL_ADD);
+    uint32_t watched = 0;
+    poller_.Watch(listener, kListenerId, EPOLLIN, watched);
     thread_ = std::thread([this] { Run(); });
   }
 
   ~Loop() {
     stopping_ = true;
-    Wake();
+    poller_.Wake();
     thread_.join();
     links_.clear();
     StopAccepting();
-    for (int fd : {epoll_, wake_}) close(fd);
   }
 
   int port() const { return port_; }
@@ -96,38 +87,30 @@ class Gate::Loop {
 
  private:
   void Run() {
-    std::array<epoll_event, 64> events;
-    const int tick = static_cast<int>(kTick.count());
     while (!stopping_) {
-      const int count = epoll_wait(epoll_, events.data(), events.size(), tick);
-      for (int i = 0; i < count; ++i) OnEvent(events[i].data.u64);
+      poller_.Wait(kTick, [this](uint64_t id) { OnEvent(id); });
       if (SteadyClock::now() >= next_look_) LookAtAll();
     }
   }
 
   void OnEvent(uint64_t id) {
-    if (id == kListenerId) return AcceptAll();
-    if (id == kWakeId) return;
+    if (id == kListenerId) return AcceptWaiting();
     const auto found = links_.find(id / 2);
     if (found != links_.end()) Move(found);
   }
 
   // --- clients -------------------------------------------------------------
-  void AcceptAll() {
+  void AcceptWaiting() {
     base::MutexLock lock(mutex_);
-    while (listener_ >= 0) {
-      const int fd =
-          accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) {
-        const absl::Status status = base::CatchAll([&] { return Add(fd); });
-        if (!status.ok()) Complain(status);
-      } else if (errno == EMFILE || errno == ENFILE) {
-        // Either somebody goes, or it is tried again at the next tick.
-        if (!MakeRoom()) return;
-      } else if (errno != EINTR && errno != ECONNABORTED) {
-        return;
-      }
-    }
+    if (listener_ < 0) return;
+    // Without descriptors, and if nobody goes, again at the next tick.
+    AcceptAll(
+        listener_,
+        [this](int fd) {
+          const absl::Status status = base::CatchAll([&] { return Add(fd); });
+          if (!status.ok()) Complain(status);
+        },
+        [this] { return MakeRoom(); });
   }
 
   // Owns `client`.
@@ -140,8 +123,6 @@ class Gate::Loop {
       close(client);
       return absl::ResourceExhaustedError("there are too many connections");
     }
-    const int on = 1;
-    setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     const uint64_t id = next_id_++;
     Watched& watched = links_[id];
     watched.link = std::make_unique<Link>(client, pair[0], options_.frames,
@@ -205,7 +186,7 @@ class Gate::Loop {
     const SteadyTime now = SteadyClock::now();
     next_look_ = now + kTick;
     ForgetClosed(now);
-    AcceptAll();
+    AcceptWaiting();
     for (auto it = links_.begin(); it != links_.end();) {
       const auto place = it++;
       const Link& link = *place->second.link;
@@ -234,36 +215,12 @@ class Gate::Loop {
     closed_ = 0;
   }
 
-  // --- epoll ---------------------------------------------------------------
-  void Watch(int fd, uint64_t id, uint32_t events, int operation) {
-    epoll_event event = {};
-    event.events = events;
-    event.data.u64 = id;
-    epoll_ctl(epoll_, operation, fd, &event);
-  }
-
-  // A socket that is not looked at is taken out: epoll would go on telling that
-  // it was hung up.
   void SetInterest(uint64_t id, Watched& watched) {
-    const std::array<int, 2> sockets = {watched.link->client(),
-                                        watched.link->server()};
-    const std::array<uint32_t, 2> wanted = {watched.link->ClientEvents(),
-                                            watched.link->ServerEvents()};
-    for (size_t side = 0; side < sockets.size(); ++side) {
-      uint32_t& interest = watched.interest[side];
-      if (interest == wanted[side]) continue;
-      const int operation = wanted[side] == 0 ? EPOLL_CTL_DEL
-                            : interest == 0   ? EPOLL_CTL_ADD
-                                              : EPOLL_CTL_MOD;
-      Watch(sockets[side], 2 * id + side, wanted[side], operation);
-      interest = wanted[side];
-    }
-  }
-
-  void Wake() {
-    const uint64_t one = 1;
-    while (write(wake_, &one, sizeof(one)) < 0 && errno == EINTR) {
-    }
+    Link& link = *watched.link;
+    poller_.Watch(link.client(), 2 * id, link.ClientEvents(),
+                  watched.watched[0]);
+    poller_.Watch(link.server(), 2 * id + 1, link.ServerEvents(),
+                  watched.watched[1]);
   }
 
   const GateOptions options_;
@@ -271,8 +228,7 @@ class Gate::Loop {
   base::Mutex mutex_;  // held while clients are taken
   int listener_ ABSL_GUARDED_BY(mutex_);
   const int port_;
-  const int epoll_;
-  const int wake_;
+  Poller poller_;
   const int max_connections_;
   std::map<uint64_t, Watched> links_;
   uint64_t next_id_ = kFirstLink;

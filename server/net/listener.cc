@@ -2,9 +2,12 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -67,6 +70,31 @@ absl::StatusOr<int> Listen(const std::string& address,
     return CannotListen(address, flag, error);
   }
   return fd;
+}
+
+bool AcceptAll(int listener, absl::FunctionRef<void(int fd)> add,
+               absl::FunctionRef<bool()> make_room) {
+  while (true) {
+    const int fd =
+        accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      const int on = 1;
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+      add(fd);
+    } else if (errno == EMFILE || errno == ENFILE) {
+      if (!make_room()) return false;
+    } else if (errno != EINTR && errno != ECONNABORTED) {
+      return true;
+    }
+  }
+}
+
+int DescriptorsWithin(int wanted, int parts) {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  return static_cast<int>(
+      std::min<rlim_t>(limit.rlim_cur / static_cast<rlim_t>(parts),
+                       static_cast<rlim_t>(wanted)));
 }
 
 int PortOf(int fd) {
