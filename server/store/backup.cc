@@ -216,7 +216,7 @@ absl::StatusOr<Store::BackupReport> Store::Backup(const std::string& path)
   if (!errors->empty()) {
     return absl::DataLossError(absl::StrCat(
         "the store is not sound, and so is no copy of it: ", errors->front(),
-        "; see `sinkctl store check --file`"));
+        "; see `sinkctl store check --whole-file`"));
   }
   status = HashFile(draft.path(), report);
   if (status.ok()) status = draft.Publish(path);

@@ -6,10 +6,12 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "proto/base/sha256.h"
 #include "server/store/store.h"
 #include "server/store/store_testing.h"
+#include "sqlite3.h"
 
 namespace sinkwatch::store {
 namespace {
@@ -120,6 +122,34 @@ TEST(Backup, ReplacesNothingAndLeavesNothingHalf) {
   EXPECT_EQ(store->Backup(folder + "/none/copy").status().code(),
             absl::StatusCode::kUnavailable);
   EXPECT_EQ(store->Check()->total_damage, 0);
+}
+
+TEST(Backup, OfAStoreThatIsNotSoundThereIsNone) {
+  const std::string folder = Folder();
+  const std::string path = folder + "/a.db";
+  {
+    TestStore store(path);
+    MeasureStep(store, 1);
+  }
+  // An index is forgotten: its pages are nobody's.
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database,
+                         "PRAGMA writable_schema = ON; DELETE FROM "
+                         "sqlite_schema WHERE name = 'measurement_by_stage'",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK)
+      << sqlite3_errmsg(database);
+  ASSERT_EQ(sqlite3_changes(database), 1);
+  sqlite3_close(database);
+  TestStore store(path);
+  const absl::Status status = store->Backup(folder + "/copy.db").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(),
+                                "see `sinkctl store check --whole-file`"))
+      << status;
+  EXPECT_FALSE(fs::exists(folder + "/copy.db"));
+  EXPECT_FALSE(fs::exists(folder + "/copy.db.partial"));
 }
 
 // A copy of the file alone, as a backup program makes one.
