@@ -9,30 +9,55 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "grpcpp/server.h"
-#include "server/discovery/watcher.h"
-#include "server/exporter/exporter.h"
-#include "server/http/http_server.h"
-#include "server/http/site.h"
-#include "server/net/gate.h"
-#include "server/query/analyses.h"
-#include "server/query/queries.h"
-#include "server/query/references.h"
-#include "server/references/reference_shelf.h"
-#include "server/scheduler/scheduler.h"
-#include "server/service/admin_service.h"
-#include "server/service/analysis_service.h"
-#include "server/service/measurement_feed.h"
-#include "server/service/query_service.h"
-#include "server/service/run_registry.h"
-#include "server/service/worker_service.h"
-#include "server/store/commit_queue.h"
-#include "server/store/store.h"
-#include "server/telemetry/service_metrics.h"
-#include "server/upkeep.h"
 #include "sinkwatch/v1/config.pb.h"
 
+namespace grpc {
+class Server;
+}
+
 namespace sinkwatch::server {
+
+// The parts of a server; each has its header.
+class Upkeep;
+namespace discovery {
+class Watcher;
+}
+namespace exporter {
+class Exporter;
+}
+namespace http {
+class HttpServer;
+class Site;
+}  // namespace http
+namespace net {
+class Gate;
+}
+namespace query {
+class Analyses;
+class Queries;
+class References;
+}  // namespace query
+namespace references {
+class ReferenceShelf;
+}
+namespace scheduler {
+class Scheduler;
+}
+namespace service {
+class AdminServiceImpl;
+class AnalysisServiceImpl;
+class MeasurementFeed;
+class QueryServiceImpl;
+class RunRegistry;
+class WorkerServiceImpl;
+}  // namespace service
+namespace store {
+class CommitQueue;
+class Store;
+}  // namespace store
+namespace telemetry {
+class ServiceMetrics;
+}
 
 // Exit code of a process whose gRPC port stopped answering: whoever started it
 // is to start it again. What was acknowledged is on disk.
