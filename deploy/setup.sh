@@ -92,6 +92,23 @@ install_libtorch() (
   touch "$folder/.complete"
 )
 
+# The header that .bazelrc puts first in the sources with tensors, compiled with
+# the flags that Bazel compiles them with; where they differ, the compiler reads
+# the header instead.
+precompile_prelude() {
+  local folder header="$repository/third_party/torch_prelude.h"
+  folder="$(libtorch_folder)"
+  cmp --silent "$header" "$folder/torch_prelude.h" &&
+    [[ -e "$folder/torch_prelude.h.gch" ]] && return
+  say "precompiling LibTorch's headers"
+  cp "$header" "$folder/torch_prelude.h"
+  g++ -x c++-header "$folder/torch_prelude.h" -isystem "$folder/torch/include" \
+    -std=c++17 -O2 -g0 -fPIC -fstack-protector -fno-omit-frame-pointer \
+    -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=1 \
+    -DNDEBUG -DAT_PER_OPERATOR_HEADERS -o "$folder/torch_prelude.h.gch.tmp" &&
+    mv "$folder/torch_prelude.h.gch.tmp" "$folder/torch_prelude.h.gch"
+}
+
 nvcc_lock="$repository/third_party/nvcc.lock"
 nvcc_folder() { echo "$cache/nvcc-$(sha256sum "$nvcc_lock" | cut -c1-12)"; }
 
@@ -161,6 +178,7 @@ main() {
   install_packages "${packages[@]}"
   wait "$libtorch"
   trap - EXIT
+  precompile_prelude
   [[ -z "$kernels" ]] || install_nvcc
   [[ -z "$cuda" ]] || install_cuda
   write_bazelrc

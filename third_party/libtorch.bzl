@@ -12,6 +12,11 @@ def _libtorch_repository_impl(ctx):
     # system's: only these four folders may be seen.
     for folder in _HEADERS:
         ctx.symlink(root + "/torch/include/" + folder, "include/" + folder)
+
+    # Its header, and the compiled form that set-up made of it.
+    ctx.symlink(Label("//third_party:torch_prelude.h"), "include/torch_prelude.h")
+    if ctx.path(root + "/torch_prelude.h.gch").exists:
+        ctx.symlink(root + "/torch_prelude.h.gch", "include/torch_prelude.h.gch")
     ctx.template("BUILD", Label("//third_party:libtorch.BUILD"), {"{LIB}": root + "/torch/lib"})
 
 libtorch_repository = repository_rule(
