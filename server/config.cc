@@ -216,6 +216,11 @@ std::vector<std::string> RunErrors(const v1::RunConfig& run) {
     errors.push_back(where + std::string(patterns.message()));
   }
   CheckAblation(run, where, errors);
+  // Which there are the worker knows; what is none cannot become one.
+  if (!run.protocol().empty() && !IsRunName(run.protocol())) {
+    errors.push_back(absl::StrCat(where, "protocol \"", run.protocol(),
+                                  "\" must match [a-z0-9][a-z0-9._-]{0,63}"));
+  }
   return errors;
 }
 

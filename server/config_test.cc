@@ -53,7 +53,7 @@ TEST(ConfigTest, EveryFieldOfTheFileIsRead) {
       poll_seconds: 0.5
       runs { name: "a" root: "/a" probe: "/p" steps { latest: 9 }
              dtype: "bfloat16" metrics: ["x", "y"] quiescence_seconds: 10
-             grace_seconds: 11 stage: "s"
+             grace_seconds: 11 stage: "s" protocol: "paper-olmo"
              ablation { heads: "auto" modes: "zero" budget: 0.1 } })"));
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->lease().stall_seconds(), 7);
@@ -62,6 +62,7 @@ TEST(ConfigTest, EveryFieldOfTheFileIsRead) {
   EXPECT_EQ(config->runs(0).steps().latest(), 9);
   EXPECT_EQ(config->runs(0).metrics(1), "y");
   EXPECT_EQ(config->runs(0).ablation().heads(), "auto");
+  EXPECT_EQ(config->runs(0).protocol(), "paper-olmo");
   v1::ServerConfig whole = *config;
   ApplyDefaults(whole);
   EXPECT_EQ(whole.DebugString(), config->DebugString());
@@ -240,6 +241,9 @@ const std::vector<BadValue>& BadValues() {
       {"UnknownAblationMode",
        [](auto& c) { c.mutable_runs(0)->mutable_ablation()->add_modes("off"); },
        {"\"one\"", "\"off\"", "to_sink"}},
+      {"ProtocolThatIsNoName",
+       [](auto& c) { c.mutable_runs(0)->set_protocol("gu et al."); },
+       {"\"one\"", "protocol", "\"gu et al.\""}},
       {"LatestNone",
        [](auto& c) { c.mutable_runs(0)->mutable_steps()->set_latest(0); },
        {"steps.latest"}},

@@ -88,6 +88,10 @@ std::vector<FlagSpec> RunFields(bool needed) {
                "all, or a list as 3.5,3.7,4.* (sinkwatch_worker help measure); "
                "default: none"}
           .Example("auto"),
+      FlagSpec{"protocol", "NAME",
+               "published protocol whose metrics and choices are taken "
+               "(sinkwatch_worker help measure); default: none"}
+          .Example("gu"),
       {"hf-siblings", "", "conversions (step1000-hf) too, as stage hf"},
       {"allow-missing", "", "also if root or probe cannot be opened now"}};
 }
@@ -100,6 +104,7 @@ absl::Status SetFields(const base::Arguments& args, v1::RunConfig* run) {
         {"stage", run->mutable_stage()},
         {"dtype", run->mutable_dtype()},
         {"manifest", run->mutable_manifest()},
+        {"protocol", run->mutable_protocol()},
         {"step-pattern", run->mutable_step_pattern()},
         {"model-config", run->mutable_model_config()}}) {
     if (args.Has(flag)) *field = args.Get(flag);

@@ -457,6 +457,7 @@ store::Observation RunScan::NewObservation(
   observation.checkpoint = checkpoint;
   observation.model_config = run_.model_config();
   observation.ablation = run_.ablation();
+  observation.protocol = run_.protocol();
   observation.probe = probe_;
   observation.dtype = run_.dtype();
   observation.metrics = {run_.metrics().begin(), run_.metrics().end()};

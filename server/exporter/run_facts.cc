@@ -127,6 +127,9 @@ Labels InfoLabels(const v1::MeasurementHeader& header, Labels labels) {
   for (const auto& [name, value] : facts) {
     if (IsLabelValue(value)) labels.emplace_back(name, value);
   }
+  if (!header.protocol().empty() && IsLabelValue(header.protocol())) {
+    labels.emplace_back("protocol", header.protocol());
+  }
   return labels;
 }
 

@@ -15,11 +15,14 @@ constexpr int kMaxLayers = 1024;
 constexpr int kMaxHeads = 1024;
 constexpr int64_t kMaxVectors = 2000000;
 constexpr int64_t kMaxValues = int64_t{1} << 27;
+constexpr int64_t kMaxSequenceValues = int64_t{1} << 23;
+constexpr int kMaxSequences = 65536;
 constexpr size_t kMaxLabel = 200;
 constexpr size_t kMaxText = 4000;
 constexpr size_t kMaxReason = 1000;
 constexpr int kMaxNotes = 100;
 constexpr int kMaxSinks = 50000;
+constexpr int kMaxMassive = 50000;
 constexpr int kMaxUnusedNames = 5;
 constexpr size_t kMaxTensorName = 2048;
 constexpr size_t kDigestBytes = 16;
@@ -77,8 +80,8 @@ absl::Status CheckDescriptor(const v1::MetricDescriptor& metric) {
 absl::Status CheckLabels(const v1::MeasurementHeader& header) {
   for (const std::string* label :
        {&header.worker(), &header.device(), &header.dtype(),
-        &header.bos_policy(), &header.model().architecture(),
-        &header.probe().name()}) {
+        &header.bos_policy(), &header.protocol(),
+        &header.model().architecture(), &header.probe().name()}) {
     if (label->size() > kMaxLabel) {
       return Wrong(absl::StrCat("a text of the header has ", label->size(),
                                 " bytes, above ", kMaxLabel));
@@ -153,6 +156,47 @@ absl::Status CheckSinks(const v1::MeasurementTrailer& trailer) {
   return absl::OkStatus();
 }
 
+// The domains that a header names, and those that came of one that names none.
+bool IsDomain(const v1::Measurement& measurement, const std::string& domain) {
+  const auto& named = measurement.header().domains();
+  if (!named.empty()) {
+    return std::find(named.begin(), named.end(), domain) != named.end();
+  }
+  const auto& vectors = measurement.vectors();
+  return std::any_of(vectors.begin(), vectors.end(),
+                     [&](const v1::MetricVector& vector) {
+                       return vector.domain() == domain;
+                     });
+}
+
+absl::Status CheckMassive(const v1::MeasurementTrailer& trailer,
+                          const v1::Measurement& measurement) {
+  if (trailer.massive_dimensions_size() > kMaxMassive) {
+    return Wrong(absl::StrCat("there are more than ", kMaxMassive,
+                              " massive dimensions"));
+  }
+  const std::string* known = nullptr;  // they come domain by domain
+  for (const v1::MassiveDimension& one : trailer.massive_dimensions()) {
+    if (known == nullptr || *known != one.domain()) {
+      if (!IsDomain(measurement, one.domain())) {
+        return Wrong("a massive dimension is of a domain that there is not");
+      }
+      known = &one.domain();
+    }
+    if (one.layer() < -1 ||
+        one.layer() >= measurement.header().model().layers()) {
+      return Wrong("a massive dimension is of a layer that there is not");
+    }
+    if (one.dimension() < 0 || one.position() < 0) {
+      return Wrong("a massive dimension, or its position, is below 0");
+    }
+    if (!std::isfinite(one.value()) || !std::isfinite(one.sequence_share())) {
+      return Wrong("a value or share of a massive dimension is not finite");
+    }
+  }
+  return absl::OkStatus();
+}
+
 bool IsSeconds(double seconds) {
   return std::isfinite(seconds) && seconds >= 0;
 }
@@ -197,6 +241,7 @@ absl::Status MeasurementAssembler::Begin(v1::MeasurementChunk::Begin begin) {
           absl::StrCat("metric \"", metric.name(), "\" is described twice"));
     }
     if (metric.sparse()) sparse_.insert(metric.name());
+    if (metric.by_sequence()) by_sequence_.insert(metric.name());
   }
   request_.job_id = begin.job_id();
   request_.token = begin.token();
@@ -220,7 +265,9 @@ absl::Status MeasurementAssembler::AddVector(v1::MetricVector vector) {
   if (!coverage_.Add(vector)) return Wrong(Describe(vector) + " came twice");
   ++vectors_;
   values_ += vector.values_size();
-  if (vectors_ > kMaxVectors || values_ > kMaxValues) {
+  sequence_values_ += vector.sequence_values_size();
+  if (vectors_ > kMaxVectors || values_ > kMaxValues ||
+      sequence_values_ > kMaxSequenceValues) {
     return absl::ResourceExhaustedError("measurement: too many values");
   }
   *request_.measurement.add_vectors() = std::move(vector);
@@ -269,6 +316,32 @@ absl::Status MeasurementAssembler::CheckVector(
       return Wrong(Describe(vector) + " has a value that is not finite");
     }
   }
+  return CheckSequences(vector);
+}
+
+absl::Status MeasurementAssembler::CheckSequences(
+    const v1::MetricVector& vector) const {
+  const int numbers = vector.sequence_values_size();
+  if (numbers == 0) return absl::OkStatus();
+  if (by_sequence_.count(vector.metric()) == 0) {
+    return Wrong(Describe(vector) +
+                 " has values of sequences, which its descriptor does not say");
+  }
+  if (numbers % vector.values_size() != 0) {
+    return Wrong(absl::StrCat(Describe(vector), ": ", numbers,
+                              " values of sequences are not equally many for ",
+                              vector.values_size(), " values"));
+  }
+  if (numbers / vector.values_size() > kMaxSequences) {
+    return Wrong(absl::StrCat(Describe(vector), " is of more than ",
+                              kMaxSequences, " sequences"));
+  }
+  for (float value : vector.sequence_values()) {
+    if (std::isinf(value)) {
+      return Wrong(Describe(vector) +
+                   " has a sequence whose value is neither NaN nor finite");
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -294,6 +367,7 @@ absl::Status MeasurementAssembler::End(const v1::MeasurementTrailer& trailer) {
   absl::Status status = CheckTensors(trailer);
   if (status.ok()) status = CheckNotes(trailer);
   if (status.ok()) status = CheckSinks(trailer);
+  if (status.ok()) status = CheckMassive(trailer, request_.measurement);
   if (status.ok() && vectors_ == 0) status = Wrong("there came no values");
   if (status.ok()) {
     status = coverage_.Check(request_.measurement.header(), trailer);
@@ -305,6 +379,8 @@ absl::Status MeasurementAssembler::End(const v1::MeasurementTrailer& trailer) {
   *request_.measurement.mutable_tensors() = trailer.tensors();
   *request_.measurement.mutable_notes() = trailer.notes();
   *request_.measurement.mutable_sinks() = trailer.sinks();
+  *request_.measurement.mutable_massive_dimensions() =
+      trailer.massive_dimensions();
   request_.measurement.set_implausible(!trailer.implausible().empty());
   request_.measurement.set_implausible_reason(trailer.implausible());
   complete_ = true;

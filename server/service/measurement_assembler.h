@@ -20,11 +20,17 @@ namespace sinkwatch::service {
 // values as its scope says, no vector comes twice, values are finite (model
 // scope excepted: a loss may be what it is; and NaN, of a head that was not
 // measured, where the descriptor says that the metric is sparse), standard
-// errors are NaN or finite and not negative, counts are not negative, the
-// trailer's counts are what came, and that is all that the header promises, but
-// for what the trailer says is absent (coverage.h: which metrics apply is the
-// worker's to know). Errors are INVALID_ARGUMENT and say what is wrong;
-// RESOURCE_EXHAUSTED beyond the caps on vectors and values.
+// errors are NaN or finite and not negative, counts are not negative, values of
+// sequences are NaN or finite, equally many for each value and only of metrics
+// that say by_sequence, massive dimensions are of layers and domains that there
+// are, the trailer's counts are what came, and that is all that the header
+// promises, but for what the trailer says is absent (coverage.h: which metrics
+// apply is the worker's to know). Errors are INVALID_ARGUMENT and say what is
+// wrong; RESOURCE_EXHAUSTED beyond the caps on vectors and values.
+//
+// Caps: 2,000,000 vectors, 2^27 values, 2^23 values of sequences (32 MiB: what
+// a whole measurement sends back must fit into 64), 65,536 sequences a vector,
+// 50,000 sinks and as many massive dimensions.
 //
 // Thread-compatible; does no I/O.
 class MeasurementAssembler {
@@ -46,17 +52,20 @@ class MeasurementAssembler {
   absl::Status AddLayer(v1::MeasurementChunk::Layer layer);
   absl::Status AddVector(v1::MetricVector vector);
   absl::Status CheckVector(const v1::MetricVector& vector) const;
+  absl::Status CheckSequences(const v1::MetricVector& vector) const;
   absl::Status End(const v1::MeasurementTrailer& trailer);
 
   store::Store::CommitRequest request_;
   std::map<std::string, v1::Scope> scopes_;
-  std::set<std::string> sparse_;  // metrics
+  std::set<std::string> sparse_;       // metrics
+  std::set<std::string> by_sequence_;  // metrics
   Coverage coverage_;
   int64_t vectors_ = 0;
   bool begun_ = false;
   bool complete_ = false;
   int64_t chunks_ = 0;
   int64_t values_ = 0;
+  int64_t sequence_values_ = 0;
 };
 
 }  // namespace sinkwatch::service

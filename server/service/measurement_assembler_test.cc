@@ -315,6 +315,120 @@ TEST(MeasurementAssemblerTest, ASparseMetricHasNaNForHeadsThatWereNotMeasured) {
   EXPECT_EQ(measurement.sinks(0).token(), 13);
 }
 
+// Four heads of which each of three sequences says something.
+v1::MetricVector OfSequences(int layer) {
+  v1::MetricVector vector = Vector("head_metric", layer, 4);
+  for (int i = 0; i < 12; ++i) {
+    vector.add_sequence_values(i == 5 ? NAN : .1F * static_cast<float>(i));
+  }
+  return vector;
+}
+
+v1::MeasurementChunk BeginBySequence() {
+  v1::MeasurementChunk begin = Begin();
+  begin.mutable_begin()->mutable_header()->mutable_metrics(0)->set_by_sequence(
+      true);
+  begin.mutable_begin()->mutable_header()->set_protocol("gu");
+  return begin;
+}
+
+TEST(MeasurementAssemblerTest, KeepsWhatSequencesGaveAndTheProtocol) {
+  MeasurementAssembler assembler;
+  ASSERT_TRUE(assembler.Add(BeginBySequence()).ok());
+  ASSERT_TRUE(assembler.Add(Layer(OfSequences(0))).ok());
+  ASSERT_TRUE(assembler.Add(Layer(OfSequences(1))).ok());
+  ASSERT_TRUE(assembler.Add(End(2, 2, 8)).ok());
+  const v1::Measurement measurement = assembler.TakeRequest().measurement;
+  EXPECT_EQ(measurement.header().protocol(), "gu");
+  EXPECT_EQ(measurement.vectors(1).SerializeAsString(),
+            OfSequences(1).SerializeAsString());
+}
+
+TEST(MeasurementAssemblerTest, RefusesSequencesThatDoNotFit) {
+  const auto refused = [](const v1::MeasurementChunk& begin,
+                          const v1::MetricVector& vector, const char* why) {
+    MeasurementAssembler assembler;
+    ASSERT_TRUE(assembler.Add(begin).ok());
+    const absl::Status status = assembler.Add(Layer(vector));
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << why;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(why));
+  };
+  refused(Begin(), OfSequences(0), "does not say");
+  v1::MetricVector ragged = OfSequences(0);
+  ragged.add_sequence_values(1);
+  refused(BeginBySequence(), ragged, "not equally many");
+  v1::MetricVector infinite = OfSequences(0);
+  infinite.set_sequence_values(3, -INFINITY);
+  refused(BeginBySequence(), infinite, "neither NaN nor finite");
+  v1::MetricVector many = Vector("head_metric", 0, 4);
+  many.mutable_sequence_values()->Resize(4 * 65537, 0);
+  refused(BeginBySequence(), many, "65536");
+}
+
+TEST(MeasurementAssemblerTest, MoreSequenceValuesThanAreTakenAreTooMany) {
+  MeasurementAssembler assembler;
+  v1::MeasurementChunk begin = BeginBySequence();
+  begin.mutable_begin()->mutable_header()->mutable_model()->set_layers(1024);
+  ASSERT_TRUE(assembler.Add(begin).ok());
+  v1::MetricVector vector = Vector("head_metric", 0, 4);
+  vector.mutable_sequence_values()->Resize(4 * 65536, 0);
+  absl::Status status;
+  int layers = 0;
+  for (; status.ok() && layers < 1024; ++layers) {
+    vector.set_layer(layers);
+    status = assembler.Add(Layer(vector));
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(layers, (1 << 23) / (4 * 65536) + 1);
+}
+
+v1::MassiveDimension Massive() {
+  v1::MassiveDimension one;
+  one.set_domain("text");
+  one.set_layer(1);
+  one.set_dimension(1415);
+  one.set_position(0);
+  one.set_value(-2500);
+  one.set_sequence_share(.75);
+  return one;
+}
+
+absl::Status EndWith(const v1::MassiveDimension& one) {
+  MeasurementAssembler assembler;
+  EXPECT_TRUE(assembler.Add(Begin()).ok());
+  for (int layer : {0, 1}) {
+    EXPECT_TRUE(assembler.Add(Layer(Vector("layer_metric", layer, 1))).ok());
+  }
+  v1::MeasurementChunk end = End(2, 2, 2);
+  *end.mutable_end()->add_massive_dimensions() = one;
+  const absl::Status status = assembler.Add(end);
+  if (status.ok()) {
+    const auto measurement = assembler.TakeRequest().measurement;
+    EXPECT_EQ(measurement.massive_dimensions(0).SerializeAsString(),
+              one.SerializeAsString());
+  }
+  return status;
+}
+
+TEST(MeasurementAssemblerTest, TakesMassiveDimensionsOfPlacesThatThereAre) {
+  EXPECT_TRUE(EndWith(Massive()).ok());
+  v1::MassiveDimension embedding = Massive();
+  embedding.set_layer(-1);
+  EXPECT_TRUE(EndWith(embedding).ok());
+  v1::MassiveDimension wrong[] = {Massive(), Massive(), Massive(),
+                                  Massive(), Massive(), Massive()};
+  wrong[0].set_domain("elsewhere");
+  wrong[1].set_layer(2);
+  wrong[2].set_layer(-2);
+  wrong[3].set_dimension(-1);
+  wrong[4].set_value(INFINITY);
+  wrong[5].set_sequence_share(NAN);
+  for (const v1::MassiveDimension& one : wrong) {
+    EXPECT_EQ(EndWith(one).code(), absl::StatusCode::kInvalidArgument)
+        << one.ShortDebugString();
+  }
+}
+
 TEST(MeasurementAssemblerTest, TakesAStandardErrorThatCannotBeTold) {
   MeasurementAssembler assembler;
   ASSERT_TRUE(assembler.Add(Begin()).ok());

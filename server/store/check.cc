@@ -4,6 +4,7 @@
 
 #include "server/store/cancel_scope.h"
 #include "server/store/database.h"
+#include "server/store/sequence_blob.h"
 #include "server/store/statement.h"
 #include "server/store/value_blob.h"
 
@@ -45,12 +46,15 @@ class Walk {
       case Stage::kValues:
         CheckValues(found);
         return true;
+      case Stage::kSequences:
+        CheckSequences(found);
+        return true;
     }
     return false;
   }
 
  private:
-  enum class Stage { kRuns, kDescriptors, kMeasurement, kValues };
+  enum class Stage { kRuns, kDescriptors, kMeasurement, kValues, kSequences };
 
   // What SQLite itself cannot read; the walk goes on behind it.
   void NoteFile(const absl::Status& status, const Store::Damage& place,
@@ -141,7 +145,10 @@ class Walk {
     for (size_t bytes = 0; bytes < kBytesAtOnce;) {
       if (!select.Step()) {
         NoteFile(select.status(), place_, found);
-        stage_ = Stage::kMeasurement;
+        metric_.clear();
+        domain_.clear();
+        layer_ = INT64_MIN;
+        stage_ = Stage::kSequences;
         return;
       }
       Store::Damage place = place_;
@@ -155,11 +162,38 @@ class Walk {
     }
   }
 
+  // The blobs of its sequences as well.
+  void CheckSequences(Found& found) {
+    Statement select(connection_,
+                     "SELECT metric, domain, layer, data FROM sequence_values "
+                     "WHERE measurement_id = ? AND (metric, domain, layer) > "
+                     "(?, ?, ?) ORDER BY metric, domain, layer");
+    select.Bind(place_.measurement).Bind(metric_).Bind(domain_).Bind(layer_);
+    for (size_t bytes = 0; bytes < kBytesAtOnce;) {
+      if (!select.Step()) {
+        NoteFile(select.status(), place_, found);
+        stage_ = Stage::kMeasurement;
+        return;
+      }
+      Store::Damage place = place_;
+      place.metric = metric_ = select.Text();
+      place.domain = domain_ = select.Text();
+      layer_ = select.Int();
+      const absl::string_view blob = select.BlobInPlace();
+      bytes += blob.size();
+      ++report_.blobs;
+      const absl::Status status = UnpackSequences(blob).status();
+      if (status.ok()) continue;
+      found.push_back(Damaged(place, Kind::kSequences, status));
+    }
+  }
+
   sqlite3* const connection_;
   Store::CheckReport& report_;
   Stage stage_ = Stage::kRuns;
   Store::Damage place_;          // of the measurement that is being read
   std::string metric_, domain_;  // of its blob that was read last
+  int64_t layer_ = INT64_MIN;
 };
 
 }  // namespace

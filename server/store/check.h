@@ -15,6 +15,7 @@ struct FoundDamage {
   Store::Damage damage;
   enum class Kind {
     kValues,      // the blob of one metric and domain
+    kSequences,   // those of its sequences, of one metric and domain
     kTensors,     // the digests of a measurement's tensors
     kHeader,      // the measurement as a whole
     kDescriptor,  // the definition of a metric in a series of a run

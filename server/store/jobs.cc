@@ -13,10 +13,9 @@ namespace sinkwatch::store {
 
 const char kJobColumns[] =
     "id, run, stage, step, fingerprint, probe_digest, spec_version, tokens, "
-    "path, model_config, ablation, probe_name, probe_path, dtype, metrics, "
-    "state, "
-    "attempt, token, worker, progress, lease_until, not_before, updated, "
-    "outcome, reason";
+    "path, model_config, ablation, protocol, probe_name, probe_path, dtype, "
+    "metrics, state, attempt, token, worker, progress, lease_until, "
+    "not_before, updated, outcome, reason";
 
 namespace {
 
@@ -181,6 +180,7 @@ JobRecord ReadJob(Statement& row) {
   if (const std::string ablation = row.Blob(); !ablation.empty()) {
     job.mutable_ablation()->ParsePartialFromString(ablation);
   }
+  job.set_protocol(row.Text());
   probe.set_name(row.Text());
   probe.set_path(row.Text());
   job.set_dtype(row.Text());

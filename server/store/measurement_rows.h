@@ -12,15 +12,21 @@
 namespace sinkwatch::store {
 
 // What must be equal for two measurements to share a series: probe digest, spec
-// version, dtype, sequence length, BOS policy.
+// version, dtype, sequence length, BOS policy, protocol.
 std::string SeriesOf(const v1::MeasurementHeader& header);
+
+// The series that a run's stage shows: that of its latest commit. NOT_FOUND of
+// a stage without measurements.
+absl::StatusOr<std::string> ShownSeries(sqlite3* connection,
+                                        const std::string& run,
+                                        const std::string& stage);
 
 // Adds the definitions of a series of a run to `header`, in their order.
 absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
                              const std::string& series,
                              v1::MeasurementHeader& header);
 
-// Adds the digests of its tensors, if it has some.
+// Adds the digests of its tensors and what else its trailer listed.
 absl::Status ReadTensors(sqlite3* connection, int64_t id,
                          v1::Measurement& measurement);
 

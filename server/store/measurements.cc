@@ -8,6 +8,7 @@
 #include "server/store/job_rows.h"
 #include "server/store/measurement_rows.h"
 #include "server/store/same_weights.h"
+#include "server/store/sequence_values.h"
 #include "server/store/statement.h"
 #include "server/store/store.h"
 #include "server/store/value_blob.h"
@@ -109,13 +110,14 @@ absl::Status CheckScopes(sqlite3* connection,
 absl::Status PutTensors(sqlite3* connection, int64_t id,
                         const v1::Measurement& measurement) {
   if (measurement.tensors().empty() && measurement.notes().empty() &&
-      measurement.sinks().empty()) {
+      measurement.sinks().empty() && measurement.massive_dimensions().empty()) {
     return absl::OkStatus();
   }
   v1::MeasurementTrailer digests;
   *digests.mutable_tensors() = measurement.tensors();
   *digests.mutable_notes() = measurement.notes();
   *digests.mutable_sinks() = measurement.sinks();
+  *digests.mutable_massive_dimensions() = measurement.massive_dimensions();
   Statement insert(connection,
                    "INSERT INTO tensor_digests (measurement_id, data) VALUES "
                    "(?, ?)");
@@ -215,10 +217,14 @@ absl::StatusOr<CommitResult> CommitOne(sqlite3* connection,
   if (job->state == v1::JOB_STATE_DONE) return CommitResult::kAlreadyCommitted;
   absl::Status status = CheckLeased(*job, request.token);
   if (status.ok()) status = CheckShapes(request.measurement);
+  if (status.ok()) status = CheckSequences(request.measurement);
   if (!status.ok()) return status;
   const auto id = InsertMeasurement(connection, *job, request.measurement, now);
   if (!id.ok()) return id.status();
   status = InsertValues(connection, *id, request.measurement);
+  if (status.ok()) {
+    status = InsertSequences(connection, *id, request.measurement);
+  }
   if (status.ok()) status = PutTensors(connection, *id, request.measurement);
   if (status.ok()) {
     status = CompareWeights(connection, *id, job->job.checkpoint(),
@@ -316,7 +322,9 @@ bool IsRefusal(const absl::Status& status) {
 std::string SeriesOf(const v1::MeasurementHeader& header) {
   return absl::StrCat(header.probe().digest(), "|", header.spec_version(), "|",
                       header.dtype(), "|", header.sequence_length(), "|",
-                      header.bos_policy());
+                      header.bos_policy(),
+                      // What was measured before there were protocols has none.
+                      header.protocol().empty() ? "" : "|", header.protocol());
 }
 
 absl::Status ReadDescriptors(sqlite3* connection, const std::string& run,
@@ -347,6 +355,8 @@ absl::Status ReadTensors(sqlite3* connection, int64_t id,
   measurement.mutable_tensors()->Swap(digests.mutable_tensors());
   measurement.mutable_notes()->Swap(digests.mutable_notes());
   measurement.mutable_sinks()->Swap(digests.mutable_sinks());
+  measurement.mutable_massive_dimensions()->Swap(
+      digests.mutable_massive_dimensions());
   return absl::OkStatus();
 }
 
@@ -410,6 +420,7 @@ std::vector<absl::StatusOr<CommitResult>> Store::Commit(
 absl::StatusOr<v1::Measurement> Store::GetMeasurement(
     const v1::GetMeasurementRequest& request) {
   std::vector<StoredBlob> blobs;
+  StoredSequences sequences;
   const auto read = [&]() -> absl::StatusOr<v1::Measurement> {
     StoreLock lock(database_->mutex);
     sqlite3* const connection = database_->connection;
@@ -420,6 +431,9 @@ absl::StatusOr<v1::Measurement> Store::GetMeasurement(
     auto stored = ReadBlobs(connection, *id);
     if (!stored.ok()) return stored.status();
     blobs = *std::move(stored);
+    auto by_sequence = ReadSequenceBlobs(connection, *id);
+    if (!by_sequence.ok()) return by_sequence.status();
+    sequences = *std::move(by_sequence);
     absl::Status status = ReadTensors(connection, *id, *measurement);
     if (!status.ok()) return status;
     return measurement;
@@ -430,6 +444,9 @@ absl::StatusOr<v1::Measurement> Store::GetMeasurement(
     absl::Status status = AddVectors(blob, *measurement);
     if (!status.ok()) return status;
   }
+  if (!measurement.ok()) return measurement;
+  absl::Status status = AddSequences(sequences, *measurement);
+  if (!status.ok()) return status;
   return measurement;
 }
 

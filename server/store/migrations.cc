@@ -104,7 +104,7 @@ ALTER TABLE measurement ADD COLUMN compute_seconds REAL;
 ALTER TABLE measurement ADD COLUMN device TEXT;
 CREATE TABLE tensor_digests (
   measurement_id INTEGER PRIMARY KEY REFERENCES measurement (id),
-  data BLOB NOT NULL                -- MeasurementTrailer of tensors, notes, sinks
+  data BLOB NOT NULL                -- MeasurementTrailer: its lists
 );
 CREATE INDEX job_by_wait ON job (run, stage, step)
   WHERE state = 1 AND outcome = 1;
@@ -148,12 +148,26 @@ constexpr char kVersion8[] = R"sql(
 ALTER TABLE job ADD COLUMN ablation BLOB NOT NULL DEFAULT x''; -- AblationPolicy
 )sql";
 
+// What each sequence gave, a row per layer, so that a question about some heads
+// reads these; and which published protocol a job follows.
+constexpr char kVersion9[] = R"sql(
+CREATE TABLE sequence_values (
+  measurement_id INTEGER NOT NULL REFERENCES measurement (id),
+  metric TEXT NOT NULL, domain TEXT NOT NULL,
+  layer INTEGER NOT NULL,           -- INT32_MIN: model scope
+  data BLOB NOT NULL                -- sequence_blob.h
+);
+CREATE UNIQUE INDEX sequence_values_key
+  ON sequence_values (measurement_id, metric, domain, layer);
+ALTER TABLE job ADD COLUMN protocol TEXT NOT NULL DEFAULT '';
+)sql";
+
 }  // namespace
 
 const std::vector<std::string>& Migrations() {
-  static const auto* const kMigrations =
-      new std::vector<std::string>{kVersion1, kVersion2, kVersion3, kVersion4,
-                                   kVersion5, kVersion6, kVersion7, kVersion8};
+  static const auto* const kMigrations = new std::vector<std::string>{
+      kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
+      kVersion6, kVersion7, kVersion8, kVersion9};
   return *kMigrations;
 }
 

@@ -69,8 +69,8 @@ absl::StatusOr<bool> UpdateWaiting(sqlite3* connection, const Observation& seen,
       connection,
       absl::StrCat(
           "UPDATE job SET fingerprint = ?, tokens = ?, path = ?, model_config "
-          "= ?, ablation = ?, state = ?, outcome = ?, reason = ?, updated = ? "
-          "WHERE id = "
+          "= ?, ablation = ?, protocol = ?, state = ?, outcome = ?, reason = "
+          "?, updated = ? WHERE id = "
           "(SELECT max(id) FROM job WHERE run = ? AND stage = ? AND step = ? "
           "AND probe_digest = ? AND spec_version = ? AND attempt = 0 AND state "
           "= ",
@@ -80,6 +80,7 @@ absl::StatusOr<bool> UpdateWaiting(sqlite3* connection, const Observation& seen,
       .Bind(seen.checkpoint.path())
       .Bind(seen.model_config)
       .BindBlob(seen.ablation.SerializeAsString())
+      .Bind(seen.protocol)
       .Bind(int64_t{seen.state})
       .Bind(int64_t{seen.outcome})
       .Bind(seen.reason)
@@ -97,9 +98,10 @@ absl::Status InsertJob(sqlite3* connection, const Observation& seen,
   Statement insert(
       connection,
       "INSERT INTO job (run, stage, step, fingerprint, probe_digest, "
-      "spec_version, tokens, path, model_config, ablation, probe_name, "
-      "probe_path, dtype, metrics, state, outcome, updated, reason) VALUES (?, "
-      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "spec_version, tokens, path, model_config, ablation, protocol, "
+      "probe_name, probe_path, dtype, metrics, state, outcome, updated, "
+      "reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+      "?)");
   const v1::Checkpoint& checkpoint = seen.checkpoint;
   return BindStepOf(insert, checkpoint)
       .Bind(checkpoint.fingerprint())
@@ -109,6 +111,7 @@ absl::Status InsertJob(sqlite3* connection, const Observation& seen,
       .Bind(checkpoint.path())
       .Bind(seen.model_config)
       .BindBlob(seen.ablation.SerializeAsString())
+      .Bind(seen.protocol)
       .Bind(seen.probe.name())
       .Bind(seen.probe.path())
       .Bind(seen.dtype)
@@ -158,17 +161,19 @@ absl::Status UpdateFacts(sqlite3* connection, const JobRecord& job,
       (known.path() == seen.checkpoint.path() &&
        known.tokens() == seen.checkpoint.tokens() &&
        job.job.model_config() == seen.model_config &&
+       job.job.protocol() == seen.protocol &&
        job.job.ablation().SerializeAsString() ==
            seen.ablation.SerializeAsString())) {
     return absl::OkStatus();
   }
   Statement update(connection,
                    "UPDATE job SET path = ?, tokens = ?, model_config = ?, "
-                   "ablation = ? WHERE id = ?");
+                   "ablation = ?, protocol = ? WHERE id = ?");
   return update.Bind(seen.checkpoint.path())
       .Bind(seen.checkpoint.tokens())
       .Bind(seen.model_config)
       .BindBlob(seen.ablation.SerializeAsString())
+      .Bind(seen.protocol)
       .Bind(job.job.id())
       .Run();
 }

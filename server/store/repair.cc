@@ -21,10 +21,13 @@ absl::Status Delete(sqlite3* connection, const std::string& from,
       .Run();
 }
 
-absl::Status DropValues(sqlite3* connection, const Store::Damage& damage) {
+// A metric's rows of a domain in `table`.
+absl::Status DropValues(sqlite3* connection, const char* table,
+                        const Store::Damage& damage) {
   return Statement(connection,
-                   "DELETE FROM metric_values WHERE measurement_id = ? AND "
-                   "metric = ? AND domain = ?")
+                   absl::StrCat("DELETE FROM ", table,
+                                " WHERE measurement_id = ? AND metric = ? AND "
+                                "domain = ?"))
       .Bind(damage.measurement)
       .Bind(damage.metric)
       .Bind(damage.domain)
@@ -34,6 +37,7 @@ absl::Status DropValues(sqlite3* connection, const Store::Damage& damage) {
 absl::Status DropMeasurement(sqlite3* connection, int64_t measurement) {
   for (const char* from :
        {"metric_values WHERE measurement_id",
+        "sequence_values WHERE measurement_id",
         "tensor_digests WHERE measurement_id", "measurement WHERE id"}) {
     absl::Status status = Delete(connection, from, measurement);
     if (!status.ok()) return status;
@@ -114,7 +118,10 @@ absl::StatusOr<int64_t> Mend(sqlite3* connection, const FoundDamage& found,
   if (!status.ok()) return status;
   switch (found.kind) {
     case Kind::kValues:
-      status = DropValues(connection, found.damage);
+      status = DropValues(connection, "metric_values", found.damage);
+      break;
+    case Kind::kSequences:
+      status = DropValues(connection, "sequence_values", found.damage);
       break;
     case Kind::kTensors:
       status = Delete(connection, "tensor_digests WHERE measurement_id",

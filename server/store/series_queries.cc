@@ -5,26 +5,13 @@
 #include "absl/strings/str_cat.h"
 #include "server/store/cancel_scope.h"
 #include "server/store/database.h"
+#include "server/store/measurement_rows.h"
 #include "server/store/series.h"
 #include "server/store/statement.h"
 #include "server/store/store.h"
 
 namespace sinkwatch::store {
 namespace {
-
-// The series that a run shows: that of its latest commit.
-absl::StatusOr<std::string> ShownSeries(sqlite3* connection,
-                                        const std::string& run,
-                                        const std::string& stage) {
-  Statement select(connection,
-                   "SELECT series FROM measurement WHERE run = ? AND stage = ? "
-                   "ORDER BY id DESC LIMIT 1");
-  select.Bind(run).Bind(stage);
-  if (select.Step()) return select.Text();
-  if (!select.status().ok()) return select.status();
-  return absl::NotFoundError(absl::StrCat("run \"", run, "\", stage \"", stage,
-                                          "\" has no measurements"));
-}
 
 absl::StatusOr<v1::MetricDescriptor> FindDescriptor(sqlite3* connection,
                                                     const std::string& run,
@@ -154,6 +141,19 @@ bool GoOn(SeriesQuery& query, int64_t step) {
 
 std::shared_ptr<CellBudget::Hold> Store::NewHold() {
   return database_->cells->NewHold();
+}
+
+absl::StatusOr<std::string> ShownSeries(sqlite3* connection,
+                                        const std::string& run,
+                                        const std::string& stage) {
+  Statement select(connection,
+                   "SELECT series FROM measurement WHERE run = ? AND stage = ? "
+                   "ORDER BY id DESC LIMIT 1");
+  select.Bind(run).Bind(stage);
+  if (select.Step()) return select.Text();
+  if (!select.status().ok()) return select.status();
+  return absl::NotFoundError(absl::StrCat("run \"", run, "\", stage \"", stage,
+                                          "\" has no measurements"));
 }
 
 absl::StatusOr<Series> Store::ReadSeries(SeriesQuery query) {

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "proto/base/version.h"
 #include "server/store/clock.h"
+#include "server/store/sequence_blob.h"
 #include "server/store/series.h"
 #include "sinkwatch/v1/checkpoint.pb.h"
 #include "sinkwatch/v1/config.pb.h"
@@ -81,6 +82,7 @@ struct Observation {
   v1::Checkpoint checkpoint;
   std::string model_config;     // as Job has it
   v1::AblationPolicy ablation;  // as well
+  std::string protocol;         // as well
   v1::Probe probe;
   int32_t spec_version = kSpecVersion;
   std::string dtype = "float32";
@@ -103,6 +105,20 @@ struct FailDecision {
 };
 
 enum class CommitResult { kCommitted, kAlreadyCommitted };
+
+// Which values of sequences are wanted: of one metric in one domain and layer
+// (none: model scope), of the steps of a run's stage.
+struct SequenceQuery {
+  std::string run;
+  std::string stage;
+  std::string metric;
+  std::string domain;
+  std::optional<int> layer;
+  // Both belong to it.
+  int64_t first_step = INT64_MIN;
+  int64_t last_step = INT64_MAX;
+  bool include_implausible = false;
+};
 
 // Whether a result of Store::Commit is the refusal of that one request (lease
 // lost, no such job, wrong shape), which leaves the others alone. Any other
@@ -254,9 +270,10 @@ class Store {
   // Writes several measurements and their jobs' DONE in one transaction; one
   // result per request, in order. A request of a lost lease is ABORTED and
   // writes nothing; a key that has a measurement already is kAlreadyCommitted
-  // and changes nothing; layers of unequal width, and a metric of another scope
-  // than it has in its series, are INVALID_ARGUMENT and write nothing. An error
-  // of the whole transaction is every request's.
+  // and changes nothing; layers of unequal width, values of unequally many
+  // sequences, and a metric of another scope than it has in its series, are
+  // INVALID_ARGUMENT and write nothing. An error of the whole transaction is
+  // every request's.
   std::vector<absl::StatusOr<CommitResult>> Commit(
       const std::vector<CommitRequest>& requests);
 
@@ -284,6 +301,14 @@ class Store {
   absl::StatusOr<Series> ReadSeries(SeriesQuery query);
   // Holds nothing yet, of max_read_cells: for what is made of series.
   std::shared_ptr<CellBudget::Hold> NewHold();
+  // Tells what each sequence gave at those steps of the series that the run's
+  // stage shows that have it, ascending; steps whose values cannot be read are
+  // left out. In batches, outside the lock. NOT_FOUND for a stage without
+  // measurements; CANCELLED as ReadSeries.
+  absl::Status ReadSequences(
+      SequenceQuery query,
+      const std::function<void(int64_t step, const SequenceBlob& values)>&
+          tell);
   // The steps of a run's stage that have a measurement, ascending, each once.
   struct MeasuredStep {
     int64_t step = 0;
