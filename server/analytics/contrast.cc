@@ -14,6 +14,9 @@ v1::Contrast DifferenceOf(const Estimate& high, const Estimate& low) {
   contrast.set_standard_error(error);
   contrast.set_low(difference - kOf95Percent * error);
   contrast.set_high(difference + kOf95Percent * error);
+  if (!std::isnan(error)) {
+    contrast.set_method(v1::INTERVAL_METHOD_STANDARD_ERRORS);
+  }
   return contrast;
 }
 

@@ -13,8 +13,9 @@ struct Estimate {
 
 // high minus low of two domains. The sequences of two domains are different
 // ones, so that the variances add; with only means and standard errors stored,
-// the interval is the normal one, 1.96 standard errors to either side. Domains
-// are left unset.
+// the interval is the normal one, 1.96 standard errors to either side; what
+// single sequences say puts SequenceBootstrap in its place. Domains are left
+// unset.
 v1::Contrast DifferenceOf(const Estimate& high, const Estimate& low);
 
 // Whether the interval is known and does not hold 0.

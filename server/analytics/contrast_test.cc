@@ -13,6 +13,7 @@ TEST(DifferenceOfTest, AddsTheVariancesOfTwoDomains) {
   EXPECT_NEAR(contrast.standard_error(), .05, 1e-12);
   EXPECT_NEAR(contrast.low(), .4 - 1.96 * .05, 1e-5);
   EXPECT_NEAR(contrast.high(), .4 + 1.96 * .05, 1e-5);
+  EXPECT_EQ(contrast.method(), v1::INTERVAL_METHOD_STANDARD_ERRORS);
   EXPECT_TRUE(ExcludesZero(contrast));
   EXPECT_FALSE(ExcludesZero(DifferenceOf({.5, .1}, {.4, .1})));
 }
@@ -22,6 +23,7 @@ TEST(DifferenceOfTest, WithoutAnErrorThereIsNoInterval) {
   EXPECT_NEAR(contrast.difference(), .4, 1e-12);
   EXPECT_TRUE(std::isnan(contrast.low()));
   EXPECT_TRUE(std::isnan(contrast.high()));
+  EXPECT_EQ(contrast.method(), v1::INTERVAL_METHOD_UNSPECIFIED);
   EXPECT_FALSE(ExcludesZero(contrast));
 }
 

@@ -16,18 +16,22 @@ using RolesByMetric = std::map<std::string, v1::MetricRole>;
 // "diagnosis" whose verdict names the rule and whose evidence are the sentences
 // of the facts that it rests on. A finding says what goes together, not why.
 //
-//   broadcast_heads        a twentieth or more of the heads on the sink have a
-//                          value that is not drained
-//   sinks_without_peak     sinks emerged, a residual peak is measured and did
-//   not peak_without_sinks     the other way round loss_and_jump          the
-//   loss jumped up where something else jumped sinks_lost             of the
-//   heads whose sink emerged, a tenth or more fell
-//                          back
-//   massive_growth         massive activations emerged or jumped up: low-bit
-//                          quantization of activations is at risk
-//   flips                  more than a twentieth of the heads changed their
-//   state
-//                          at one checkpoint
+// broadcast_heads: a twentieth or more of the heads on the sink have a value
+// that is not drained.
+//
+// sinks_without_peak: sinks emerged, a residual peak is measured and did not.
+//
+// peak_without_sinks: the other way round.
+//
+// loss_and_jump: the loss jumped up where something else jumped.
+//
+// sinks_lost: of the heads whose sink emerged, a tenth or more fell back.
+//
+// massive_growth: massive activations emerged or jumped up; low-bit
+// quantization of activations is at risk.
+//
+// flips: more than a twentieth of the heads changed their state at one
+// checkpoint.
 std::vector<v1::Fact> Diagnose(const std::vector<v1::Fact>& facts,
                                const RolesByMetric& roles);
 

@@ -16,15 +16,9 @@ v1::Contrast WidestContrast(const std::vector<HeadSignals>& domains,
                       {low.dormancy, low.dormancy_error});
 }
 
-bool Switches(const std::vector<HeadSignals>& domains,
-              const HeadStateRule& rule) {
-  const auto pair = FurthestApart(domains);
-  if (pair.first == pair.second) return false;
-  const v1::Contrast contrast = WidestContrast(domains, pair);
-  const bool told_apart =
-      std::isnan(contrast.standard_error()) || ExcludesZero(contrast);
-  return told_apart && contrast.difference() >= rule.contrast &&
-         domains[pair.first].dormancy >= rule.awake;
+bool ErrorsTellApart(const std::vector<HeadSignals>& domains) {
+  const v1::Contrast contrast = WidestContrast(domains, FurthestApart(domains));
+  return std::isnan(contrast.standard_error()) || ExcludesZero(contrast);
 }
 
 }  // namespace
@@ -63,9 +57,20 @@ std::pair<size_t, size_t> FurthestApart(
   return {high, low};
 }
 
+bool MaySwitch(const std::vector<HeadSignals>& domains,
+               const HeadStateRule& rule) {
+  const auto [high, low] = FurthestApart(domains);
+  if (high == low) return false;
+  const double difference = domains[high].dormancy - domains[low].dormancy;
+  return difference >= rule.contrast && domains[high].dormancy >= rule.awake;
+}
+
 v1::HeadType TypeOf(const std::vector<HeadSignals>& domains,
-                    const HeadStateRule& rule) {
-  if (Switches(domains, rule)) return v1::HEAD_TYPE_SWITCHING;
+                    const HeadStateRule& rule, std::optional<bool> told_apart) {
+  if (MaySwitch(domains, rule) &&
+      told_apart.value_or(ErrorsTellApart(domains))) {
+    return v1::HEAD_TYPE_SWITCHING;
+  }
   const auto all = [&](const auto& holds) {
     return !domains.empty() &&
            std::all_of(domains.begin(), domains.end(), holds);

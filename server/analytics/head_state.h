@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -51,13 +52,22 @@ double LargestWrite(const std::vector<HeadSignals>& domains);
 std::pair<size_t, size_t> FurthestApart(
     const std::vector<HeadSignals>& domains);
 
-// What a head does over all its domains: switching if the largest difference of
-// dormancies is at least `contrast`, its interval does not hold 0 (where errors
-// are known), and it is dormant for at least the share `awake` of queries on
-// some domain; always active or dormant if it is on every domain. UNSPECIFIED
-// for the rest, and with fewer than two domains for what would be switching.
+// Whether a head is switching if the interval of its largest difference does
+// not hold 0: that difference is at least `contrast`, and it is dormant for at
+// least the share `awake` of queries on some domain.
+bool MaySwitch(const std::vector<HeadSignals>& domains,
+               const HeadStateRule& rule);
+
+// What a head does over all its domains: switching if it may and the two
+// domains that are furthest apart are told apart; always active or dormant if
+// it is on every domain. UNSPECIFIED for the rest, and with fewer than two
+// domains for what would be switching. `told_apart`: whether the interval that
+// the sequences give excludes 0; none where they are not known, then the
+// standard errors say it, and where these are not known either they are told
+// apart.
 v1::HeadType TypeOf(const std::vector<HeadSignals>& domains,
-                    const HeadStateRule& rule);
+                    const HeadStateRule& rule,
+                    std::optional<bool> told_apart = std::nullopt);
 
 // One of several states over checkpoints, with hysteresis: it changes only when
 // `consecutive` observations in a row say the same other state. The first

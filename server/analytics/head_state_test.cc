@@ -77,6 +77,16 @@ TEST(TypeOfTest, SwitchingNeedsAContrastThatIsLargeAndSure) {
             v1::HEAD_TYPE_SWITCHING);
 }
 
+TEST(TypeOfTest, WhatTheSequencesSayGoesBeforeStandardErrors) {
+  const std::vector<HeadSignals> sure = {Dormancy(.8, .02), Dormancy(.4, .02)};
+  const std::vector<HeadSignals> unsure = {Dormancy(.8, .2), Dormancy(.4, .2)};
+  EXPECT_EQ(TypeOf(sure, {}, false), v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf(unsure, {}, true), v1::HEAD_TYPE_SWITCHING);
+  // Whatever they say, a small difference is none.
+  EXPECT_EQ(TypeOf({Dormancy(.8, .02), Dormancy(.6, .02)}, {}, true),
+            v1::HEAD_TYPE_UNSPECIFIED);
+}
+
 TEST(TypeOfTest, OthersAreTheSameEverywhere) {
   EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.91)}, {}),
             v1::HEAD_TYPE_ALWAYS_DORMANT);
