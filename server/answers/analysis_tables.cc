@@ -18,18 +18,24 @@ Cell TextCell(const std::string& text) {
   return text.empty() ? Cell() : Cell(text);
 }
 
-// difference, stderr, low, high.
+// difference, stderr, low, high, interval, auroc, cohens_d.
 void AppendContrast(const v1::Contrast& contrast, std::vector<Cell>& cells) {
-  cells.insert(cells.end(), {contrast.difference(), contrast.standard_error(),
-                             contrast.low(), contrast.high()});
+  cells.insert(
+      cells.end(),
+      {contrast.difference(), contrast.standard_error(), contrast.low(),
+       contrast.high(), TextCell(IntervalMethodName(contrast.method())),
+       contrast.has_auroc() ? Cell(contrast.auroc()) : Cell(),
+       contrast.has_cohens_d() ? Cell(contrast.cohens_d()) : Cell()});
 }
+constexpr size_t kContrastCells = 7;
 
 }  // namespace
 
 Table StatesTable(const v1::GetStatesResponse& states) {
-  Table table{{"layer", "head", "type", "since_step", "difference", "stderr",
-               "low", "high", "high_domain", "low_domain"},
-              {}};
+  Table table{
+      {"layer", "head", "type", "since_step", "difference", "stderr", "low",
+       "high", "interval", "auroc", "cohens_d", "high_domain", "low_domain"},
+      {}};
   for (const std::string& domain : states.domains()) {
     table.columns.push_back(domain);
     for (const char* what : {" since", " dormancy", " drain", " write"}) {
@@ -45,7 +51,7 @@ Table StatesTable(const v1::GetStatesResponse& states) {
     if (head.has_contrast()) {
       AppendContrast(head.contrast(), cells);
     } else {
-      cells.resize(cells.size() + 4);
+      cells.resize(cells.size() + kContrastCells);
     }
     cells.push_back(TextCell(head.contrast().high_domain()));
     cells.push_back(TextCell(head.contrast().low_domain()));
@@ -71,9 +77,10 @@ Table StateChangesTable(const v1::GetStatesResponse& states) {
 }
 
 Table ContrastsTable(const v1::CompareDomainsResponse& contrasts) {
-  Table table{{"series", "layer", "head", "first", "second", "difference",
-               "stderr", "low", "high", "type"},
-              {}};
+  Table table{
+      {"series", "layer", "head", "first", "second", "difference", "stderr",
+       "low", "high", "interval", "auroc", "cohens_d", "type"},
+      {}};
   for (const v1::DomainContrast& row : contrasts.contrasts()) {
     std::vector<Cell>& cells = table.rows.emplace_back();
     cells = {row.key().label(),
@@ -195,23 +202,24 @@ Table ReferenceChecksTable(const v1::CheckReferencesResponse& checks) {
 }
 
 const std::vector<Chapter>& Chapters() {
-  static const auto& chapters =
-      *new std::vector<Chapter>{{"run", "Measured"},
-                                {"diagnosis", "What goes together"},
-                                {"difference", "Earlier or later"},
-                                {"onset", "Onsets"},
-                                {"rise", "Shapes of the rises"},
-                                {"reversal", "Reversals"},
-                                {"order", "Order of onsets"},
-                                {"jump", "Jumps"},
-                                {"states", "States of heads"},
-                                {"switching", "Switching heads"},
-                                {"head_set", "Dormant heads over checkpoints"},
-                                {"flips", "Changes of state"},
-                                {"fit", "Growth"},
-                                {"correlation", "Correlations (descriptive)"},
-                                {"loss", "Loss"},
-                                {"band", "Over seeds"}};
+  static const auto& chapters = *new std::vector<Chapter>{
+      {"run", "Measured"},
+      {"diagnosis", "What goes together"},
+      {"difference", "Earlier or later"},
+      {"onset", "Onsets"},
+      {"rise", "Shapes of the rises"},
+      {"reversal", "Reversals"},
+      {"order", "Order of onsets"},
+      {"jump", "Jumps"},
+      {"states", "States of heads"},
+      {"switching", "Switching heads"},
+      {"head_set", "Dormant heads over checkpoints"},
+      {"flips", "Changes of state"},
+      {"fit", "Growth"},
+      {"correlation", "Correlations (descriptive)"},
+      {"leadlag", "Which changes first (descriptive)"},
+      {"loss", "Loss"},
+      {"band", "Over seeds"}};
   return chapters;
 }
 

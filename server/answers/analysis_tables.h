@@ -13,16 +13,17 @@ namespace sinkwatch::answers {
 // Answers of the AnalysisService as tables, for the HTTP API and sinkctl. What
 // is not known is no value.
 
-// layer, head, type, since_step, difference, stderr, low, high, high_domain,
-// low_domain; then of each domain its state, "D since", "D dormancy", "D
-// drain", "D write".
+// layer, head, type, since_step, difference, stderr, low, high, interval,
+// auroc, cohens_d, high_domain, low_domain; then of each domain its state, "D
+// since", "D dormancy", "D drain", "D write".
 Table StatesTable(const v1::GetStatesResponse& states);
 
 // step, layer, head, domain, from, to: newest first.
 Table StateChangesTable(const v1::GetStatesResponse& states);
 
-// series, layer, head, first, second, difference, stderr, low, high, type; the
-// domains stand beside the table.
+// series, layer, head, first, second, difference, stderr, low, high, interval
+// (bootstrap or standard_errors), auroc, cohens_d, type; the domains stand
+// beside the table.
 Table ContrastsTable(const v1::CompareDomainsResponse& contrasts);
 
 // run, domain, series, layer, head, after_step, by_step, before, after, change,

@@ -83,6 +83,13 @@ TEST(AnalysisTablesTest, ContrastsAndFitsAreRectangles) {
   ExpectRectangle(ContrastsTable(contrasts));
   EXPECT_EQ(CellOf(ContrastsTable(contrasts), 0, "type"),
             Cell(std::string("always_active")));
+  EXPECT_EQ(CellOf(ContrastsTable(contrasts), 0, "interval"), Cell());
+  EXPECT_EQ(CellOf(ContrastsTable(contrasts), 0, "auroc"), Cell());
+  row.mutable_contrast()->set_method(v1::INTERVAL_METHOD_BOOTSTRAP);
+  row.mutable_contrast()->set_auroc(.75);
+  EXPECT_EQ(CellOf(ContrastsTable(contrasts), 0, "interval"),
+            Cell(std::string("bootstrap")));
+  EXPECT_EQ(CellOf(ContrastsTable(contrasts), 0, "auroc"), Cell(.75));
   v1::FitSeriesResponse fits;
   v1::SeriesFit& series = *fits.add_fits();
   series.set_preferred(v1::CURVE_MODEL_LOG);

@@ -99,6 +99,11 @@ std::string HeadTypeName(v1::HeadType type) {
   return ShortName(v1::HeadType_Name(type), "HEAD_TYPE_");
 }
 
+std::string IntervalMethodName(v1::IntervalMethod method) {
+  if (method == v1::INTERVAL_METHOD_UNSPECIFIED) return "";
+  return ShortName(v1::IntervalMethod_Name(method), "INTERVAL_METHOD_");
+}
+
 std::string CurveModelName(v1::CurveModel model) {
   if (model == v1::CURVE_MODEL_UNSPECIFIED) return "";
   return ShortName(v1::CurveModel_Name(model), "CURVE_MODEL_");

@@ -42,6 +42,8 @@ std::string HeadStateName(v1::HeadState state);
 std::vector<v1::HeadState> AllHeadStates();
 // "always_active", "always_dormant", "switching"; "" for none of them.
 std::string HeadTypeName(v1::HeadType type);
+// "bootstrap", "standard_errors"; "" where there is no interval.
+std::string IntervalMethodName(v1::IntervalMethod method);
 // "linear", "log", "saturating", "log_exponential", "power"; "" for none.
 std::string CurveModelName(v1::CurveModel model);
 // "sharp", "gradual", "unresolved".

@@ -16,6 +16,9 @@ struct Report {
   v1::SummarizeResponse summary;
   // Of ReportSeries, as far as there are values.
   std::vector<v1::QuerySeriesResponse> series;
+  // Of ReportChecks: published values, drawn beside the curves and told in a
+  // table.
+  std::vector<v1::CheckReferencesResponse> checks;
 };
 
 // The series that a report plots: of each headline metric, or where there is
@@ -23,6 +26,13 @@ struct Report {
 // domain; 24 plots at most.
 std::vector<v1::QuerySeriesRequest> ReportSeries(
     const std::string& run, const v1::SummarizeResponse& summary);
+
+// What to ask for published values: `asked` (its run, model and tolerances) of
+// each reference in each domain.
+std::vector<v1::CheckReferencesRequest> ReportChecks(
+    const v1::CheckReferencesRequest& asked,
+    const std::vector<std::string>& references,
+    const v1::SummarizeResponse& summary);
 
 // Plots are pictures inside of it: no other file belongs to it.
 std::string ReportMarkdown(const Report& report);

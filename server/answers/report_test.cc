@@ -5,6 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 namespace sinkwatch::answers {
@@ -82,6 +83,80 @@ TEST(ReportTest, MarkdownTellsTheSameWithItsPlotsInside) {
   ASSERT_TRUE(absl::Base64Unescape(
       text.substr(begin, text.find(')', begin) - begin), &svg));
   EXPECT_TRUE(absl::StartsWith(svg, "<svg "));
+}
+
+// Two values that the run has beside it, and one that it has not.
+Report Checked() {
+  Report report = ReportOf("toy");
+  v1::CheckReferencesResponse& checks = report.checks.emplace_back();
+  checks.set_domain("wiki");
+  checks.set_passed(1);
+  checks.set_failed(1);
+  checks.set_relative(.05);
+  for (v1::ReferenceVerdict verdict :
+       {v1::REFERENCE_VERDICT_PASS, v1::REFERENCE_VERDICT_FAIL,
+        v1::REFERENCE_VERDICT_ABSENT}) {
+    v1::ReferenceCheck& check = *checks.add_checks();
+    check.set_verdict(verdict);
+    check.mutable_point()->set_metric("sink_attention");
+    check.mutable_point()->set_model("a|b");
+    check.mutable_point()->set_citation("Guo & al.");
+    check.mutable_point()->set_value(.25);
+    if (verdict == v1::REFERENCE_VERDICT_ABSENT) continue;
+    check.set_step(100);
+    check.set_value(.26);
+  }
+  return report;
+}
+
+TEST(ReportTest, PublishedValuesStandInThePlotsAndInATable) {
+  const std::string html = ReportHtml(Checked());
+  ExpectInOrder(html, {"<figure><svg ", "stroke=\"#2ca02c\"",
+                       "0.25 at step 100: Guo &amp; al.", "stroke=\"#d62728\"",
+                       "Published values", "1 pass, 1 fail, within 5 %",
+                       "of 1 published values the run has no",
+                       "<tr class=\"pass\"><td>pass</td>",
+                       "<td>sink_attention</td><td>mean</td><td>wiki</td>"
+                       "<td>100</td><td>0.26</td><td>a|b</td><td>0.25</td>",
+                       "<tr class=\"fail\">"});
+  ExpectInOrder(
+      ReportMarkdown(Checked()),
+      {"## Published values", "1 pass, 1 fail", "| verdict | metric | where |",
+       "| pass | sink\\_attention | mean | wiki | 100 | 0.26 | "
+       "a\\|b | 0.25 | Guo & al. |",
+       "| fail |"});
+  EXPECT_FALSE(
+      absl::StrContains(ReportHtml(ReportOf("toy")), "Published values"));
+}
+
+TEST(ReportTest, AsksForEachReferenceInEachDomain) {
+  v1::CheckReferencesRequest asked;
+  asked.set_run("toy");
+  asked.set_relative(.1);
+  v1::SummarizeResponse summary;
+  summary.add_domains("wiki");
+  summary.add_domains("code");
+  const auto requests = ReportChecks(asked, {"guo", "sun"}, summary);
+  ASSERT_EQ(requests.size(), 4u);
+  EXPECT_EQ(requests[3].reference(), "sun");
+  EXPECT_EQ(requests[3].domain(), "code");
+  EXPECT_EQ(requests[3].relative(), .1);
+  EXPECT_TRUE(ReportChecks(asked, {}, summary).empty());
+}
+
+TEST(ReportTest, OfManySentencesTheFirstStandThereAtOnce) {
+  Report report = ReportOf("toy");
+  for (int i = 0; i < 20; ++i) {
+    v1::Fact& fact = *report.summary.add_facts();
+    fact.set_topic("switching");
+    fact.set_text(absl::StrCat("head ", i, "."));
+  }
+  ExpectInOrder(ReportHtml(report),
+                {"head 0.", "head 11.", "<summary>8 more</summary>", "head 12.",
+                 "head 19.", "</details>"});
+  const std::string text = ReportMarkdown(report);
+  EXPECT_TRUE(absl::StrContains(text, "- and 8 more"));
+  EXPECT_FALSE(absl::StrContains(text, "head 12."));
 }
 
 TEST(ReportTest, NamesCannotWriteMarkup) {

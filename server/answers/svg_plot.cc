@@ -11,8 +11,8 @@
 namespace sinkwatch::answers {
 namespace {
 
-constexpr double kWidth = 640, kHeight = 220;
-constexpr double kLeft = 64, kRight = 12, kTop = 24, kBottom = 28;
+constexpr double kWidth = 640, kHeight = 224;
+constexpr double kLeft = 64, kRight = 12, kTop = 24, kBottom = 32;
 constexpr int kMaxLines = 12;
 const char* const kColours[] = {"#1f77b4", "#d62728", "#2ca02c",
                                 "#9467bd", "#ff7f0e", "#17becf"};
@@ -49,7 +49,7 @@ std::optional<Frame> FrameOf(const v1::QuerySeriesResponse& series,
   for (float value : series.values()) take(value);
   if (!(low <= high) || series.steps().empty()) return std::nullopt;
   if (marks.threshold.has_value()) take(*marks.threshold);
-  for (const auto& point : marks.points) take(point.second);
+  for (const PlotPoint& point : marks.points) take(point.value);
   const double room = high > low ? .05 * (high - low) : 1;
   double first = LogStep(static_cast<double>(series.steps(0)));
   double last =
@@ -131,22 +131,70 @@ void AppendText(double x, double y, const char* anchor, const std::string& text,
       x, y, anchor, EscapeMarkup(text));
 }
 
+// The round numbers of a range: 1, 2 or 5 times a power of ten apart, four to
+// eight of them.
+std::vector<double> RoundNumbers(double low, double high) {
+  const double rough = (high - low) / 5;
+  const double power = std::pow(10, std::floor(std::log10(rough)));
+  double apart = 10 * power;
+  for (const double times : {5., 2., 1.}) {
+    if (times * power >= rough) apart = times * power;
+  }
+  std::vector<double> numbers;
+  for (double n = std::ceil(low / apart); n * apart <= high; ++n) {
+    numbers.push_back(n * apart + 0.0);  // -0 is written as 0
+  }
+  return numbers;
+}
+
+// "500", "20k", "1M".
+std::string StepText(double step) {
+  if (step >= 1e6) return absl::StrFormat("%gM", step / 1e6);
+  if (step >= 1e3) return absl::StrFormat("%gk", step / 1e3);
+  return absl::StrFormat("%g", step);
+}
+
+// Powers of ten; their doubles and halves as well where these are few.
+std::vector<double> StepTicks(const Frame& frame) {
+  std::vector<double> ticks;
+  const bool few = frame.x_high - frame.x_low < 5;  // two powers and a bit
+  for (double power = 1; LogStep(power) <= frame.x_high; power *= 10) {
+    for (const double step : {power, 2 * power, 5 * power}) {
+      if ((step == power || few) && LogStep(step) >= frame.x_low &&
+          LogStep(step) <= frame.x_high) {
+        ticks.push_back(step);
+      }
+    }
+  }
+  if (frame.x_low == 0) ticks.insert(ticks.begin(), 0);
+  return ticks;
+}
+
+void AppendGrid(double x1, double y1, double x2, double y2, std::string* svg) {
+  absl::StrAppendFormat(svg,
+                        "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" "
+                        "y2=\"%.1f\" stroke=\"#e4e4e4\"/>",
+                        x1, y1, x2, y2);
+}
+
 void AppendAxes(const Frame& frame, std::string* svg) {
+  for (const double value : RoundNumbers(frame.y_low, frame.y_high)) {
+    const double y = frame.Y(value);
+    AppendGrid(kLeft, y, kWidth - kRight, y, svg);
+    AppendText(kLeft - 6, y + 4, "end", absl::StrFormat("%.4g", value), svg);
+  }
+  for (const double step : StepTicks(frame)) {
+    const double x = frame.X(step);
+    AppendGrid(x, kTop, x, kHeight - kBottom, svg);
+    AppendText(x, kHeight - kBottom + 14, "middle", StepText(step), svg);
+  }
   absl::StrAppendFormat(svg,
                         "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" "
                         "height=\"%.1f\" fill=\"none\" stroke=\"#999\"/>",
                         kLeft, kTop, kWidth - kLeft - kRight,
                         kHeight - kTop - kBottom);
-  for (const double share : {0., .5, 1.}) {
-    const double value = frame.y_low + share * (frame.y_high - frame.y_low);
-    AppendText(kLeft - 6, frame.Y(value) + 4, "end",
-               absl::StrFormat("%.3g", value), svg);
-  }
-  for (double step = 1; LogStep(step) <= frame.x_high; step *= 10) {
-    if (LogStep(step) < frame.x_low) continue;
-    AppendText(frame.X(step), kHeight - 10, "middle",
-               absl::StrFormat("%.0f", step), svg);
-  }
+  AppendText(kWidth - kRight, kHeight - 2, "end", "training step, logarithmic",
+             svg);
 }
 
 void AppendMarks(const PlotMarks& marks, const Frame& frame, std::string* svg) {
@@ -168,14 +216,39 @@ void AppendMarks(const PlotMarks& marks, const Frame& frame, std::string* svg) {
                           kLeft, kWidth - kRight, frame.Y(*marks.threshold),
                           frame.Y(*marks.threshold));
   }
-  for (const auto& [step, value] : marks.points) {
-    const double x = frame.X(step);
+}
+
+const char* ColourOf(v1::ReferenceVerdict verdict) {
+  switch (verdict) {
+    case v1::REFERENCE_VERDICT_PASS:
+      return "#2ca02c";
+    case v1::REFERENCE_VERDICT_FAIL:
+      return "#d62728";
+    default:
+      return "#888";
+  }
+}
+
+void AppendPoints(const PlotMarks& marks, const Frame& frame,
+                  std::string* svg) {
+  for (const PlotPoint& point : marks.points) {
+    const double x = frame.X(point.step);
     if (x < kLeft - 1 || x > kWidth - kRight + 1) continue;
     absl::StrAppendFormat(svg,
                           "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" "
-                          "fill=\"none\" stroke=\"#d62728\"/>",
-                          x, frame.Y(value));
+                          "fill=\"#fff\" fill-opacity=\"0.6\" "
+                          "stroke=\"%s\" stroke-width=\"1.5\"><title>%s"
+                          "</title></circle>",
+                          x, frame.Y(point.value), ColourOf(point.verdict),
+                          EscapeMarkup(point.title));
   }
+}
+
+// What the shades and the line are.
+void AppendLegend(const v1::QuerySeriesResponse& series, std::string* svg) {
+  if (ColumnOf(series, "median") < 0 || series.columns_size() < 5) return;
+  AppendText(kWidth - kRight, 15, "end",
+             "line: median; shades: 10 to 90 %, least to most", svg);
 }
 
 }  // namespace
@@ -198,10 +271,12 @@ std::string SvgPlot(const v1::QuerySeriesResponse& series,
       "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>",
       kWidth, kHeight, kWidth, kHeight,
       EscapeMarkup(absl::StrCat(title, ". ", series.metric().meaning())));
+  AppendAxes(*frame, &svg);
   AppendMarks(marks, *frame, &svg);
   AppendCurves(series, *frame, &svg);
-  AppendAxes(*frame, &svg);
+  AppendPoints(marks, *frame, &svg);
   AppendText(kLeft, 15, "start", title, &svg);
+  AppendLegend(series, &svg);
   return svg + "</svg>";
 }
 

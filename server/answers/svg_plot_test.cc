@@ -57,11 +57,46 @@ TEST(SvgPlotTest, MarksAreDrawn) {
   PlotMarks marks;
   marks.threshold = .5;
   marks.intervals = {{9, 99}};
-  marks.points = {{9, 5}};
+  marks.points = {{9, 5, v1::REFERENCE_VERDICT_ABSENT, ""}};
   const std::string svg = SvgPlot(Lines({{0}, {1}, {2}}), "t", marks);
   EXPECT_TRUE(absl::StrContains(svg, "stroke-dasharray"));
   EXPECT_TRUE(absl::StrContains(svg, "<title>(9, 99]</title>"));
   EXPECT_TRUE(absl::StrContains(svg, "<circle"));
+}
+
+TEST(SvgPlotTest, APublishedValueIsOfTheColourOfItsVerdict) {
+  PlotMarks marks;
+  marks.points = {{9, 1, v1::REFERENCE_VERDICT_PASS, "Guo & al."},
+                  {99, 2, v1::REFERENCE_VERDICT_FAIL, ""}};
+  const std::string svg = SvgPlot(Lines({{0}, {1}, {2}}), "t", marks);
+  const size_t pass = svg.find("stroke=\"#2ca02c\"");
+  ASSERT_NE(pass, std::string::npos);
+  EXPECT_TRUE(absl::StrContains(svg.substr(pass), "Guo &amp; al."));
+  EXPECT_TRUE(absl::StrContains(svg, "stroke=\"#d62728\""));
+}
+
+std::vector<std::string> TextsOf(const std::string& svg) {
+  std::vector<std::string> texts;
+  for (size_t at = 0; (at = svg.find("<text ", at)) != std::string::npos;) {
+    const size_t begin = svg.find('>', at) + 1;
+    at = svg.find('<', begin);
+    texts.push_back(svg.substr(begin, at - begin));
+  }
+  return texts;
+}
+
+TEST(SvgPlotTest, TicksAreRoundNumbers) {
+  v1::QuerySeriesResponse series = Lines({{0}, {.8F}, {.4F}, {.4F}, {.4F}});
+  // 5 % of room around 0 to .8; steps 0, 9, 99, 999, 9999.
+  EXPECT_EQ(TextsOf(SvgPlot(series, "t", {})),
+            (std::vector<std::string>{"0", "0.2", "0.4", "0.6", "0.8", "0", "1",
+                                      "10", "100", "1k",
+                                      "training step, logarithmic", "t"}));
+  for (int i = 0; i < 5; ++i) series.set_steps(i, 100'000 * (i + 1));
+  const auto texts = TextsOf(SvgPlot(series, "t", {}));
+  EXPECT_EQ(texts[5], "100k");
+  EXPECT_EQ(texts[6], "200k");
+  EXPECT_EQ(texts[7], "500k");
 }
 
 TEST(SvgPlotTest, TextsAreEscaped) {
