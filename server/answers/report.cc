@@ -21,7 +21,7 @@ constexpr size_t kMaxPlots = 24;
 constexpr int kPoints = 400;
 // Sentences of a chapter that stand there at once, and published values.
 constexpr size_t kShown = 12;
-constexpr size_t kMostChecks = 200;
+constexpr size_t kMaxChecks = 200;
 
 // What holds of every report.
 const char* const kCaveats[] = {
@@ -161,7 +161,7 @@ Checked CheckedOf(const Report& report) {
         ++checked.absent;
         continue;
       }
-      if (checked.rows.size() == kMostChecks) continue;
+      if (checked.rows.size() == kMaxChecks) continue;
       std::string source = point.citation();
       if (!point.protocol().empty()) {
         absl::StrAppend(&source, "; ", point.protocol());

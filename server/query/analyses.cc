@@ -10,10 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/status_macros.h"
 #include "server/analytics/contrast.h"
+#include "server/analytics/sequence_contrast.h"
 #include "server/answers/parse.h"
 #include "server/query/columns.h"
 #include "server/query/head_history.h"
+#include "server/query/role_notes.h"
 #include "server/query/run_series.h"
+#include "server/query/sequence_contrasts.h"
 #include "server/query/unknown.h"
 
 namespace sinkwatch::query {
@@ -95,9 +98,12 @@ std::vector<std::string> NotesOf(const HeadHistory& history,
   if (domains.size() < 2) {
     notes.push_back("one domain tells no switching");
   }
-  notes.push_back(
-      "intervals are 1.96 standard errors to either side: only means and "
-      "standard errors are stored");
+  int bootstrapped = 0, contrasts = 0;
+  for (const v1::HeadStates& head : history.heads) {
+    contrasts += head.has_contrast();
+    bootstrapped += head.contrast().method() == v1::INTERVAL_METHOD_BOOTSTRAP;
+  }
+  if (contrasts > 0) notes.push_back(IntervalNote(bootstrapped, contrasts));
   return notes;
 }
 
@@ -141,6 +147,38 @@ void AddContrasts(const v1::QueryMatrixResponse& first,
       row.mutable_contrast()->set_low_domain(second.domain());
     }
   }
+}
+
+// Puts what the sequences say in the place of what the errors say.
+absl::Status TellBySequences(RunSeries& run,
+                             v1::CompareDomainsResponse& response) {
+  std::vector<SequenceQuestion> questions;
+  std::map<std::pair<int, int>, int> places;
+  for (int i = 0; i < response.contrasts_size(); ++i) {
+    const v1::SeriesKey& key = response.contrasts(i).key();
+    SequenceQuestion& question = questions.emplace_back();
+    question.step = response.step();
+    if (key.has_layer()) question.layer = key.layer();
+    question.index = key.head();
+    question.low = 1;
+    places[{key.layer(), key.head()}] = i;
+  }
+  analytics::SequenceBootstrap bootstrap;
+  RETURN_IF_ERROR(AskSequences(
+      run, response.metric(), std::move(questions),
+      [&](const SequenceQuestion& q, const std::vector<float>& high,
+          const std::vector<float>& low) {
+        const int place = places[{q.layer.value_or(0), q.index}];
+        bootstrap.Tell(high, low,
+                       response.mutable_contrasts(place)->mutable_contrast());
+      }));
+  const auto& rows = response.contrasts();
+  const auto bootstrapped = std::count_if(
+      rows.begin(), rows.end(), [](const v1::DomainContrast& row) {
+        return row.contrast().method() == v1::INTERVAL_METHOD_BOOTSTRAP;
+      });
+  response.add_notes(IntervalNote(static_cast<int>(bootstrapped), rows.size()));
+  return absl::OkStatus();
 }
 
 void AddTypes(const HeadHistory& history,
@@ -217,18 +255,19 @@ absl::StatusOr<v1::CompareDomainsResponse> Analyses::Domains(
   ASSIGN_OR_RETURN(
       const auto second,
       MatrixOf(*queries_, request, metric, choice.domains[1], first.step()));
+  *response.mutable_metric() = first.metric();
+  response.set_stage(first.stage());
+  response.set_step(first.step());
   AddContrasts(first, second, response);
+  RETURN_IF_ERROR(TellBySequences(*run, response));
   if (dormancy != nullptr && metric == dormancy->name()) {
     ASSIGN_OR_RETURN(const HeadHistory history,
                      FollowHeads(*run, StateRuleOf(*run, {}), first.step()));
     AddTypes(history, response);
   }
-  *response.mutable_metric() = first.metric();
-  response.set_stage(first.stage());
-  response.set_step(first.step());
-  response.add_notes(
-      "intervals are 1.96 standard errors to either side: only means and "
-      "standard errors are stored");
+  for (const std::string& note : RoleNotes(*run, {v1::METRIC_ROLE_DORMANCY})) {
+    response.add_notes(note);
+  }
   return response;
 }
 

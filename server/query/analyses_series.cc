@@ -46,6 +46,27 @@ absl::StatusOr<std::vector<v1::SeriesSelector>> EachRunAndDomain(
       absl::StrCat("run \"", selector.run(), "\" has no measurements yet"));
 }
 
+// What is stored of one run and domain, but for steps whose weights are those
+// of another step, unless they are asked for; says so.
+template <typename Response>
+absl::StatusOr<Queries::StoredSeries> Read(Queries& queries,
+                                           const v1::SeriesSelector& selector,
+                                           Response& response) {
+  ASSIGN_OR_RETURN(auto stored, queries.Stored(selector));
+  if (selector.include_same_weights()) return stored;
+  ASSIGN_OR_RETURN(const std::vector<int64_t> same,
+                   queries.StepsOfSameWeights(selector.run(), stored.stage));
+  const size_t all = stored.series.steps.size();
+  DropSteps(same, stored.series);
+  const size_t left_out = all - stored.series.steps.size();
+  if (left_out == 0) return stored;
+  response.add_notes(absl::StrCat(
+      "run ", selector.run(), ", ", selector.domain(), ": ", left_out,
+      " steps with the same weights as another step are left out: which of "
+      "them is right is not known"));
+  return stored;
+}
+
 void Place(const v1::SeriesSelector& selector, v1::SeriesKey& key) {
   key.set_run(selector.run());
   key.set_domain(selector.domain());
@@ -126,7 +147,7 @@ absl::StatusOr<v1::FindJumpsResponse> Analyses::Jumps(
   ASSIGN_OR_RETURN(const auto selectors,
                    EachRunAndDomain(*queries_, request.selector()));
   for (const v1::SeriesSelector& selector : selectors) {
-    ASSIGN_OR_RETURN(const auto stored, queries_->Stored(selector));
+    ASSIGN_OR_RETURN(const auto stored, Read(*queries_, selector, response));
     AddJumps(selector, stored.series, rule, response);
     *response.mutable_metric() = stored.series.metric;
     response.set_stage(stored.stage);
@@ -151,7 +172,7 @@ absl::StatusOr<v1::FitSeriesResponse> Analyses::Fits(
   const int64_t last =
       request.has_last_step() ? request.last_step() : INT64_MAX;
   for (const v1::SeriesSelector& selector : selectors) {
-    ASSIGN_OR_RETURN(auto stored, queries_->Stored(selector));
+    ASSIGN_OR_RETURN(auto stored, Read(*queries_, selector, response));
     const SelectedColumns selected = SelectColumns(stored.series, selector);
     for (size_t c = 0; c < selected.keys.size(); ++c) {
       const auto points = ColumnPoints(stored.series.steps, selected.values, c);

@@ -1,9 +1,6 @@
 #include "server/query/analyses.h"
 
-#include <algorithm>
 #include <cmath>
-#include <memory>
-#include <numeric>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,80 +9,10 @@
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "server/answers/parse.h"
-#include "server/query/planted_runs_testing.h"
-#include "server/query/queries.h"
-#include "server/store/store_testing.h"
+#include "server/query/analyses_testing.h"
 
 namespace sinkwatch::query {
 namespace {
-
-using Heads = std::set<std::pair<int, int>>;
-
-PlantedRun Small(const std::string& name) {
-  PlantedRun run;
-  run.name = name;
-  run.layers = 4;
-  run.heads = 8;
-  run.steps = PlantedSteps(60, 500);
-  run.switching = SpreadHeads(5, 4, 8);
-  run.nearly = SpreadHeads(4, 4, 8, 3);
-  return run;
-}
-
-class AnalysesTest : public testing::Test {
- protected:
-  AnalysesTest() : queries_(&*store_, nullptr), analyses_(&queries_) {}
-
-  void Measure(const PlantedRun& run, const std::vector<size_t>& order = {}) {
-    const absl::Status status = Plant(run, *store_, order);
-    ASSERT_TRUE(status.ok()) << status;
-  }
-  v1::SummarizeResponse Summary(const std::string& run) {
-    v1::SummarizeRequest request;
-    request.set_run(run);
-    auto summary = analyses_.Summary(request);
-    EXPECT_TRUE(summary.ok()) << summary.status();
-    return summary.ok() ? *summary : v1::SummarizeResponse();
-  }
-  v1::CompareRunsResponse Compare(const std::vector<std::string>& runs) {
-    v1::CompareRunsRequest request;
-    *request.mutable_runs() = {runs.begin(), runs.end()};
-    auto comparison = analyses_.Comparison(request);
-    EXPECT_TRUE(comparison.ok()) << comparison.status();
-    return comparison.ok() ? *comparison : v1::CompareRunsResponse();
-  }
-
-  store::TestStore store_;
-  Queries queries_;
-  Analyses analyses_;
-};
-
-template <typename Response>
-std::vector<v1::Fact> FactsOf(const Response& response, const char* topic,
-                              const std::string& metric = "",
-                              const std::string& domain = "") {
-  std::vector<v1::Fact> found;
-  for (const v1::Fact& fact : response.facts()) {
-    if (fact.topic() == topic && (metric.empty() || fact.metric() == metric) &&
-        (domain.empty() || fact.domain() == domain)) {
-      found.push_back(fact);
-    }
-  }
-  return found;
-}
-
-template <typename Response>
-Heads SwitchingIn(const Response& response) {
-  Heads heads;
-  for (const v1::Fact& fact : FactsOf(response, "switching")) {
-    if (fact.has_head()) heads.emplace(fact.layer(), fact.head());
-  }
-  return heads;
-}
-
-Heads SetOf(const std::vector<std::pair<int, int>>& heads) {
-  return {heads.begin(), heads.end()};
-}
 
 // The pair of runs of the size that the service is made for: 32 x 32 heads, 300
 // checkpoints, thirty switching heads and as many that nearly do.
@@ -136,11 +63,7 @@ TEST_F(AnalysesTest, FindsAllThatWasPlantedInAPairOfLargeRuns) {
   EXPECT_EQ(switching[0].count(), 30);
   EXPECT_EQ(switching[0].value(), 30);
 
-  v1::CompareDomainsRequest pair;
-  pair.set_run("late");
-  pair.set_first_domain("wiki");
-  pair.set_second_domain("code");
-  const auto contrasts = analyses_.Domains(pair);
+  const auto contrasts = analyses_.Domains(WikiAndCode("late"));
   ASSERT_TRUE(contrasts.ok()) << contrasts.status();
   EXPECT_EQ(contrasts->metric().name(), "dormant_query_frac");
   Heads widest;
@@ -151,6 +74,76 @@ TEST_F(AnalysesTest, FindsAllThatWasPlantedInAPairOfLargeRuns) {
     EXPECT_LT(row.contrast().low(), row.contrast().difference());
   }
   EXPECT_EQ(widest, SetOf(late.switching));
+}
+
+// The planted sequences have the standard error that is said of their mean, so
+// that both intervals are of nearly one width: that of 200 samples scatters by
+// some 8 % at either end, three times that are allowed.
+TEST_F(AnalysesTest, ContrastsHaveAnIntervalFromTheirSequences) {
+  PlantedRun run = Small("run");
+  run.sequences = 64;
+  Measure(run);
+  const auto contrasts = analyses_.Domains(WikiAndCode("run"));
+  ASSERT_TRUE(contrasts.ok()) << contrasts.status();
+  ASSERT_EQ(contrasts->contrasts_size(), 32);
+  Heads switching;
+  for (const v1::DomainContrast& row : contrasts->contrasts()) {
+    const v1::Contrast& contrast = row.contrast();
+    EXPECT_EQ(contrast.method(), v1::INTERVAL_METHOD_BOOTSTRAP);
+    const double half = 1.96 * contrast.standard_error();
+    EXPECT_NEAR(contrast.low(), contrast.difference() - half, .24 * half);
+    EXPECT_NEAR(contrast.high(), contrast.difference() + half, .24 * half);
+    EXPECT_EQ(contrast.high_sequences(), 64);
+    EXPECT_EQ(contrast.low_sequences(), 64);
+    if (row.type() != v1::HEAD_TYPE_SWITCHING) continue;
+    switching.emplace(row.key().layer(), row.key().head());
+    EXPECT_EQ(contrast.auroc(), 1);
+    // .9 apart, and sequences scatter by .08 * sqrt(2).
+    EXPECT_NEAR(contrast.cohens_d(), .9 / .08, 1.5);
+  }
+  EXPECT_EQ(switching, SetOf(run.switching));
+  EXPECT_TRUE(HasNote(*contrasts, "bootstrap"));
+
+  v1::GetStatesRequest request;
+  request.set_run("run");
+  const auto states = analyses_.States(request);
+  ASSERT_TRUE(states.ok()) << states.status();
+  EXPECT_TRUE(HasNote(*states, "bootstrap"));
+  for (const v1::HeadStates& head : states->heads()) {
+    EXPECT_EQ(head.contrast().method(), v1::INTERVAL_METHOD_BOOTSTRAP);
+    EXPECT_GE(head.contrast().auroc(), .5);
+  }
+  const auto facts = FactsOf(Summary("run"), "switching");
+  ASSERT_GT(facts.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(facts[1].text(), "bootstrap over 64 and 64"))
+      << facts[1].text();
+}
+
+TEST_F(AnalysesTest, WithoutSequencesTheIntervalIsThatOfStandardErrors) {
+  Measure(Small("run"));
+  const auto contrasts = analyses_.Domains(WikiAndCode("run"));
+  ASSERT_TRUE(contrasts.ok()) << contrasts.status();
+  for (const v1::DomainContrast& row : contrasts->contrasts()) {
+    EXPECT_EQ(row.contrast().method(), v1::INTERVAL_METHOD_STANDARD_ERRORS);
+    EXPECT_FALSE(row.contrast().has_auroc());
+  }
+  EXPECT_TRUE(HasNote(*contrasts, "no values of single sequences"));
+  const auto facts = FactsOf(Summary("run"), "switching");
+  ASSERT_GT(facts.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(facts[1].text(), "by standard errors"))
+      << facts[1].text();
+}
+
+// Where the errors leave open whether two domains differ, the sequences decide.
+TEST_F(AnalysesTest, SequencesDecideWhatErrorsLeaveOpen) {
+  PlantedRun run = Small("open");
+  run.dormancy_error = .4;
+  Measure(run);
+  EXPECT_TRUE(SwitchingIn(Summary("open")).empty());
+  run.name = "decided";
+  run.sequences = 16;
+  Measure(run);
+  EXPECT_EQ(SwitchingIn(Summary("decided")), SetOf(run.switching));
 }
 
 TEST_F(AnalysesTest, NoiseAndSeedsDoNotChangeWhatIsFound) {
@@ -185,41 +178,64 @@ TEST_F(AnalysesTest, MetricsWithoutRolesAreFoundByWhatTheyAre) {
   EXPECT_TRUE(absl::StrContains(states->notes(0), "dormant_query_frac"));
 }
 
-// The answer does not depend on when which checkpoint came: in order, shuffled,
-// or one of them late.
-TEST_F(AnalysesTest, TheOrderOfMeasuringDoesNotMatter) {
-  PlantedRun run = Small("in_order");
+// As with emergence: which of them is right is not known.
+TEST_F(AnalysesTest, StepsOfTheSameWeightsAreLeftOutOfJumpsAndFits) {
+  PlantedRun run = Small("run");
+  run.repeated = {3500, 4000};
   Measure(run);
-  std::vector<size_t> order(run.steps.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::vector<size_t> shuffled;
-  for (size_t i = 0; i < order.size(); ++i) {
-    shuffled.push_back(order[(i * 37 + 11) % order.size()]);
-  }
-  const auto wanted = Summary("in_order");
+  v1::FindJumpsRequest request;
+  request.mutable_selector()->set_run("run");
+  request.mutable_selector()->set_metric("residual_norm_sink");
+  request.mutable_selector()->set_domain("wiki");
+  const auto jumps = analyses_.Jumps(request);
+  ASSERT_TRUE(jumps.ok()) << jumps.status();
+  ASSERT_GT(jumps->jumps_size(), 0);
+  EXPECT_EQ(jumps->jumps(0).after_step(), 3000);
+  EXPECT_EQ(jumps->jumps(0).by_step(), 4500);
+  EXPECT_TRUE(HasNote(*jumps, "2 steps with the same weights"));
+  v1::FitSeriesRequest fit;
+  *fit.mutable_selector() = request.selector();
+  const auto fits = analyses_.Fits(fit);
+  ASSERT_TRUE(fits.ok()) << fits.status();
+  // All but step 0, which has no logarithm, and the two.
+  EXPECT_EQ(fits->fits(0).points(), static_cast<int>(run.steps.size()) - 3);
+  EXPECT_TRUE(HasNote(*fits, "2 steps with the same weights"));
 
-  run.name = "shuffled";
-  Measure(run, shuffled);
-  run.name = "late";
-  const size_t late = 12;
-  std::vector<size_t> first = order;
-  first.erase(first.begin() + late);
-  Measure(run, first);
-  const auto before = Summary("late");
-  Measure(run, {late});
+  request.mutable_selector()->set_include_same_weights(true);
+  const auto all = analyses_.Jumps(request);
+  EXPECT_EQ(all->jumps(0).after_step(), 3500);
+  EXPECT_EQ(all->notes_size(), 0);
+  fit.mutable_selector()->set_include_same_weights(true);
+  EXPECT_EQ(analyses_.Fits(fit)->fits(0).points(),
+            static_cast<int>(run.steps.size()) - 1);
+}
 
-  for (const char* name : {"shuffled", "late"}) {
-    const auto summary = Summary(name);
-    ASSERT_EQ(summary.facts_size(), wanted.facts_size()) << name;
-    for (int i = 0; i < wanted.facts_size(); ++i) {
-      v1::Fact fact = summary.facts(i);
-      if (fact.topic() == "run") continue;
-      fact.set_run("in_order");
-      EXPECT_EQ(fact.SerializeAsString(), wanted.facts(i).SerializeAsString())
-          << fact.text();
-    }
-  }
-  EXPECT_EQ(before.facts(0).count(), static_cast<int64_t>(order.size()) - 1);
+TEST_F(AnalysesTest, OnWhatTermsARunWasMeasuredIsSaid) {
+  PlantedRun run = Small("run");
+  run.protocol = "gu";
+  Measure(run);
+  const auto facts = FactsOf(Summary("run"), "run");
+  ASSERT_EQ(facts.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(facts[0].text(), "96 tokens a sequence"))
+      << facts[0].text();
+  EXPECT_TRUE(absl::StrContains(facts[0].text(), "bos policy stored"));
+  EXPECT_TRUE(absl::StrContains(facts[0].text(), "protocol gu"));
+}
+
+TEST_F(AnalysesTest, WhatNoMetricTellsIsSaid) {
+  PlantedRun run = Small("run");
+  Measure(run);
+  const auto summary = Summary("run");
+  EXPECT_TRUE(HasNote(summary, "no metric tells the sink's logit"));
+  EXPECT_FALSE(HasNote(summary, "is taken for it"));
+  run.name = "old";
+  run.roles = false;
+  Measure(run);
+  EXPECT_TRUE(HasNote(Summary("old"), "dormant_query_frac is taken for it"));
+  EXPECT_TRUE(HasNote(Compare({"run", "old"}), "run old: no metric says"));
+  const auto contrasts = analyses_.Domains(WikiAndCode("old"));
+  ASSERT_TRUE(contrasts.ok()) << contrasts.status();
+  EXPECT_TRUE(HasNote(*contrasts, "dormant_query_frac is taken for it"));
 }
 
 TEST_F(AnalysesTest, StatesFollowTheRuleThatIsAskedFor) {

@@ -8,6 +8,7 @@
 #include "server/analytics/correlation.h"
 #include "server/analytics/curve_fit.h"
 #include "server/analytics/jumps.h"
+#include "server/analytics/lead_lag.h"
 #include "server/answers/names.h"
 #include "server/query/columns.h"
 #include "server/query/facts.h"
@@ -185,23 +186,33 @@ absl::Status AddDrainFit(RunSeries& run, const std::string& domain,
   return absl::OkStatus();
 }
 
+// The column whose last value is the largest; as many as there are if there is
+// no value.
+size_t LargestAtEnd(const store::Series& series) {
+  size_t largest = series.columns.size();
+  double most = 0;
+  for (size_t c = 0; c < series.columns.size(); ++c) {
+    const Points points = PointsOf(series, c);
+    if (points.empty() ||
+        (largest != series.columns.size() && points.back().value <= most)) {
+      continue;
+    }
+    largest = c;
+    most = points.back().value;
+  }
+  return largest;
+}
+
 // Of the layer whose norm is largest at the end.
 absl::Status AddNormFit(RunSeries& run, const std::string& domain,
                         const SinkHeads& heads, Facts& facts) {
   const auto* metric = run.Playing(v1::METRIC_ROLE_RESIDUAL_NORM);
   if (metric == nullptr) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto series, run.Read(metric->name(), domain));
-  Points largest;
-  v1::SeriesKey key;
-  for (size_t c = 0; c < series->columns.size(); ++c) {
-    Points points = PointsOf(*series, c);
-    if (points.empty() ||
-        (!largest.empty() && points.back().value <= largest.back().value)) {
-      continue;
-    }
-    largest = std::move(points);
-    key = KeyOf(series->columns[c], *metric);
-  }
+  const size_t column = LargestAtEnd(*series);
+  if (column == series->columns.size()) return absl::OkStatus();
+  const Points largest = PointsOf(*series, column);
+  const v1::SeriesKey key = KeyOf(series->columns[column], *metric);
   const v1::SeriesFit all = analytics::FitCurves(From(largest, heads.since));
   const v1::CurveFit* fit = FitOfModel(all, v1::CURVE_MODEL_LINEAR);
   if (fit == nullptr) return absl::OkStatus();
@@ -228,26 +239,94 @@ Points Logarithms(Points points) {
   return points;
 }
 
-absl::Status AddCorrelation(RunSeries& run, const std::string& domain,
-                            const SinkHeads& heads, Facts& facts) {
+// One of the signals that are said to reinforce each other.
+struct Signal {
+  std::string name;  // of its metric; "ln" before it where logarithms are taken
+  std::string metric;
+  Points curve;
+};
+
+// Sink logit, logarithm of the drain, logarithm of the residual peak: those
+// that there are.
+absl::StatusOr<std::vector<Signal>> SignalsOf(RunSeries& run,
+                                              const std::string& domain,
+                                              const SinkHeads& heads) {
+  std::vector<Signal> signals;
   const auto* logit = run.Playing(v1::METRIC_ROLE_SINK_LOGIT);
   const auto* drain = run.Playing(v1::METRIC_ROLE_VALUE_DRAIN);
-  if (logit == nullptr || drain == nullptr) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const Points x, SinkCurve(run, *logit, domain, heads));
-  ASSIGN_OR_RETURN(const Points y, SinkCurve(run, *drain, domain, heads));
-  const analytics::Correlation found = analytics::Correlate(
-      x, Logarithms(y), static_cast<int64_t>(heads.since / 2));
-  if (std::isnan(found.pearson)) return absl::OkStatus();
-  v1::Fact fact = FactOf("correlation", run, logit->name(), domain);
+  const auto* peak = run.Playing(v1::METRIC_ROLE_RESIDUAL_PEAK);
+  if (logit != nullptr) {
+    ASSIGN_OR_RETURN(Points curve, SinkCurve(run, *logit, domain, heads));
+    signals.push_back({logit->name(), logit->name(), std::move(curve)});
+  }
+  if (drain != nullptr) {
+    ASSIGN_OR_RETURN(Points curve, SinkCurve(run, *drain, domain, heads));
+    signals.push_back({absl::StrCat("ln ", drain->name()), drain->name(),
+                       Logarithms(std::move(curve))});
+  }
+  if (peak != nullptr) {
+    ASSIGN_OR_RETURN(const auto series, run.Read(peak->name(), domain));
+    const size_t column = LargestAtEnd(*series);
+    if (column == series->columns.size()) return signals;
+    signals.push_back({absl::StrCat("ln ", peak->name()), peak->name(),
+                       Logarithms(PointsOf(*series, column))});
+  }
+  return signals;
+}
+
+void AddCorrelation(const RunSeries& run, const std::string& domain,
+                    const Signal& x, const Signal& y, int64_t since,
+                    Facts& facts) {
+  const analytics::Correlation found =
+      analytics::Correlate(x.curve, y.curve, since);
+  if (std::isnan(found.pearson)) return;
+  v1::Fact fact = FactOf("correlation", run, x.metric, domain);
   fact.set_count(found.points);
   fact.set_value(found.pearson);
   fact.set_text(absl::StrFormat(
-      "%s and ln %s in %s: Pearson %.3f, Spearman %.3f, of changes %.3f, over "
+      "%s and %s in %s: Pearson %.3f, Spearman %.3f, of changes %.3f, over "
       "%d checkpoints; any two trends correlate, so this is no evidence of a "
       "mechanism",
-      logit->name(), drain->name(), domain, found.pearson, found.spearman,
+      x.name, y.name, domain, found.pearson, found.spearman,
       found.pearson_of_changes, found.points));
   facts.push_back(std::move(fact));
+}
+
+// "changes 2 places (0.48 in ln(step)) before", "changes with".
+std::string LagText(const analytics::LeadLag& found) {
+  if (found.lag == 0) return "changes with";
+  return absl::StrFormat("changes %.2f in ln(step) %s",
+                         std::abs(found.log_steps),
+                         found.lag > 0 ? "before" : "after");
+}
+
+void AddLeadLag(const RunSeries& run, const std::string& domain,
+                const Signal& x, const Signal& y, int64_t since, Facts& facts) {
+  const auto found = analytics::LeadLagOf(x.curve, y.curve, since);
+  if (!found.has_value()) return;
+  v1::Fact fact = FactOf("leadlag", run, x.metric, domain);
+  fact.set_count(found->points);
+  fact.set_value(found->log_steps);
+  fact.set_verdict("descriptive");
+  fact.set_text(absl::StrFormat(
+      "%s %s %s in %s: the changes correlate most there, %.3f (p %.3f by "
+      "blocks drawn anew, %d checkpoints); a lag is no cause",
+      x.name, LagText(*found), y.name, domain, found->correlation, found->p,
+      found->points));
+  facts.push_back(std::move(fact));
+}
+
+absl::Status AddPairs(RunSeries& run, const std::string& domain,
+                      const SinkHeads& heads, Facts& facts) {
+  ASSIGN_OR_RETURN(const std::vector<Signal> signals,
+                   SignalsOf(run, domain, heads));
+  const auto since = static_cast<int64_t>(heads.since / 2);
+  for (size_t i = 0; i < signals.size(); ++i) {
+    for (size_t j = i + 1; j < signals.size(); ++j) {
+      AddCorrelation(run, domain, signals[i], signals[j], since, facts);
+      AddLeadLag(run, domain, signals[i], signals[j], since, facts);
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -273,7 +352,7 @@ absl::Status AddFitFacts(RunSeries& run, const std::vector<RunOnset>& onsets,
     RETURN_IF_ERROR(AddLogitFit(run, domain, heads, facts));
     RETURN_IF_ERROR(AddNormFit(run, domain, heads, facts));
     RETURN_IF_ERROR(AddDrainFit(run, domain, heads, facts));
-    RETURN_IF_ERROR(AddCorrelation(run, domain, heads, facts));
+    RETURN_IF_ERROR(AddPairs(run, domain, heads, facts));
   }
   return absl::OkStatus();
 }

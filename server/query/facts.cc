@@ -175,6 +175,23 @@ void AddCounts(const RunSeries& run, const HeadHistory& history, size_t d,
   }
 }
 
+// "(95 % interval .85 to .93 by bootstrap of 64 and 64 sequences, AUROC 0.98)".
+std::string IntervalOf(const v1::Contrast& contrast) {
+  if (!std::isfinite(contrast.low())) return "";
+  std::string text = absl::StrFormat(" (95 %% interval %.3f to %.3f, ",
+                                     contrast.low(), contrast.high());
+  if (contrast.method() != v1::INTERVAL_METHOD_BOOTSTRAP) {
+    return text + "by standard errors)";
+  }
+  absl::StrAppendFormat(&text, "bootstrap over %d and %d sequences; AUROC %.3f",
+                        contrast.high_sequences(), contrast.low_sequences(),
+                        contrast.auroc());
+  if (contrast.has_cohens_d()) {
+    absl::StrAppendFormat(&text, ", Cohen's d %.2f", contrast.cohens_d());
+  }
+  return text + ")";
+}
+
 v1::Fact SwitchingHead(const RunSeries& run, const HeadHistory& history,
                        const v1::HeadStates& head) {
   const v1::Contrast& contrast = head.contrast();
@@ -188,9 +205,10 @@ v1::Fact SwitchingHead(const RunSeries& run, const HeadHistory& history,
   fact.set_by_step(head.since_step());
   fact.set_verdict("switching");
   fact.set_text(absl::StrFormat(
-      "L%dH%d switches since step %d: %s is %.3f higher in %s than in %s",
+      "L%dH%d switches since step %d: %s is %.3f higher in %s than in %s%s",
       head.layer(), head.head(), head.since_step(), history.dormancy->name(),
-      contrast.difference(), contrast.high_domain(), contrast.low_domain()));
+      contrast.difference(), contrast.high_domain(), contrast.low_domain(),
+      IntervalOf(contrast)));
   return fact;
 }
 
@@ -270,6 +288,22 @@ void AddFlips(const RunSeries& run, const HeadHistory& history, Facts& facts) {
   facts.push_back(std::move(fact));
 }
 
+// "; 96 tokens a sequence, float32, bos policy stored, spec version 2".
+std::string TermsText(const v1::MeasurementHeader& terms) {
+  if (terms.sequence_length() == 0) return "";
+  std::string text = absl::StrCat(
+      "; ", terms.sequence_length(), " tokens a sequence, ", terms.dtype(),
+      ", bos policy ", terms.bos_policy(), ", spec version ",
+      terms.spec_version());
+  if (!terms.probe().name().empty()) {
+    absl::StrAppend(&text, ", probe ", terms.probe().name());
+  }
+  if (!terms.protocol().empty()) {
+    absl::StrAppend(&text, ", protocol ", terms.protocol());
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string IntervalText(const v1::Emergence& e) {
@@ -298,7 +332,8 @@ absl::Status AddRunFact(RunSeries& run, Facts& facts) {
                     any->steps.back());
   }
   absl::StrAppend(&text, "; ", model.layers(), " layers, ", model.heads(),
-                  " heads each; domains ", absl::StrJoin(run.domains(), ", "));
+                  " heads each; domains ", absl::StrJoin(run.domains(), ", "),
+                  TermsText(run.Terms()));
   fact.set_text(text);
   facts.push_back(std::move(fact));
   return absl::OkStatus();

@@ -41,8 +41,8 @@ void AddStateFacts(const RunSeries& run, const HeadHistory& history,
 // which a twentieth of the heads did, by a headline metric with a threshold.
 absl::Status AddJumpFacts(RunSeries& run, bool with_heads, Facts& facts);
 
-// What curves the sink logit, the residual norm and the drain follow, and how
-// the logit goes with the drain.
+// What curves the sink logit, the residual norm and the drain follow, how
+// logit, drain and residual peak go together, and which of them changes first.
 absl::Status AddFitFacts(RunSeries& run, const std::vector<RunOnset>& onsets,
                          Facts& facts);
 

@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/status_macros.h"
 #include "server/analytics/contrast.h"
+#include "server/analytics/sequence_contrast.h"
+#include "server/query/sequence_contrasts.h"
 
 namespace sinkwatch::query {
 namespace {
@@ -42,7 +44,8 @@ class ByHead {
     }
   }
 
-  // Goes to a step, which must not lie before the last one.
+  // Goes to a step, which must not lie before the last one; back to the first.
+  void Rewind() { row_ = 0; }
   void GoTo(int64_t step) {
     if (series_ == nullptr) return;
     const std::vector<int64_t>& steps = series_->steps;
@@ -74,6 +77,12 @@ class ByHead {
 // What is read of one domain.
 struct DomainSeries {
   ByHead dormancy, drain, write;
+
+  void GoTo(int64_t step) {
+    dormancy.GoTo(step);
+    drain.GoTo(step);
+    write.GoTo(step);
+  }
 };
 
 // One head while the steps go by.
@@ -86,7 +95,20 @@ struct HeadTrack {
   std::vector<InDomain> domains;
   Settled type;
   std::vector<HeadSignals> latest;
+  int64_t latest_step = -1;
 };
+
+// By Cantelli's inequality less than 2.5 % of a distribution lie so many
+// standard deviations below its mean: of a difference that is as far from 0 no
+// sample of the sequences says anything else.
+constexpr double kSureErrors = 6.25;
+
+bool IsSure(const std::vector<HeadSignals>& domains) {
+  const auto [high, low] = analytics::FurthestApart(domains);
+  const double error =
+      std::hypot(domains[high].dormancy_error, domains[low].dormancy_error);
+  return domains[high].dormancy - domains[low].dormancy > kSureErrors * error;
+}
 
 class HeadFollower {
  public:
@@ -95,14 +117,18 @@ class HeadFollower {
       : names_(run.domains()), rule_(rule), history_(*history) {}
 
   absl::Status Read(RunSeries& run);
-  void Follow(std::optional<int64_t> last_step);
-  void Finish();
+  absl::Status Follow(RunSeries& run, std::optional<int64_t> last_step);
+  absl::Status Finish(RunSeries& run);
 
  private:
   absl::StatusOr<RunSeries::SharedSeries> ReadOf(
       RunSeries& run, const v1::MetricDescriptor* metric,
       const std::string& domain);
   void AddTracks(const std::set<Place>& places);
+  // Goes on to what a head does at a step.
+  void Look(const HeadTrack& track);
+  // What only the sequences can tell.
+  absl::Status AskWhatIsUnsure(RunSeries& run);
   void Step(int64_t step);
   void StepHead(int64_t step, HeadTrack& track);
   void NoteSets(int64_t step);
@@ -115,6 +141,9 @@ class HeadFollower {
   std::vector<HeadTrack> tracks_;
   std::vector<std::vector<bool>> dormant_;  // by domain
   std::vector<HeadSignals> now_;
+  analytics::SequenceBootstrap bootstrap_;
+  // Whether two domains are told apart by their sequences.
+  std::map<std::pair<int64_t, Place>, bool> told_apart_;
 };
 
 absl::StatusOr<RunSeries::SharedSeries> HeadFollower::ReadOf(
@@ -157,19 +186,53 @@ void HeadFollower::AddTracks(const std::set<Place>& places) {
   now_.resize(names_.size());
 }
 
-void HeadFollower::Follow(std::optional<int64_t> last_step) {
-  for (const int64_t step : steps_) {
-    if (last_step.has_value() && step > *last_step) break;
-    Step(step);
+absl::Status HeadFollower::Follow(RunSeries& run,
+                                  std::optional<int64_t> last_step) {
+  if (last_step.has_value()) {
+    steps_.erase(steps_.upper_bound(*last_step), steps_.end());
+  }
+  RETURN_IF_ERROR(AskWhatIsUnsure(run));
+  for (const int64_t step : steps_) Step(step);
+  return absl::OkStatus();
+}
+
+void HeadFollower::Look(const HeadTrack& track) {
+  for (size_t d = 0; d < series_.size(); ++d) {
+    const HeadTrack::InDomain& at = track.domains[d];
+    now_[d] = {series_[d].dormancy.value(at.dormancy),
+               series_[d].dormancy.standard_error(at.dormancy),
+               series_[d].drain.value(at.drain),
+               series_[d].write.value(at.write)};
   }
 }
 
-void HeadFollower::Step(int64_t step) {
-  for (DomainSeries& of : series_) {
-    of.dormancy.GoTo(step);
-    of.drain.GoTo(step);
-    of.write.GoTo(step);
+absl::Status HeadFollower::AskWhatIsUnsure(RunSeries& run) {
+  if (!history_.dormancy->by_sequence()) return absl::OkStatus();
+  std::vector<SequenceQuestion> questions;
+  for (const int64_t step : steps_) {
+    for (DomainSeries& of : series_) of.dormancy.GoTo(step);
+    for (const HeadTrack& track : tracks_) {
+      Look(track);
+      if (!analytics::MaySwitch(now_, rule_) || IsSure(now_)) continue;
+      const auto [high, low] = analytics::FurthestApart(now_);
+      questions.push_back(
+          {step, track.place.first, track.place.second, high, low});
+    }
   }
+  for (DomainSeries& of : series_) of.dormancy.Rewind();
+  return AskSequences(
+      run, *history_.dormancy, std::move(questions),
+      [this](const SequenceQuestion& q, const std::vector<float>& high,
+             const std::vector<float>& low) {
+        const auto interval = bootstrap_.Of(high, low);
+        if (!interval.has_value()) return;
+        told_apart_[{q.step, Place(*q.layer, q.index)}] =
+            interval->low > 0 || interval->high < 0;
+      });
+}
+
+void HeadFollower::Step(int64_t step) {
+  for (DomainSeries& of : series_) of.GoTo(step);
   for (HeadTrack& track : tracks_) StepHead(step, track);
   NoteSets(step);
   history_.step = step;
@@ -180,13 +243,7 @@ void HeadFollower::Step(int64_t step) {
 constexpr int kNoType = v1::HeadType_MAX + 1;
 
 void HeadFollower::StepHead(int64_t step, HeadTrack& track) {
-  for (size_t d = 0; d < series_.size(); ++d) {
-    const HeadTrack::InDomain& at = track.domains[d];
-    now_[d] = {series_[d].dormancy.value(at.dormancy),
-               series_[d].dormancy.standard_error(at.dormancy),
-               series_[d].drain.value(at.drain),
-               series_[d].write.value(at.write)};
-  }
+  Look(track);
   const double largest = analytics::LargestWrite(now_);
   bool known = false;
   for (size_t d = 0; d < series_.size(); ++d) {
@@ -203,9 +260,13 @@ void HeadFollower::StepHead(int64_t step, HeadTrack& track) {
     change.set_to(seen);
   }
   if (!known) return;
-  const v1::HeadType type = analytics::TypeOf(now_, rule_);
+  std::optional<bool> told_apart;
+  const auto found = told_apart_.find({step, track.place});
+  if (found != told_apart_.end()) told_apart = found->second;
+  const v1::HeadType type = analytics::TypeOf(now_, rule_, told_apart);
   track.type.Observe(type == v1::HEAD_TYPE_UNSPECIFIED ? kNoType : type, step);
   track.latest = now_;
+  track.latest_step = step;
 }
 
 void HeadFollower::NoteSets(int64_t step) {
@@ -253,15 +314,29 @@ v1::HeadStates ProtoOfTrack(const HeadTrack& track,
   return head;
 }
 
-void HeadFollower::Finish() {
+absl::Status HeadFollower::Finish(RunSeries& run) {
+  std::vector<SequenceQuestion> questions;
+  std::map<Place, size_t> places;
   for (const HeadTrack& track : tracks_) {
     if (track.latest.empty()) continue;
+    places[track.place] = history_.heads.size();
     history_.heads.push_back(ProtoOfTrack(track, names_));
+    if (!history_.heads.back().has_contrast()) continue;
+    const auto [high, low] = analytics::FurthestApart(track.latest);
+    questions.push_back(
+        {track.latest_step, track.place.first, track.place.second, high, low});
   }
   std::stable_sort(
       history_.changes.begin(), history_.changes.end(),
       [](const v1::HeadStateChange& a, const v1::HeadStateChange& b) {
         return a.step() < b.step();
+      });
+  return AskSequences(
+      run, *history_.dormancy, std::move(questions),
+      [&](const SequenceQuestion& q, const std::vector<float>& high,
+          const std::vector<float>& low) {
+        v1::HeadStates& head = history_.heads[places[Place(*q.layer, q.index)]];
+        bootstrap_.Tell(high, low, head.mutable_contrast());
       });
 }
 
@@ -320,8 +395,8 @@ absl::StatusOr<HeadHistory> FollowHeads(RunSeries& run,
   }
   HeadFollower follower(run, rule, &history);
   RETURN_IF_ERROR(follower.Read(run));
-  follower.Follow(last_step);
-  follower.Finish();
+  RETURN_IF_ERROR(follower.Follow(run, last_step));
+  RETURN_IF_ERROR(follower.Finish(run));
   return history;
 }
 

@@ -72,6 +72,7 @@ void DescribeAll(const PlantedRun& run, v1::MeasurementHeader* header) {
       Describe(run, "dormant_query_frac", v1::SCOPE_HEAD,
                v1::METRIC_ROLE_DORMANCY, header);
   dormancy->set_threshold(.9);
+  dormancy->set_by_sequence(run.sequences > 0);
   if (run.roles) dormancy->set_low(.1);
   if (run.roles) dormancy->set_contrast(.3);
   Describe(run, "sink_attention", v1::SCOPE_HEAD, v1::METRIC_ROLE_SINK_MASS,
@@ -104,9 +105,30 @@ class Measured {
       vector.add_values(static_cast<float>(value + error * noise_.Normal()));
       vector.add_standard_errors(static_cast<float>(error));
     }
+    if (std::string(metric) != "dormant_query_frac") return;
+    if (run_.sequences > 0) AddSequences(error, vector);
+    if (run_.dormancy_error > 0) {
+      for (float& said : *vector.mutable_standard_errors()) {
+        said = static_cast<float>(run_.dormancy_error);
+      }
+    }
   }
 
  private:
+  // A wave around each value, which takes nothing from the noise of the others,
+  // whose standard error is `error`.
+  void AddSequences(double error, v1::MetricVector& vector) {
+    const int n = run_.sequences;
+    for (const float mean : vector.values()) {
+      for (int i = 0; i < n; ++i) {
+        const double wave =
+            std::sqrt(2.0) * std::sin(6.283185307179586 * (i + .5) / n);
+        vector.add_sequence_values(
+            static_cast<float>(mean + error * std::sqrt(n - 1.0) * wave));
+      }
+    }
+  }
+
   const PlantedRun& run_;
   v1::Measurement& m_;
   Noise& noise_;
@@ -143,7 +165,15 @@ v1::Measurement MeasurementOf(const PlantedRun& run, const v1::Job& job) {
   header->mutable_model()->set_heads(run.heads);
   header->mutable_model()->set_kv_heads(run.heads);
   header->set_spec_version(job.spec_version());
+  header->set_sequence_length(96);
+  header->set_dtype(job.dtype());
+  header->set_bos_policy("stored");
+  header->set_protocol(run.protocol);
   DescribeAll(run, header);
+  const auto& repeated = run.repeated;
+  if (std::count(repeated.begin(), repeated.end(), step) > 0) {
+    m.set_content_digest("repeated");
+  }
   Noise noise(run.seed * 1'000'003 + static_cast<uint64_t>(step));
   Measured out(run, &m, &noise);
   for (const bool code : {false, true}) {

@@ -35,6 +35,14 @@ struct PlantedRun {
   uint64_t seed = 1;
   // Whether the metrics say what they stand for.
   bool roles = true;
+  // Sequences of a domain whose own dormancy is given, spread around the value
+  // as its noise says; 0: none.
+  int sequences = 0;
+  // Standard error that is said of dormancy; 0: its noise.
+  double dormancy_error = 0;
+  std::string protocol;
+  // Steps whose checkpoints all have the same weights.
+  std::vector<int64_t> repeated;
 };
 
 // `count` steps: 0, powers of two below twice `every`, then its multiples from

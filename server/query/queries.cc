@@ -228,6 +228,25 @@ absl::Status Queries::ExplainStep(const Place& place, int64_t step,
   return UnknownStep(LackOf(place.run, "measurement"), step, steps);
 }
 
+absl::StatusOr<v1::MeasurementHeader> Queries::Terms(const std::string& run,
+                                                     const std::string& stage) {
+  ASSIGN_OR_RETURN(const auto latest, store_->LatestKeys());
+  for (const store::Store::LatestKey& key : latest) {
+    if (key.run != run || key.stage != stage) continue;
+    ASSIGN_OR_RETURN(v1::Measurement facts,
+                     store_->MeasurementFacts(key.measurement));
+    return std::move(*facts.mutable_header());
+  }
+  return absl::NotFoundError(
+      absl::StrCat("run \"", run, "\" has no plausible measurement"));
+}
+
+absl::Status Queries::Sequences(
+    const store::SequenceQuery& query,
+    const std::function<void(int64_t, const store::SequenceBlob&)>& tell) {
+  return store_->ReadSequences(query, tell);
+}
+
 absl::StatusOr<std::string> Queries::Version(const std::string& run) {
   // Read first: a commit in between makes it too old, never too new.
   std::string version = absl::StrCat(store_->revision());

@@ -77,6 +77,16 @@ class Queries {
   absl::StatusOr<std::vector<int64_t>> StepsOfSameWeights(
       const std::string& run, const std::string& stage);
 
+  // The header of the latest plausible measurement of a run's stage: on what
+  // terms its values are given. NOT_FOUND if there is none.
+  absl::StatusOr<v1::MeasurementHeader> Terms(const std::string& run,
+                                              const std::string& stage);
+  // As Store::ReadSequences.
+  absl::Status Sequences(
+      const store::SequenceQuery& query,
+      const std::function<void(int64_t step, const store::SequenceBlob&)>&
+          tell);
+
   // Differs whenever an answer about the run may differ: after every commit and
   // every change of the state of one of its jobs. Empty `run`: of all runs.
   absl::StatusOr<std::string> Version(const std::string& run);

@@ -94,7 +94,8 @@ void BandOf7B(benchmark::State& state) {
 }
 BENCHMARK(BandOf7B)->Unit(benchmark::kMillisecond);
 
-// A pair of runs of 32 x 32 heads, 300 checkpoints and two domains.
+// A pair of runs of 32 x 32 heads, 300 checkpoints and two domains of 64
+// sequences.
 store::TestStore& PairOf7B() {
   static auto* const store = [] {
     Remove();
@@ -103,6 +104,7 @@ store::TestStore& PairOf7B() {
     run.name = "late";
     run.steps = PlantedSteps(300, 500);
     run.switching = SpreadHeads(30, 32, 32);
+    run.sequences = 64;
     Plant(run, **made).IgnoreError();
     run.name = "early";
     run.onset = 800;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -37,30 +38,6 @@ const v1::MetricDescriptor* FirstShare(
     }
   }
   return nullptr;
-}
-
-// Takes the rows of some steps (ascending) out.
-void DropSteps(const std::vector<int64_t>& steps, store::Series& series) {
-  if (steps.empty()) return;
-  const size_t columns = series.columns.size();
-  size_t kept = 0;
-  for (size_t row = 0; row < series.steps.size(); ++row) {
-    if (std::binary_search(steps.begin(), steps.end(), series.steps[row])) {
-      continue;
-    }
-    if (row == kept++) continue;
-    series.steps[kept - 1] = series.steps[row];
-    series.tokens[kept - 1] = series.tokens[row];
-    for (std::vector<float>* cells :
-         {&series.values, &series.standard_errors}) {
-      std::copy_n(cells->begin() + row * columns, columns,
-                  cells->begin() + (kept - 1) * columns);
-    }
-  }
-  series.steps.resize(kept);
-  series.tokens.resize(kept);
-  series.values.resize(kept * columns);
-  series.standard_errors.resize(kept * columns);
 }
 
 }  // namespace
@@ -141,7 +118,24 @@ absl::StatusOr<store::Series> RunSeries::Fetch(const std::string& metric,
   if (!stored.series.steps.empty() || LabelOf(domain) == domain) {
     return std::move(stored.series);
   }
+  taken_from_[{metric, domain}] = LabelOf(domain);
   return Fetch(metric, LabelOf(domain));
+}
+
+absl::Status RunSeries::ReadSequences(
+    const std::string& metric, const std::string& domain,
+    std::optional<int> layer, std::pair<int64_t, int64_t> steps,
+    const std::function<void(int64_t, const store::SequenceBlob&)>& tell) {
+  store::SequenceQuery query;
+  query.run = choice_.run;
+  query.stage = stage_;
+  query.metric = metric;
+  const auto taken = taken_from_.find({metric, domain});
+  query.domain = taken == taken_from_.end() ? domain : taken->second;
+  query.layer = layer;
+  std::tie(query.first_step, query.last_step) = steps;
+  query.include_implausible = true;  // a step that is asked for is meant
+  return queries_->Sequences(query, tell);
 }
 
 absl::StatusOr<RunSeries::SharedSeries> RunSeries::Read(
@@ -164,6 +158,29 @@ absl::StatusOr<RunSeries::SharedSeries> RunSeries::Read(
   auto shared = std::make_shared<const store::Series>(*std::move(series));
   read_[key] = shared;
   return shared;
+}
+
+void DropSteps(const std::vector<int64_t>& steps, store::Series& series) {
+  if (steps.empty()) return;
+  const size_t columns = series.columns.size();
+  size_t kept = 0;
+  for (size_t row = 0; row < series.steps.size(); ++row) {
+    if (std::binary_search(steps.begin(), steps.end(), series.steps[row])) {
+      continue;
+    }
+    if (row == kept++) continue;
+    series.steps[kept - 1] = series.steps[row];
+    series.tokens[kept - 1] = series.tokens[row];
+    for (std::vector<float>* cells :
+         {&series.values, &series.standard_errors}) {
+      std::copy_n(cells->begin() + row * columns, columns,
+                  cells->begin() + (kept - 1) * columns);
+    }
+  }
+  series.steps.resize(kept);
+  series.tokens.resize(kept);
+  series.values.resize(kept * columns);
+  series.standard_errors.resize(kept * columns);
 }
 
 std::vector<analytics::SeriesPoint> PointsOf(const store::Series& series,

@@ -2,6 +2,7 @@
 #define SINKWATCH_SERVER_QUERY_RUN_SERIES_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -46,6 +47,13 @@ class RunSeries {
   const std::vector<std::string>& domains() const { return choice_.domains; }
   const std::vector<v1::MetricDescriptor>& metrics() const { return metrics_; }
 
+  // On what terms the newest values are given; without a sequence length where
+  // that is not known.
+  v1::MeasurementHeader Terms() const {
+    return queries_->Terms(choice_.run, stage_)
+        .value_or(v1::MeasurementHeader());
+  }
+
   // The metric that plays a role; null if none does. Where none says that it
   // tells dormancy or drain, measured before there were roles, the first
   // headline share of heads that emerges upward, or downward, is taken.
@@ -61,6 +69,15 @@ class RunSeries {
   using SharedSeries = std::shared_ptr<const store::Series>;
   absl::StatusOr<SharedSeries> Read(const std::string& metric,
                                     const std::string& domain);
+
+  // What each sequence gave, of a metric in one of the domains and a layer, at
+  // the steps from first to last that have it. The domain is that which Read
+  // took, so it comes after it.
+  absl::Status ReadSequences(
+      const std::string& metric, const std::string& domain,
+      std::optional<int> layer, std::pair<int64_t, int64_t> steps,
+      const std::function<void(int64_t step, const store::SequenceBlob&)>&
+          tell);
 
  private:
   RunSeries(Queries* queries, RunChoice choice)
@@ -80,7 +97,12 @@ class RunSeries {
   std::vector<int64_t> same_weights_;
   std::map<std::pair<std::string, std::string>, SharedSeries> read_;
   size_t cells_ = 0;  // of all that are kept
+  // Where a metric was taken from the label of its domain.
+  std::map<std::pair<std::string, std::string>, std::string> taken_from_;
 };
+
+// Takes the rows of some steps (ascending) out.
+void DropSteps(const std::vector<int64_t>& steps, store::Series& series);
 
 // The values of a column that are there, by step.
 std::vector<analytics::SeriesPoint> PointsOf(const store::Series& series,

@@ -12,6 +12,7 @@
 #include "server/query/comparison_facts.h"
 #include "server/query/facts.h"
 #include "server/query/head_history.h"
+#include "server/query/role_notes.h"
 #include "server/query/run_onsets.h"
 #include "server/query/run_series.h"
 
@@ -20,8 +21,9 @@ namespace {
 
 constexpr char kHowIntervals[] =
     "onsets are intervals between checkpoints, of two in a row beyond the "
-    "threshold; contrasts have intervals of 1.96 standard errors to either "
-    "side, because only means and standard errors are stored";
+    "threshold; contrasts have intervals of 95 %, by drawing sequences anew "
+    "(bootstrap) where the measurement has their values, else of 1.96 standard "
+    "errors to either side: each says which";
 constexpr int kMaxRuns = 32;
 
 analytics::RolesByMetric RolesOf(
@@ -33,11 +35,18 @@ analytics::RolesByMetric RolesOf(
   return roles;
 }
 
-std::string SameWeightsNote(const RunSeries& run) {
-  return absl::StrCat("run ", run.run().name(), ": ", run.same_weights().size(),
-                      " steps with the weights of another step are left out, "
-                      "the first is ",
-                      run.same_weights()[0]);
+// What a person should know of how the facts about a run were told.
+template <typename Response>
+void AddRunNotes(const RunSeries& run, Response& response) {
+  for (const std::string& note : RoleNotes(run, RolesOfSummary())) {
+    response.add_notes(note);
+  }
+  if (run.same_weights().empty()) return;
+  response.add_notes(absl::StrCat("run ", run.run().name(), ": ",
+                                  run.same_weights().size(),
+                                  " steps with the weights of another step are "
+                                  "left out, the first is ",
+                                  run.same_weights()[0]));
 }
 
 // The descriptors of metrics that some fact is about, in their order.
@@ -145,9 +154,7 @@ absl::StatusOr<v1::SummarizeResponse> Analyses::Summary(
   }
   AddMetrics(*run, facts, response);
   response.add_notes(kHowIntervals);
-  if (!run->same_weights().empty()) {
-    response.add_notes(SameWeightsNote(*run));
-  }
+  AddRunNotes(*run, response);
   return response;
 }
 
@@ -177,10 +184,7 @@ absl::StatusOr<v1::CompareRunsResponse> Analyses::Comparison(
   for (const std::string& domain : domains) response.add_domains(domain);
   AddMetrics(*runs[0].series, facts, response);
   response.add_notes(kHowIntervals);
-  for (const ComparedRun& run : runs) {
-    if (run.series->same_weights().empty()) continue;
-    response.add_notes(SameWeightsNote(*run.series));
-  }
+  for (const ComparedRun& run : runs) AddRunNotes(*run.series, response);
   return response;
 }
 
