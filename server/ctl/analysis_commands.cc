@@ -104,6 +104,18 @@ absl::StatusOr<answers::Report> FetchReport(const Context& c) {
     ASSIGN_OR_RETURN(v1::QuerySeriesResponse curve, c.client.Series(series));
     report.series.push_back(std::move(curve));
   }
+  v1::CheckReferencesRequest asked;
+  asked.set_run(report.run);
+  asked.set_model(c.args.Get("model"));
+  asked.set_relative(c.args.Number("relative"));
+  asked.set_absolute(c.args.Number("absolute"));
+  for (const auto& check :
+       answers::ReportChecks(asked, c.args.List("reference"), report.summary)) {
+    ASSIGN_OR_RETURN(
+        v1::CheckReferencesResponse checks,
+        c.client.Ask(&v1::AnalysisService::Stub::CheckReferences, check));
+    report.checks.push_back(std::move(checks));
+  }
   return report;
 }
 
@@ -131,14 +143,29 @@ CommandSpec ReportSpec() {
   return {
       "report",
       {"RUN"},
-      "a run on one page: facts, plots, definitions, caveats",
+      "a run on one page: facts, plots, published values, definitions, caveats",
       {Domains(), Stage(),
+       FlagSpec{"reference", "A,B,..",
+                "published values beside the own ones; default: none"}
+           .Example("guo-2410.13835"),
+       FlagSpec{"model", "NAME", "of them only that model's; default: all"}
+           .Example("olmo-1b-0724"),
+       FlagSpec{"relative", "X",
+                "share of the published value; 0 and no other: .05"}
+           .Of(ValueKind::kNumber)
+           .Default("0")
+           .Example(".1"),
+       FlagSpec{"absolute", "X", "tolerance beside it"}
+           .Of(ValueKind::kNumber)
+           .Default("0")
+           .Example(".02"),
        FlagSpec{"form", "FORM", "default: as the file's name, else markdown"}
            .OneOf({"markdown", "html"})
            .Example("html"),
        FlagSpec{"output", "FILE", "where to; default: standard output"}.Example(
            "report.html")},
-      {"report olmo2-1b --output=report.html", "report olmo2-1b > report.md"}};
+      {"report olmo2-1b --output=report.html", "report olmo2-1b > report.md",
+       "report toy --reference=guo-2410.13835 --output=toy.html"}};
 }
 
 // Which series a question about jumps or fits is about.
@@ -152,7 +179,8 @@ std::vector<FlagSpec> WithSeries(const std::vector<FlagSpec>& flags) {
       With(),
       FlagSpec{"layer", "LIST", "default: all"}.Example("0,2,5-7"),
       FlagSpec{"head", "LIST", "default: all"}.Example("0,2,5-7"),
-      Implausible()};
+      Implausible(),
+      {"same-weights", "", "with steps that have another step's weights"}};
   all.insert(all.end(), flags.begin(), flags.end());
   return all;
 }
@@ -170,6 +198,7 @@ absl::StatusOr<v1::SeriesSelector> Select(const Context& c) {
   selector.mutable_layers()->Add(layers.begin(), layers.end());
   selector.mutable_heads()->Add(heads.begin(), heads.end());
   selector.set_include_implausible(c.args.Has("implausible"));
+  selector.set_include_same_weights(c.args.Has("same-weights"));
   return selector;
 }
 
@@ -186,6 +215,7 @@ absl::Status Jumps(const Context& c) {
   PrintMeaning(c, jumps.metric());
   c.out << "changes of " << jumps.min_score()
         << " times their noise or more, that stay:\n\n";
+  PrintNotes(c, jumps.notes());
   if (jumps.jumps().empty()) {
     c.out << "none\n";
     return absl::OkStatus();
@@ -233,6 +263,7 @@ absl::Status Fits(const Context& c) {
     c.out << "linear a + b t; log a + b ln t; saturating a + b (1 - exp(-t / "
              "c)); log_exponential a exp(-c t) ln t + b; power exp(a) t^b\n\n";
   }
+  PrintNotes(c, fits.notes());
   return Print(c, answers::FitsTable(fits));
 }
 

@@ -27,6 +27,7 @@ PlantedRun LateRun() {
   run.steps = query::PlantedSteps(60, 500);
   run.switching = query::SpreadHeads(24, 4, 12);
   run.nearly = query::SpreadHeads(4, 4, 12, 1);
+  run.sequences = 32;
   return run;
 }
 
@@ -119,10 +120,15 @@ TEST_F(AnalysisCommandsTest, HeadsByDifferenceShowAllThatSwitch) {
   }
   EXPECT_EQ(first, Planted());
   EXPECT_EQ(SwitchingIn(rows, "type"), Planted());
+  EXPECT_EQ(rows[0]["interval"], "bootstrap");
+  EXPECT_EQ(rows[0]["auroc"], 1);
+  ExpectHolds(Ask("heads late --domain=wiki,code --sort=difference").out,
+              "auroc");
   const json some = AskJson(
       "heads late sink_attention --domain=wiki,code "
       "--limit=3 --step=1000");
   EXPECT_EQ(some.size(), 3u);
+  EXPECT_EQ(some[0]["interval"], "standard_errors");
   EXPECT_TRUE(some[0]["type"].is_null());
   EXPECT_EQ(Ask("heads late").code, 2);
   EXPECT_EQ(Ask("heads late --sort=difference").code, 2);
@@ -206,6 +212,10 @@ TEST_F(AnalysisCommandsTest, ReferencesAreAddedCheckedAndRemoved) {
   EXPECT_EQ(checks[1]["verdict"], "fail");
   EXPECT_EQ(checks[2]["verdict"], "absent");
   EXPECT_EQ(Ask("reference check late mine").code, 2);  // which domain?
+  const Said report = Ask("report late --reference=mine --form=html");
+  ExpectHolds(report.out, "Published values");
+  ExpectHolds(report.out, "2 pass, 2 fail, within 5 %");  // of two domains
+  EXPECT_EQ(Ask("report late --reference=theirs").code, 3);
   const json beside = AskJson(
       "series late residual_norm_sink --domain=wiki --layer=0 "
       "--reference=mine");

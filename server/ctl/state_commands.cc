@@ -146,6 +146,13 @@ size_t LimitOf(const Context& c, const v1::CompareDomainsResponse& contrasts) {
   return std::max(kHeadsShown, switching);
 }
 
+bool HaveSequences(const v1::CompareDomainsResponse& contrasts) {
+  const auto& rows = contrasts.contrasts();
+  return std::any_of(
+      rows.begin(), rows.end(),
+      [](const v1::DomainContrast& row) { return row.contrast().has_auroc(); });
+}
+
 // Values that are not known come last, whichever end is first.
 void SortByDifference(bool ascending, v1::CompareDomainsResponse* contrasts) {
   const auto size = [&](const v1::DomainContrast& row) {
@@ -185,8 +192,12 @@ absl::Status HeadsByDifference(const Context& c) {
   if (c.for_people()) {
     c.out << "step " << contrasts.step() << ", first " << domains[0]
           << ", second " << domains[1] << "\n";
-    table = Pick(table, {"layer", "head", "first", "second", "difference",
-                         "low", "high", "type"});
+    std::vector<std::string> columns = {"layer",      "head", "first", "second",
+                                        "difference", "low",  "high"};
+    if (HaveSequences(contrasts))
+      columns.insert(columns.end(), {"auroc", "cohens_d"});
+    columns.push_back("type");
+    table = Pick(table, columns);
   }
   Cut(c, LimitOf(c, contrasts), "heads", &table);
   RETURN_IF_ERROR(Print(c, table));

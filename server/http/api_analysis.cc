@@ -119,7 +119,8 @@ absl::StatusOr<Answer> Jumps(const Rooms& rooms, Params& params) {
                            : answers::JumpsTable(jumps);
   answer.extras = {{"stage", jumps.stage()},
                    {"metric", jumps.metric().name()},
-                   {"min_score", jumps.min_score()}};
+                   {"min_score", jumps.min_score()},
+                   {"notes", ListJson(jumps.notes())}};
   return answer;
 }
 
@@ -135,7 +136,9 @@ absl::StatusOr<Answer> Fits(const Rooms& rooms, Params& params) {
                    query::Analyses(&rooms.queries).Fits(request));
   Answer answer;
   answer.table = answers::FitsTable(fits);
-  answer.extras = {{"stage", fits.stage()}, {"metric", fits.metric().name()}};
+  answer.extras = {{"stage", fits.stage()},
+                   {"metric", fits.metric().name()},
+                   {"notes", ListJson(fits.notes())}};
   return answer;
 }
 
@@ -170,11 +173,28 @@ absl::StatusOr<Answer> Compare(const Rooms& rooms, Params& params) {
   return answer;
 }
 
+absl::Status NoReferences() {
+  return absl::FailedPreconditionError("this server has no references");
+}
+
+// run, model, relative, absolute.
+v1::CheckReferencesRequest Tolerance(Params& params) {
+  v1::CheckReferencesRequest request;
+  request.set_run(params.Required("run"));
+  request.set_model(params.Text("model", ""));
+  request.set_relative(params.Number("relative", 0));
+  request.set_absolute(params.Number("absolute", 0));
+  return request;
+}
+
 absl::StatusOr<Document> Report(const Rooms& rooms, Params& params,
                                 const std::string& shape) {
   v1::SummarizeRequest request;
   request.set_run(params.Required("run"));
   SelectDomains(params, &request);
+  const std::vector<std::string> references =
+      absl::StrSplit(params.Text("reference", ""), ',', absl::SkipEmpty());
+  const v1::CheckReferencesRequest asked = Tolerance(params);
   RETURN_IF_ERROR(params.status());
   answers::Report report;
   report.run = request.run();
@@ -185,14 +205,17 @@ absl::StatusOr<Document> Report(const Rooms& rooms, Params& params,
                      rooms.queries.Series(series));
     report.series.push_back(std::move(curve));
   }
+  for (const auto& check :
+       answers::ReportChecks(asked, references, report.summary)) {
+    if (rooms.references == nullptr) return NoReferences();
+    ASSIGN_OR_RETURN(v1::CheckReferencesResponse checks,
+                     rooms.references->Check(check));
+    report.checks.push_back(std::move(checks));
+  }
   if (shape == "markdown") {
     return Document{"text/markdown; charset=utf-8", ReportMarkdown(report)};
   }
   return Document{"text/html; charset=utf-8", ReportHtml(report)};
-}
-
-absl::Status NoReferences() {
-  return absl::FailedPreconditionError("this server has no references");
 }
 
 absl::StatusOr<Answer> ListReferences(const Rooms& rooms, Params& params) {
@@ -210,16 +233,12 @@ absl::StatusOr<Answer> ListReferences(const Rooms& rooms, Params& params) {
 }
 
 absl::StatusOr<Answer> CheckReferences(const Rooms& rooms, Params& params) {
-  v1::CheckReferencesRequest request;
-  request.set_run(params.Required("run"));
+  v1::CheckReferencesRequest request = Tolerance(params);
   request.set_reference(params.Required("reference"));
   SelectStage(params, &request);
   const std::string domain = params.Text("domain", "");
   if (!domain.empty()) request.set_domain(domain);
-  request.set_model(params.Text("model", ""));
   request.set_metric(params.Text("metric", ""));
-  request.set_relative(params.Number("relative", 0));
-  request.set_absolute(params.Number("absolute", 0));
   RETURN_IF_ERROR(params.status());
   if (rooms.references == nullptr) return NoReferences();
   ASSIGN_OR_RETURN(const v1::CheckReferencesResponse checks,
@@ -237,6 +256,9 @@ absl::StatusOr<Answer> CheckReferences(const Rooms& rooms, Params& params) {
 }  // namespace
 
 std::vector<Endpoint> AnalysisEndpoints() {
+  const Parameter same_weights = {
+      "include_same_weights",
+      "1: with steps that have the weights of another step"};
   const std::vector<std::string> shapes = {"table", "records"};
   return {
       {"states",
@@ -273,15 +295,16 @@ std::vector<Endpoint> AnalysisEndpoints() {
        SeriesParameters(
            kAnyDomain,
            {{"min_score", "times its noise that a change must be; 6"},
-            {"intervals",
-             "1: intervals with how many series jumped, instead"}}),
+            {"intervals", "1: intervals with how many series jumped, instead"},
+            same_weights}),
        shapes, false, Jumps},
       {"fits", "which curve a metric follows over the steps, by AIC",
        SeriesParameters(
            kAnyDomain,
            {{"agg", "over heads: each, mean, median, p10, p90, max or min"},
             {"first_step", "from here on; from emergence on if left out"},
-            {"last_step", "up to here"}}),
+            {"last_step", "up to here"},
+            same_weights}),
        shapes, false, Fits},
       {"summary",
        "what is to be said of a run: onsets, jumps, states, growth",
@@ -299,8 +322,15 @@ std::vector<Endpoint> AnalysisEndpoints() {
        false,
        Compare},
       {"report",
-       "a run on one page: facts, plots, definitions, caveats",
-       {kRun, kStage, kDomains},
+       "a run on one page: facts, plots, published values, definitions, "
+       "caveats",
+       {kRun,
+        kStage,
+        kDomains,
+        {"reference", "published values beside the own ones: a,b"},
+        {"model", "of them only that model's"},
+        {"relative", "share of the published value; .05 if neither is given"},
+        {"absolute", "beside it"}},
        {"html", "markdown"},
        false,
        nullptr,

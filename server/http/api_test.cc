@@ -153,6 +153,7 @@ TEST_F(SiteTest, AnalysesAnswerAsTables) {
   EXPECT_EQ(jumps["columns"][5], "after_step");
   EXPECT_EQ(jumps["rows"].size(), 0u);  // three steps tell none
   EXPECT_EQ(jumps["min_score"], 6);
+  EXPECT_EQ(jumps["notes"].size(), 0u);
   const json fits =
       GetJson("/api/v1/fits?run=toy&metric=residual_norm_sink&layer=1");
   EXPECT_EQ(fits["rows"].size(), 5u);
@@ -175,6 +176,8 @@ TEST_F(SiteTest, AReportIsAPage) {
   const Fetched text = Get("/api/v1/report?run=toy&shape=markdown");
   EXPECT_TRUE(absl::StartsWith(text.body, "# toy")) << text.body;
   EXPECT_EQ(RuleFor("/api/v1/report?run=toy&shape=table"), "unknown_value");
+  EXPECT_EQ(Get("/api/v1/report?run=toy&reference=mine").status, 409);
+  EXPECT_EQ(RuleFor("/api/v1/report?run=toy&relative=x"), "not_a_number");
   EXPECT_EQ(Get("/api/v1/report?run=tory").status, 404);
 }
 
