@@ -39,8 +39,11 @@ function drawReferences(names) {
 async function loadMatrix(signal, v) {
   const matrix = await query(signal)("matrix", { ...selection(v), step: v.at || undefined });
   if (!v.minus) return matrix;
-  const other = await query(signal)("matrix", { ...selection(v), domain: v.minus, step: matrix.step });
-  return differenceOf(matrix, other);
+  const [other, contrast] = await Promise.all([
+    query(signal)("matrix", { ...selection(v), domain: v.minus, step: matrix.step }),
+    query(signal)("contrast", { ...selection(v), domain: `${v.domain},${v.minus}`, step: matrix.step }),
+  ]);
+  return { ...differenceOf(matrix, other), contrasts: records(contrast), contrastNotes: contrast.notes };
 }
 
 async function loadSteps(signal, v) {
@@ -154,21 +157,38 @@ function drawHeat() {
   const minus = matrix && matrix.asked.minus ? `, ${matrix.asked.domain} minus ${matrix.asked.minus}` : "";
   $("heat-step").textContent = matrix ? `step ${show(matrix.step)}${matrix.asked.at === "" ? " (latest)" : ""}${minus}` : "";
   describe($("heat-definition"), matrix && matrix.metric);
+  drawContrast(matrix);
   if (!matrix) return;
   drawMap($("heat"), matrix, { scale: minus && view.scale === "auto" ? "symmetric" : view.scale, unit: matrix.metric.unit, pick: pickHead }, tip,
           `${matrix.metric.name} of each layer and head of ${matrix.asked.run} at step ${show(matrix.step)}${minus}`);
 }
 
-// The few facts of a run that a person asks for first; all of them are in
-// sinkctl summary and in the report.
-const FIRST_TOPICS = ["diagnosis", "switching", "jump", "onset", "states"];
-const MOST_FACTS = 12;
+const MOST_CONTRASTS = 20;
 
-function drawFacts(summary) {
+// Below the map of a difference: the heads that differ most, with intervals.
+function drawContrast(matrix) {
+  const rows = matrix && matrix.contrasts ? mostDifferent(matrix.contrasts, MOST_CONTRASTS) : [];
+  $("contrast").hidden = $("contrast-note").hidden = !rows.length;
+  if (!rows.length) return;
+  const { domain, minus } = matrix.asked;
+  const number = (name, of) => ({ name, number: true, cell: r => of(r) === null ? null : of(r).toFixed(3) });
+  table($("contrast"), [
+    { name: "series", cell: r => r.head === null ? html("b", { text: r.series })
+      : nameButton(r.series, () => pickHead({ layer: r.layer, head: r.head })) },
+    number(domain, r => r.first), number(minus, r => r.second), number("difference", r => r.difference),
+    { name: "95 % interval", number: true, cell: r => r.low === null ? null : `${r.low.toFixed(3)} to ${r.high.toFixed(3)}` },
+    number("AUROC", r => r.auroc),
+    { name: "type", cell: r => r.type === null ? html("span") : chip("", r.type.replace("_", " ")) },
+  ], rows);
+  $("contrast-note").textContent = [`the ${rows.length} of ${show(matrix.contrasts.length)} that differ most`, ...matrix.contrastNotes].join("; ");
+}
+
+function drawFacts(summary, v) {
   if (!summary) return;
-  const facts = records(summary).filter(f => f.head === null);
-  const first = FIRST_TOPICS.flatMap(topic => facts.filter(f => f.topic === topic)).slice(0, MOST_FACTS);
-  $("facts").replaceChildren(...first.map(f => html("li", { text: f.text, title: (f.evidence || []).join("; ") })));
+  $("facts").replaceChildren(...stripOf(records(summary), v.domain).map(({ title, facts, more }) => html("div", {},
+    html("h3", { text: title }),
+    html("ul", {}, ...facts.map(f => html("li", { text: f.text, title: (f.evidence || []).join("; ") })),
+         ...(more ? [html("li", { class: "hint", text: `${more} more in the report` })] : [])))));
 }
 
 function pickHead(cell) {

@@ -11,7 +11,8 @@ namespace {
 const std::string& Script() {
   static const std::string* const kScript =
       new std::string(absl::StrCat("\n", kFormatJs, kChartsJs, kAddressJs,
-                                   kLoadersJs, kDrawJs, kCardsJs, kPageJs));
+                                   kFactsJs, kLoadersJs, kDrawJs, kCardsJs,
+                                   kPageJs));
   return *kScript;
 }
 

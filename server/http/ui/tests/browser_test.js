@@ -17,7 +17,7 @@ const SETTLED = () => said.asking === 0 && said.shown !== null && said.shown.vie
 
 // Everything that the page says: texts, what the controls hold, and colours.
 function everything() {
-  const texts = [...document.querySelectorAll("td, th, p, span, button, h1, h2, svg text, select, .legend")]
+  const texts = [...document.querySelectorAll("td, th, li, p, span, button, h1, h2, h3, svg text, select, .legend")]
     .filter(node => node.id !== "live").map(node => node.tagName === "SELECT" ? node.value : node.textContent);
   const inputs = [...document.querySelectorAll("input")].map(node => `${node.id}=${node.value},${node.checked}`);
   const fills = [...document.querySelectorAll("#heat rect")].map(node => node.getAttribute("fill"));
@@ -278,6 +278,32 @@ test("the page", async t => {
     await settled();
     assert.equal(await text("heads"), "");
     assert.equal(await browser.run(() => document.getElementById("layer").value), "*");
+  });
+
+  await t.test("the strip tells the run, without a click", async () => {
+    await open("#run=wide&domain=wiki");
+    const strip = await browser.run(() => [...document.querySelectorAll("#facts > div")].map(box =>
+      [box.querySelector("h3").textContent, [...box.querySelectorAll("li")].map(li => li.textContent)]));
+    const said = Object.fromEntries(strip);
+    assert.match(said.Onsets.join("\n"), /sink_attention >= 0.3 in wiki: \d+ of 1024 heads, the median one in \(\d+, \d+\]/);
+    assert.match(said.Heads.join("\n"), /heads switch between wiki, code/);
+  });
+
+  await t.test("the map of a difference has the heads that differ most below it", async () => {
+    await open("#run=wide&metric=sink_attention&domain=wiki&minus=code");
+    await look("difference");
+    assert.match(await text("heat-step"), /, wiki minus code$/);
+    const contrast = await (await fetch(`${server.url}api/v1/contrast?run=wide&metric=sink_attention&domain=wiki,code&shape=records`)).json();
+    const wanted = contrast.sort((a, b) => Math.abs(b.difference) - Math.abs(a.difference)).slice(0, 20);
+    const rows = await browser.run(() => [...document.querySelectorAll("#contrast tbody tr")].map(row => [...row.cells].map(cell => cell.textContent)));
+    assert.deepEqual(rows.map(r => r[3]), wanted.map(r => r.difference.toFixed(3)));
+    assert.equal(rows[0][4], `${wanted[0].low.toFixed(3)} to ${wanted[0].high.toFixed(3)}`);
+    assert.match(await text("contrast-note"), /^the 20 of 1,024 that differ most; .*standard errors/);
+    await browser.run(() => document.querySelector("#contrast button").click());
+    await settled();
+    assert.equal(await text("heads"), `${rows[0][0]} \u00d7`);
+    await open("#run=wide&metric=sink_attention&domain=wiki");
+    assert.equal(await browser.run(() => document.getElementById("contrast").hidden), true);
   });
 
   await t.test("on a narrow screen the lines lie on their axes", async () => {
