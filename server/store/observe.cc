@@ -1,5 +1,6 @@
 // What Store does with what discovery saw.
 #include <algorithm>
+#include <chrono>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -12,8 +13,12 @@
 namespace sinkwatch::store {
 namespace {
 
-// Observations of one transaction.
+// Observations of one transaction: so many at least, and more as long as they
+// have not held the lock for that long. What a transaction costs is the wait
+// for the disk at its end, whatever it holds; leases wait for both.
 constexpr size_t kGroup = 50;
+constexpr size_t kMaxInGroup = 1000;
+constexpr std::chrono::milliseconds kMaxHeld{20};
 
 Statement& BindStepOf(Statement& statement, const v1::Checkpoint& checkpoint) {
   return statement.Bind(checkpoint.run())
@@ -227,26 +232,37 @@ absl::Status CheckFollowed(sqlite3* connection, const Observation& seen) {
                                            "\" is not followed any more"));
 }
 
+// As many observations from `next` on as one transaction takes; `next` is then
+// the one after.
+absl::Status ObserveGroup(sqlite3* connection,
+                          std::vector<Observation>::const_iterator end,
+                          absl::Time now,
+                          std::vector<Observation>::const_iterator& next) {
+  const auto until = std::chrono::steady_clock::now() + kMaxHeld;
+  const std::string* run = nullptr;
+  for (size_t count = 0; next != end && count < kMaxInGroup; ++count) {
+    if (count >= kGroup && std::chrono::steady_clock::now() >= until) break;
+    if (run == nullptr || *run != next->checkpoint.run()) {
+      absl::Status followed = CheckFollowed(connection, *next);
+      if (!followed.ok()) return followed;
+      run = &next->checkpoint.run();
+    }
+    absl::Status one = ObserveOne(connection, *next, now);
+    if (!one.ok()) return one;
+    ++next;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status Store::Observe(const std::vector<Observation>& observations) {
-  for (size_t begin = 0; begin < observations.size(); begin += kGroup) {
-    const size_t end = std::min(begin + kGroup, observations.size());
+  auto next = observations.begin();
+  while (next != observations.end()) {
     StoreLock lock(database_->mutex);
     const absl::Time now = database_->clock();
     absl::Status status = database_->Transaction([&] {
-      for (size_t i = begin; i < end; ++i) {
-        const Observation& seen = observations[i];
-        const bool is_of_last_run =
-            i > begin &&
-            observations[i - 1].checkpoint.run() == seen.checkpoint.run();
-        absl::Status one = is_of_last_run
-                               ? absl::OkStatus()
-                               : CheckFollowed(database_->connection, seen);
-        if (one.ok()) one = ObserveOne(database_->connection, seen, now);
-        if (!one.ok()) return one;
-      }
-      return absl::OkStatus();
+      return ObserveGroup(database_->connection, observations.end(), now, next);
     });
     if (!status.ok()) return status;
   }
