@@ -323,9 +323,16 @@ std::optional<int64_t> ParseCount(const std::string& text) {
 }
 
 bool IsUnderWay(const std::string& name) {
-  return absl::EndsWith(name, "-tmp") || absl::EndsWith(name, ".tmp") ||
-         absl::StartsWith(name, "tmp") || absl::EndsWith(name, ".incomplete") ||
-         absl::EndsWith(name, ".part");
+  for (const char* start : {"tmp", "_tmp", "_temp", ".tmp", ".~tmp~"}) {
+    if (absl::StartsWith(name, start)) return true;
+  }
+  for (const char* end :
+       {"-tmp", ".tmp", "_tmp", "-temp", ".temp", "_temp", ".incomplete",
+        ".part", ".partial", ".filepart", ".crdownload", ".aria2",
+        ".downloading", "._COPYING_", ".lock"}) {
+    if (absl::EndsWith(name, end)) return true;
+  }
+  return absl::StrContains(name, "-checkpoint-tmp-");  // Orbax
 }
 
 bool IsStageFolder(const std::string& name) {

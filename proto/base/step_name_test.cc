@@ -306,5 +306,19 @@ TEST(StageFolderTest, KnowsTheFoldersOfPublishedSeries) {
   }
 }
 
+TEST(StepNameTest, WhatIsUnderWayByItsNameIsNoStep) {
+  for (const char* name :
+       {"step5-tmp", "tmp-step5", "step5.tmp", "step5_tmp", "step5_temp",
+        "_temp_step5", "step5.partial", "step5._COPYING_", "step5.lock",
+        "100.orbax-checkpoint-tmp-1699"}) {
+    EXPECT_TRUE(IsUnderWay(name)) << name;
+    EXPECT_FALSE(ParseStepName(name).has_value()) << name;
+  }
+  for (const char* name : {"temp0.7-step5", "step5-attempt", "step5_old",
+                           "contemp_step5", "template-step5"}) {
+    EXPECT_FALSE(IsUnderWay(name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace sinkwatch::base
