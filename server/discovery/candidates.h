@@ -34,8 +34,9 @@ struct Candidate {
   bool is_listed = false;
   // Of a download cache: nothing comes that the hub does not have.
   bool is_download = false;
-  // Set where it is a file and no folder.
+  // Set where it is a file and no folder; the config beside it, if one is.
   std::optional<Entry> file;
+  std::optional<Entry> file_config;
   // Empty, or why there is no folder to look at.
   std::string why_missing;
   // Empty, or why the row that names it is not followed, whatever is there.

@@ -60,7 +60,7 @@ constexpr ForeignFormat kFormats[] = {
      R"((ep\d+-ba\d+|latest|ba\d+)-rank\d+(\.pt)?)",
      "convert it (llm-foundry's convert_composer_to_hf.py)"},
     {"orbax", "Orbax's (JAX)",
-     R"(_METADATA|_CHECKPOINT_METADATA|_sharding|array_metadatas/|default/|items/|params/|train_state/)",
+     R"(_METADATA|_CHECKPOINT_METADATA|_sharding|array_metadatas/)",
      "export it to the Hugging Face form with the trainer's own converter "
      "(MaxText: to_huggingface.py)"},
     {"tensorstore", "OCDBT or TensorStore (levanter, JAX)",
@@ -75,8 +75,17 @@ constexpr ForeignFormat kFormats[] = {
      R"(weights(\.\d+)?\.(npz|safetensors)|model\.npz)",
      "save it as model.safetensors (mlx_lm.convert)"},
     {"flax", "Flax's or TensorFlow's",
-     R"(flax_model.*\.msgpack|tf_model\.h5|.*\.data-\d+-of-\d+|checkpoint)",
+     R"(flax_model.*\.msgpack|tf_model\.h5|.*\.data-\d+-of-\d+|checkpoint|saved_model\.pb)",
      "load it with transformers (from_flax, from_tf) and save_pretrained"},
+    {"keras", "Keras's", R"(.*\.(h5|hdf5|keras))",
+     "load it with the code that wrote it and save its tensors as "
+     "model.safetensors"},
+    {"jax-arrays",
+     "JAX's arrays in a file of their own (Flax, Equinox, pickle)",
+     R"(.*\.(msgpack|eqx)|(params|state|train_state|checkpoint)\.(pkl|pickle))",
+     "export it to the Hugging Face form with the trainer's own converter"},
+    {"arrays", "NumPy's arrays", R"(.*\.npz)",
+     "save them as model.safetensors under the names that the model has"},
     {"paddle", "Paddle's", R"(.*\.pdparams|model_state.*\.safetensors)",
      "convert it to the Hugging Face form (PaddleNLP's merge and convert)"},
     {"diffusers", "a pipeline of diffusers", R"(model_index\.json|unet/|vae/)",
@@ -86,11 +95,24 @@ constexpr ForeignFormat kFormats[] = {
     {"hugging-face-below", "a Hugging Face checkpoint in a folder of its own",
      R"((hf|huggingface|hf_model|hf_checkpoint|hf_ckpt)/)",
      "give the run a root of such folders, or move the files up"},
+    {"ranks", "a folder for each rank", R"(rank[-_]?\d+/)",
+     "gather the weights with the trainer's own tool"},
+    {"megatron-below", "a folder of Megatron's steps",
+     R"(iter_\d+/|latest_checkpointed_iteration\.txt)",
+     "give the run this folder as its root"},
+    {"form-below",
+     "a form whose weights lie in a folder of their own (Orbax's, t5x's, a "
+     "PEFT adapter of a name)",
+     R"((default|items|params|train_state|state)/)",
+     "export it to the Hugging Face form with the trainer's own converter, or "
+     "merge the adapter into its base"},
+    {"archive", "an archive", R"(.*\.(tar|tgz|zip|zst|gz|xz|bz2|7z|mar))",
+     "unpack it in its place"},
     {"gpt-neox", "gpt-neox's (DeepSpeed's)",
      R"(layer_\d+-model_\d+-model_states\.pt)",
      "convert it to the Hugging Face form"},
     {"other-weights", "a file of weights under a name that is not known",
-     R"(.*\.(safetensors|pt|pth|ckpt|bin|npz|msgpack|h5))",
+     R"(.*\.(safetensors|pt|pth|ckpt|bin)|.*\.safetensors-\d+.*)",
      "rename it to model.safetensors or model.pt if it holds the model's "
      "tensors, beside its config.json"},
 };
@@ -138,8 +160,12 @@ const Entry* EvidenceOf(const Compiled& row, const Listing& listing) {
 
 bool IsProof(const ForeignFormat& format) {
   const absl::string_view code = format.code;
-  return code != "hugging-face-below" && code != "nemo" && code != "onnx" &&
-         code != "diffusers";
+  for (const char* other : {"hugging-face-below", "nemo", "onnx", "diffusers",
+                            "ranks", "megatron-below", "form-below", "archive",
+                            "arrays", "jax-arrays", "keras"}) {
+    if (code == other) return false;
+  }
+  return true;
 }
 
 const ForeignFormat* FindForeignFormat(const Listing& listing) {

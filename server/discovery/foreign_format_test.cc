@@ -80,6 +80,18 @@ TEST(ForeignFormatTest, KnowsWhatIsNotReadAndWhatToDo) {
       {{"model-q8.gguf"}, "gguf", "GGUF"},
       {{"weights.npz", "config.json"}, "mlx", "MLX"},
       {{"flax_model.msgpack", "config.json"}, "flax", "Flax"},
+      {{"saved_model.pb", "variables/"}, "flax", "TensorFlow"},
+      {{"model.weights.h5"}, "keras", "Keras"},
+      {{"state.msgpack"}, "jax-arrays", "JAX"},
+      {{"params.pkl", "opt_state.pkl"}, "jax-arrays", "JAX"},
+      {{"params.npz"}, "arrays", "NumPy"},
+      {{"rank_0/", "rank_1/"}, "ranks", "rank"},
+      {{"iter_0000033/", "latest_checkpointed_iteration.txt"},
+       "megatron-below",
+       "root"},
+      {{"default/"}, "form-below", "adapter"},
+      {{"config.json", "model.safetensors.zst"}, "archive", "unpack"},
+      {{"config.json", "model.safetensors-00001"}, "other-weights", "rename"},
       {{"model_state.pdparams"}, "paddle", "Paddle"},
       {{"model_index.json", "unet/"}, "diffusers", "diffusers"},
       {{"model.onnx"}, "onnx", "ONNX"},
@@ -237,13 +249,6 @@ TEST(EvidenceTest, AsksALooseNameForWeights) {
                           false};
     EXPECT_NE(FindLayout(subject), nullptr) << files[0];
   }
-}
-
-TEST(FileTest, IsACheckpointOfLlama2cOrNotSupported) {
-  EXPECT_EQ(JudgeFile("step5.bin").kind, Verdict::Kind::kComplete);
-  const Verdict verdict = JudgeFile("model_000100.pt");
-  EXPECT_EQ(verdict.kind, Verdict::Kind::kUnsupported);
-  EXPECT_EQ(verdict.code, "single-file");
 }
 
 }  // namespace

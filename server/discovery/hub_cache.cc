@@ -130,6 +130,16 @@ bool IsHubCache(const std::vector<Entry>& entries) {
   return has("refs") && has("snapshots");
 }
 
+std::vector<Entry> BesideHubCache(const std::vector<Entry>& entries) {
+  static const std::set<std::string> kOwn = {
+      "refs", "snapshots", "blobs", ".no_exist", "trees", ".locks"};
+  std::vector<Entry> others;
+  for (const Entry& entry : entries) {
+    if (kOwn.count(entry.name) == 0) others.push_back(entry);
+  }
+  return others;
+}
+
 absl::Status FindRevisions(const Naming& naming, Found* found) {
   Revisions revisions(naming, found);
   RETURN_IF_ERROR(revisions.AddRefs("refs", "", 0));

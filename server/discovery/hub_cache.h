@@ -20,6 +20,9 @@ namespace sinkwatch::discovery {
 // Whether a run's root with these entries is such a repository folder.
 bool IsHubCache(const std::vector<Entry>& entries);
 
+// What else lies in such a folder.
+std::vector<Entry> BesideHubCache(const std::vector<Entry>& entries);
+
 // Adds a candidate for each revision whose name is one of a step (stage1/step5
 // is of stage "stage1"); main, pull requests and snapshots that no such
 // revision names are left alone. Reads the files in refs, 64 bytes of each.

@@ -130,6 +130,20 @@ TEST_F(HubCacheTest, MarksLinksToBlobsThatAreBeingDownloaded) {
                         {"plain.txt", ""}}));
 }
 
+TEST_F(HubCacheTest, LeavesWhatIsNotOfTheCacheToOthers) {
+  for (const char* path : {"refs/step1", "snapshots/a1/x", "blobs/aa",
+                           ".no_exist/a1/y", "step5/config.json", "notes"}) {
+    Write(path, "x");
+  }
+  const auto entries =
+      ListRoot(run_.root(), RealPath(run_.root()).value()).value();
+  std::vector<std::string> beside;
+  for (const Entry& entry : BesideHubCache(entries)) {
+    beside.push_back(entry.name);
+  }
+  EXPECT_EQ(beside, (std::vector<std::string>{"notes", "step5"}));
+}
+
 TEST_F(HubCacheTest, NeedsNoBlobs) {
   Write("snapshots/a1/config.json", "{}");
   EXPECT_TRUE(DownloadsIn(run_.root()).value().empty());

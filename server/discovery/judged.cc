@@ -1,8 +1,10 @@
 #include "server/discovery/judged.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/discovery/flat_file.h"
 #include "server/discovery/hub_cache.h"
 #include "server/discovery/listing.h"
 
@@ -26,10 +28,17 @@ Judged OfListing(Judged judged, Listing listing, const LookContext& context) {
   return judged;
 }
 
-Judged OfFile(Judged judged, const Entry& file) {
-  judged.verdict = JudgeFile(file.name);
-  judged.fingerprint = FingerprintOfFile(file);
-  judged.changed_ns = file.modified_ns;
+Judged OfFile(Judged judged, const LookContext& context) {
+  const Entry& file = *judged.candidate.file;
+  const auto& config = judged.candidate.file_config;
+  const Entry* const beside = config.has_value() ? &*config : nullptr;
+  const Entry* const given =
+      context.model_config.has_value() ? &*context.model_config : nullptr;
+  judged.verdict = JudgeFile(file.name, beside, given != nullptr);
+  judged.fingerprint =
+      FingerprintOfFile(file, given != nullptr ? given : beside);
+  judged.changed_ns = std::max(
+      file.modified_ns, beside != nullptr ? beside->modified_ns : int64_t{0});
   judged.was_listed = true;
   return judged;
 }
@@ -49,8 +58,7 @@ std::optional<Judged> LookAt(Candidate candidate, const LookContext& context) {
   if (!judged.candidate.why_bad.empty()) return OfBadRow(std::move(judged));
   if (!judged.candidate.why_missing.empty()) return judged;
   if (judged.candidate.file.has_value()) {
-    const Entry file = *judged.candidate.file;
-    return OfFile(std::move(judged), file);
+    return OfFile(std::move(judged), context);
   }
   auto listing = ListCheckpoint(judged.candidate.path, context.real_root,
                                 CountedFolders());

@@ -162,23 +162,9 @@ bool HoldsCheckpoint(const Listing& listing) {
   for (const Entry& entry : listing.entries) {
     if (!entry.is_folder) files.entries.push_back(entry);
   }
-  return FindForeignFormat(files) != nullptr;
-}
-
-Verdict JudgeFile(const std::string& name) {
-  if (absl::EndsWith(name, ".bin")) return Complete();
-  return Unsupported(
-      "single-file",
-      absl::StrCat(name,
-                   ", a checkpoint in a file of its own, is not supported: put "
-                   "it into a folder that is named by its step, as model.pt or "
-                   "model.safetensors with its config.json"));
-}
-
-std::string FingerprintOfFile(const Entry& file) {
-  std::string text;
-  AppendFile(file.name, file, &text);
-  return base::Sha256Hex(text);
+  const ForeignFormat* const format = FindForeignFormat(files);
+  // An archive may be of anything.
+  return format != nullptr && std::string(format->code) != "archive";
 }
 
 Verdict Judge(const Layout& layout, const Subject& subject) {

@@ -68,11 +68,6 @@ Verdict Judge(const Layout& layout, const Subject& subject);
 // read among them.
 bool HoldsCheckpoint(const Listing& listing);
 
-// A checkpoint that is a file: one of llama2.c may be whole, others are not
-// supported.
-Verdict JudgeFile(const std::string& name);
-std::string FingerprintOfFile(const Entry& file);
-
 // Whether a file counts: a checkpoint is rewritten when one of these changes.
 // `folder` is the sub-folder that it lies in, or empty. Logs, optimizer state,
 // trainer state, hidden files and files under way do not.

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "proto/base/utf8.h"
 #include "server/discovery/digest.h"
+#include "server/discovery/flat_file.h"
 #include "server/discovery/hub_cache.h"
 #include "server/discovery/listing.h"
 #include "server/discovery/root_notes.h"
@@ -131,7 +132,9 @@ absl::Status RunScan::FindIn(const std::vector<Entry>& entries, Found* found) {
   auto downloads = DownloadsIn(run_.root());
   if (!downloads.ok()) return downloads.status();
   downloads_ = *std::move(downloads);
-  return FindRevisions(naming, found);
+  absl::Status status = FindRevisions(naming, found);
+  if (!status.ok()) return status;
+  return FindStepFolders(naming, BesideHubCache(entries), unknown_, found);
 }
 
 void RunScan::LeaveUnlisted(const std::vector<Entry>& entries,
@@ -211,7 +214,12 @@ void RunScan::ChooseBest(Found* found) {
     if (RankOf(judged) < RankOf(*place->second)) {
       std::swap(second, place->second);
     }
-    if (second->candidate.is_listed) continue;  // a row, not an entry
+    // A row of a manifest is no entry, nor are two names of one snapshot.
+    const bool is_row =
+        second->candidate.is_listed && !second->candidate.is_download;
+    if (is_row || second->candidate.path == place->second->candidate.path) {
+      continue;
+    }
     found->left.Add(WhyAlone::kSecond, below_root(second->candidate));
   }
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/status_macros.h"
 #include "proto/base/utf8.h"
+#include "server/discovery/flat_file.h"
 #include "server/discovery/listing.h"
 
 namespace sinkwatch::discovery {
@@ -61,7 +62,7 @@ class Search {
       } else if (entry.is_folder) {
         RETURN_IF_ERROR(AddFolder(place, entry));
       } else {
-        AddFile(place, entry);
+        AddFile(place, entry, entries);
       }
     }
     return absl::OkStatus();
@@ -158,6 +159,7 @@ class Search {
       Leave(WhyAlone::kTooDeep, place);
       return absl::OkStatus();
     }
+    if (below.empty()) Leave(WhyAlone::kNoCheckpoint, place);
     return Add(place.path, Join(place.stage, entry.name), place.depth + 1,
                below);
   }
@@ -178,11 +180,14 @@ class Search {
     linked_.push_back(std::move(linked));
   }
 
-  void AddFile(const Place& place, const Entry& entry) {
+  void AddFile(const Place& place, const Entry& entry,
+               const std::vector<Entry>& beside) {
     const auto name = ReadStepName(naming_, entry.name, true);
     if (!name.has_value()) return Leave(WhyAlone::kFile, place);
     found_.candidates.push_back(NewCandidate(place, *name, entry));
     found_.candidates.back().file = entry;
+    const Entry* const config = FindConfigOfFile(entry.name, beside);
+    if (config != nullptr) found_.candidates.back().file_config = *config;
   }
 
   const Naming& naming_;

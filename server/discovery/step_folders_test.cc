@@ -192,6 +192,12 @@ TEST_F(StepFoldersTest, KeepsSeedsAndAxesApart) {
                    {"epochs:3", "epoch_3"}}));
 }
 
+TEST_F(StepFoldersTest, SaysOfAnEmptyStageFolderThatNothingIsInIt) {
+  MakeFolders({"stage1", "stage2/ingredient1"});
+  EXPECT_EQ(LeftAlone(),
+            (Paths{{"no-checkpoint", "stage1 stage2/ingredient1"}}));
+}
+
 TEST_F(StepFoldersTest, TakesFilesThatAreACheckpointEach) {
   folder_.Write("root/model_000100.pt", "x");
   folder_.Write("root/meta_000100.json", "{}");

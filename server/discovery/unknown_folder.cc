@@ -1,5 +1,6 @@
 #include "server/discovery/unknown_folder.h"
 
+#include <algorithm>
 #include <deque>
 #include <utility>
 
@@ -49,6 +50,10 @@ class Search {
         ListCheckpoint(place.depth == 0 ? path_ : Join(path_, place.path),
                        real_root_, CountedFolders());
     if (!listing.ok()) return false;
+    if (IsCache(*listing)) {
+      FoundIn(place.path, "refs and snapshots");
+      return true;
+    }
     if (HoldsCheckpoint(*listing)) {
       if (place.depth == 0) {
         found_.why = WhyAlone::kNoStep;
@@ -70,6 +75,17 @@ class Search {
       }
     }
     return false;
+  }
+
+  // A repository of Hugging Face's download cache (hub_cache.h).
+  static bool IsCache(const Listing& listing) {
+    const auto has = [&](const char* name) {
+      return std::any_of(listing.entries.begin(), listing.entries.end(),
+                         [&](const Entry& entry) {
+                           return entry.is_folder && entry.name == name;
+                         });
+    };
+    return has("refs") && has("snapshots");
   }
 
   void FoundIn(const std::string& root, const std::string& checkpoint) {

@@ -17,6 +17,17 @@ TEST(UnknownFolderTest, LooksIntoABoundedNumberOfFolders) {
             WhyAlone::kNoCheckpoint);
 }
 
+TEST(UnknownFolderTest, TakesADownloadedRepositoryForTheRootThatWouldWork) {
+  const WatchedFolder folder;
+  folder.Write("root/hub/models--a--b/refs/step5", "0123abcd");
+  folder.WriteCheckpoint("root/hub/models--a--b/snapshots/0123abcd");
+  UnknownFolders unknown;
+  const UnknownFolder& found =
+      unknown.LookInto(folder.Path("root/hub"), 1, folder.path());
+  EXPECT_EQ(found.why, WhyAlone::kBelow);
+  EXPECT_EQ(found.root, "models--a--b");
+}
+
 TEST(UnknownFolderTest, FollowsNoLinks) {
   const WatchedFolder folder;
   folder.WriteCheckpoint("root/step5");
