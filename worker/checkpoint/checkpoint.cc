@@ -10,6 +10,7 @@
 #include "worker/checkpoint/config/model_config.h"
 #include "worker/checkpoint/container/llama2c.h"
 #include "worker/checkpoint/detect.h"
+#include "worker/checkpoint/flat_file.h"
 #include "worker/checkpoint/wrapped_names.h"
 #include "worker/files/strict_json.h"
 
@@ -62,6 +63,10 @@ Checkpoint::~Checkpoint() = default;
 absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(
     const std::string& folder, const std::string& model_config) {
   if (IsLlama2cPath(folder)) return OpenLlama2cFile(folder);
+  if (IsFlatFile(folder)) {
+    ASSIGN_OR_RETURN(FlatFile file, OpenFlatFile(folder, model_config));
+    return Create(folder, std::move(file.config), std::move(file.contents));
+  }
   ASSIGN_OR_RETURN(const Container* container, FindContainer(folder));
   ASSIGN_OR_RETURN(const std::string confinement, ConfinementOf(folder));
   ASSIGN_OR_RETURN(Config config,

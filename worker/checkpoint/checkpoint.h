@@ -71,8 +71,9 @@ class RowsReader {
 // read before. The parts of RowsReaders may be read by many threads.
 class Checkpoint {
  public:
-  // `folder` is the folder that a trainer wrote, or a file of llama2.c, asked
-  // for by a name that ends in ".bin".
+  // `folder` is the folder that a trainer wrote, or a file: of llama2.c, asked
+  // for by a name that ends in ".bin", or of torch or safetensors with a config
+  // beside it (flat_file.h).
   // Parts of names that wrappers of modules left ("module.", "_orig_mod.", ...)
   // are taken off: wrapped_names.h.
   // `model_config`: a file to take the model's config from, for a folder whose

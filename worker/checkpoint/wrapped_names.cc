@@ -17,6 +17,7 @@ constexpr absl::string_view kWrappers[] = {
     "module",          "_orig_mod",
     "_fpw_module",     "_fsdp_wrapped_module",
     "_forward_module", "_checkpoint_wrapped_module",
+    "language_model",  "text_model",
 };
 
 bool IsWrapper(absl::string_view part) {

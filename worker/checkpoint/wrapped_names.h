@@ -17,6 +17,7 @@
 //   _fpw_module                   the same before torch 1.12
 //   _checkpoint_wrapped_module    activation checkpointing
 //   _forward_module               Lightning Fabric
+//   language_model, text_model    models of text and images, around the former
 namespace sinkwatch::checkpoint {
 
 // `name` without those parts, wherever they stand.

@@ -21,6 +21,10 @@ TEST(WrappedNamesTest, EveryWrapperIsTakenOffWhereverItStands) {
        "model.layers.0.w"},
       {"_fpw_module.model.w", "model.w"},
       {"_forward_module.model.w", "model.w"},
+      {"language_model.model.layers.0.w", "model.layers.0.w"},
+      {"model.language_model.layers.0.w", "model.layers.0.w"},
+      {"model.text_model.layers.0.w", "model.layers.0.w"},
+      {"language_model.lm_head.weight", "lm_head.weight"},
       // Parts that only look like one, and the tensor's own name.
       {"modules.submodule.w", "modules.submodule.w"},
       {"layers.module", "layers.module"},

@@ -68,7 +68,9 @@ const TensorSource* SourceOf(const checkpoint::Checkpoint& checkpoint,
 std::string NamesOf(const TensorSpec& spec) {
   std::vector<std::string> names;
   for (const TensorSource& source : spec.sources) {
-    names.push_back(absl::StrCat("'", source.name, "'"));
+    std::string name = absl::StrCat("'", source.name, "'");
+    // A name may be there in several shapes.
+    if (names.empty() || names.back() != name) names.push_back(std::move(name));
   }
   return absl::StrJoin(names, " or ");
 }
@@ -369,6 +371,16 @@ absl::StatusOr<UnusedTensors> CheckWeights(
   if (missing != nullptr) {
     return MissingError(checkpoint, *missing, !expected.empty(),
                         unused.tensors);
+  }
+  // Of trainers whose models change and whose configs do not say so.
+  if (unused.tensors.count > 0 &&
+      checkpoint.config().Has("every_tensor_is_used")) {
+    return absl::UnimplementedError(absl::StrCat(
+        checkpoint.folder(), ": tensor ",
+        files::Quoted(unused.tensors.first.front()),
+        " and what else is of a later model of this trainer is not "
+        "implemented (",
+        unused.tensors.count, " tensors are not of the model that is)"));
   }
   if (unused.beyond.empty()) return unused.tensors;
   return absl::DataLossError(absl::StrCat(

@@ -53,6 +53,10 @@ absl::StatusOr<Config> Config::Parse(const std::string& path,
   return Config(path, *std::move(json));
 }
 
+Config Config::Of(std::string path, Json json) {
+  return Config(std::move(path), std::move(json));
+}
+
 bool Config::Has(const std::string& key) const {
   const auto found = json_.find(key);
   return found != json_.end() && !found->is_null();

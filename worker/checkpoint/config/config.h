@@ -28,6 +28,8 @@ class Config {
   // The same from text; `path` is used in errors only.
   static absl::StatusOr<Config> Parse(const std::string& path,
                                       const std::string& text);
+  // Of keys that somebody has read; `json` is an object.
+  static Config Of(std::string path, nlohmann::json json);
 
   const std::string& path() const { return path_; }
   const nlohmann::json& json() const { return json_; }

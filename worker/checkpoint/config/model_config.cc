@@ -12,9 +12,11 @@
 #include "nlohmann/json.hpp"
 #include "proto/base/status_macros.h"
 #include "worker/checkpoint/config/meta_params.h"
+#include "worker/checkpoint/config/nanochat_meta.h"
 #include "worker/checkpoint/config/olmo_core.h"
 #include "worker/checkpoint/config/olmo_native.h"
 #include "worker/checkpoint/config/strict_yaml.h"
+#include "worker/checkpoint/config/text_config.h"
 #include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
@@ -40,11 +42,10 @@ absl::Status InFile(const std::string& path, const absl::Status& error) {
 
 absl::StatusOr<Config> Translated(const std::string& path,
                                   absl::string_view trainer,
-                                  const absl::StatusOr<Json>& keys) {
+                                  absl::StatusOr<Json> keys) {
   if (!keys.ok()) return InFile(path, keys.status());
-  return Config::Parse(
-      absl::StrCat(path, " (keys translated from ", trainer, ")"),
-      keys->dump());
+  return Config::Of(absl::StrCat(path, " (keys translated from ", trainer, ")"),
+                    *std::move(keys));
 }
 
 // hf_olmo first called itself "olmo", as Hugging Face's own class does now.
@@ -60,9 +61,15 @@ absl::StatusOr<Config> TranslateJson(const std::string& path, Config config) {
   if (IsHfOlmo(json)) {
     return Translated(path, "hf_olmo", TranslateOlmoNative(json, ""));
   }
+  if (HasTextConfig(json)) {
+    return Translated(path, "text_config", TranslateTextConfig(json));
+  }
   if (config.Has("model_type") || config.Has("architectures")) return config;
   if (json.contains("model")) {
     return Translated(path, "OLMo-core", TranslateOlmoCore(json));
+  }
+  if (IsNanochatMeta(json)) {
+    return Translated(path, "nanochat", TranslateNanochatMeta(json));
   }
   if (config.Has("dim") && config.Has("n_layers")) {
     return Translated(path, "params.json", TranslateMetaParams(json));

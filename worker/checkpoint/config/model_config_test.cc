@@ -245,5 +245,73 @@ TEST(ModelConfigTest, ALinkOutOfTheFolderIsRefused) {
   EXPECT_TRUE(ReadModelConfig(temp.path(), "").ok());
 }
 
+// As google/gemma-3-4b-it has it: what is not said is the class's default.
+constexpr char kWithImages[] = R"({
+  "architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3",
+  "mm_tokens_per_image": 256, "vision_config": {"hidden_size": 1152},
+  "text_config": {"hidden_size": 2560, "intermediate_size": 10240,
+    "model_type": "gemma3_text", "num_hidden_layers": 34,
+    "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+    "sliding_window": 1024}})";
+
+TEST(ModelConfigTest, OfAModelOfTextAndImagesTheTextsConfigIsTaken) {
+  const auto config = ParseModelConfig("config.json", kWithImages);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->path(), "config.json (keys translated from text_config)");
+  EXPECT_EQ(config->json(), Json::parse(R"({
+      "hidden_size": 2560, "intermediate_size": 10240,
+      "model_type": "gemma3_text", "num_hidden_layers": 34,
+      "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+      "sliding_window": 1024, "tie_word_embeddings": true,
+      "vocab_size": 262208, "num_attention_heads": 8,
+      "num_key_value_heads": 4, "head_dim": 256,
+      "max_position_embeddings": 131072})"));
+}
+
+TEST(ModelConfigTest, WhatTheOuterConfigSaysCountsForTheText) {
+  Json root = Json::parse(kWithImages);
+  root["tie_word_embeddings"] = false;
+  root["quantization_config"] = {{"quant_method", "fp8"}};
+  root["text_config"]["architectures"] = {"Gemma3ForCausalLM"};
+  const auto config = ParseModelConfig("config.json", root.dump());
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->json()["tie_word_embeddings"], false);
+  EXPECT_TRUE(config->Has("quantization_config"));
+  EXPECT_FALSE(config->Has("architectures"));
+}
+
+TEST(ModelConfigTest, ATextConfigOfUnknownModelsIsRefusedByName) {
+  Json root = Json::parse(kWithImages);
+  root["model_type"] = "paligemma";
+  files::ExpectError(ParseModelConfig("config.json", root.dump()).status(),
+                     kUnsupported, {"config.json", "'paligemma'", "gemma3"});
+  root = Json::parse(kWithImages);
+  root["text_config"]["rope_theta"] = "@";
+  std::string text = root.dump();
+  text.replace(text.find("\"@\""), 3, "NaN");
+  const auto config = ParseModelConfig("config.json", text);
+  ASSERT_TRUE(config.ok());  // and no theta, for whoever asks for it
+  EXPECT_TRUE(config->json()["rope_theta"].is_number_float());
+}
+
+TEST(ModelConfigTest, NanochatsMetaFileIsTranslated) {
+  constexpr char kMeta[] = R"({"step": 650, "val_bpb": 0.8, "model_config": {
+      "sequence_len": 2048, "vocab_size": 65536, "n_layer": 20, "n_head": 10,
+      "n_kv_head": 10, "n_embd": 1280}, "user_config": {"run": "d20"}})";
+  auto config = ParseModelConfig("meta_000650.json", kMeta);
+  EXPECT_EQ(Architecture(config), "NanoChatForCausalLM");
+  EXPECT_EQ(config->json()["intermediate_size"], 5120);
+  EXPECT_TRUE(config->Has("every_tensor_is_used"));
+  Json later = Json::parse(kMeta);
+  later["model_config"]["window_pattern"] = "SSSL";
+  files::ExpectError(ParseModelConfig("meta.json", later.dump()).status(),
+                     kUnsupported,
+                     {"meta.json", "'model_config.window_pattern'", "SSSL"});
+  later["model_config"]["window_pattern"] = "L";
+  later["model_config"]["n_loops"] = 2;
+  files::ExpectError(ParseModelConfig("meta.json", later.dump()).status(),
+                     kUnsupported, {"'model_config.n_loops'"});
+}
+
 }  // namespace
 }  // namespace sinkwatch::checkpoint

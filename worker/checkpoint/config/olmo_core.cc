@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "proto/base/status_macros.h"
+#include "worker/checkpoint/config/olmo_core_delta.h"
 #include "worker/checkpoint/config/olmo_core_rope.h"
 #include "worker/files/fields.h"
 #include "worker/files/strict_json.h"
@@ -23,8 +24,9 @@ using Json = nlohmann::json;
 constexpr int64_t kMost = int64_t{1} << 31;
 constexpr int64_t kMaxLayers = 1024;
 
-// `block` or one of block_overrides.
+// `block`, one of several that have names, or one of block_overrides.
 struct Block {
+  bool is_delta = false;  // a gated delta network in the place of attention
   Json keys;  // canonical; the same in every layer of a model we read
   Json rope;  // rope_parameters of its layers
   // Window of layer i is pattern[i % size]; -1 and no pattern are none.
@@ -135,9 +137,18 @@ void ReadGate(files::Fields& attention, Json& keys) {
   gate.ExpectNoOther();
 }
 
+// rope_parameters; with a theta of null where there are no rotary positions,
+// which only a hybrid may do without.
+Json ReadRope(files::Fields& attention, int64_t head_dim, bool in_hybrid) {
+  if (in_hybrid && !attention.Has("rope")) {
+    return {{"rope_theta", nullptr}, {"rope_type", "default"}};
+  }
+  return ReadOlmoCoreRope(attention, head_dim);
+}
+
 // Returns what ReadQkNorm does.
 std::string ReadAttention(files::Fields& parent, const char* key, int64_t width,
-                          Block& block) {
+                          bool in_hybrid, Block& block) {
   files::Fields attention = parent.RequiredSection(key);
   attention.RequireString("type", "attention", "attention");
   ExpectClass(attention, "AttentionConfig");
@@ -155,7 +166,7 @@ std::string ReadAttention(files::Fields& parent, const char* key, int64_t width,
   const int64_t head_dim = ReadHeads(attention, width, block.keys);
   block.keys["attention_bias"] = attention.BoolOr("bias", true);
   const std::string qk_norm = ReadQkNorm(attention, block.keys["rms_norm_eps"]);
-  block.rope = ReadOlmoCoreRope(attention, head_dim);
+  block.rope = ReadRope(attention, head_dim, in_hybrid);
   ReadSlidingWindow(attention, block);
   attention.Ignore({"dropout", "use_flash", "backend", "dtype"});
   attention.ExpectNoOther();
@@ -206,8 +217,18 @@ const char* AttentionKey(files::Fields& fields) {
   return has_old ? "attention" : "sequence_mixer";
 }
 
+// The mixer and what follows it.
+void ReadDeltaBlock(files::Fields& fields, int64_t width, Block& block) {
+  block.is_delta = true;
+  block.keys.update(ReadOlmoCoreDeltaNet(fields, AttentionKey(fields), width));
+  if (ReadFeedForward(fields, block.keys)) {
+    fields.Refuse("feed_forward.bias",
+                  "true, which absent means, is not implemented here");
+  }
+}
+
 absl::StatusOr<Block> ReadBlock(const Json& json, const std::string& where,
-                                int64_t width) {
+                                int64_t width, bool in_hybrid = false) {
   files::Fields fields(json, where);
   ExpectClass(fields, "TransformerBlockConfig");
   const std::string name = fields.StringOr("name", "default");
@@ -220,20 +241,59 @@ absl::StatusOr<Block> ReadBlock(const Json& json, const std::string& where,
   fields.RequireNumber("feed_forward_residual_alpha", 1, 1);
   Block block;
   block.keys["rms_norm_eps"] = ReadNorm(fields, "layer_norm");
-  const std::string qk_norm =
-      ReadAttention(fields, AttentionKey(fields), width, block);
-  const bool mlp_bias = ReadFeedForward(fields, block.keys);
-  ChooseFamily(fields, name, qk_norm, mlp_bias, block.keys);
+  if (in_hybrid && IsOlmoCoreDeltaNet(json, AttentionKey(fields))) {
+    ReadDeltaBlock(fields, width, block);
+  } else {
+    const std::string qk_norm =
+        ReadAttention(fields, AttentionKey(fields), width, in_hybrid, block);
+    const bool mlp_bias = ReadFeedForward(fields, block.keys);
+    ChooseFamily(fields, name, qk_norm, mlp_bias, block.keys);
+  }
   fields.Ignore({"dropout", "type"});
   fields.ExpectNoOther();
   RETURN_IF_ERROR(fields.status());
   return block;
 }
 
+// Blocks by name, and a pattern of names that is repeated.
+absl::StatusOr<std::vector<Block>> ReadNamedBlocks(files::Fields& model,
+                                                   int64_t width,
+                                                   int64_t num_layers) {
+  const Json& named = model.Object("block");
+  const Json& pattern = model.Array("block_pattern", kMaxLayers);
+  RETURN_IF_ERROR(model.status());
+  std::vector<Block> blocks;
+  if (num_layers % static_cast<int64_t>(pattern.size()) != 0) {
+    model.Fail("block_pattern", "does not divide n_layers");
+  }
+  for (int64_t layer = 0; layer < num_layers; ++layer) {
+    const Json& name = pattern.at(layer % pattern.size());
+    if (!name.is_string() || !named.contains(name.get<std::string>()) ||
+        !named.at(name.get<std::string>()).is_object()) {
+      model.Fail("block_pattern", absl::StrCat(files::Quoted(name.dump()),
+                                               " is none of the blocks"));
+      return model.status();
+    }
+    const std::string key = name.get<std::string>();
+    ASSIGN_OR_RETURN(
+        Block block,
+        ReadBlock(named.at(key), absl::StrCat(model.PlaceOf("block"), ".", key),
+                  width,
+                  /*in_hybrid=*/true));
+    blocks.push_back(std::move(block));
+  }
+  model.RequireAbsent("block_overrides", "overrides of named blocks");
+  RETURN_IF_ERROR(model.status());
+  return blocks;
+}
+
 // One block for each layer. Overrides are whole blocks.
 absl::StatusOr<std::vector<Block>> ReadBlocks(files::Fields& model,
                                               int64_t width,
                                               int64_t num_layers) {
+  if (model.Has("block_pattern")) {
+    return ReadNamedBlocks(model, width, num_layers);
+  }
   const Json& block = model.Object("block");
   RETURN_IF_ERROR(model.status());
   ASSIGN_OR_RETURN(const Block base,
@@ -262,13 +322,54 @@ absl::StatusOr<std::vector<Block>> ReadBlocks(files::Fields& model,
   return blocks;
 }
 
+// The keys of blocks of two kinds; layers of one kind have the same.
+Json KeysOfBlocks(files::Fields& model, const std::vector<Block>& blocks) {
+  const Block* kinds[2] = {nullptr, nullptr};
+  for (const Block& block : blocks) {
+    const Block*& kind = kinds[block.is_delta ? 1 : 0];
+    if (kind == nullptr) kind = &block;
+    if (kind->keys == block.keys) continue;
+    model.Refuse("block",
+                 "blocks that differ in more than window and rope are not "
+                 "implemented");
+  }
+  const auto [attention, delta] = std::pair(kinds[0], kinds[1]);
+  if (delta == nullptr) return attention->keys;
+  if (attention == nullptr) {
+    model.Refuse("block_pattern", "without attention is not implemented");
+    return delta->keys;
+  }
+  Json keys = attention->keys;
+  const bool is_known = keys["architectures"][0] == "Olmo2ForCausalLM" &&
+                        !keys.contains("attention_sinks") &&
+                        !keys.contains("attention_gate");
+  if (!is_known) {
+    model.Refuse("block",
+                 "a hybrid whose attention is not OLMo 2's is not implemented");
+  }
+  for (const char* key : {"rms_norm_eps", "intermediate_size"}) {
+    if (keys[key] == delta->keys[key]) continue;
+    model.Refuse("block", absl::StrCat(key,
+                                       " that differs between blocks is "
+                                       "not implemented"));
+  }
+  keys.update(delta->keys);
+  keys["architectures"] = {"OlmoHybridForCausalLM"};
+  return keys;
+}
+
 // Keys of windows and rope, where layers may differ.
 void AddLayerKeys(files::Fields& model, const std::vector<Block>& blocks,
                   Json& keys) {
   const auto num_layers = static_cast<int64_t>(blocks.size());
   Json full_rope, sliding_rope, layer_types = Json::array();
   int64_t common_window = 0;
+  const bool is_hybrid = keys["architectures"][0] == "OlmoHybridForCausalLM";
   for (int64_t i = 0; i < num_layers; ++i) {
+    if (blocks[i].is_delta) {
+      layer_types.push_back("linear_attention");
+      continue;
+    }
     const int64_t window = WindowOf(blocks[i], i, num_layers);
     layer_types.push_back(window > 0 ? "sliding_attention" : "full_attention");
     if (window > 0 && common_window > 0 && window != common_window) {
@@ -293,8 +394,13 @@ void AddLayerKeys(files::Fields& model, const std::vector<Block>& blocks,
     keys["sliding_window"] = common_window;
     keys["layer_types"] = layer_types;
   }
+  if (is_hybrid) keys["layer_types"] = layer_types;
   const Json& some = full_rope.is_null() ? sliding_rope : full_rope;
   keys["rope_theta"] = some["rope_theta"];
+  if (keys["rope_theta"].is_null() && !is_hybrid) {
+    model.Refuse("block",
+                 "attention without rotary positions is not implemented");
+  }
   const bool scaled = some["rope_type"] != "default";
   if (common_window > 0 && (scaled || full_rope != sliding_rope)) {
     keys["rope_parameters"] = Json::object();
@@ -328,7 +434,6 @@ void ReadLmHead(files::Fields& model, double epsilon) {
 void RefuseWhatIsNotTransformer(files::Fields& model) {
   ExpectClass(model, "TransformerConfig");
   model.RequireString("name", "default", "default");
-  model.RequireAbsent("block_pattern", "a pattern of named blocks (a hybrid)");
   model.RequireAbsent("embedding_norm", "a norm of the embedding");
   model.RequireNumber("embed_scale", 1, 1);
   model.Ignore({"dtype", "init_method", "init_seed", "init_std", "init_device",
@@ -352,7 +457,7 @@ absl::StatusOr<Json> TranslateOlmoCore(const Json& root) {
   RETURN_IF_ERROR(model.status());
   ASSIGN_OR_RETURN(const std::vector<Block> blocks,
                    ReadBlocks(model, width, num_layers));
-  Json keys = blocks.front().keys;
+  Json keys = KeysOfBlocks(model, blocks);
   keys["hidden_size"] = width;
   keys["num_hidden_layers"] = num_layers;
   keys["vocab_size"] = vocabulary;  // padded already

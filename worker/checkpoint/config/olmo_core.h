@@ -13,6 +13,8 @@ namespace sinkwatch::checkpoint {
 //   block `default`, qk_norm per head        Qwen3ForCausalLM
 //   block `reordered_norm`, qk_norm          Olmo2ForCausalLM
 //   the same, where a layer has a window     Olmo3ForCausalLM
+//   named blocks in a block_pattern, some    OlmoHybridForCausalLM
+//   of them gated delta networks
 //
 // The block's name decides where the norms are: the tensors of `default` and
 // `reordered_norm` have the same names. What the trainer's classes take for an

@@ -52,13 +52,50 @@ const std::vector<BadConfig>& BadConfigs() {
        },
        kUnsupported,
        {"'model.block.feed_forward_moe'", "experts"}},
-      {"Hybrid",
+      {"PatternOfNothing",
        [](Json& r) {
          Model(r)["block_pattern"] = {"gdn", "attn"};
-         Model(r)["block"] = {{"gdn", Block(r)}, {"attn", Block(r)}};
+         Model(r)["block"] = {{"attn", Block(r)}};
+       },
+       kCorrupt,
+       {"'model.block_pattern'", "'\"gdn\"'", "none of the blocks"}},
+      {"HybridWithConvolutionBias",
+       [](Json& r) {
+         r = Hybrid();
+         Model(r)["block"]["gdn"]["sequence_mixer"]["conv_bias"] = true;
        },
        kUnsupported,
-       {"'model.block_pattern'", "hybrid"}},
+       {"'model.block.gdn.sequence_mixer.conv_bias'"}},
+      {"HybridOfUnevenValues",
+       [](Json& r) {
+         r = Hybrid();
+         Model(r)["block"]["gdn"]["sequence_mixer"]["expand_v"] = 1.01;
+       },
+       kCorrupt,
+       {"'model.block.gdn.sequence_mixer.expand_v'", "whole number"}},
+      {"HybridWithoutAttention",
+       [](Json& r) {
+         r = Hybrid();
+         Model(r)["block_pattern"] = {"gdn"};
+       },
+       kUnsupported,
+       {"'model.block_pattern'", "without attention"}},
+      {"HybridOfLlamasAttention",
+       [](Json& r) {
+         r = Hybrid();
+         Model(r)["block"]["attn"]["name"] = "default";
+         Model(r)["block"]["attn"]["sequence_mixer"].erase("qk_norm");
+       },
+       kUnsupported,
+       {"'model.block'", "hybrid"}},
+      {"HybridWithAWindow",
+       [](Json& r) {
+         r = Hybrid();
+         Model(r)["block"]["attn"]["sequence_mixer"]["sliding_window"] = {
+             {"pattern", {64}}, {"force_full_attention_on_last_layer", false}};
+       },
+       kUnsupported,
+       {"'model.block'", "sliding window"}},
       {"GatedDeltaNet",
        [](Json& r) { Attention(r)["type"] = "gated_delta_net"; },
        kUnsupported,

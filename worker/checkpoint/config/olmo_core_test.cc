@@ -344,5 +344,45 @@ TEST(OlmoCoreTest, WhatDoesNotChangeTheComputationIsIgnored) {
   EXPECT_EQ(KeysOf(root), keys);
 }
 
+TEST(OlmoCoreTest, NamedBlocksWithDeltaNetworksAreTheHybrid) {
+  Json root = Hybrid();
+  const Json expected = Json::parse(R"({
+      "architectures": ["OlmoHybridForCausalLM"],
+      "hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 8,
+      "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 128,
+      "vocab_size": 100352, "rms_norm_eps": 1e-6, "rope_theta": 500000.0,
+      "hidden_act": "silu", "attention_bias": false,
+      "tie_word_embeddings": false, "linear_num_key_heads": 4,
+      "linear_num_value_heads": 4, "linear_key_head_dim": 96,
+      "linear_value_head_dim": 192, "linear_conv_kernel_dim": 4,
+      "linear_allow_neg_eigval": true, "linear_norm_after": true,
+      "layer_types": ["linear_attention", "linear_attention",
+        "linear_attention", "full_attention", "linear_attention",
+        "linear_attention", "linear_attention", "full_attention"]})");
+  EXPECT_EQ(KeysOf(root), expected);
+  // Norms before, as Hugging Face's class has them; no rotary positions.
+  Model(root)["block"]["gdn"]["name"] = "default";
+  Model(root)["block"]["attn"]["sequence_mixer"].erase("rope");
+  const Json keys = KeysOf(root);
+  EXPECT_EQ(keys["linear_norm_after"], false);
+  EXPECT_TRUE(keys["rope_theta"].is_null());
+}
+
+TEST(OlmoCoreTest, NamedBlocksOfAttentionAloneMayDifferInTheirWindow) {
+  Json root = Olmo2(512, 4, 4, 1376);
+  const Json global = Block(root);
+  Json local = global;
+  local["sequence_mixer"]["sliding_window"] = {
+      {"pattern", {64}},
+      {"force_full_attention_on_first_layer", false},
+      {"force_full_attention_on_last_layer", false}};
+  Model(root)["block"] = {{"local", local}, {"global", global}};
+  Model(root)["block_pattern"] = {"local", "global"};
+  const Json keys = KeysOf(root);
+  EXPECT_EQ(keys["architectures"][0], "Olmo3ForCausalLM");
+  EXPECT_EQ(keys["sliding_window"], 64);
+  EXPECT_EQ(keys["layer_types"], (Json{kSliding, kFull, kSliding, kFull}));
+}
+
 }  // namespace
 }  // namespace sinkwatch::checkpoint

@@ -98,6 +98,32 @@ inline Json Olmo3(int width, int layers, int heads, int hidden) {
   return root;
 }
 
+// As the pretraining script of OLMo-hybrid-7B makes it of OLMo 3, small.
+inline Json Hybrid() {
+  Json root = Olmo2(512, 8, 4, 1376);
+  Json attention = Block(root);
+  attention["sequence_mixer"]["sliding_window"] = {
+      {"pattern", {4096, 4096, 4096, -1}},
+      {"force_full_attention_on_first_layer", false},
+      {"force_full_attention_on_last_layer", true},
+      {"_CLASS_", "olmo_core.nn.attention.SlidingWindowAttentionConfig"}};
+  Json delta = Block(root);
+  delta["sequence_mixer"] = {
+      {"n_heads", 4},
+      {"head_dim", 96},
+      {"expand_v", 2.0},
+      {"allow_neg_eigval", true},
+      {"conv_size", 4},
+      {"conv_bias", false},
+      {"norm_eps", 1e-5},
+      {"dtype", "float32"},
+      {"type", "gated_delta_net"},
+      {"_CLASS_", "olmo_core.nn.attention.recurrent.GatedDeltaNetConfig"}};
+  Model(root)["block"] = {{"gdn", delta}, {"attn", attention}};
+  Model(root)["block_pattern"] = {"gdn", "gdn", "gdn", "attn"};
+  return root;
+}
+
 inline Json Yarn() {
   return {{"factor", 8.0},
           {"beta_fast", 32},

@@ -60,6 +60,9 @@ absl::StatusOr<Contents> OpenSafetensors(const std::string& folder,
                                          const std::string& confinement);
 absl::StatusOr<Contents> OpenShardedSafetensors(const std::string& folder,
                                                 const std::string& confinement);
+// The same of one file, whatever its name.
+absl::StatusOr<Contents> OpenSafetensorsFile(const std::string& path,
+                                             const std::string& confinement);
 
 }  // namespace sinkwatch::checkpoint
 

@@ -17,8 +17,10 @@ StoredTensor StoredOf(SafetensorsEntry entry) {
           {std::move(piece)}};
 }
 
-absl::StatusOr<Contents> OpenFile(const std::string& path,
-                                  const std::string& confinement) {
+}  // namespace
+
+absl::StatusOr<Contents> OpenSafetensorsFile(const std::string& path,
+                                             const std::string& confinement) {
   absl::StatusOr<std::unique_ptr<files::File>> file =
       files::File::Open(path, confinement);
   if (!file.ok()) return file.status();
@@ -43,18 +45,17 @@ absl::StatusOr<Contents> OpenFile(const std::string& path,
   return contents;
 }
 
-}  // namespace
-
 absl::StatusOr<Contents> OpenSafetensors(const std::string& folder,
                                          const std::string& confinement) {
-  return OpenFile(absl::StrCat(folder, "/model.safetensors"), confinement);
+  return OpenSafetensorsFile(absl::StrCat(folder, "/model.safetensors"),
+                             confinement);
 }
 
 absl::StatusOr<Contents> OpenShardedSafetensors(
     const std::string& folder, const std::string& confinement) {
   return OpenSharded(
       folder, confinement,
-      {"model.safetensors.index.json", ".safetensors", OpenFile});
+      {"model.safetensors.index.json", ".safetensors", OpenSafetensorsFile});
 }
 
 }  // namespace sinkwatch::checkpoint

@@ -78,8 +78,10 @@ StoredTensor StoredOf(ArchivedTensor tensor) {
           {std::move(piece)}};
 }
 
-absl::StatusOr<Contents> OpenFile(const std::string& path,
-                                  const std::string& confinement) {
+}  // namespace
+
+absl::StatusOr<Contents> OpenTorchFile(const std::string& path,
+                                       const std::string& confinement) {
   absl::StatusOr<std::unique_ptr<files::File>> file =
       files::File::Open(path, confinement);
   if (!file.ok()) return file.status();
@@ -95,22 +97,20 @@ absl::StatusOr<Contents> OpenFile(const std::string& path,
   return contents;
 }
 
-}  // namespace
-
 absl::StatusOr<Contents> OpenTorchBin(const std::string& folder,
                                       const std::string& confinement) {
-  return OpenFile(absl::StrCat(folder, "/pytorch_model.bin"), confinement);
+  return OpenTorchFile(absl::StrCat(folder, "/pytorch_model.bin"), confinement);
 }
 
 absl::StatusOr<Contents> OpenShardedTorchBin(const std::string& folder,
                                              const std::string& confinement) {
   return OpenSharded(folder, confinement,
-                     {"pytorch_model.bin.index.json", ".bin", OpenFile});
+                     {"pytorch_model.bin.index.json", ".bin", OpenTorchFile});
 }
 
 absl::StatusOr<Contents> OpenTorchModel(const std::string& folder,
                                         const std::string& confinement) {
-  return OpenFile(absl::StrCat(folder, "/model.pt"), confinement);
+  return OpenTorchFile(absl::StrCat(folder, "/model.pt"), confinement);
 }
 
 }  // namespace sinkwatch::checkpoint

@@ -21,6 +21,9 @@ absl::StatusOr<Contents> OpenShardedTorchBin(const std::string& folder,
                                              const std::string& confinement);
 absl::StatusOr<Contents> OpenTorchModel(const std::string& folder,
                                         const std::string& confinement);
+// The same of one file, whatever its name.
+absl::StatusOr<Contents> OpenTorchFile(const std::string& path,
+                                       const std::string& confinement);
 
 }  // namespace sinkwatch::checkpoint
 

@@ -1,0 +1,90 @@
+#include "worker/checkpoint/flat_file.h"
+
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "proto/base/status_macros.h"
+#include "worker/checkpoint/config/model_config.h"
+#include "worker/checkpoint/container/safetensors.h"
+#include "worker/checkpoint/container/torch_container.h"
+#include "worker/checkpoint/detect.h"
+#include "worker/files/file.h"
+
+namespace sinkwatch::checkpoint {
+namespace {
+
+constexpr char kSafetensors[] = ".safetensors";
+constexpr const char* kTorch[] = {".pt", ".pth", ".ckpt"};
+
+bool Exists(const std::string& path) {
+  struct stat info;
+  return ::lstat(path.c_str(), &info) == 0;
+}
+
+bool IsTorchFile(const std::string& path) {
+  for (const char* end : kTorch) {
+    if (absl::EndsWith(path, end)) return true;
+  }
+  return false;
+}
+
+// meta_000100.json of model_000100.pt; empty of any other name.
+std::string MetaOf(const std::string& folder, absl::string_view name) {
+  if (!absl::ConsumePrefix(&name, "model_")) return "";
+  name = name.substr(0, name.rfind('.'));
+  return absl::StrCat(folder, "/meta_", name, ".json");
+}
+
+absl::StatusOr<std::string> FindConfig(const std::string& folder,
+                                       const std::string& path) {
+  const std::string meta =
+      MetaOf(folder, absl::string_view(path).substr(path.rfind('/') + 1));
+  if (!meta.empty() && Exists(meta)) return meta;
+  std::string found = FindModelConfig(folder);
+  if (!found.empty()) return found;
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, ": incomplete: neither ",
+      meta.empty() ? "" : absl::StrCat(meta.substr(meta.rfind('/') + 1), ", "),
+      "config.json, config.yaml nor params.json is beside it"));
+}
+
+absl::StatusOr<Config> ReadConfig(const std::string& folder,
+                                  const std::string& path,
+                                  const std::string& confinement,
+                                  const std::string& model_config) {
+  if (!model_config.empty()) {
+    return ReadModelConfig(folder, confinement, model_config);
+  }
+  ASSIGN_OR_RETURN(const std::string found, FindConfig(folder, path));
+  ASSIGN_OR_RETURN(const std::string text,
+                   files::ReadWholeFile(found, kMaxConfigBytes, confinement));
+  return ParseModelConfig(found, text);
+}
+
+}  // namespace
+
+bool IsFlatFile(const std::string& path) {
+  struct stat info;
+  return (IsTorchFile(path) || absl::EndsWith(path, kSafetensors)) &&
+         ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+absl::StatusOr<FlatFile> OpenFlatFile(const std::string& path,
+                                      const std::string& model_config) {
+  const std::string folder = files::ParentOf(path);
+  ASSIGN_OR_RETURN(const std::string confinement, ConfinementOf(folder));
+  ASSIGN_OR_RETURN(Config config,
+                   ReadConfig(folder, path, confinement, model_config));
+  ASSIGN_OR_RETURN(Contents contents,
+                   IsTorchFile(path) ? OpenTorchFile(path, confinement)
+                                     : OpenSafetensorsFile(path, confinement));
+  return FlatFile{std::move(config), std::move(contents)};
+}
+
+}  // namespace sinkwatch::checkpoint
