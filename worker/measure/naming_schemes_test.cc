@@ -6,11 +6,13 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "ATen/core/grad_mode.h"
 #include "ATen/ops/cat.h"
+#include "ATen/ops/stack.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -336,6 +338,78 @@ TEST(NamingSchemesTest, Meta) {
 TEST(NamingSchemesTest, TorchtitanWithAndWithoutFusedProjections) {
   for (const char* qkv : {"attention.", "attention.qkv_linear."}) {
     ExpectSameLogits("llama", AsMeta(Read("llama"), qkv, "lm_head.weight"));
+  }
+}
+
+// q, k and v of a layer in one matrix, group by group of heads.
+at::Tensor ByGroup(const nlohmann::json& config, Weights& weights,
+                   const std::string& qkv) {
+  const int64_t groups = config.at("num_key_value_heads");
+  std::vector<at::Tensor> parts;
+  for (const char* name : {"wq", "wk", "wv"}) {
+    const at::Tensor part =
+        weights.extract(absl::StrCat(qkv, name, ".weight")).mapped();
+    parts.push_back(part.unflatten(0, {groups, part.size(0) / groups}));
+  }
+  return at::cat(parts, 1).flatten(0, 1).contiguous();
+}
+
+TEST(NamingSchemesTest, TorchtitanInOneMatrixByGroup) {
+  const Model llama = Read("llama");
+  Weights weights = AsMeta(llama, "attention.qkv_linear.", "output.weight");
+  for (int layer = 0; layer < llama.config.at("num_hidden_layers"); ++layer) {
+    const std::string qkv =
+        absl::StrCat("layers.", layer, ".attention.qkv_linear.");
+    weights[qkv + "wqkv.weight"] = ByGroup(llama.config, weights, qkv);
+  }
+  ExpectSameLogits("llama", weights);
+}
+
+// The experts of a layer in a stack each of w1, w2 and w3.
+void StackExperts(Model& model, int layer, const std::string& stack,
+                  bool shaped) {
+  const std::string mlp = absl::StrCat("model.layers.", layer, ".mlp.");
+  const std::string moe = absl::StrCat("layers.", layer, ".moe.");
+  for (const auto& [ours, theirs, axes] : {std::tuple{"gate_proj", "1", "_EFD"},
+                                           {"down_proj", "2", "_EDF"},
+                                           {"up_proj", "3", "_EFD"}}) {
+    std::vector<at::Tensor> experts;
+    for (int64_t i = 0; i < model.config.at("num_experts"); ++i) {
+      experts.push_back(
+          model.weights
+              .extract(absl::StrCat(mlp, "experts.", i, ".", ours, ".weight"))
+              .mapped());
+    }
+    model.weights[absl::StrCat(moe, stack, theirs, shaped ? axes : "")] =
+        at::stack(experts);
+  }
+  model.weights[moe + "router.gate.weight"] =
+      model.weights.extract(mlp + "gate.weight").mapped();
+}
+
+TEST(NamingSchemesTest, TorchtitanMixtures) {
+  for (const std::string stack :
+       {"experts.w", "routed_experts.inner_experts.w"}) {
+    Model model = Read("qwen3_moe");
+    for (int layer = 0; layer < model.config.at("num_hidden_layers"); ++layer) {
+      StackExperts(model, layer, stack, absl::StrContains(stack, "inner"));
+    }
+    ExpectSameLogits("qwen3_moe", model.weights);
+  }
+}
+
+// Around a language model, in the three orders that transformers had.
+TEST(NamingSchemesTest, BesideImages) {
+  for (const std::string prefix :
+       {"language_model.model.", "model.language_model.",
+        "model.text_model."}) {
+    Weights weights;
+    for (const auto& [name, tensor] : Read("llama").weights) {
+      const bool head = absl::StartsWith(name, "lm_head");
+      weights[head ? (prefix[0] == 'l' ? "language_model." + name : name)
+                   : prefix + name.substr(6)] = tensor;
+    }
+    ExpectSameLogits("llama", weights);
   }
 }
 

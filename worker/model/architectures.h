@@ -27,6 +27,7 @@ ArchitectureFactory MakeGptOss;
 ArchitectureFactory MakeLlama;
 ArchitectureFactory MakeMistral;
 ArchitectureFactory MakeMixtral;
+ArchitectureFactory MakeNanoChat;
 ArchitectureFactory MakeOlmo;
 ArchitectureFactory MakeOlmo2;
 ArchitectureFactory MakeOlmo3;
@@ -36,6 +37,8 @@ ArchitectureFactory MakeQwen2;
 ArchitectureFactory MakeQwen3;
 ArchitectureFactory MakeQwen3Moe;
 ArchitectureFactory MakeQwen3Next;
+ArchitectureFactory MakeQwen35;
+ArchitectureFactory MakeQwen35Moe;
 ArchitectureFactory MakeSmolLm3;
 
 }  // namespace sinkwatch::model

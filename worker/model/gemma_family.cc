@@ -142,7 +142,10 @@ class GemmaLike final : public Architecture {
 GemmaFamily ReadGemmaFamily(files::Fields& config,
                             const std::string& architecture) {
   GemmaFamily family;
-  family.shape = ReadShape(config, architecture);
+  ShapeKeys keys;
+  keys.default_kv_heads = 4;
+  keys.default_head_dim = 256;
+  family.shape = ReadShape(config, architecture, keys);
   family.feed_forward = ReadFeedForwardWidth(config);
   family.tied = config.BoolOr("tie_word_embeddings", true);
   family.norm_epsilon = config.PositiveOr("rms_norm_eps", 1e-6);

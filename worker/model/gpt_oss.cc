@@ -53,7 +53,10 @@ Rope ReadYarn(files::Fields& config, const ModelShape& shape) {
 
 GptOssConfig ReadConfig(files::Fields& config) {
   GptOssConfig oss;
-  oss.shape = ReadShape(config, "GptOssForCausalLM");
+  ShapeKeys keys;
+  keys.default_kv_heads = 8;
+  keys.default_head_dim = 64;
+  oss.shape = ReadShape(config, "GptOssForCausalLM", keys);
   ReadLayerTypes(
       config, ReadWindow(config, 128), [](int layer) { return layer % 2 == 0; },
       oss.shape);

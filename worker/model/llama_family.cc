@@ -74,6 +74,10 @@ class LlamaLike final : public Architecture {
     AddRotaryPairs(name, heads, spec);
   }
 
+  // torchtitan's q, k and v in one matrix, by group of heads, if the tensor is
+  // one of them.
+  void AddFused(const std::string& name, TensorSpec& spec) const;
+
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
     return RmsNorm(x, weight, family_.norm_epsilon);
   }
@@ -130,7 +134,8 @@ std::vector<TensorSpec> LlamaLike::LayerTensors(int layer) const {
                               "feed_forward_norm.weight", {shape().width}));
   AddOlmoName(layer, "ff_norm.weight", specs.back());
   const bool plain = !family_.qkv_bias && !family_.output_bias &&
-                     !family_.mlp_bias && !mixed && !family_.extras.any();
+                     !family_.mlp_bias && !family_.extras.any() &&
+                     (!mixed || family_.head_norms);
   if (family_.head_norms) {
     for (const std::string norm : {"q_norm.weight", "k_norm.weight"}) {
       specs.push_back(LayerTensor(layer, "self_attn." + norm,
@@ -172,6 +177,7 @@ void LlamaLike::AddMetaNames(int layer, std::vector<TensorSpec>& specs) const {
     for (const Name& name : kStoredAsTheyAre) {
       if (spec.name == name.ours) AddName(prefix + name.meta, spec);
     }
+    AddFused(prefix + "attention.qkv_linear.wqkv.weight", spec);
     for (const std::string part : {"attention.", "attention.qkv_linear."}) {
       if (spec.name == "self_attn.q_proj.weight") {
         AddRotated(prefix + part + "wq.weight", shape().heads, spec);
@@ -182,15 +188,40 @@ void LlamaLike::AddMetaNames(int layer, std::vector<TensorSpec>& specs) const {
   }
 }
 
+void LlamaLike::AddFused(const std::string& name, TensorSpec& spec) const {
+  const int64_t groups = shape().kv_heads, dim = shape().head_dim;
+  const int64_t shared = shape().heads / groups;
+  struct Part {
+    const char* ours;
+    int64_t first, heads;
+    bool rotated;
+  };
+  for (const Part& part :
+       {Part{"self_attn.q_proj.weight", 0, shared, true},
+        Part{"self_attn.k_proj.weight", shared, 1, true},
+        Part{"self_attn.v_proj.weight", shared + 1, 1, false}}) {
+    if (spec.name != part.ours) continue;
+    TensorSource fused{name, {groups * (shared + 2) * dim, shape().width}};
+    fused.first_row = part.first * dim;
+    fused.runs = groups;
+    fused.run_stride = (shared + 2) * dim;
+    if (part.rotated && !family_.head_norms) {
+      fused.arrangement = Arrangement::kRotaryPairs;
+      fused.heads = groups * part.heads;
+    }
+    spec.sources.push_back(std::move(fused));
+  }
+}
+
 }  // namespace
 
 LlamaFamily ReadLlamaFamily(files::Fields& config,
                             const std::string& architecture,
-                            const RopeFamily& rope, double epsilon) {
+                            const LlamaDefaults& defaults) {
   LlamaFamily family;
-  ReadSwiGluShape(config, architecture, family);
-  family.norm_epsilon = config.PositiveOr("rms_norm_eps", epsilon);
-  family.rope = ReadRope(config, family.shape, "full_attention", rope);
+  ReadSwiGluShape(config, architecture, family, defaults.shape);
+  family.norm_epsilon = config.PositiveOr("rms_norm_eps", defaults.epsilon);
+  family.rope = ReadRope(config, family.shape, "full_attention", defaults.rope);
   return family;
 }
 

@@ -40,12 +40,18 @@ struct LlamaFamily : SwiGluShape {
   }
 };
 
+// What a family takes for keys that are absent.
+struct LlamaDefaults {
+  RopeFamily rope = {};
+  double epsilon = 1e-6;
+  ShapeKeys shape = {};
+};
+
 // The keys that all of them have: those of ReadSwiGluShape, rms_norm_eps, rope.
 // Options and windows are left for the caller.
-// `rope` and `epsilon`: the family's defaults.
 LlamaFamily ReadLlamaFamily(files::Fields& config,
                             const std::string& architecture,
-                            const RopeFamily& rope = {}, double epsilon = 1e-6);
+                            const LlamaDefaults& defaults = {});
 
 // Tensors in the schemes of Hugging Face, OLMo (RMSNorm before each sub-layer),
 // OLMo-core (block `default`) and, without options, Meta.

@@ -10,7 +10,9 @@
 namespace sinkwatch::model {
 
 std::unique_ptr<Architecture> MakeMistral(files::Fields& config) {
-  LlamaFamily mistral = ReadLlamaFamily(config, "MistralForCausalLM");
+  LlamaDefaults defaults;
+  defaults.shape.default_kv_heads = 8;
+  LlamaFamily mistral = ReadLlamaFamily(config, "MistralForCausalLM", defaults);
   // Hugging Face's default where the key is absent; null is no window.
   const int64_t window = ReadWindow(config, 4096);
   ReadLayerTypes(

@@ -11,10 +11,11 @@
 namespace sinkwatch::model {
 
 std::unique_ptr<Architecture> MakeMixtral(files::Fields& config) {
-  RopeFamily rope;
-  rope.theta = 1e6;
-  LlamaFamily mixtral =
-      ReadLlamaFamily(config, "MixtralForCausalLM", rope, /*epsilon=*/1e-5);
+  LlamaDefaults defaults;
+  defaults.rope.theta = 1e6;
+  defaults.epsilon = 1e-5;
+  defaults.shape.default_kv_heads = 8;
+  LlamaFamily mixtral = ReadLlamaFamily(config, "MixtralForCausalLM", defaults);
   const int64_t window = ReadWindow(config, 0);
   for (AttentionShape& layer : mixtral.shape.attention) layer.window = window;
   mixtral.mixture.counts = ReadExpertCounts(config);

@@ -39,6 +39,36 @@ std::vector<bool> ReadMixedLayers(files::Fields& config, int layers) {
   return mixed;
 }
 
+namespace {
+
+// The stacks of a layer's experts, and of its router, in torchtitan's schemes;
+// `ours` is gate_proj, up_proj or down_proj of expert `index`.
+void AddTorchtitanExpert(int layer, const std::string& ours, int64_t index,
+                         int64_t experts, TensorSpec& spec) {
+  const bool down = ours == "down_proj";
+  const char* const part = ours == "gate_proj" ? "w1" : down ? "w2" : "w3";
+  for (const std::string& name :
+       {absl::StrCat("moe.routed_experts.inner_experts.", part,
+                     down ? "_EDF" : "_EFD"),
+        absl::StrCat("moe.experts.", part)}) {
+    TensorSource stack;
+    stack.name = absl::StrCat("layers.", layer, ".", name);
+    stack.shape = {experts, spec.shape[0], spec.shape[1]};
+    stack.slab = index;
+    spec.sources.push_back(std::move(stack));
+  }
+}
+
+TensorSpec SelectionBias(int layer, int64_t experts) {
+  const std::string prefix = absl::StrCat("layers.", layer, ".moe.");
+  TensorSpec bias("mlp.gate.selection_bias", prefix + "expert_bias", {experts});
+  AddName(prefix + "expert_bias_E", bias);
+  bias.constant = 0.0;
+  return bias;
+}
+
+}  // namespace
+
 std::vector<TensorSpec> ExpertTensors(int layer, int64_t width,
                                       const SwiGluMixture& mixture) {
   const int64_t wide = mixture.feed_forward;
@@ -53,6 +83,10 @@ std::vector<TensorSpec> ExpertTensors(int layer, int64_t width,
         std::move(shape));
     AddStackedExpert(layer, "mlp.experts.", ours, index, mixture.counts.experts,
                      specs.back());
+    if (mixture.of_torchtitan) {
+      AddTorchtitanExpert(layer, ours, index, mixture.counts.experts,
+                          specs.back());
+    }
   };
   for (int64_t index = 0; index < mixture.counts.experts; ++index) {
     add(index, "gate_proj", names.gate, {wide, width});
@@ -72,13 +106,20 @@ std::vector<TensorSpec> MixtureTensors(int layer, int64_t width,
   // Beside stacks of experts under its own name.
   const std::string today = prefix + "mlp.gate.weight";
   if (specs.back().checkpoint_name() != today) AddName(today, specs.back());
+  if (!mixture.of_torchtitan) return specs;
+  AddName(absl::StrCat("layers.", layer, ".moe.router.gate.weight"),
+          specs.back());
+  specs.push_back(SelectionBias(layer, mixture.counts.experts));
   return specs;
 }
 
 Routing RouteBySoftmax(const at::Tensor& logits_NX,
-                       const SwiGluMixture& mixture) {
-  auto [weight_NK, expert_NK] = at::topk(at::softmax(logits_NX, -1, at::kFloat),
-                                         mixture.counts.chosen, -1);
+                       const SwiGluMixture& mixture, const at::Tensor& bias_X) {
+  const at::Tensor score_NX = at::softmax(logits_NX, -1, at::kFloat);
+  auto [weight_NK, expert_NK] =
+      at::topk(bias_X.defined() ? score_NX + bias_X : score_NX,
+               mixture.counts.chosen, -1);
+  if (bias_X.defined()) weight_NK = score_NX.gather(-1, expert_NK);
   if (mixture.renormalised) {
     weight_NK = weight_NK / weight_NK.sum(-1, /*keepdim=*/true);
   }
@@ -97,8 +138,11 @@ at::Tensor MixSwiGlu(const TensorMap& weights, const SwiGluMixture& mixture,
 at::Tensor MixSwiGlu(const TensorMap& weights, const SwiGluMixture& mixture,
                      const at::Tensor& n_BTD) {
   const at::Tensor n_ND = n_BTD.flatten(0, 1);
-  const Routing routing =
-      RouteBySoftmax(Linear(n_ND, weights.at("mlp.gate.weight")), mixture);
+  const at::Tensor bias_X = mixture.of_torchtitan
+                                ? weights.at("mlp.gate.selection_bias")
+                                : at::Tensor();
+  const Routing routing = RouteBySoftmax(
+      Linear(n_ND, weights.at("mlp.gate.weight")), mixture, bias_X);
   return MixSwiGlu(weights, mixture, routing, n_ND).view_as(n_BTD);
 }
 

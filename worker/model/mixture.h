@@ -29,6 +29,9 @@ struct MixtureNames {
 
 struct SwiGluMixture {
   ExpertCounts counts;
+  // torchtitan's names too, and the bias that it balances experts with: of the
+  // choice only, not of the weights.
+  bool of_torchtitan = false;
   int64_t feed_forward = 0;   // of an expert
   bool renormalised = false;  // the chosen experts' weights add up to 1
   MixtureNames names;
@@ -47,9 +50,11 @@ std::vector<TensorSpec> MixtureTensors(int layer, int64_t width,
 std::vector<TensorSpec> ExpertTensors(int layer, int64_t width,
                                       const SwiGluMixture& mixture);
 
-// Softmax over all experts in float32, then the largest.
+// Softmax over all experts in float32, then the largest, of each the softmax
+// and, where it is defined, its bias.
 Routing RouteBySoftmax(const at::Tensor& logits_NX,
-                       const SwiGluMixture& mixture);
+                       const SwiGluMixture& mixture,
+                       const at::Tensor& bias_X = {});
 
 // What the chosen experts make of each token, weighted: [N,D].
 at::Tensor MixSwiGlu(const TensorMap& weights, const SwiGluMixture& mixture,

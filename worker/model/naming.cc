@@ -20,6 +20,15 @@ void AddName(const std::string& name, TensorSpec& spec) {
   spec.sources.push_back({name, spec.shape});
 }
 
+void AddPaddedName(const std::string& name, int64_t multiple,
+                   TensorSpec& spec) {
+  TensorSource padded;
+  padded.name = name;
+  padded.shape = spec.shape;
+  padded.shape[0] = (spec.shape[0] + multiple - 1) / multiple * multiple;
+  spec.sources.push_back(std::move(padded));
+}
+
 void AddOlmoName(int layer, const std::string& name, TensorSpec& spec) {
   AddOlmoTop(absl::StrCat("blocks.", layer, ".", name), spec);
 }
@@ -47,13 +56,22 @@ void AddRotaryPairs(const std::string& name, int64_t heads, TensorSpec& spec) {
 
 namespace {
 
+// Megatron pads the vocabulary to a multiple of 128 times the ranks that share
+// it, which the config does not tell.
+void AddMegatronTable(const std::string& name, TensorSpec& spec) {
+  AddName(name, spec);
+  for (int64_t ranks = 1; ranks <= 64; ranks *= 2) {
+    AddPaddedName(name, 128 * ranks, spec);
+  }
+}
+
 TensorSpec EmbeddingTensor(const ModelShape& shape) {
   TensorSpec spec("embed_tokens", "model.embed_tokens.weight",
                   shape.EmbeddingShape());
   AddOlmoTop("wte.weight", spec);
   AddName("embeddings.weight", spec);
   AddName("tok_embeddings.weight", spec);
-  AddName("embedding.word_embeddings.weight", spec);  // Megatron-Core
+  AddMegatronTable("embedding.word_embeddings.weight", spec);
   return spec;
 }
 
@@ -63,7 +81,7 @@ TensorSpec OutputTensor(const ModelShape& shape) {
   AddName("lm_head.w_out.weight", spec);
   AddName("w_out.weight", spec);  // OLMo-core, older
   AddName("output.weight", spec);
-  AddName("output_layer.weight", spec);  // Megatron-Core
+  AddMegatronTable("output_layer.weight", spec);
   return spec;
 }
 

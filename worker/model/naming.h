@@ -34,6 +34,9 @@ void AddOlmoName(int layer, const std::string& name, TensorSpec& spec);
 // The tensor is rows [first_row, ...) of OLMo's fused one of `rows` rows.
 void AddOlmoRows(int layer, const std::string& name, int64_t rows,
                  int64_t first_row, TensorSpec& spec);
+// The same tensor with rows behind its own, up to a multiple of `multiple`: a
+// padded vocabulary, whose last rows are none of the model's.
+void AddPaddedName(const std::string& name, int64_t multiple, TensorSpec& spec);
 // The same tensor with Meta's rotary pairs.
 void AddRotaryPairs(const std::string& name, int64_t heads, TensorSpec& spec);
 

@@ -1,9 +1,9 @@
 // OLMo hybrid, as Hugging Face's OlmoHybridForCausalLM: gated delta networks
-// (Llama's order of norms) and attention (OLMo 3's: norms behind the
-// sub-layers, norms of the whole queries and keys) in turn, with rotary
-// positions or without. B sequences, T tokens, D width, H query heads, G
-// key/value heads, E head width; C channels, K taps, V width of a delta head's
-// values.
+// (Llama's order of norms; OLMo-core's configs may have OLMo 3's) and attention
+// (OLMo 3's: norms behind the sub-layers, norms of the whole queries and keys)
+// in turn, with rotary positions or without. B sequences, T tokens, D width, H
+// query heads, G key/value heads, E head width; C channels, K taps, V width of
+// a delta head's values.
 #include <memory>
 #include <string>
 #include <tuple>
@@ -38,6 +38,8 @@ struct OlmoHybridConfig : SwiGluShape {
   Rope rope;
   DeltaShape delta;
   bool negative_eigenvalues = true;
+  // The norms of a delta network's layer come behind its sub-layers.
+  bool delta_norm_after = false;
 };
 
 // Published models have no rotary positions, and say so by a theta of null.
@@ -72,6 +74,7 @@ OlmoHybridConfig ReadConfig(files::Fields& config) {
   olmo.delta = ReadDeltaShape(
       config, {olmo.shape.heads, olmo.shape.heads, key_dim, 0, 4});
   olmo.negative_eigenvalues = config.BoolOr("linear_allow_neg_eigval", true);
+  olmo.delta_norm_after = config.BoolOr("linear_norm_after", false);
   return olmo;
 }
 
@@ -125,15 +128,21 @@ class OlmoHybrid final : public Architecture {
 
   at::Tensor DeltaBlock(int layer, const TensorMap& weights,
                         const at::Tensor& x_BTD, Recorder& recorder) const {
+    const bool after = config_.delta_norm_after;
+    const auto norm = [&](const char* name, bool is_here, const at::Tensor& x) {
+      return is_here ? Norm(x, weights.at(name)) : x;
+    };
     return Residual(
         layer, x_BTD, recorder,
         [&](const at::Tensor& stream_BTD) {
-          return DeltaNet(weights,
-                          Norm(stream_BTD, weights.at("mixer_norm.weight")));
+          return norm(
+              "mixer_norm.weight", after,
+              DeltaNet(weights, norm("mixer_norm.weight", !after, stream_BTD)));
         },
         [&](const at::Tensor& stream_BTD) {
-          return SwiGlu(weights, "mlp.",
-                        Norm(stream_BTD, weights.at("mlp_norm.weight")));
+          return norm("mlp_norm.weight", after,
+                      SwiGlu(weights, "mlp.",
+                             norm("mlp_norm.weight", !after, stream_BTD)));
         });
   }
 

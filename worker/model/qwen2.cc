@@ -11,7 +11,9 @@
 namespace sinkwatch::model {
 
 std::unique_ptr<Architecture> MakeQwen2(files::Fields& config) {
-  LlamaFamily qwen = ReadLlamaFamily(config, "Qwen2ForCausalLM");
+  LlamaDefaults defaults;
+  defaults.shape.default_kv_heads = 32;
+  LlamaFamily qwen = ReadLlamaFamily(config, "Qwen2ForCausalLM", defaults);
   qwen.qkv_bias = true;
   ReadQwenWindows(config, qwen.shape);
   return MakeLlamaFamily(std::move(qwen));

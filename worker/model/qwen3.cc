@@ -11,7 +11,10 @@
 namespace sinkwatch::model {
 
 std::unique_ptr<Architecture> MakeQwen3(files::Fields& config) {
-  LlamaFamily qwen = ReadLlamaFamily(config, "Qwen3ForCausalLM");
+  LlamaDefaults defaults;
+  defaults.shape.default_kv_heads = 32;
+  defaults.shape.default_head_dim = 128;
+  LlamaFamily qwen = ReadLlamaFamily(config, "Qwen3ForCausalLM", defaults);
   qwen.head_norms = true;
   qwen.qkv_bias = config.BoolOr("attention_bias", false);
   qwen.output_bias = qwen.qkv_bias;

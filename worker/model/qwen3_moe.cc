@@ -11,7 +11,9 @@
 namespace sinkwatch::model {
 
 std::unique_ptr<Architecture> MakeQwen3Moe(files::Fields& config) {
-  LlamaFamily qwen = ReadLlamaFamily(config, "Qwen3MoeForCausalLM");
+  LlamaDefaults defaults;
+  defaults.shape.default_kv_heads = 4;
+  LlamaFamily qwen = ReadLlamaFamily(config, "Qwen3MoeForCausalLM", defaults);
   qwen.head_norms = true;
   qwen.qkv_bias = config.BoolOr("attention_bias", false);
   qwen.output_bias = qwen.qkv_bias;
@@ -20,6 +22,7 @@ std::unique_ptr<Architecture> MakeQwen3Moe(files::Fields& config) {
     for (AttentionShape& layer : qwen.shape.attention) layer.window = window;
   }
   qwen.mixture.counts = ReadExpertCounts(config);
+  qwen.mixture.of_torchtitan = true;
   qwen.mixture.feed_forward =
       ReadFeedForwardWidth(config, "moe_intermediate_size", 768);
   qwen.mixture.renormalised = config.BoolOr("norm_topk_prob", false);

@@ -31,6 +31,7 @@ constexpr Row kTable[] = {
     {"LlamaForCausalLM", "llama", MakeLlama},
     {"MistralForCausalLM", "mistral", MakeMistral},
     {"MixtralForCausalLM", "mixtral", MakeMixtral},
+    {"NanoChatForCausalLM", "nanochat", MakeNanoChat},
     {"Olmo2ForCausalLM", "olmo2", MakeOlmo2},
     {"Olmo3ForCausalLM", "olmo3", MakeOlmo3},
     {"OlmoForCausalLM", "olmo", MakeOlmo},
@@ -40,6 +41,8 @@ constexpr Row kTable[] = {
     {"Qwen3ForCausalLM", "qwen3", MakeQwen3},
     {"Qwen3MoeForCausalLM", "qwen3_moe", MakeQwen3Moe},
     {"Qwen3NextForCausalLM", "qwen3_next", MakeQwen3Next},
+    {"Qwen3_5ForCausalLM", "qwen3_5_text", MakeQwen35},
+    {"Qwen3_5MoeForCausalLM", "qwen3_5_moe_text", MakeQwen35Moe},
     {"SmolLM3ForCausalLM", "smollm3", MakeSmolLm3},
 };
 

@@ -22,10 +22,12 @@ nlohmann::json ConfigOf(const std::string& architecture) {
       {"architectures", {architecture}}, {"hidden_size", 16},
       {"intermediate_size", 24},         {"num_hidden_layers", 2},
       {"num_attention_heads", 4},        {"vocab_size", 32},
+      {"num_key_value_heads", nullptr},  {"head_dim", nullptr},
       {"max_position_embeddings", 64},   {"num_experts_per_tok", 2}};
-  for (const char* mixed : {"OlmoeForCausalLM", "Qwen3MoeForCausalLM",
-                            "Qwen3NextForCausalLM", "MixtralForCausalLM",
-                            "DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"}) {
+  for (const char* mixed :
+       {"OlmoeForCausalLM", "Qwen3MoeForCausalLM", "Qwen3NextForCausalLM",
+        "MixtralForCausalLM", "Qwen3_5MoeForCausalLM", "DeepseekV2ForCausalLM",
+        "DeepseekV3ForCausalLM"}) {
     if (architecture == mixed) config["num_experts"] = 4;
   }
   if (architecture.rfind("Deepseek", 0) == 0) {
@@ -42,7 +44,8 @@ nlohmann::json ConfigOf(const std::string& architecture) {
   }
   // A quarter of a head of 4 would be one element.
   if (architecture == "GPTNeoXForCausalLM") config["rotary_pct"] = 0.5;
-  if (architecture == "Qwen3NextForCausalLM") {
+  if (architecture == "Qwen3NextForCausalLM" ||
+      architecture.rfind("Qwen3_5", 0) == 0) {
     config["partial_rotary_factor"] = 0.5;
   }
   return config;
@@ -97,7 +100,7 @@ TEST_P(EveryArchitectureTest, ReadsTheSharedShape) {
   EXPECT_EQ(shape.architecture, GetParam());
   EXPECT_EQ(shape.layers, 2);
   EXPECT_EQ(shape.heads, 4);
-  EXPECT_EQ(shape.kv_heads, 4);  // as many as heads where the key is absent
+  EXPECT_EQ(shape.kv_heads, 4);  // as many as heads where the key is null
   EXPECT_EQ(shape.head_dim, 4);
   EXPECT_EQ(shape.width, 16);
   EXPECT_EQ(shape.vocabulary, 32);
@@ -166,6 +169,37 @@ TEST(RegistryTest, NamesAreInOrderAndDifferent) {
   for (size_t i = 1; i < names.size(); ++i) EXPECT_LT(names[i - 1], names[i]);
 }
 
+// What configuration_*.py of transformers 5.24 has for keys that are not there.
+TEST(RegistryTest, HeadsThatTheConfigLeavesOutAreTransformersDefaults) {
+  const auto shape_of = [](const char* name) {
+    nlohmann::json config = ConfigOf(name);
+    config["num_attention_heads"] = 32;
+    config["hidden_size"] = 64;
+    config.erase("num_key_value_heads");
+    config.erase("head_dim");
+    const auto architecture = Create(config);
+    EXPECT_TRUE(architecture.ok()) << name << ": " << architecture.status();
+    return architecture.ok() ? (*architecture)->shape() : ModelShape();
+  };
+  struct Default {
+    const char* name;
+    int kv_heads, head_dim;
+  };
+  for (const Default& want :
+       {Default{"LlamaForCausalLM", 32, 2}, Default{"MistralForCausalLM", 8, 2},
+        Default{"Qwen2ForCausalLM", 32, 2},
+        Default{"Qwen3ForCausalLM", 32, 128},
+        Default{"Gemma2ForCausalLM", 4, 256},
+        Default{"Gemma3ForCausalLM", 4, 256},
+        Default{"GptOssForCausalLM", 8, 64},
+        Default{"SmolLM3ForCausalLM", 4, 2},
+        Default{"Olmo2ForCausalLM", 32, 2}}) {
+    const ModelShape shape = shape_of(want.name);
+    EXPECT_EQ(shape.kv_heads, want.kv_heads) << want.name;
+    EXPECT_EQ(shape.head_dim, want.head_dim) << want.name;
+  }
+}
+
 // A config without `architectures` of the type.
 nlohmann::json ConfigOfType(const std::string& model_type,
                             const std::string& architecture) {
@@ -193,6 +227,7 @@ TEST(RegistryTest, EveryNameIsAlsoFoundByItsModelType) {
       {"llama", "LlamaForCausalLM"},
       {"mistral", "MistralForCausalLM"},
       {"mixtral", "MixtralForCausalLM"},
+      {"nanochat", "NanoChatForCausalLM"},
       {"olmo", "OlmoForCausalLM"},
       {"olmo2", "Olmo2ForCausalLM"},
       {"olmo3", "Olmo3ForCausalLM"},
@@ -201,6 +236,8 @@ TEST(RegistryTest, EveryNameIsAlsoFoundByItsModelType) {
       {"qwen2", "Qwen2ForCausalLM"},
       {"qwen3", "Qwen3ForCausalLM"},
       {"qwen3_moe", "Qwen3MoeForCausalLM"},
+      {"qwen3_5_moe_text", "Qwen3_5MoeForCausalLM"},
+      {"qwen3_5_text", "Qwen3_5ForCausalLM"},
       {"qwen3_next", "Qwen3NextForCausalLM"},
       {"smollm3", "SmolLM3ForCausalLM"}};
   std::set<std::string> found;

@@ -23,10 +23,19 @@ int64_t Number(files::Fields& config, const char* key, int64_t most,
   return key == nullptr ? fallback : config.IntOr(key, 1, most, fallback);
 }
 
+// What an absent key stands for; a null one for `derived`.
+int64_t Default(const files::Fields& config, const char* key, int64_t fallback,
+                int64_t derived) {
+  return fallback > 0 && key != nullptr && !config.IsNull(key) ? fallback
+                                                               : derived;
+}
+
 void ReadHeads(files::Fields& config, const ShapeKeys& keys,
                ModelShape& shape) {
   const int64_t heads = config.Int(keys.heads, 1, kMaxHeads);
-  const int64_t groups = Number(config, keys.kv_heads, kMaxHeads, heads);
+  const int64_t groups =
+      Number(config, keys.kv_heads, kMaxHeads,
+             Default(config, keys.kv_heads, keys.default_kv_heads, heads));
   if (heads % groups != 0) {
     config.Contradiction(absl::StrCat(keys.heads, " ", heads,
                                       " is no multiple of ", keys.kv_heads, " ",
@@ -34,15 +43,18 @@ void ReadHeads(files::Fields& config, const ShapeKeys& keys,
   }
   const bool explicit_width =
       keys.head_dim != nullptr && config.Has(keys.head_dim);
-  if (!explicit_width && shape.width % heads != 0) {
+  const int64_t width =
+      Default(config, keys.head_dim, keys.default_head_dim, 0);
+  if (!explicit_width && width == 0 && shape.width % heads != 0) {
     config.Contradiction(absl::StrCat(keys.width, " ", shape.width,
                                       " is no multiple of ", keys.heads, " ",
                                       heads));
   }
   shape.heads = static_cast<int>(heads);
   shape.kv_heads = static_cast<int>(groups);
-  shape.head_dim = static_cast<int>(
-      Number(config, keys.head_dim, kMaxWidth, shape.width / heads));
+  shape.head_dim =
+      static_cast<int>(Number(config, keys.head_dim, kMaxWidth,
+                              width > 0 ? width : shape.width / heads));
 }
 
 // Whether layer_types says that a layer slides.
@@ -72,8 +84,8 @@ ModelShape ReadShape(files::Fields& config, const std::string& architecture,
 }
 
 void ReadSwiGluShape(files::Fields& config, const std::string& architecture,
-                     SwiGluShape& read) {
-  read.shape = ReadShape(config, architecture);
+                     SwiGluShape& read, const ShapeKeys& keys) {
+  read.shape = ReadShape(config, architecture, keys);
   read.feed_forward = ReadFeedForwardWidth(config);
   read.tied = config.BoolOr("tie_word_embeddings", false);
   config.RequireString("hidden_act", "silu", "silu");

@@ -21,6 +21,10 @@ struct ShapeKeys {
   const char* kv_heads = "num_key_value_heads";
   const char* head_dim = "head_dim";
   const char* positions = "max_position_embeddings";
+  // What transformers 5.24 takes where the key is absent, and not null; 0: as
+  // many key/value heads as heads, a head_dim that shares the width out.
+  int64_t default_kv_heads = 0;
+  int64_t default_head_dim = 0;
 };
 
 // Reads these keys, bounded, so that no product of them overflows. Every layer
@@ -41,7 +45,7 @@ struct SwiGluShape {
 // The keys of ReadShape, intermediate_size, tie_word_embeddings, and
 // hidden_act, of which UNIMPLEMENTED refuses any but "silu".
 void ReadSwiGluShape(files::Fields& config, const std::string& architecture,
-                     SwiGluShape& read);
+                     SwiGluShape& read, const ShapeKeys& keys = {});
 
 // clip_qkv, what OLMo's projections are clamped to; 0 where they are not.
 double ReadClipQkv(files::Fields& config);

@@ -39,9 +39,10 @@ std::vector<bool> UnrotatedLayers(files::Fields& config, int layers) {
 }  // namespace
 
 std::unique_ptr<Architecture> MakeSmolLm3(files::Fields& config) {
-  RopeFamily rope;
-  rope.theta = 2e6;
-  LlamaFamily smol = ReadLlamaFamily(config, "SmolLM3ForCausalLM", rope);
+  LlamaDefaults defaults;
+  defaults.rope.theta = 2e6;
+  defaults.shape.default_kv_heads = 4;
+  LlamaFamily smol = ReadLlamaFamily(config, "SmolLM3ForCausalLM", defaults);
   smol.tied = config.BoolOr("tie_word_embeddings", true);
   smol.qkv_bias = config.BoolOr("attention_bias", false);
   smol.output_bias = smol.qkv_bias;
