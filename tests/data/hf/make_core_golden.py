@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Tiny random models of OLMo-core with what Hugging Face's classes do not have:
-learned sinks and gates on attention's output.
+learned sinks, gates on attention's output, and hybrids with gated delta networks as
+its own configs make them.
 
 As make_golden.py, with OLMo-core's own forward pass in float64 instead of
-transformers': a folder per case beside the others, under OLMo-core's names.
+transformers': a folder per case beside the others, under OLMo-core's names. The
+kernels of flash-linear-attention need a GPU; here are their formulas instead.
 Needs torch, ai2-olmo-core 3.0.0, safetensors and numpy, and transformers for
 make_golden.py's parts:
 
@@ -12,20 +14,55 @@ make_golden.py's parts:
 import json
 import shutil
 import sys
+import types
 import zlib
 
 import numpy as np
 import torch
+
+import make_golden
+import reference
+
+
+class FusedRMSNormGated(torch.nn.Module):
+    def __init__(self, width, eps, device=None):
+        super().__init__()
+        self.weight, self.eps = torch.nn.Parameter(torch.ones(width, device=device)), eps
+
+    def forward(self, x, gate):
+        x = x * torch.rsqrt((x * x).mean(-1, keepdim=True) + self.eps)
+        return x * self.weight * torch.nn.functional.silu(gate)
+
+
+def causal_conv1d(x, weight, activation, **_):
+    """x [B,T,C], weight [C,K]."""
+    taps = weight.shape[-1]
+    padded = torch.nn.functional.pad(x.transpose(1, 2), (taps - 1, 0))
+    out = torch.nn.functional.conv1d(padded, weight[:, None], groups=weight.shape[0])
+    assert activation == "silu"
+    return torch.nn.functional.silu(out).transpose(1, 2), None
+
+
+def chunk_gated_delta_rule(q, k, v, g, beta, use_qk_l2norm_in_kernel, scale, cu_seqlens, **_):
+    assert use_qk_l2norm_in_kernel and scale is None and cu_seqlens is None
+    return make_golden.delta_rule(q, k, v, g, beta)
+
+
+for name, parts in {"fla": {}, "fla.modules": {"FusedRMSNormGated": FusedRMSNormGated},
+                    "fla.modules.convolution": {"causal_conv1d": causal_conv1d}, "fla.ops": {},
+                    "fla.ops.gated_delta_rule": {
+                        "chunk_gated_delta_rule": chunk_gated_delta_rule}}.items():
+    sys.modules[name] = types.ModuleType(name)
+    vars(sys.modules[name]).update(parts)
+
 from olmo_core.nn.attention import AttentionConfig, GateConfig
+from olmo_core.nn.attention.recurrent import GatedDeltaNetConfig
 from olmo_core.nn.feed_forward import FeedForwardConfig
 from olmo_core.nn.layer_norm import LayerNormConfig
 from olmo_core.nn.lm_head import LMHeadConfig
 from olmo_core.nn.rope import RoPEConfig
 from olmo_core.nn.transformer import TransformerBlockConfig, TransformerConfig
 from safetensors.torch import save_file
-
-import make_golden
-import reference
 
 # Folder: (what Hugging Face would call it, block, options of attention).
 CASES = {
@@ -34,6 +71,13 @@ CASES = {
         gate=GateConfig(granularity="headwise"), n_kv_heads=4)),
     "core_gate_sinks": ("LlamaForCausalLM", "default", dict(
         gate=GateConfig(granularity="elementwise"), attention_sinks=True, bias=True)),
+}
+# Folder: (the delta networks' block, their options, options of attention).
+HYBRIDS = {
+    "core_hybrid": ("reordered_norm", dict(n_heads=4, head_dim=4), {}),
+    "core_hybrid_before": ("default", dict(
+        n_heads=2, n_v_heads=4, head_dim=6, expand_v=1.5, allow_neg_eigval=False, conv_size=3),
+        dict(rope=None, n_kv_heads=4)),
 }
 
 
@@ -50,6 +94,15 @@ def config_of(block, options):
         lm_head=LMHeadConfig(layer_norm=norm, bias=False))
 
 
+def hybrid_of(delta_block, delta, options):
+    config = config_of("reordered_norm", options)
+    attention = config.block
+    config.block = {"attn": attention, "gdn": attention.replace(
+        name=delta_block, sequence_mixer=GatedDeltaNetConfig(**delta))}
+    config.block_pattern, config.n_layers = ["gdn", "attn"], 4
+    return config
+
+
 class Watch:
     """What attention of each block sees and gives, and the stream around it."""
 
@@ -60,6 +113,10 @@ class Watch:
 
     @staticmethod
     def watch(seen, block, attention):
+        block.register_forward_hook(
+            lambda _, args, out: seen.update(x=args[0].numpy(), y=out.numpy()))
+        if not hasattr(attention, "sdpa"):
+            return
         inner = attention.sdpa
 
         def sdpa(q, k, v, **kwargs):
@@ -69,14 +126,12 @@ class Watch:
             return out
 
         attention.sdpa = sdpa
-        block.register_forward_hook(
-            lambda _, args, out: seen.update(x=args[0].numpy(), y=out.numpy()))
         attention.w_out.register_forward_pre_hook(
             lambda _, args: seen.update(left=args[0].double().numpy()))
 
     def layers(self, model):
         for seen, block in zip(self.seen, model.blocks.values()):
-            yield self.completed(seen, block.attention)
+            yield self.completed(seen, block.attention) if "q" in seen else seen
 
     @staticmethod
     def completed(seen, attention):
@@ -116,10 +171,10 @@ def measure(model, domain, tokens):
 
     shown = list(watch.layers(model))
     add(reference.layer_metrics(shown[0]["x"]), -1)
-    by_layer = [reference.head_metrics(layer) for layer in shown]
+    by_layer = [reference.head_metrics(layer) if "q" in layer else {} for layer in shown]
     for layer, values in enumerate(by_layer):
         add({**values, **reference.layer_metrics(shown[layer]["y"])}, layer)
-    add(reference.model_metrics(tokens, logits, by_layer), None)
+    add(reference.model_metrics(tokens, logits, [layer for layer in by_layer if layer]), None)
     return logits, found
 
 
@@ -140,8 +195,11 @@ def randomize(model, seed):
 
 
 def make_case(name, tokens):
-    architecture, block, options = CASES[name]
-    config = config_of(block, options)
+    if name in HYBRIDS:
+        architecture, config = "OlmoHybridForCausalLM", hybrid_of(*HYBRIDS[name])
+    else:
+        architecture, block, options = CASES[name]
+        config = config_of(block, options)
     folder = make_golden.HERE / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -169,5 +227,5 @@ def make_case(name, tokens):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     probe = make_golden.make_probe()
-    for case in sys.argv[1:] or CASES:
+    for case in sys.argv[1:] or [*CASES, *HYBRIDS]:
         make_case(case, probe)

@@ -92,6 +92,14 @@ def hybrid(**changes):
 
 MSCALE_YARN = {**YARN, "mscale": 0.8, "mscale_all_dim": 1.1}
 
+# A tower for images beside the text, which nobody looks through.
+IMAGES = dict(vision_config=dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+                                 num_attention_heads=2, image_size=16, patch_size=8),
+              mm_tokens_per_image=4, bos_token_id=None, eos_token_id=None, pad_token_id=None)
+SPLIT_DELTA = dict(head_dim=16, rope_parameters={
+    "rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.25,
+    "mrope_section": [1, 1, 0], "mrope_interleaved": True})
+
 # Folder: (architecture, config), a third entry for what else is special.
 CASES = {
     "apertus": ("ApertusForCausalLM", small(
@@ -122,6 +130,9 @@ CASES = {
     "gemma3_tied": ("Gemma3ForCausalLM", gemma(
         tie_word_embeddings=True, final_logit_softcapping=5.0, num_attention_heads=6,
         num_key_value_heads=3)),
+    "gemma3_images": ("Gemma3ForConditionalGeneration", dict(
+        text_config=gemma(tie_word_embeddings=True, sliding_window_pattern=2),
+        tie_word_embeddings=True, **IMAGES), {"text": "Gemma3ForCausalLM"}),
     "gpt2": ("GPT2LMHeadModel", dict(
         vocab_size=VOCABULARY, n_embd=24, n_layer=2, n_head=3, n_positions=20,
         bos_token_id=None, eos_token_id=None)),
@@ -154,6 +165,11 @@ CASES = {
     "mixtral_window": ("MixtralForCausalLM", small(
         num_local_experts=5, num_experts_per_tok=3, sliding_window=6, head_dim=8,
         num_key_value_heads=1, tie_word_embeddings=True)),
+    "nanochat": ("NanoChatForCausalLM", small()),
+    "nanochat_options": ("NanoChatForCausalLM", small(
+        num_key_value_heads=1, attention_bias=True, tie_word_embeddings=True,
+        final_logit_softcapping=2.0, rope_parameters={
+            "rope_type": "default", "rope_theta": 500.0})),
     "olmo": ("OlmoForCausalLM", small(num_key_value_heads=4, clip_qkv=2.5)),
     "olmo_tied": ("OlmoForCausalLM", small(num_attention_heads=6, tie_word_embeddings=True)),
     "olmo_bias": ("OlmoForCausalLM", small(
@@ -190,6 +206,10 @@ CASES = {
         num_hidden_layers=4, decoder_sparse_step=2, mlp_only_layers=[1], norm_topk_prob=True,
         attention_bias=True, use_sliding_window=True, sliding_window=7, num_key_value_heads=1),
         {"q_norm": 2.0}),
+    "qwen3_5": ("Qwen3_5ForCausalLM", {**hybrid(), **SPLIT_DELTA}, {"seed": 1}),
+    "qwen3_5_moe": ("Qwen3_5MoeForCausalLM", {**hybrid(), **SPLIT_DELTA, **dict(
+        num_experts=3, num_experts_per_tok=2, moe_intermediate_size=10,
+        shared_expert_intermediate_size=6, tie_word_embeddings=True)}, {"seed": 1}),
     "qwen3_next": ("Qwen3NextForCausalLM", {**hybrid(), **dict(
         head_dim=16, num_experts=3, num_experts_per_tok=2, moe_intermediate_size=10,
         shared_expert_intermediate_size=6)}, {"seed": 6}),
@@ -226,6 +246,11 @@ FAMILIES = {
                               lambda layer: layer.attn.c_proj.weight.T),
     # Some layers have no attention; what leaves the rest goes through a gate.
     "Qwen3NextForCausalLM": Family(lambda model: model.model.layers, output_if_any, gated=True),
+    "Qwen3_5ForCausalLM": Family(lambda model: model.model.layers, output_if_any, gated=True),
+    "Qwen3_5MoeForCausalLM": Family(lambda model: model.model.layers, output_if_any, gated=True),
+    "Gemma3ForConditionalGeneration": Family(
+        lambda model: model.model.language_model.layers,
+        lambda layer: layer.self_attn.o_proj.weight),
     "OlmoHybridForCausalLM": Family(lambda model: model.model.layers, output_if_any),
     "GPTNeoXForCausalLM": Family(lambda model: model.gpt_neox.layers,
                                  lambda layer: layer.attention.dense.weight),
@@ -426,7 +451,7 @@ def make_case(name, tokens):
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink()
     (folder / "model.safetensors").chmod(0o644)
-    golden = {"architecture": architecture, "transformers": transformers.__version__}
+    golden = {"architecture": special.get("text", architecture), "transformers": transformers.__version__}
     if dtype != torch.float32:
         golden["sha256_float32"] = digests_of(model)
     # Read again, not widened: the rotary frequencies would have been rounded.
