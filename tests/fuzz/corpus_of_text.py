@@ -296,6 +296,22 @@ ARCHITECTURES = {  # what a config asks of the registry
         architectures=["OlmoHybridForCausalLM"], model_type="olmo_hybrid",
         linear_num_key_heads=3),
     "good-qwen3-next": mixture("qwen3_next", "Qwen3NextForCausalLM"),
+    "good-nanochat": model(
+        architectures=["NanoChatForCausalLM"], model_type="nanochat", hidden_act="relu2"),
+    "good-nanochat-meta": json.dumps({"step": 1, "model_config": {
+        "sequence_len": 64, "vocab_size": 128, "n_layer": 2, "n_head": 2, "n_kv_head": 2,
+        "n_embd": 32, "window_pattern": "L"}}),
+    "unsupported-nanochat-windows": json.dumps({"model_config": {
+        "sequence_len": 64, "vocab_size": 128, "n_layer": 2, "n_head": 2, "n_embd": 32,
+        "window_pattern": "\u001b[31mSSSL" * 500}}),
+    "good-text-config": json.dumps({"model_type": "llava", "text_config": json.loads(model())}),
+    "good-text-config-of-defaults": json.dumps({"model_type": "gemma3", "text_config": {}}),
+    "good-qwen3-5": json.dumps({"model_type": "qwen3_5", "text_config": json.loads(model(
+        model_type="qwen3_5_text"))}),
+    "corrupt-text-config": json.dumps({"model_type": "llava", "text_config": {"hidden_size": -1}}),
+    "unsupported-text-config": json.dumps({"model_type": "\u001b[31mx" * 900, "text_config": {}}),
+    "unsupported-text-config-in-itself": json.dumps({"model_type": "llava", "text_config": {
+        "model_type": "llava", "text_config": {}}}),
     "unsupported-partial": model(rope_parameters={"partial_rotary_factor": 0.5}),
 }
 
@@ -448,8 +464,142 @@ STEP_NAMES = {
 }
 
 
+def rows(header, *lines):
+    return header + "\n" + "".join(line + "\n" for line in lines)
+
+
+URL = "https://olmo-checkpoints.org/ai2-llm/peteish7/"
+STEPS = "Step,Checkpoint Directory"
+MANIFESTS = {
+    "good-step": rows(STEPS, f"0,{URL}step0-unsharded/", f"1000,{URL}step1000-unsharded/"),
+    "good-ingredient": rows("Ingredient," + STEPS, "1,500,a/i1/step500", "soup,500,a/soup/step500"),
+    "good-stage": rows("Stage," + STEPS, "stage1,1,s3://bucket/run/step1"),
+    "good-tokens": rows("Stage,Step,Tokens Seen,Checkpoint Directory", "pre,7,8589934592,run/step7"),
+    "good-bad-row": rows(STEPS, f"11931,{URL}step11000/", f"11000,{URL}step11000/"),
+    "good-same-directory": rows(STEPS, "1,a/x", "2,a/x"),
+    "good-twice": rows(STEPS, "1,a/step1", "1,a/step1"),
+    "good-carriage-returns": rows(STEPS, "1,a/step1").replace("\n", "\r\n"),
+    "good-no-rows": rows(STEPS),
+    "invalid-header": rows("Step,Directory", "1,a"),
+    "invalid-nothing": "",
+    "invalid-fields": rows(STEPS, "1,a,b"),
+    "invalid-quotes": rows(STEPS, '1,"a"'),
+    "invalid-step": rows(STEPS, "-1,a/step1"),
+    "invalid-huge-step": rows(STEPS, "9" * 30 + ",a/step1"),
+    "invalid-parent": rows(STEPS, "1,a/../b"),
+    "invalid-no-path": rows(STEPS, "1,https://host"),
+    "invalid-control": rows(STEPS, "1,a/\x1b[31m"),
+    "invalid-nul": rows(STEPS, "1,a/b\0c"),
+    "invalid-stage": rows("Stage," + STEPS, "a/b,1,a/step1"),
+    "invalid-long": rows(STEPS, "1," + "a" * 2000),
+}
+
+
+def tree(*entries, pattern="", runs=""):
+    return "\n".join([pattern, runs, *entries])
+
+
+def whole(folder, *more):
+    return [f"{folder}/{name}" for name in ("config.json", "model.safetensors", *more)]
+
+
+SNAPSHOT = f"snapshots/{'b' * 40}/"
+ROOTS = {
+    "good-steps": tree(*whole("step5"), *whole("step10-tokens4B"), *whole("eval_step5"),
+                       "latest>step10-tokens4B"),
+    "good-empty": tree(),
+    "good-empty-stage": tree("stage1/", "stage2/ingredient1/"),
+    "good-stages": tree(*whole("stage1/step5"), *whole("stage2-ingredient1-step5"),
+                        *whole("stage3/soup/step5+4+3-nooptim")),
+    "good-pattern": tree(*whole("run_12_abc"), *whole("other"), "notes.txt",
+                         pattern=r"run_(?P<step>\d+)_(?P<stage>.*)"),
+    "good-pattern-of-nothing": tree(*whole("x"), pattern=r"(?P<step>\d*)(?P<tokens>.*)x*"),
+    "good-runs": tree(*whole("70M/seed-1/step5"), "README.md", *whole("x/y/z/w"),
+                      runs=r"(?P<size>\d+M)/seed-(?P<seed>\d+)"),
+    "good-runs-of-everything": tree(*whole("A.b/step5"), *whole("a.b/step5"), "x>A.b", runs=r"[^/]+"),
+    "good-hub": tree("refs/main=" + "a" * 40, "refs/step5=" + "b" * 40,
+                     "refs/stage1/step6=" + "c" * 40, "refs/step7=../../etc",
+                     "refs/pr/1=" + "d" * 40, "blobs/0f0f",
+                     SNAPSHOT + "config.json>../../blobs/0f0f",
+                     SNAPSHOT + "model.safetensors>../../blobs/0f0f", "blobs/0f0f.incomplete"),
+    "good-hub-and-more": tree("refs/step5=" + "b" * 40, "snapshots/", *whole("step6"), "notes.txt",
+                              *whole("extra/step7")),
+    "good-hub-one-step-twice": tree("refs/step5=" + "b" * 40, "refs/step-5=" + "c" * 40,
+                                    *whole("snapshots/" + "b" * 40), *whole("snapshots/" + "c" * 40)),
+    "good-links": tree("step1>step1", "step2>../..", "step3>nowhere", *whole("far/step9"),
+                       "step4>far/step9", "step5>.", "step6>step4"),
+    "good-foreign": tree("step1/adapter_config.json", "step2/latest", "step2/zero_to_fp32.py",
+                         "step2/global_step2/x", "step3/lit_model.pth", "step4/__0.metadata",
+                         "step5/rank0.pt", "global_step6/mp_rank_00_model_states.pt",
+                         "iter_0000007/mp_rank_00/model_optim_rng.pt", "8/model/x", "9/_METADATA",
+                         "step10/a.gguf"),
+    "good-under-way": tree("step1-tmp/", "tmp_step2/", "step3/model.safetensors.incomplete",
+                           "step3/config.json", "step4.part"),
+    "good-flat": tree("model_000100.pt", "meta_000100.json", "optim_000100_rank0.pt",
+                      "model_000200.bin", "state_step001750.pt"),
+    "good-one-step": tree(*whole("step5"), *whole("step5-unsharded"), *whole("checkpoint-5"), *whole("5")),
+    "good-itself": tree("config.json", "model.safetensors"),
+    "good-dcp": tree("step1/.metadata", "step1/__0_0.distcp", "step2/model_and_optim/.metadata",
+                     "step2/model_and_optim/__0_0.distcp", "step2/config.json",
+                     "step3/.metadata.json", "step4/__0_0.distcp"),
+    "good-not-utf8": tree("step5-\xff/config.json", "\xe9/", "step6\xff/x").encode("latin-1"),
+    "invalid-pattern": tree(*whole("step5"), pattern="("),
+    "invalid-group": tree(*whole("step5"), pattern=r"(?P<stpe>\d+)"),
+    "invalid-no-group": tree(*whole("step5"), pattern=r"step\d+"),
+    "invalid-runs": tree(*whole("step5"), runs="["),
+    "invalid-large-pattern": tree(*whole("step5"), pattern=r"(?P<step>(((\d{1,100}){1,100}){1,10}))"),
+}
+
+
+NORM = {"name": "rms", "eps": 1e-6, "bias": False}
+ATTENTION = {"name": "reordered_norm", "layer_norm": NORM,
+             "feed_forward": {"hidden_size": 64, "bias": False},
+             "sequence_mixer": {"type": "attention", "n_heads": 2, "bias": False, "qk_norm": NORM,
+                                "rope": {"theta": 500000}}}
+DELTA = {**ATTENTION, "sequence_mixer": {"type": "gated_delta_net", "n_heads": 2, "head_dim": 12}}
+
+
+def core(delta=DELTA, attention=ATTENTION, **changes):
+    return json.dumps({"model": {**{
+        "d_model": 32, "vocab_size": 128, "n_layers": 4, "block": {"gdn": delta, "attn": attention},
+        "block_pattern": ["gdn", "attn"], "lm_head": {"layer_norm": NORM, "bias": False}}, **changes}})
+
+
+def mixer(**changes):
+    return {**DELTA, "sequence_mixer": {**DELTA["sequence_mixer"], **changes}}
+
+
+MODEL_CONFIGS = {
+    **{name: text for name, text in ARCHITECTURES.items()
+       if "nanochat-" in name or "text-config" in name or "qwen3-5" in name},
+    "good-hybrid": core(),
+    "good-hybrid-before": core(delta={**DELTA, "name": "default"}),
+    "good-attention-alone": core(delta=ATTENTION),
+    "good-text-config-in-itself": ARCHITECTURES["unsupported-text-config-in-itself"],
+    "good-null-text-config": '{"model_type":"llava","text_config":null}',
+    "corrupt-no-text-type": '{"model_type":7,"text_config":{}}',
+    "corrupt-text-type": '{"model_type":"llava","text_config":{"model_type":[]}}',
+    "corrupt-pattern": core(block_pattern=["gdn", "no such \u001b[31m" * 500]),
+    "corrupt-pattern-of-numbers": core(block_pattern=[1]),
+    "corrupt-no-pattern": core(block_pattern=[]),
+    "corrupt-uneven-pattern": core(block_pattern=["gdn", "gdn", "attn"]),
+    "corrupt-block": core(delta=7),
+    "corrupt-values": core(delta=mixer(expand_v=1.01)),
+    "corrupt-huge-values": core(delta=mixer(expand_v=1e300)),
+    "corrupt-heads": core(delta=mixer(n_heads=0)),
+    "corrupt-shared-heads": core(delta=mixer(head_dim=None, n_heads=5)),
+    "unsupported-delta-option": core(delta=mixer(gate=True)),
+    "unsupported-no-attention": core(block_pattern=["gdn"]),
+    "corrupt-nanochat": '{"model_config":{"n_embd":"x","sequence_len":1}}',
+}
+del MODEL_CONFIGS["unsupported-text-config-in-itself"], MODEL_CONFIGS["corrupt-text-config"]
+
+
 TARGETS = {
     "step_name": STEP_NAMES,
+    "model_config": MODEL_CONFIGS,
+    "manifest": MANIFESTS,
+    "root": ROOTS,
     "safetensors_header": dict(safetensors_headers()),
     "safetensors_file": dict(safetensors_files()),
     "strict_json": JSONS,
