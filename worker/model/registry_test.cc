@@ -55,9 +55,11 @@ nlohmann::json ConfigOf(const std::string& architecture) {
 // their own, and hybrids have layers without attention.
 std::vector<std::string> ArchitecturesOfTheUsualKeys() {
   const std::set<std::string> others = {
-      "DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "GPT2LMHeadModel",
-      "Gemma2ForCausalLM",     "Gemma3ForCausalLM",     "OlmoHybridForCausalLM",
-      "Qwen3NextForCausalLM"};
+      "DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM",
+      "GPT2LMHeadModel",       "Gemma2ForCausalLM",
+      "Gemma3ForCausalLM",     "OlmoHybridForCausalLM",
+      "Qwen3NextForCausalLM",  "Qwen3_5ForCausalLM",
+      "Qwen3_5MoeForCausalLM"};
   std::vector<std::string> names;
   for (const std::string& name : ArchitectureNames()) {
     if (others.count(name) == 0) names.push_back(name);

@@ -18,7 +18,8 @@ using Json = nlohmann::json;
 Json ConfigOf(const std::string& architecture, const Json& keys) {
   Json config = {{"architectures", {architecture}}, {"hidden_size", 16},
                  {"intermediate_size", 12},         {"num_hidden_layers", 8},
-                 {"num_attention_heads", 2},        {"vocab_size", 32}};
+                 {"num_attention_heads", 2},        {"vocab_size", 32},
+                 {"num_key_value_heads", 2}};
   config.update(keys);
   return config;
 }
