@@ -11,7 +11,6 @@
 #include "absl/time/clock.h"
 #include "proto/base/utf8.h"
 #include "server/discovery/digest.h"
-#include "server/discovery/flat_file.h"
 #include "server/discovery/hub_cache.h"
 #include "server/discovery/listing.h"
 #include "server/discovery/root_notes.h"
