@@ -61,6 +61,10 @@ std::string Facts(const v1::Measurement& m) {
       model.layers(), model.heads(), model.kv_heads(), model.width(),
       Plain(header.probe().name()), header.sequence_length(),
       header.bos_policy(), header.dtype(), Plain(header.device()));
+  if (!header.protocol().empty()) {
+    absl::StrAppend(&text, "as the protocol ", Plain(header.protocol()),
+                    " has it\n");
+  }
   if (m.load_seconds() > 0 || m.compute_seconds() > 0) {
     absl::StrAppendFormat(&text, "loaded in %.2f s, computed in %.2f s\n",
                           m.load_seconds(), m.compute_seconds());

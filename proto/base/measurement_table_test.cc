@@ -35,8 +35,10 @@ TEST(MeasurementTable, NamesUnitsMeaningsAndDoubts) {
   v1::Measurement m = OneVector(2);
   m.set_implausible(true);
   m.set_implausible_reason("probe loss 99");
+  m.mutable_header()->set_protocol("gu");
   ExpectWords(m, {"sink_attention [ratio]  Mean attention to key 0.",
-                  "IMPLAUSIBLE: probe loss 99", "runs/toy/step800", "0.5"});
+                  "IMPLAUSIBLE: probe loss 99", "as the protocol gu",
+                  "runs/toy/step800", "0.5"});
 }
 
 TEST(MeasurementTable, ManyHeadsAreSummarised) {

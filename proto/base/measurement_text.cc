@@ -48,6 +48,20 @@ void AppendNumbers(const google::protobuf::RepeatedField<float>& values,
   out->push_back(']');
 }
 
+// A list for each value, as long as each other.
+void AppendSequenceValues(const v1::MetricVector& vector, std::string* out) {
+  const int values = vector.values_size();
+  const int all = vector.sequence_values_size();
+  if (values == 0 || all == 0 || all % values != 0) return;
+  out->append(",\"sequence_values\":[");
+  for (int i = 0; i < all; ++i) {
+    if (i % (all / values) == 0) out->append(i == 0 ? "[" : "],[");
+    if (i % (all / values) != 0) out->push_back(',');
+    AppendNumber(vector.sequence_values(i), out);
+  }
+  out->append("]]");
+}
+
 void AppendVector(const v1::MetricVector& vector, std::string* out) {
   absl::StrAppend(out, "{\"domain\":", JsonString(vector.domain()),
                   ",\"metric\":", JsonString(vector.metric()), ",\"layer\":",
@@ -56,7 +70,9 @@ void AppendVector(const v1::MetricVector& vector, std::string* out) {
   AppendNumbers(vector.values(), vector.values_size(), out);
   out->append(",\"stderr\":");
   AppendNumbers(vector.standard_errors(), vector.values_size(), out);
-  absl::StrAppend(out, ",\"count\":", vector.count(), "}");
+  absl::StrAppend(out, ",\"count\":", vector.count());
+  AppendSequenceValues(vector, out);
+  out->push_back('}');
 }
 
 std::string CheckpointJson(const v1::Measurement& m) {
@@ -139,6 +155,27 @@ void AppendSinks(const v1::Measurement& m, std::string* out) {
   out->append("]");
 }
 
+void AppendMassiveDimensions(const v1::Measurement& m, std::string* out) {
+  out->append("[");
+  const char* separator = "\n";
+  for (const v1::MassiveDimension& massive : m.massive_dimensions()) {
+    absl::StrAppend(
+        out, separator, "{\"domain\":", JsonString(massive.domain()),
+        ",\"layer\":", massive.layer(), ",\"dimension\":", massive.dimension(),
+        ",\"position\":", massive.position(), ",\"value\":");
+    AppendNumber(static_cast<float>(massive.value()), out);
+    out->append(",\"sequences\":");
+    AppendNumber(static_cast<float>(massive.sequence_share()), out);
+    out->append("}");
+    separator = ",\n";
+  }
+  out->append("]");
+}
+
+std::string ProtocolJson(const v1::MeasurementHeader& header) {
+  return header.protocol().empty() ? "null" : JsonString(header.protocol());
+}
+
 }  // namespace
 
 std::string MeasurementJson(const v1::Measurement& m) {
@@ -150,12 +187,15 @@ std::string MeasurementJson(const v1::Measurement& m) {
       ",\n\"model\":", ModelJson(header.model()),
       ",\n\"dtype\":", JsonString(header.dtype()),
       ",\n\"device\":", JsonString(header.device()),
+      ",\n\"protocol\":", ProtocolJson(header),
       ",\n\"unused_tensors\":", UnusedJson(header),
       ",\n\"load_seconds\":", m.load_seconds(),
       ",\n\"compute_seconds\":", m.compute_seconds(),
       ",\n\"implausible\":", ImplausibleJson(m), ",\n\"notes\":", NotesJson(m),
       ",\n\"tensors\":", TensorsJson(m), ",\n\"sinks\":");
   AppendSinks(m, &out);
+  out.append(",\n\"massive_dimensions\":");
+  AppendMassiveDimensions(m, &out);
   out.append(",\n\"measurements\":[");
   const char* separator = "\n";
   for (const v1::MetricVector* vector : Sorted(m)) {

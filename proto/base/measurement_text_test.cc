@@ -128,6 +128,44 @@ TEST(MeasurementJson, NamesTheTokensThatAreSinks) {
                              "sequences":1}])"));
 }
 
+TEST(MeasurementJson, HasTheValuesOfEachSequenceWhereThereAreSome) {
+  v1::Measurement m = Small();
+  EXPECT_FALSE(json::parse(MeasurementJson(m))["measurements"][1].contains(
+      "sequence_values"));
+  for (float value : {0.25f, NAN, 0.5f, 0.f, 1.f, -2.f}) {
+    m.mutable_vectors(1)->add_sequence_values(value);
+  }
+  EXPECT_EQ(json::parse(MeasurementJson(m))["measurements"][1],
+            json::parse(R"({"domain":"story","metric":"sink_attention",
+                            "layer":-1,"values":[0.2,0.3],
+                            "stderr":[null,null],"count":95,
+                            "sequence_values":[[0.25,null,0.5],[0,1,-2]]})"));
+}
+
+TEST(MeasurementJson, NamesTheDimensionsThatAreMassive) {
+  v1::Measurement m = Small();
+  EXPECT_EQ(json::parse(MeasurementJson(m))["massive_dimensions"],
+            json::array());
+  v1::MassiveDimension& massive = *m.add_massive_dimensions();
+  massive.set_domain("story");
+  massive.set_layer(3);
+  massive.set_dimension(269);
+  massive.set_position(0);
+  massive.set_value(-736.5);
+  massive.set_sequence_share(0.75);
+  EXPECT_EQ(json::parse(MeasurementJson(m))["massive_dimensions"],
+            json::parse(R"([{"domain":"story","layer":3,"dimension":269,
+                             "position":0,"value":-736.5,
+                             "sequences":0.75}])"));
+}
+
+TEST(MeasurementJson, NamesItsProtocol) {
+  v1::Measurement m = Small();
+  EXPECT_EQ(json::parse(MeasurementJson(m))["protocol"], nullptr);
+  m.mutable_header()->set_protocol("gu");
+  EXPECT_EQ(json::parse(MeasurementJson(m))["protocol"], "gu");
+}
+
 TEST(MeasurementJson, SurvivesAPathThatIsNoText) {
   v1::Measurement m = Small();
   m.mutable_header()->mutable_checkpoint()->set_run("\xff\xfe");
@@ -142,6 +180,14 @@ TEST(MeasurementCsv, HasALinePerValue) {
             "story,sink_attention,-1,1,0.3,,95\r\n"
             "story,sink_attention,1,0,0.1,0.5,95\r\n"
             "story,sink_attention,1,1,,,95\r\n");
+}
+
+TEST(MeasurementCsv, HasNoValuesOfSequences) {
+  v1::Measurement m = Small();
+  const std::string without = MeasurementCsv(m);
+  m.mutable_vectors(0)->add_sequence_values(0.25f);
+  m.mutable_vectors(0)->add_sequence_values(0.5f);
+  EXPECT_EQ(MeasurementCsv(m), without);
 }
 
 TEST(MeasurementCsv, NamesAreQuoted) {
