@@ -7,6 +7,14 @@
 
 namespace sinkwatch::model {
 
+void RecordRouting(int layer, const Routing& routing, const at::Tensor& n_BTD,
+                   Recorder& recorder) {
+  const int64_t B = n_BTD.size(0), T = n_BTD.size(1);
+  recorder.Record(Point::kRouterScores, layer,
+                  routing.score_NX.view({B, T, -1}));
+  recorder.Record(Point::kExperts, layer, routing.expert_NK.view({B, T, -1}));
+}
+
 // S = N*K choices, as they lie in the routing.
 at::Tensor MixExperts(const at::Tensor& x_ND, const Routing& routing,
                       int64_t num_experts, const Expert& expert) {

@@ -123,7 +123,7 @@ class GptOss final : public Architecture {
           return Attention(layer, weights, stream_BTD, recorder);
         },
         [&](const at::Tensor& stream_BTD) {
-          return Mixture(weights, stream_BTD);
+          return Mixture(layer, weights, stream_BTD, recorder);
         });
   }
 
@@ -174,7 +174,8 @@ class GptOss final : public Architecture {
   Routing Route(const at::Tensor& logits_NX) const {
     auto [logits_NK, expert_NK] =
         at::topk(logits_NX, config_.counts.chosen, -1);
-    return {expert_NK, at::softmax(logits_NK, -1)};
+    return {expert_NK, at::softmax(logits_NK, -1),
+            at::softmax(logits_NX, -1, at::kFloat)};
   }
 
   // Gate and up are the even and the odd columns.
@@ -187,7 +188,8 @@ class GptOss final : public Architecture {
     return (up + 1) * (gate * at::sigmoid(gate * config_.swiglu_alpha));
   }
 
-  at::Tensor Mixture(const TensorMap& weights, const at::Tensor& x_BTD) const {
+  at::Tensor Mixture(int layer, const TensorMap& weights,
+                     const at::Tensor& x_BTD, Recorder& recorder) const {
     const at::Tensor n_ND =
         Norm(weights, "post_attention_layernorm.weight", x_BTD).flatten(0, 1);
     const auto expert = [&](int64_t index, const at::Tensor& x_RD) {
@@ -200,6 +202,7 @@ class GptOss final : public Architecture {
     };
     const Routing routing = Route(Linear(n_ND, weights.at("mlp.router.weight"),
                                          weights.at("mlp.router.bias")));
+    RecordRouting(layer, routing, x_BTD, recorder);
     return MixExperts(n_ND, routing, config_.counts.experts, expert)
         .view_as(x_BTD);
   }

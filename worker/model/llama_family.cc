@@ -47,7 +47,8 @@ class LlamaLike final : public Architecture {
         [&](const at::Tensor& stream_BTD) {
           return FeedForward(
               layer, weights,
-              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")));
+              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")),
+              recorder);
         });
   }
 
@@ -83,9 +84,10 @@ class LlamaLike final : public Architecture {
   }
 
   at::Tensor FeedForward(int layer, const TensorMap& weights,
-                         const at::Tensor& n_BTD) const {
-    return family_.IsMixed(layer) ? MixSwiGlu(weights, family_.mixture, n_BTD)
-                                  : SwiGlu(weights, "mlp.", n_BTD);
+                         const at::Tensor& n_BTD, Recorder& recorder) const {
+    return family_.IsMixed(layer)
+               ? MixSwiGlu(layer, weights, family_.mixture, n_BTD, recorder)
+               : SwiGlu(weights, "mlp.", n_BTD);
   }
 
   at::Tensor Rotated(int layer, const at::Tensor& x_BHTE) const {

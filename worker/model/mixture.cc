@@ -123,7 +123,7 @@ Routing RouteBySoftmax(const at::Tensor& logits_NX,
   if (mixture.renormalised) {
     weight_NK = weight_NK / weight_NK.sum(-1, /*keepdim=*/true);
   }
-  return {expert_NK, weight_NK.to(logits_NX.scalar_type())};
+  return {expert_NK, weight_NK.to(logits_NX.scalar_type()), score_NX};
 }
 
 at::Tensor MixSwiGlu(const TensorMap& weights, const SwiGluMixture& mixture,
@@ -135,14 +135,16 @@ at::Tensor MixSwiGlu(const TensorMap& weights, const SwiGluMixture& mixture,
       });
 }
 
-at::Tensor MixSwiGlu(const TensorMap& weights, const SwiGluMixture& mixture,
-                     const at::Tensor& n_BTD) {
+at::Tensor MixSwiGlu(int layer, const TensorMap& weights,
+                     const SwiGluMixture& mixture, const at::Tensor& n_BTD,
+                     Recorder& recorder) {
   const at::Tensor n_ND = n_BTD.flatten(0, 1);
   const at::Tensor bias_X = mixture.of_torchtitan
                                 ? weights.at("mlp.gate.selection_bias")
                                 : at::Tensor();
   const Routing routing = RouteBySoftmax(
       Linear(n_ND, weights.at("mlp.gate.weight")), mixture, bias_X);
+  RecordRouting(layer, routing, n_BTD, recorder);
   return MixSwiGlu(weights, mixture, routing, n_ND).view_as(n_BTD);
 }
 

@@ -59,9 +59,10 @@ Routing RouteBySoftmax(const at::Tensor& logits_NX,
 // What the chosen experts make of each token, weighted: [N,D].
 at::Tensor MixSwiGlu(const TensorMap& weights, const SwiGluMixture& mixture,
                      const Routing& routing, const at::Tensor& n_ND);
-// The same by the router's softmax: [B,T,D].
-at::Tensor MixSwiGlu(const TensorMap& weights, const SwiGluMixture& mixture,
-                     const at::Tensor& n_BTD);
+// The same by the router's softmax, which is shown: [B,T,D].
+at::Tensor MixSwiGlu(int layer, const TensorMap& weights,
+                     const SwiGluMixture& mixture, const at::Tensor& n_BTD,
+                     Recorder& recorder);
 
 }  // namespace sinkwatch::model
 

@@ -66,7 +66,8 @@ class Mla final : public Architecture {
         [&](const at::Tensor& stream_BTD) {
           return FeedForward(
               layer, weights,
-              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")));
+              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")),
+              recorder);
         });
   }
 
@@ -142,11 +143,13 @@ class Mla final : public Architecture {
   }
 
   at::Tensor FeedForward(int layer, const TensorMap& weights,
-                         const at::Tensor& n_BTD) const {
+                         const at::Tensor& n_BTD, Recorder& recorder) const {
     if (IsDense(layer)) return SwiGlu(weights, "mlp.", n_BTD);
     const at::Tensor n_ND = n_BTD.flatten(0, 1);
+    const Routing routing = Route(weights, n_ND);
+    RecordRouting(layer, routing, n_BTD, recorder);
     const at::Tensor mixed_ND =
-        MixSwiGlu(weights, family_.mixture, Route(weights, n_ND), n_ND);
+        MixSwiGlu(weights, family_.mixture, routing, n_ND);
     return mixed_ND.view_as(n_BTD) +
            SwiGlu(weights, "mlp.shared_experts.", n_BTD);
   }
@@ -180,7 +183,8 @@ class Mla final : public Architecture {
       weight_NK = weight_NK / (weight_NK.sum(-1, /*keepdim=*/true) + 1e-20);
     }
     return {expert_NK,
-            (weight_NK * family_.routed_scale).to(n_ND.scalar_type())};
+            (weight_NK * family_.routed_scale).to(n_ND.scalar_type()),
+            score_NX};
   }
 
   const MlaFamily family_;

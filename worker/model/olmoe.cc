@@ -107,7 +107,7 @@ class Olmoe final : public Architecture {
           return Attention(layer, weights, stream_BTD, recorder);
         },
         [&](const at::Tensor& stream_BTD) {
-          return Mixture(weights, stream_BTD);
+          return Mixture(layer, weights, stream_BTD, recorder);
         });
   }
 
@@ -190,15 +190,16 @@ class Olmoe final : public Architecture {
 
   // Softmax over all experts in float32, then the largest.
   Routing Route(const at::Tensor& logits_NX) const {
-    auto [weight_NK, expert_NK] = at::topk(
-        at::softmax(logits_NX, -1, at::kFloat), config_.counts.chosen, -1);
+    const at::Tensor score_NX = at::softmax(logits_NX, -1, at::kFloat);
+    auto [weight_NK, expert_NK] = at::topk(score_NX, config_.counts.chosen, -1);
     if (config_.renormalised) {
       weight_NK = weight_NK / weight_NK.sum(-1, /*keepdim=*/true);
     }
-    return {expert_NK, weight_NK.to(logits_NX.scalar_type())};
+    return {expert_NK, weight_NK.to(logits_NX.scalar_type()), score_NX};
   }
 
-  at::Tensor Mixture(const TensorMap& weights, const at::Tensor& x_BTD) const {
+  at::Tensor Mixture(int layer, const TensorMap& weights,
+                     const at::Tensor& x_BTD, Recorder& recorder) const {
     const at::Tensor n_ND =
         Norm(weights, "post_attention_layernorm", x_BTD).flatten(0, 1);
     const auto expert = [&](int64_t index, const at::Tensor& x_RD) {
@@ -209,6 +210,7 @@ class Olmoe final : public Architecture {
                                       project("up_proj", x_RD));
     };
     const Routing routing = Route(Linear(n_ND, weights.at("mlp.gate")));
+    RecordRouting(layer, routing, x_BTD, recorder);
     return MixExperts(n_ND, routing, config_.counts.experts, expert)
         .view_as(x_BTD);
   }

@@ -79,7 +79,8 @@ class Qwen3NextLike final : public Architecture {
         [&](const at::Tensor& stream_BTD) {
           return FeedForward(
               layer, weights,
-              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")));
+              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")),
+              recorder);
         });
   }
 
@@ -225,9 +226,9 @@ class Qwen3NextLike final : public Architecture {
   }
 
   at::Tensor FeedForward(int layer, const TensorMap& weights,
-                         const at::Tensor& n_BTD) const {
+                         const at::Tensor& n_BTD, Recorder& recorder) const {
     if (!family_.mixed[layer]) return SwiGlu(weights, "mlp.", n_BTD);
-    return MixSwiGlu(weights, family_.mixture, n_BTD) +
+    return MixSwiGlu(layer, weights, family_.mixture, n_BTD, recorder) +
            at::sigmoid(Project(weights, "mlp.shared_expert_gate", n_BTD)) *
                SwiGlu(weights, "mlp.shared_expert.", n_BTD);
   }

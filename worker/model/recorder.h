@@ -18,9 +18,12 @@ enum class Point {
   kZ,        // [B,H,T,E] attention times v, gated where there is a gate, before
              // the output projection
   kAttnOut,  // [B,T,D] what attention adds to the stream
-  kResidMid,   // [B,T,D] stream between attention and MLP
-  kMlpOut,     // [B,T,D] what the MLP adds to the stream
-  kResidPost,  // [B,T,D] output of the block, before any final norm
+  kResidMid,      // [B,T,D] stream between attention and MLP
+  kMlpOut,        // [B,T,D] what the MLP adds to the stream
+  kResidPost,     // [B,T,D] output of the block, before any final norm
+  kRouterScores,  // [B,T,X] float32: what the router of a mixture gives each of
+                  // X experts (a softmax, or sigmoids), before any choice
+  kExperts,       // [B,T,K] int64: the experts that it chose
 };
 
 class Intervention;
