@@ -20,7 +20,8 @@ std::vector<Metric> ResidualNormMetrics();       // residual_norm.cc
 std::vector<Metric> MassiveActivationMetrics();  // massive_activation.cc
 std::vector<Metric> StreamChannelMetrics();      // stream_channels.cc
 std::vector<Metric> SublayerWriteMetrics();      // sublayer_writes.cc
-std::vector<Metric> StreamShapeMetrics();        // stream_shape.cc
+std::vector<Metric> StreamShapeMetrics();
+std::vector<Metric> ExpertRoutingMetrics();  // stream_shape.cc
 
 }  // namespace sinkwatch::metrics
 

@@ -29,6 +29,12 @@ at::Tensor WrittenFromSink(LayerStatistics& s) {
       s.value_write_norm_BHT().narrow(-1, 0, 1));
 }
 
+// ||W_h||, by the factor that stands for it; the same of each sequence.
+at::Tensor ProjectionNorm(LayerStatistics& s) {
+  return s.write_factor_HRE().square().sum({1, 2}).sqrt().unsqueeze(0).expand(
+      {s.batch().z_BHTE.size(0), -1});
+}
+
 bool HasSecondRow(const LayerBatch& batch) { return batch.z_BHTE.size(2) > 1; }
 
 }  // namespace
@@ -90,7 +96,21 @@ std::vector<Metric> HeadOutputMetrics() {
   share.value = {Rows::kSeesSink, WrittenFromSink};
   share.reference = {Rows::kSeesSink, Written};
   share.by_class = true;
-  return {output, relative, fraction, share};
+
+  Metric projection;
+  projection.descriptor = {
+      "output_projection_norm",
+      "activation",
+      Scope::kHead,
+      "Size of the matrix that the head writes through: of the weights alone, "
+      "whatever the probe.",
+      "Frobenius norm of W_h",
+      "sanity of weights"};
+  projection.descriptor.on_request = true;
+  projection.descriptor.cost = "little";
+  projection.needs = kNeedsHeadOutput | kNeedsProjection;
+  projection.value = {Rows::kWholeSequence, ProjectionNorm};
+  return {output, relative, fraction, share, projection};
 }
 
 }  // namespace sinkwatch::metrics

@@ -18,6 +18,7 @@ enum Needs : unsigned {
   kNeedsAttentionOut = 128,
   kNeedsMlpOut = 256,
   kNeedsGate = 512,
+  kNeedsRouter = 1024,
 };
 
 // One layer of one batch of one domain, as the forward pass showed it. B
@@ -38,6 +39,10 @@ struct LayerBatch {
   at::Tensor resid_mid_BTD;   // with mlp_out_BTD
   at::Tensor mlp_out_BTD;     // likewise
   at::Tensor resid_post_BTD;
+  // Of a mixture of X experts: the router's scores before the choice, and the K
+  // experts that it chose, int64; only if needs() has it.
+  at::Tensor router_BTX;
+  at::Tensor experts_BTK;
   at::Tensor output_projection_DHE;  // [D, H*E], W_h side by side
   kernels::AttentionOptions attention;
   at::Tensor tokens_BT;       // int64 on the CPU; undefined: not known

@@ -9,6 +9,7 @@
 #include "ATen/ops/topk.h"
 #include "ATen/ops/where.h"
 #include "ATen/ops/zeros.h"
+#include "worker/kernels/row_median.h"
 #include "worker/kernels/row_moments.h"
 
 namespace sinkwatch::metrics {
@@ -22,6 +23,8 @@ constexpr double kMinMassOfSink = 0.2;
 // be positive; and what stands in for it where the matrix is 0.
 constexpr double kRidge = 1e-13;
 constexpr double kSmallestRidge = 1e-60;
+// A massive activation, by Sun et al.
+constexpr double kMassive = 100, kMassiveMedians = 1000;
 
 at::Tensor NormOfLast(const at::Tensor& x) {
   return at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, /*keepdim=*/false,
@@ -85,6 +88,9 @@ unsigned Available(const LayerBatch& batch) {
   if (batch.attn_out_BTD.defined()) available |= kNeedsAttentionOut;
   if (batch.mlp_out_BTD.defined()) available |= kNeedsMlpOut;
   if (batch.gate_BHTN.defined()) available |= kNeedsGate;
+  if (batch.router_BTX.defined() && batch.experts_BTK.defined()) {
+    available |= kNeedsRouter;
+  }
   return available;
 }
 
@@ -197,6 +203,15 @@ const at::Tensor& LayerStatistics::residual_BTD() {
     residual_BTD_ = batch_.resid_post_BTD.to(at::kFloat);
   }
   return residual_BTD_;
+}
+
+const at::Tensor& LayerStatistics::massive_bound_B() {
+  if (!massive_bound_B_.defined()) {
+    massive_bound_B_ = kernels::RowMedian(residual_BTD().abs().flatten(1))
+                           .mul(kMassiveMedians)
+                           .clamp_min(kMassive);
+  }
+  return massive_bound_B_;
 }
 
 }  // namespace sinkwatch::metrics

@@ -35,6 +35,7 @@ class LayerStatistics {
 
   const LayerBatch& batch() const { return batch_; }
   int64_t tokens() const;
+  const at::Tensor& write_factor_HRE() const { return write_factor_HRE_; }
 
   const kernels::AttentionStats& attention();
   // Sink sets: the at most 4 largest columns with a mean mass above .2 over the
@@ -55,6 +56,9 @@ class LayerStatistics {
   const at::Tensor& residual_sums();  // of the block's output: kernels::RowSums
   at::Tensor residual_norm_BT();      // ||x_t||, output of the block
   const at::Tensor& residual_BTD();   // output of the block, float32
+  // What an activation of the sequence must be above to be massive: 100, and
+  // 1000 times the median over tokens x dims.
+  const at::Tensor& massive_bound_B();
 
  private:
   const LayerBatch& batch_;
@@ -74,6 +78,7 @@ class LayerStatistics {
   at::Tensor residual_pre_norm_BT_;
   at::Tensor residual_sums_;
   at::Tensor residual_BTD_;
+  at::Tensor massive_bound_B_;
 };
 
 }  // namespace sinkwatch::metrics

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,10 +12,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "c10/util/Exception.h"
-#include "worker/metrics/accumulator.h"
 #include "worker/metrics/batch_sums.h"
+#include "worker/metrics/group_sums.h"
+#include "worker/metrics/layer_statistics.h"
+#include "worker/metrics/massive_dimensions.h"
 #include "worker/metrics/model_scalars.h"
 #include "worker/metrics/registry.h"
+#include "worker/metrics/side_metrics.h"
 #include "worker/metrics/sink_identity.h"
 
 namespace sinkwatch::metrics {
@@ -25,22 +27,18 @@ namespace {
 // The metric whose sinks are told by token, too.
 constexpr char kSinkCount[] = "sink_count";
 
-// The accumulators of one metric in one layer and domain, one per group of
-// rows; empty where nothing was folded.
-using Groups = std::vector<std::optional<Accumulator>>;
+// What table of massive dimensions goes with.
+constexpr char kMassiveCount[] = "massive_count";
+
+// One metric in one layer and domain, by groups of rows; empty where nothing
+// was folded.
+using Groups = std::vector<std::optional<GroupSums>>;
 
 struct LayerState {
   std::vector<std::vector<Groups>> domains;  // [domain][metric of the registry]
   // Factor of the projection seen last: the same for all batches of a layer.
   at::Tensor projection_DHE;
   at::Tensor write_factor_HRE;
-};
-
-// A metric with its terms' places in the list that a batch is asked for.
-struct Asked {
-  size_t metric = 0;
-  size_t value = 0;
-  size_t reference = 0;
 };
 
 // A batch whose sums are on their way.
@@ -51,6 +49,8 @@ struct PendingBatch {
   // Undefined where sinks are not told by token.
   at::Tensor sink_columns_BHC;
   at::Tensor sink_mass_BHC;
+  // Likewise where massive activations are not told by dimension.
+  MassiveEntries massive;
 };
 
 // What folding needs to know of a batch once its sums are made.
@@ -76,26 +76,6 @@ bool Applies(const Metric& metric, const LayerBatch& batch,
          (metric.applies == nullptr || metric.applies(batch));
 }
 
-void FoldGroup(const BatchSums& sums, const Asked& asked, Reduction reduction,
-               int64_t group, std::optional<Accumulator>& accumulator) {
-  const int64_t values = sums.values(asked.value);
-  if (!accumulator) accumulator.emplace(reduction, values);
-  TORCH_CHECK(accumulator->values() == values,
-              "batches of a layer differ in their number of heads");
-  for (int64_t b = 0; b < sums.sequences(); ++b) {
-    for (int64_t i = 0; i < values; ++i) {
-      const BatchSums::Sum value = sums.At(asked.value, b, i, group);
-      SequenceSums sequence{value.sum, value.rows};
-      if (reduction == Reduction::kRatio) {
-        const BatchSums::Sum reference = sums.At(asked.reference, b, i, group);
-        sequence.reference_sum = reference.sum;
-        sequence.reference_rows = reference.rows;
-      }
-      accumulator->Add(i, sequence);
-    }
-  }
-}
-
 void FoldSequences(const BatchSums& sums, size_t term,
                    const std::string& metric, int layer,
                    ModelScalars& scalars) {
@@ -106,28 +86,6 @@ void FoldSequences(const BatchSums& sums, size_t term,
     }
     scalars.AddSequence(metric, layer, sum, sums.values(term));
   }
-}
-
-// The values of one accumulator; none where one of them is not defined, or, of
-// a sparse metric, all of them.
-std::optional<MetricVector> VectorOf(const Accumulator& accumulator,
-                                     bool sparse) {
-  MetricVector vector;
-  vector.count = accumulator.count();
-  bool defined = false;
-  for (int64_t i = 0; i < accumulator.values(); ++i) {
-    std::optional<Estimate> estimate = accumulator.Finish(i);
-    if (!estimate && !sparse) return std::nullopt;
-    defined = defined || estimate;
-    if (!estimate) {
-      estimate = Estimate{std::numeric_limits<double>::quiet_NaN()};
-    }
-    vector.values.push_back(static_cast<float>(estimate->value));
-    vector.standard_error.push_back(
-        static_cast<float>(estimate->standard_error));
-  }
-  if (!defined) return std::nullopt;
-  return vector;
 }
 
 absl::Status CheckFinite(const MetricVector& vector, bool sparse) {
@@ -175,6 +133,7 @@ struct MeasurementBuilder::State {
   std::map<int, LayerState> layers;
   std::vector<ModelScalars> scalars;                  // per domain
   std::map<std::pair<int, int>, SinkIdentity> sinks;  // by domain and layer
+  std::map<std::pair<int, int>, MassiveDimensions> massive;  // likewise
   // The batch that came last, whose sums a GPU may still be computing.
   std::optional<PendingBatch> pending;
 
@@ -246,7 +205,10 @@ void MeasurementBuilder::State::Fold(const BatchSums& sums, const Asked& asked,
       classes ? 1 + options.domains[batch.domain].classes.size() : 1;
   if (groups.size() < count) groups.resize(count);
   for (size_t group = 0; group < count; ++group) {
-    FoldGroup(sums, asked, metric.reduction, group, groups[group]);
+    if (!groups[group]) {
+      groups[group].emplace(metric, sums.values(asked.value));
+    }
+    groups[group]->Fold(sums, asked, group);
   }
   if (ModelScalars::WantsSequences(metric.descriptor.name)) {
     FoldSequences(sums, asked.value, metric.descriptor.name, batch.layer,
@@ -268,6 +230,9 @@ void MeasurementBuilder::State::FoldPending() {
     sinks[{batch.facts.domain, batch.facts.layer}].Fold(
         batch.sink_columns_BHC, batch.sink_mass_BHC, batch.facts.tokens_BT);
   }
+  if (batch.massive.value_BD.defined()) {
+    massive[{batch.facts.domain, batch.facts.layer}].Fold(batch.massive);
+  }
 }
 
 std::vector<MetricVector> MeasurementBuilder::State::Collect(
@@ -279,7 +244,7 @@ std::vector<MetricVector> MeasurementBuilder::State::Collect(
       for (size_t group = 0; group < groups.size(); ++group) {
         std::optional<MetricVector> vector;
         const Descriptor& metric = LayerMetrics()[m].descriptor;
-        if (groups[group]) vector = VectorOf(*groups[group], metric.sparse);
+        if (groups[group]) vector = groups[group]->Finish();
         if (!vector) continue;
         vector->domain = Label(domain, group);
         vector->metric = metric.name;
@@ -319,7 +284,7 @@ absl::StatusOr<std::unique_ptr<MeasurementBuilder>> MeasurementBuilder::Create(
         std::count(wanted.begin(), wanted.end(), metric.descriptor.name) > 0);
   }
   for (const Domain& domain : options.domains) {
-    state->scalars.emplace_back(domain.classes.size());
+    state->scalars.emplace_back(domain.classes.size(), state->emitted);
   }
   return std::unique_ptr<MeasurementBuilder>(
       new MeasurementBuilder(std::move(state)));
@@ -346,11 +311,15 @@ void MeasurementBuilder::FoldLayer(const LayerBatch& batch) {
   // Now that the device has work, what it had done before is folded.
   state_->FoldPending();
   state_->pending.emplace(
-      PendingBatch{WithoutTensors(batch), asked, std::move(sums), {}, {}});
+      PendingBatch{WithoutTensors(batch), asked, std::move(sums), {}, {}, {}});
   if (state_->Emits(kSinkCount) && batch.tokens_BT.defined() &&
       (Available(batch) & kNeedsQueryKey) != 0) {
     state_->pending->sink_columns_BHC = statistics.sink_columns_BHC();
     state_->pending->sink_mass_BHC = statistics.sink_mass_BHC();
+  }
+  if (state_->Emits(kMassiveCount) && batch.resid_post_BTD.defined()) {
+    state_->pending->massive = MassiveEntriesOf(statistics.residual_BTD(),
+                                                statistics.massive_bound_B());
   }
 }
 
@@ -416,6 +385,18 @@ std::vector<SinkToken> MeasurementBuilder::Sinks() const {
   return all;
 }
 
+std::vector<MassiveDimension> MeasurementBuilder::Massive() const {
+  std::vector<MassiveDimension> all;
+  for (const auto& [place, dimensions] : state_->massive) {
+    for (MassiveDimension& massive : dimensions.Finish()) {
+      massive.domain = state_->options.domains[place.first].label;
+      massive.layer = place.second;
+      all.push_back(std::move(massive));
+    }
+  }
+  return all;
+}
+
 const std::vector<Descriptor>& AllDescriptors() {
   static const auto& descriptors = *[] {
     auto* all = new std::vector<Descriptor>;
@@ -425,6 +406,7 @@ const std::vector<Descriptor>& AllDescriptors() {
     for (const ModelMetric& metric : ModelMetrics()) {
       all->push_back(metric.descriptor);
     }
+    for (const Descriptor& side : SideDescriptors()) all->push_back(side);
     return all;
   }();
   return descriptors;

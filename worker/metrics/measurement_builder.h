@@ -56,6 +56,10 @@ class MeasurementBuilder {
   // are, at most SinkIdentity::kMost of a layer and domain, the heaviest first.
   std::vector<SinkToken> Sinks() const;
 
+  // Where massive_count is measured: in which dimensions the stream is massive,
+  // at most MassiveDimensions::kMost of a layer and domain, the largest first.
+  std::vector<MassiveDimension> Massive() const;
+
   // Values of model scope, after all layers. A loss that is not finite is
   // reported as it is.
   absl::StatusOr<std::vector<MetricVector>> FinishModel();
@@ -67,7 +71,8 @@ class MeasurementBuilder {
   std::unique_ptr<State> state_;
 };
 
-// Definitions of all metrics: the registry's table, then those of model scope.
+// Definitions of all metrics: the registry's table, those of model scope, then
+// those of side runs, which no builder measures.
 const std::vector<Descriptor>& AllDescriptors();
 
 // Of those that a measurement of these metrics (MeasurementOptions') gives.

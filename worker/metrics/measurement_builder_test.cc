@@ -119,6 +119,28 @@ TEST(MeasurementTest, PermutingHeadsPermutesTheirValues) {
   }
 }
 
+TEST(MeasurementTest, SharedKeysAndValuesAreThoseOfEachOfTheirHeads) {
+  Shape shape;
+  shape.G = 2;
+  const LayerBatch shared = RandomLayer(shape);
+  LayerBatch own = shared;
+  const at::Tensor group_H = at::tensor({0, 0, 1, 1}, at::kLong);
+  own.k_BGTE = shared.k_BGTE.index_select(1, group_H);
+  own.v_BGTE = shared.v_BGTE.index_select(1, group_H);
+  const Values grouped = Measure({shared}), whole = Measure({own});
+  ASSERT_EQ(grouped.size(), whole.size());
+  for (const auto& [key, vector] : grouped) {
+    const std::vector<float>& others = whole.at(key).values;
+    for (size_t i = 0; i < others.size(); ++i) {
+      // Of the key/value heads there are half as many.
+      const size_t mine = vector.values.size() < others.size() ? i / 2 : i;
+      EXPECT_NEAR(vector.values[mine], others[i],
+                  2e-6 * (1 + std::fabs(others[i])))
+          << key;
+    }
+  }
+}
+
 TEST(MeasurementTest, ClassesAverageOnlyTheirRows) {
   const Shape shape;
   LayerBatch batch = RandomLayer(shape);

@@ -2,6 +2,7 @@
 #define SINKWATCH_WORKER_METRICS_METRIC_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "worker/metrics/accumulator.h"
@@ -49,6 +50,9 @@ struct Metric {
   Reduction reduction = Reduction::kMean;
   Term value;      // kMax: one number per sequence
   Term reference;  // kRatio only: the denominator
+  // kMean only: the one value that is made of the means of all numbers, such as
+  // those of X experts. It has no error.
+  double (*of_means)(const std::vector<double>& means) = nullptr;
   // Also given for classes of rows: true for what averages over query rows.
   bool by_class = false;
   // Whether the definition has a meaning for this batch; null: always.

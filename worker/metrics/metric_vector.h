@@ -41,6 +41,8 @@ struct Descriptor {
   bool on_request = false;
   // What it costs beside the others, for a person; empty: little.
   std::string cost = {};
+  // Its vectors carry the value of each sequence too. Of means only.
+  bool by_sequence = false;
 };
 
 // A domain of the probe.
@@ -69,6 +71,17 @@ struct SinkToken {
   double sequence_share = 0;  // sequences in which some head does
 };
 
+// A dimension of a layer's stream with massive activations, as massive_count
+// counts them.
+struct MassiveDimension {
+  std::string domain;
+  int layer = 0;
+  int64_t dimension = 0;
+  int64_t position = 0;       // of the largest of them
+  double value = 0;           // and its signed value
+  double sequence_share = 0;  // sequences in which there is one
+};
+
 // One metric of one layer in one domain.
 struct MetricVector {
   std::string domain;  // "label", or "label/class" for a class of rows
@@ -78,6 +91,10 @@ struct MetricVector {
   // Over sequences; as many as values, NaN where it cannot be told.
   std::vector<float> standard_error;
   int64_t count = 0;  // rows or sequences behind each value
+  // Of a metric that is by_sequence: what each sequence alone gives, in the
+  // probe's order, all sequences of values[0] first; NaN where a sequence has
+  // no such rows.
+  std::vector<float> sequence_values;
 };
 
 }  // namespace sinkwatch::metrics

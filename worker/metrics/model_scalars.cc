@@ -1,7 +1,10 @@
 #include "worker/metrics/model_scalars.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
+
+#include "ATen/TensorOperators.h"
 
 namespace sinkwatch::metrics {
 namespace {
@@ -29,44 +32,61 @@ MetricVector VectorOf(const std::string& domain, const ModelMetric& metric,
   return vector;
 }
 
-}  // namespace
-
-const std::vector<ModelMetric>& ModelMetrics() {
-  static const auto& metrics = *new std::vector<ModelMetric>{
-      {{kProbeLoss, "nats", Scope::kModel,
-        "Mean next-token cross-entropy on the probe: whether the model is the "
-        "one it should be, and how good it is.",
-        "mean over rows t >= 0 that have a next token of -ln p(token t+1 | "
-        "tokens <= t)",
-        "definition of the language-model loss"}},
-      {{"sink_rate_030", "ratio", Scope::kModel,
-        "Share of heads that are sink heads at the threshold 0.3 (Sink^eps).",
-        "mean over layers and heads of sink_indicator_030",
-        "Gu et al., arXiv 2410.10781", 0.3},
-       "sink_indicator_030"},
-      {{"dormant_head_frac", "ratio", Scope::kModel,
-        "Share of heads that are dormant on this domain: nearly all queries on "
-        "the sink, and the sink's value drained.",
-        "share of (layer, head) with dormant_query_frac >= 0.9 and "
-        "value_norm_ratio <= 0.5",
-        "Guo et al., arXiv 2410.13835, claim 1, as a statistic of heads"},
-       "",
-       {{"dormant_query_frac", 0.9f},
-        {"value_norm_ratio", 0.5f, /*below=*/true}}},
-  };
-  return metrics;
+// sd / mean.
+double Spread(double sum, double squares, int64_t count) {
+  const double mean = sum / static_cast<double>(count);
+  const double variance = squares / static_cast<double>(count) - mean * mean;
+  return std::sqrt(std::max(variance, 0.0)) / mean;
 }
+
+// The losses at those tokens: row t predicts token t + 1. Undefined where
+// sequences do not reach so far.
+at::Tensor LossAtTokens(const at::Tensor& loss_BR, const TokensAt& tokens) {
+  const int64_t rows = loss_BR.size(1);
+  const int64_t begin = tokens.first - 1;
+  const int64_t end = std::min(tokens.last, rows);
+  if (begin >= end || tokens.minus > rows) return {};
+  const at::Tensor some_BR = loss_BR.slice(1, begin, end);
+  if (tokens.minus == 0) return some_BR;
+  return some_BR - loss_BR.slice(1, tokens.minus - 1, tokens.minus);
+}
+
+}  // namespace
 
 std::vector<std::string> MetricsBehind(const std::string& model_metric) {
   std::vector<std::string> behind;
   for (const ModelMetric& metric : ModelMetrics()) {
     if (metric.descriptor.name != model_metric) continue;
     if (!metric.mean_of.empty()) behind.push_back(metric.mean_of);
-    for (const HeadCondition& condition : metric.share_of) {
+    for (const HeadCondition& condition : metric.heads) {
       behind.push_back(condition.metric);
     }
   }
   return behind;
+}
+
+ModelScalars::ModelScalars(int64_t classes,
+                           const std::vector<std::string>& wanted)
+    : loss_(classes) {
+  for (const ModelMetric& metric : ModelMetrics()) {
+    if (metric.tokens &&
+        std::count(wanted.begin(), wanted.end(), metric.descriptor.name) > 0) {
+      loss_at_.push_back({&metric, RowMeans(classes)});
+    }
+  }
+}
+
+void ModelScalars::FoldLoss(const at::Tensor& loss_BR,
+                            const at::Tensor& row_classes_BT) {
+  loss_.Fold(loss_BR, row_classes_BT);
+  for (LossAt& at : loss_at_) {
+    const TokensAt& tokens = *at.metric->tokens;
+    const at::Tensor some_BR = LossAtTokens(loss_BR, tokens);
+    if (!some_BR.defined()) continue;
+    at.mean.Fold(some_BR, row_classes_BT.defined()
+                              ? row_classes_BT.slice(1, tokens.first - 1)
+                              : row_classes_BT);
+  }
 }
 
 bool ModelScalars::WantsSequences(const std::string& metric) {
@@ -84,35 +104,47 @@ void ModelScalars::AddSequence(const std::string& metric, int layer, double sum,
   sequences.all[sequence].heads += static_cast<double>(heads);
 }
 
+void ModelScalars::AddHeads(const ModelMetric& metric,
+                            const std::vector<const MetricVector*>& conditions,
+                            Heads& heads) {
+  bool any = false;
+  for (size_t h = 0; h < conditions[0]->values.size(); ++h) {
+    bool meets = true;
+    for (size_t i = 0; i < conditions.size(); ++i) {
+      meets = meets && Meets(metric.heads[i], conditions[i]->values[h]);
+    }
+    any = any || meets;
+    ++heads.heads;
+    heads.met += meets;
+    const double load = 1 - static_cast<double>(conditions[0]->values[h]);
+    heads.sum += load;
+    heads.squares += load * load;
+  }
+  if (any && heads.floor < 0) heads.floor = heads.layers;
+  ++heads.layers;
+}
+
 void ModelScalars::AddLayer(const std::vector<MetricVector>& vectors,
                             const std::string& label) {
   for (const ModelMetric& metric : ModelMetrics()) {
     std::vector<const MetricVector*> found;
-    for (const HeadCondition& condition : metric.share_of) {
+    for (const HeadCondition& condition : metric.heads) {
       found.push_back(Find(vectors, label, condition.metric));
     }
     if (found.empty() || std::count(found.begin(), found.end(), nullptr) > 0) {
       continue;
     }
-    Share& share = shares_[metric.descriptor.name];
-    for (size_t h = 0; h < found[0]->values.size(); ++h) {
-      bool meets = true;
-      for (size_t i = 0; i < found.size(); ++i) {
-        meets = meets && Meets(metric.share_of[i], found[i]->values[h]);
-      }
-      ++share.heads;
-      share.met += meets;
-    }
+    AddHeads(metric, found, heads_[metric.descriptor.name]);
   }
 }
 
-void ModelScalars::AppendLoss(const ModelMetric& metric,
+void ModelScalars::AppendLoss(const ModelMetric& metric, const RowMeans& loss,
                               const std::vector<std::string>& labels,
-                              std::vector<MetricVector>& vectors) const {
-  for (int64_t group = 0; group < loss_.groups(); ++group) {
-    if (const auto loss = loss_.Finish(group)) {
+                              std::vector<MetricVector>& vectors) {
+  for (int64_t group = 0; group < loss.groups(); ++group) {
+    if (const auto mean = loss.Finish(group)) {
       vectors.push_back(
-          VectorOf(labels[group], metric, *loss, loss_.count(group)));
+          VectorOf(labels[group], metric, *mean, loss.count(group)));
     }
   }
 }
@@ -133,28 +165,48 @@ void ModelScalars::AppendMean(const ModelMetric& metric,
   }
 }
 
-void ModelScalars::AppendShare(const ModelMetric& metric,
+void ModelScalars::AppendHeads(const ModelMetric& metric,
                                const std::string& label,
                                std::vector<MetricVector>& vectors) const {
-  const auto found = shares_.find(metric.descriptor.name);
-  if (found == shares_.end() || found->second.heads == 0) return;
-  const auto& [heads, met] = found->second;
+  const auto found = heads_.find(metric.descriptor.name);
+  if (found == heads_.end() || found->second.heads == 0) return;
+  const Heads& heads = found->second;
   Estimate estimate;
-  estimate.value = static_cast<double>(met) / static_cast<double>(heads);
-  vectors.push_back(VectorOf(label, metric, estimate, heads));
+  switch (metric.of_heads) {
+    case OfHeads::kShare:
+      estimate.value =
+          static_cast<double>(heads.met) / static_cast<double>(heads.heads);
+      break;
+    case OfHeads::kCount:
+      estimate.value = static_cast<double>(heads.met);
+      break;
+    case OfHeads::kFloor:
+      estimate.value =
+          static_cast<double>(heads.floor < 0 ? heads.layers : heads.floor);
+      break;
+    case OfHeads::kSpread:
+      if (heads.sum == 0) return;
+      estimate.value = Spread(heads.sum, heads.squares, heads.heads);
+      break;
+  }
+  vectors.push_back(VectorOf(label, metric, estimate, heads.heads));
 }
 
 std::vector<MetricVector> ModelScalars::Finish(
     const std::vector<std::string>& labels) const {
   std::vector<MetricVector> vectors;
   for (const ModelMetric& metric : ModelMetrics()) {
+    if (metric.tokens) continue;
     if (!metric.mean_of.empty()) {
       AppendMean(metric, labels[0], vectors);
-    } else if (!metric.share_of.empty()) {
-      AppendShare(metric, labels[0], vectors);
+    } else if (!metric.heads.empty()) {
+      AppendHeads(metric, labels[0], vectors);
     } else {
-      AppendLoss(metric, labels, vectors);
+      AppendLoss(metric, loss_, labels, vectors);
     }
+  }
+  for (const LossAt& at : loss_at_) {
+    AppendLoss(*at.metric, at.mean, labels, vectors);
   }
   return vectors;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,15 +22,35 @@ struct HeadCondition {
   bool below = false;
 };
 
+// What is told of the heads of all layers.
+enum class OfHeads {
+  kShare,   // the share that meets every condition
+  kCount,   // the number that does
+  kFloor,   // the layers with heads below the first in which one does; all of
+            // them where none does
+  kSpread,  // standard deviation over mean of 1 - the first condition's metric
+};
+
+// Predicted tokens of a sequence, whose first is number 0 and is not predicted.
+struct TokensAt {
+  int64_t first = 0;
+  int64_t last = 0;
+  // Not 0: the loss at this one is taken off.
+  int64_t minus = 0;
+};
+
 // A metric of model scope, as data: what it means, and what it is made of,
-// which is one of these; neither: the next-token loss.
+// which is one of these; none: the next-token loss.
 struct ModelMetric {
   Descriptor descriptor;
   // The mean over layers and heads of this metric of heads, which has one
   // number per sequence.
   std::string mean_of = {};
-  // The share of the heads of all layers that meet every condition.
-  std::vector<HeadCondition> share_of = {};
+  // Conditions on a head, and what is made of them.
+  std::vector<HeadCondition> heads = {};
+  OfHeads of_heads = OfHeads::kShare;
+  // The loss at some tokens only.
+  std::optional<TokensAt> tokens = std::nullopt;
 };
 const std::vector<ModelMetric>& ModelMetrics();
 
@@ -43,12 +64,12 @@ std::vector<std::string> MetricsBehind(const std::string& model_metric);
 // Thread-compatible.
 class ModelScalars {
  public:
-  explicit ModelScalars(int64_t classes) : loss_(classes) {}
+  // `wanted`: names of metrics; of others the loss at some tokens is not
+  // folded.
+  ModelScalars(int64_t classes, const std::vector<std::string>& wanted);
 
   // As RowMeans::Fold.
-  void FoldLoss(const at::Tensor& loss_BR, const at::Tensor& row_classes_BT) {
-    loss_.Fold(loss_BR, row_classes_BT);
-  }
+  void FoldLoss(const at::Tensor& loss_BR, const at::Tensor& row_classes_BT);
 
   // Whether AddSequence has a use for a metric of heads.
   static bool WantsSequences(const std::string& metric);
@@ -76,22 +97,35 @@ class ModelScalars {
     std::vector<Sequence> all;
     std::map<int, size_t> next;  // by layer
   };
-  struct Share {
+  struct Heads {
     int64_t heads = 0;
     int64_t met = 0;
+    int64_t layers = 0;
+    int64_t floor = -1;  // layers below the first with a head that meets it
+    double sum = 0;      // of 1 - the first condition's metric
+    double squares = 0;
+  };
+  struct LossAt {
+    const ModelMetric* metric;
+    RowMeans mean;
   };
 
-  void AppendLoss(const ModelMetric& metric,
-                  const std::vector<std::string>& labels,
-                  std::vector<MetricVector>& vectors) const;
+  static void AddHeads(const ModelMetric& metric,
+                       const std::vector<const MetricVector*>& conditions,
+                       Heads& heads);
+
+  static void AppendLoss(const ModelMetric& metric, const RowMeans& loss,
+                         const std::vector<std::string>& labels,
+                         std::vector<MetricVector>& vectors);
   void AppendMean(const ModelMetric& metric, const std::string& label,
                   std::vector<MetricVector>& vectors) const;
-  void AppendShare(const ModelMetric& metric, const std::string& label,
+  void AppendHeads(const ModelMetric& metric, const std::string& label,
                    std::vector<MetricVector>& vectors) const;
 
   RowMeans loss_;
+  std::vector<LossAt> loss_at_;
   std::map<std::string, Sequences> sequences_;  // by ModelMetric::mean_of
-  std::map<std::string, Share> shares_;         // by the model metric's name
+  std::map<std::string, Heads> heads_;          // by the model metric's name
 };
 
 }  // namespace sinkwatch::metrics

@@ -14,6 +14,7 @@ constexpr Family kFamilies[] = {
     ValueNormMetrics,      HeadOutputMetrics,    OutputGateMetrics,
     AttentionShapeMetrics, ResidualNormMetrics,  MassiveActivationMetrics,
     StreamChannelMetrics,  SublayerWriteMetrics, StreamShapeMetrics,
+    ExpertRoutingMetrics,
 };
 
 std::vector<Metric> Concatenate() {

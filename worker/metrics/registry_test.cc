@@ -29,6 +29,17 @@ TEST(RegistryTest, EveryDescriptorIsComplete) {
   }
 }
 
+TEST(RegistryTest, OnlyMeansHaveValuesOfSequences) {
+  std::vector<std::string> by_sequence;
+  for (const Metric& metric : LayerMetrics()) {
+    if (!metric.descriptor.by_sequence) continue;
+    by_sequence.push_back(metric.descriptor.name);
+    EXPECT_EQ(metric.reduction, Reduction::kMean) << metric.descriptor.name;
+  }
+  EXPECT_EQ(by_sequence,
+            (std::vector<std::string>{"sink_attention", "dormant_query_frac"}));
+}
+
 TEST(RegistryTest, HeadlinesAreMetrics) {
   std::set<std::string> names;
   for (const Descriptor& d : AllDescriptors()) names.insert(d.name);
@@ -44,7 +55,7 @@ TEST(RegistryTest, NamesAreUnique) {
   for (const Descriptor& d : AllDescriptors()) {
     EXPECT_TRUE(names.insert(d.name).second) << d.name << " twice";
   }
-  EXPECT_EQ(names.size(), 65u);
+  EXPECT_EQ(names.size(), 132u);
 }
 
 TEST(RegistryTest, WhatIsOnRequestSaysWhatItCosts) {
@@ -53,7 +64,7 @@ TEST(RegistryTest, WhatIsOnRequestSaysWhatItCosts) {
     on_request += d.on_request;
     EXPECT_EQ(d.on_request, !d.cost.empty()) << d.name;
   }
-  EXPECT_EQ(on_request, 23);
+  EXPECT_EQ(on_request, 90);
 }
 
 TEST(RegistryTest, EveryMetricSaysHowItIsComputed) {
@@ -99,11 +110,14 @@ TEST(RegistryTest, ThresholdsOfEmergence) {
     EXPECT_TRUE(std::isfinite(*d.threshold)) << d.name;
     (d.below ? falling : rising).push_back(d.name);
   }
-  EXPECT_EQ(rising,
-            (std::vector<std::string>{
-                "sink_attention", "sink_attention_gu", "dormant_query_frac",
-                "sink_attention_set", "sink_logit_margin",
-                "residual_norm_ratio", "massive_ratio", "sink_rate_030"}));
+  EXPECT_EQ(
+      rising,
+      (std::vector<std::string>{
+          "sink_attention", "sink_attention_gu", "dormant_query_frac",
+          "sink_attention_set", "sink_logit_margin", "residual_norm_ratio",
+          "massive_ratio", "sink_rate_030", "selectivity_induction",
+          "selectivity_previous", "selectivity_duplicate", "selectivity_first",
+          "selectivity_self", "selectivity_local"}));
   EXPECT_EQ(falling, (std::vector<std::string>{"value_norm_ratio",
                                                "value_norm_ratio_raw"}));
 }

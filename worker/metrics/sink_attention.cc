@@ -23,8 +23,10 @@ at::Tensor Indicator(LayerStatistics& s) {
   return Above(mean_BH, kPercent / 100.0);
 }
 
-at::Tensor MostlySink(LayerStatistics& s) {
-  return Above(s.attention().sink_attention, 0.5);
+// 1 for a row that gives key 0 more than so many hundredths.
+template <int kPercent>
+at::Tensor RowAbove(LayerStatistics& s) {
+  return Above(s.attention().sink_attention, kPercent / 100.0);
 }
 
 Metric IndicatorMetric(const std::string& suffix, const std::string& threshold,
@@ -45,6 +47,27 @@ Metric IndicatorMetric(const std::string& suffix, const std::string& threshold,
   return metric;
 }
 
+// A point of the histogram of A[t,0]. As shares of rows they add over batches,
+// shards and domains, where quantiles do not.
+Metric AboveMetric(const std::string& suffix, const std::string& bound,
+                   Plane plane) {
+  Metric metric;
+  metric.descriptor = {
+      "sink_attention_above_" + suffix,
+      "ratio",
+      Scope::kHead,
+      "Share of queries that give position 0 more than " + bound +
+          " of their attention: a point of its distribution.",
+      "mean over rows t >= 1 that see key 0 of [A[t,0] > " + bound + "]",
+      "Guo et al., arXiv 2410.13835, claim 1, as a distribution over queries"};
+  metric.descriptor.on_request = true;
+  metric.descriptor.cost = "a comparison of each row";
+  metric.needs = kNeedsQueryKey;
+  metric.value = {Rows::kSeesSink, plane};
+  metric.by_class = true;
+  return metric;
+}
+
 }  // namespace
 
 std::vector<Metric> SinkAttentionMetrics() {
@@ -59,6 +82,7 @@ std::vector<Metric> SinkAttentionMetrics() {
       "of A[t,0] / sum_k A[t,k], 0 where the sum is 0",
       "Guo et al., arXiv 2410.13835",
       0.5};
+  mass.descriptor.by_sequence = true;
   mass.needs = kNeedsQueryKey;
   mass.value = {Rows::kSeesSink, Share};
   mass.by_class = true;
@@ -88,8 +112,9 @@ std::vector<Metric> SinkAttentionMetrics() {
       "mean over rows t >= 1 that see key 0 of [A[t,0] > 0.5]",
       "Guo et al., arXiv 2410.13835, claim 1, as a statistic of queries",
       0.9};
+  dormant.descriptor.by_sequence = true;
   dormant.needs = kNeedsQueryKey;
-  dormant.value = {Rows::kSeesSink, MostlySink};
+  dormant.value = {Rows::kSeesSink, RowAbove<50>};
   dormant.by_class = true;
 
   return {mass,
@@ -98,7 +123,20 @@ std::vector<Metric> SinkAttentionMetrics() {
           IndicatorMetric("030", "0.3", Indicator<30>, gu),
           IndicatorMetric("080", "0.8", Indicator<80>,
                           "Barbero et al., arXiv 2504.02732"),
-          dormant};
+          dormant,
+          AboveMetric("001", "0.01", RowAbove<1>),
+          AboveMetric("005", "0.05", RowAbove<5>),
+          AboveMetric("010", "0.1", RowAbove<10>),
+          AboveMetric("020", "0.2", RowAbove<20>),
+          AboveMetric("030", "0.3", RowAbove<30>),
+          AboveMetric("040", "0.4", RowAbove<40>),
+          AboveMetric("050", "0.5", RowAbove<50>),
+          AboveMetric("060", "0.6", RowAbove<60>),
+          AboveMetric("070", "0.7", RowAbove<70>),
+          AboveMetric("080", "0.8", RowAbove<80>),
+          AboveMetric("090", "0.9", RowAbove<90>),
+          AboveMetric("095", "0.95", RowAbove<95>),
+          AboveMetric("099", "0.99", RowAbove<99>)};
 }
 
 }  // namespace sinkwatch::metrics

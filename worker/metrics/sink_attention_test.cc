@@ -1,5 +1,9 @@
 #include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "ATen/ops/zeros.h"
 #include "ATen/ops/zeros_like.h"
 #include "gtest/gtest.h"
 #include "worker/metrics/brute_force_testing.h"
@@ -56,6 +60,52 @@ TEST_P(SinkAttentionTest, GuCountsRowZeroAndIsAbsentUnderAWindow) {
   ExpectClose(values, "d sink_indicator_020", indicator);
 }
 
+const std::vector<std::pair<std::string, double>> kPoints = {
+    {"001", .01}, {"005", .05}, {"010", .1}, {"020", .2}, {"030", .3},
+    {"040", .4},  {"050", .5},  {"060", .6}, {"070", .7}, {"080", .8},
+    {"090", .9},  {"095", .95}, {"099", .99}};
+
+TEST_P(SinkAttentionTest, TheDistributionIsSharesOfRowsAboveEachPoint) {
+  const LayerBatch batch = RandomLayer(GetParam());
+  const BruteForce x(batch);
+  std::vector<std::string> names;
+  for (const auto& [suffix, bound] : kPoints) {
+    names.push_back("sink_attention_above_" + suffix);
+  }
+  const Values values = Measure({batch}, {}, names);
+  const auto sees = [&](int64_t, int64_t t) { return x.Sees(t, 0); };
+  for (size_t i = 0; i < kPoints.size(); ++i) {
+    std::vector<double> expected;
+    for (int64_t h = 0; h < x.H; ++h) {
+      expected.push_back(x.RowMean(h, 1, sees, [&](auto b, auto head, auto t) {
+        return x.A(b, head, t, 0) > kPoints[i].second ? 1.0 : 0.0;
+      }));
+    }
+    ExpectClose(values, "d " + names[i], expected);
+  }
+}
+
+// Each sequence measured alone gives what it has among the others.
+TEST_P(SinkAttentionTest, EachSequenceHasItsOwnValue) {
+  const LayerBatch batch = RandomLayer(GetParam());
+  for (const char* metric : {"sink_attention", "dormant_query_frac"}) {
+    const std::string key = std::string("d ") + metric;
+    const MetricVector all =
+        Measure({Slice(batch, 0, 2), Slice(batch, 2, GetParam().B)}).at(key);
+    ASSERT_EQ(all.sequence_values.size(),
+              all.values.size() * static_cast<size_t>(GetParam().B));
+    for (int64_t b = 0; b < GetParam().B; ++b) {
+      const Values alone = Measure({Slice(batch, b, b + 1)});
+      for (size_t h = 0; h < all.values.size(); ++h) {
+        // Matrix products of other sizes round differently in float32.
+        EXPECT_NEAR(all.sequence_values[h * GetParam().B + b],
+                    alone.at(key).values[h], 2e-6)
+            << metric << " of head " << h << " in sequence " << b;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, SinkAttentionTest,
                          ::testing::ValuesIn(Shapes()),
                          [](const auto& info) { return info.param.name; });
@@ -109,6 +159,24 @@ TEST(SinkAttentionMicroTest, AWindowOfOneSeesNoSink) {
     EXPECT_EQ(values.count(std::string("d ") + metric), 0u) << metric;
   }
   EXPECT_EQ(values.count("d head_output_norm"), 1u);
+}
+
+TEST(SinkAttentionMicroTest, ASequenceWithoutRowsOfTheClassHasNoValue) {
+  LayerBatch batch = RandomLayer(Shape());
+  batch.row_classes_BT = at::zeros({5, 17}, at::kByte);
+  batch.row_classes_BT.select(0, 3).fill_(1);
+  const Values values = Measure({batch}, {"a", "b"});
+  const MetricVector& of_b = values.at("d/b sink_attention");
+  ASSERT_EQ(of_b.sequence_values.size(), 4u * 5);
+  for (int h = 0; h < 4; ++h) {
+    for (int b = 0; b < 5; ++b) {
+      const float value = of_b.sequence_values[h * 5 + b];
+      EXPECT_EQ(std::isnan(value), b != 3) << h << " " << b;
+      // One sequence has all the rows of its class.
+      if (b == 3) EXPECT_FLOAT_EQ(value, of_b.values[h]);
+    }
+  }
+  EXPECT_TRUE(values.at("d sink_logit_margin").sequence_values.empty());
 }
 
 }  // namespace

@@ -46,9 +46,7 @@ at::Tensor ChannelsAbove(LayerStatistics& s) {
 
 at::Tensor MassiveCount(LayerStatistics& s) {
   const at::Tensor size_BN = s.residual_BTD().abs().flatten(1);
-  const at::Tensor bound_B1 =
-      kernels::RowMedian(size_BN).unsqueeze(1).mul(1000).clamp_min(100);
-  return CountAbove(size_BN, bound_B1);
+  return CountAbove(size_BN, s.massive_bound_B().unsqueeze(1));
 }
 
 at::Tensor MassiveCountRelaxed(LayerStatistics& s) {

@@ -21,6 +21,20 @@ at::Tensor KurtosisOfTokens(LayerStatistics& s) {
       .unsqueeze(1);
 }
 
+// Of token 0, whose fourth moment is around 0 and whose spread is a sample's,
+// as the source's script has them; what is below a normal's counts 0.
+at::Tensor KurtosisOfFirst(LayerStatistics& s) {
+  const at::Tensor x_B1D = s.residual_BTD().slice(1, 0, 1).to(at::kDouble);
+  const at::Tensor variance_B1 =
+      x_B1D.var(/*dim=*/-1, /*unbiased=*/true, /*keepdim=*/false);
+  const at::Tensor fourth_B1 = x_B1D.square().square().mean(-1);
+  return fourth_B1.div(variance_B1.square().clamp_min(1e-300))
+      .sub(3)
+      .clamp_min(0)
+      .mul(variance_B1.gt(0))
+      .unsqueeze(1);
+}
+
 at::Tensor NeuronKurtosis(LayerStatistics& s) {
   const at::Tensor power_BD =
       s.residual_BTD().to(at::kDouble).square_().mean(1);
@@ -118,6 +132,14 @@ std::vector<Metric> StreamShapeMetrics() {
        "context"},
       read, {Rows::kAll, KurtosisOfTokens});
   token.by_class = true;
+  Metric first = OnRequest(
+      {"kurtosis_first_token", "ratio", Scope::kLayer,
+       "Kurtosis of a token that stands alone: of the first of each sequence, "
+       "which sees no other.",
+       "mean over sequences of max(0, mean_j x_0j^4 / sd_j(x_0j)^4 - 3), sd "
+       "with n - 1",
+       "arXiv 2506.19697 (outlier-safe pretraining), as its script has it"},
+      read, {Rows::kFirst, KurtosisOfFirst});
   Metric sparsity = OnRequest(
       {"postnorm_sparsity", "ratio", Scope::kLayer,
        "Share of entries that a norm leaves near 0, because others carry the "
@@ -163,6 +185,7 @@ std::vector<Metric> StreamShapeMetrics() {
   lse.by_class = true;
   lse.applies = IsSoftmax;
   return {token,
+          first,
           OnRequest({"neuron_kurtosis", "ratio", Scope::kLayer,
                      "Whether few dims carry the stream over all tokens: 1 if "
                      "all carry the same.",
