@@ -12,7 +12,9 @@
 #include "worker/executor/ablation_run.h"
 #include "worker/executor/batches.h"
 #include "worker/executor/device_errors.h"
+#include "worker/executor/layer_recorder.h"
 #include "worker/executor/loss.h"
+#include "worker/executor/side_run.h"
 #include "worker/executor/used_tokens.h"
 #include "worker/executor/weight_loader.h"
 #include "worker/executor/weight_source.h"
@@ -22,64 +24,11 @@
 namespace sinkwatch::executor {
 namespace {
 
-using model::AttentionKind;
-using model::Point;
-
 // Elements of the output matrix that are held at a time, of which there are
 // two, one being read: 16 MiB of float32. On a GPU each slice costs a row of
 // launches, and memory is wider: 64 MiB of bfloat16.
 constexpr int64_t kHeadElements = int64_t{1} << 22;
 constexpr int64_t kHeadElementsOfGpu = int64_t{1} << 25;
-
-// Keeps what the metrics fold of one pass through one layer.
-class LayerRecorder final : public model::Recorder {
- public:
-  // `needs`: MeasurementBuilder::needs().
-  LayerRecorder(metrics::LayerBatch& layer, unsigned needs)
-      : layer_(layer), needs_(needs) {}
-
-  void Record(Point point, int, const at::Tensor& tensor) override {
-    switch (point) {
-      case Point::kResidPre:
-        layer_.resid_pre_BTD = tensor;
-        break;
-      case Point::kQ:
-        layer_.q_BHTE = tensor;
-        break;
-      case Point::kK:
-        layer_.k_BGTE = tensor;
-        break;
-      case Point::kV:
-        layer_.v_BGTE = tensor;
-        break;
-      case Point::kZ:
-        layer_.z_BHTE = tensor;
-        break;
-      case Point::kGate:
-        layer_.gate_BHTN = tensor;
-        break;
-      case Point::kUngatedZ:
-        layer_.ungated_z_BHTE = tensor;
-        break;
-      case Point::kResidPost:
-        layer_.resid_post_BTD = tensor;
-        break;
-      case Point::kAttnOut:
-        if (needs_ & metrics::kNeedsAttentionOut) layer_.attn_out_BTD = tensor;
-        break;
-      case Point::kResidMid:
-        if (needs_ & metrics::kNeedsMlpOut) layer_.resid_mid_BTD = tensor;
-        break;
-      case Point::kMlpOut:
-        if (needs_ & metrics::kNeedsMlpOut) layer_.mlp_out_BTD = tensor;
-        break;
-    }
-  }
-
- private:
-  metrics::LayerBatch& layer_;
-  const unsigned needs_;
-};
 
 std::vector<metrics::Domain> DomainsOf(const probe::Corpus& corpus) {
   std::vector<metrics::Domain> domains;
@@ -121,18 +70,6 @@ std::vector<AblationBatch> AblationBatchesOf(
   return ablated;
 }
 
-kernels::AttentionOptions AttentionOptionsOf(
-    const model::AttentionShape& shape) {
-  kernels::AttentionOptions options;
-  options.scale = shape.scale;
-  options.window = shape.window;
-  options.soft_cap = shape.soft_cap;
-  if (shape.kind == AttentionKind::kRelu) {
-    options.normalisation = kernels::Normalisation::kRelu;
-  }
-  return options;
-}
-
 // One run of a corpus through a checkpoint.
 class Execution {
  public:
@@ -145,11 +82,14 @@ class Execution {
         callbacks_(callbacks),
         measurement_(measurement),
         options_(options),
-        used_tokens_(corpus, architecture.shape().vocabulary),
+        used_tokens_(corpus, architecture.shape().vocabulary,
+                     TokensOfSideRuns(architecture, options.metrics)),
         device_(options.device),
         batches_(CutIntoBatches(corpus, used_tokens_, options.tokens_per_batch,
                                 options.device)),
-        loader_(checkpoint, options.device, options.dtype) {
+        loader_(checkpoint, options.device, options.dtype),
+        side_runs_(MakeSideRuns(architecture, corpus, options.metrics,
+                                options.device, options.tokens_per_batch)) {
     for (const Batch& batch : batches_) sequences_ += batch.sequences();
     if (options.ablation.policy.none()) return;
     ablation_ = std::make_unique<AblationRun>(
@@ -171,6 +111,7 @@ class Execution {
       status = RunLayer(layer);
     }
     if (status.ok()) status = RunHead();
+    if (status.ok()) status = FinishSideRuns();
     while (status.ok() && ablation_ != nullptr && ablation_->HasMore()) {
       status = RunAblationPass();
     }
@@ -197,6 +138,7 @@ class Execution {
       absl::Status status = AfterBatch(batch);
       if (!status.ok()) return status;
     }
+    for (const auto& side : side_runs_) side->Start(EmbedBy(*weights));
     return device_.is_cpu() ? TellBelow(0) : absl::OkStatus();
   }
 
@@ -212,6 +154,11 @@ class Execution {
       RunBatchOrHalves(layer, *weights, i);
       absl::Status status = TellBelow(layer);
       if (status.ok()) status = AfterBatch(batches_[i]);
+      if (!status.ok()) return status;
+    }
+    for (const auto& side : side_runs_) {
+      side->RunLayer(layer, *weights);
+      absl::Status status = AfterBatch(batches_[0], /*counts=*/false);
       if (!status.ok()) return status;
     }
     if (ablation_ != nullptr) return RunAblations(layer, *weights);
@@ -254,18 +201,28 @@ class Execution {
   // something is thrown, nothing has changed.
   void RunBatch(int layer, const model::TensorMap& weights, Batch& batch) {
     metrics::LayerBatch folded = NewLayerBatch(batch, layer);
-    const model::AttentionShape& attention =
-        architecture_.shape().attention[layer];
-    folded.attention = AttentionOptionsOf(attention);
-    folded.attention.learned_sinks_H =
-        architecture_.LearnedSinks(layer, weights);
-    folded.output_projection_DHE =
-        architecture_.OutputProjection(layer, weights);
+    DescribeLayer(architecture_, layer, weights, folded);
     LayerRecorder recorder(folded, measurement_.needs());
     at::Tensor x_BTD =
         architecture_.Block(layer, weights, batch.x_BTD, recorder);
     measurement_.FoldLayer(folded);
     batch.x_BTD = std::move(x_BTD);
+  }
+
+  // `weights` must outlive it.
+  SideRun::Embed EmbedBy(const model::TensorMap& weights) const {
+    return [this, &weights](const at::Tensor& tokens_BT) {
+      return architecture_.Embed(
+          weights, used_tokens_.Renumber(tokens_BT.to(at::kCPU)).to(device_));
+    };
+  }
+
+  absl::Status FinishSideRuns() {
+    for (const auto& side : side_runs_) {
+      absl::Status status = Pass(side->Finish());
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
   }
 
   WeightRequest EmbeddingRequest() const {
@@ -301,6 +258,7 @@ class Execution {
         if (status.ok()) status = AfterBatch(batches_[i], next == vocabulary);
         if (!status.ok()) return status;
       }
+      for (const auto& side : side_runs_) side->AddHeadSlice(*weights, first);
       if (ablation_ != nullptr) {
         absl::Status status = ablation_->AddHeadSlice(*weights, first);
         if (!status.ok()) return status;
@@ -322,11 +280,7 @@ class Execution {
     loader_.Prefetch(EmbeddingRequest());
     auto embedding = loader_.Take();
     if (!embedding.ok()) return embedding.status();
-    ablation_->StartPass([&](const at::Tensor& tokens_PT) {
-      return architecture_.Embed(
-          *embedding,
-          used_tokens_.Renumber(tokens_PT.to(at::kCPU)).to(tokens_PT.device()));
-    });
+    ablation_->StartPass(EmbedBy(*embedding));
     const int layers = architecture_.shape().layers;
     for (int layer = 0; layer < layers; ++layer) {
       loader_.Prefetch({architecture_.LayerTensors(layer)});
@@ -409,6 +363,7 @@ class Execution {
   const at::Device device_;
   std::vector<Batch> batches_;
   WeightLoader loader_;
+  const std::vector<std::unique_ptr<SideRun>> side_runs_;
   std::unique_ptr<AblationRun> ablation_;  // null: no head is changed
   int next_told_ = -1;                     // layer
   int64_t sequences_ = 0;
@@ -466,6 +421,7 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
       std::chrono::steady_clock::now() - start;
   summary.compute_seconds = all.count() - summary.load_seconds;
   summary.sinks = (*measurement)->Sinks();
+  summary.massive = (*measurement)->Massive();
   summary.content_digest = checkpoint.ContentDigest();
   summary.tensors = checkpoint.TensorDigests();
   return summary;

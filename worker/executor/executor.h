@@ -51,6 +51,8 @@ struct ExecuteSummary {
   std::vector<std::string> notes;
   // MeasurementBuilder::Sinks().
   std::vector<metrics::SinkToken> sinks;
+  // MeasurementBuilder::Massive().
+  std::vector<metrics::MassiveDimension> massive;
   // Where heads were ablated: AblationOptions::previous of the run's next.
   HeadStates head_states;
 };

@@ -14,8 +14,10 @@ namespace sinkwatch::executor {
 // those rows need be read and kept. Immutable.
 class UsedTokens {
  public:
-  // Every id is below `vocabulary`.
-  UsedTokens(const probe::Corpus& corpus, int64_t vocabulary);
+  // Every id is below `vocabulary`. `more`: ids (int64, on the CPU) beside the
+  // corpus's; undefined: none.
+  UsedTokens(const probe::Corpus& corpus, int64_t vocabulary,
+             const at::Tensor& more = {});
 
   // The ids, ascending, as runs of rows of the embedding.
   const std::vector<checkpoint::RowRange>& rows() const { return rows_; }
