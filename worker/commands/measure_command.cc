@@ -69,6 +69,7 @@ absl::StatusOr<MeasureRequest> RequestOf(const base::Arguments& arguments) {
   }
   request.model_config = arguments.Get("model_config");
   request.probe = arguments.Get("probe");
+  request.protocol = arguments.Get("protocol");
   const auto device = OpenDevice(arguments.Get("device"));
   // A device that is not there is a usage error here, not "incomplete".
   if (!device.ok()) {
@@ -148,6 +149,7 @@ absl::StatusOr<v1::Measurement> MeasureWithProgress(
   *measurement.mutable_tensors() = trailer.tensors();
   *measurement.mutable_notes() = trailer.notes();
   *measurement.mutable_sinks() = trailer.sinks();
+  *measurement.mutable_massive_dimensions() = trailer.massive_dimensions();
   return measurement;
 }
 

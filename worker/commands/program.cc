@@ -1,6 +1,10 @@
 #include "worker/commands/program.h"
 
+#include <string>
 #include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "worker/measure/protocol.h"
 
 namespace sinkwatch::worker {
 namespace {
@@ -39,6 +43,21 @@ std::vector<FlagSpec> WithComputing(std::vector<FlagSpec> flags) {
   return flags;
 }
 
+std::vector<std::string> ProtocolNames() {
+  std::vector<std::string> names;
+  for (const Protocol& protocol : Protocols()) names.push_back(protocol.name);
+  return names;
+}
+
+std::string ProtocolNotes() {
+  std::string text = "protocols:\n";
+  for (const Protocol& protocol : Protocols()) {
+    absl::StrAppend(&text, "  ", protocol.name, ": ", protocol.shows, "\n    (",
+                    protocol.citation, ")\n");
+  }
+  return text;
+}
+
 CommandSpec MeasureSpec() {
   return {
       "measure",
@@ -65,6 +84,12 @@ CommandSpec MeasureSpec() {
               .Example("bfloat16"),
           FlagSpec{"metrics", "A,B,...", "names of metrics; default: all"}
               .Example("sink_attention,probe_loss"),
+          FlagSpec{
+              "protocol", "NAME",
+              "as a published number was measured: its metrics, and a "
+              "probe of its length and first tokens, see below; default: none"}
+              .OneOf(ProtocolNames())
+              .Example("gu"),
           FlagSpec{"ablate", "HEADS",
                    "heads that are changed to see what the loss says: none, "
                    "auto (near a change of state, and controls), all, or a "
@@ -101,8 +126,9 @@ CommandSpec MeasureSpec() {
               .Example("stage1"),
       }),
       {"measure --checkpoint=runs/toy/step800 --probe=probes/toy"},
-      "exit codes: 0 measured, 2 bad usage, 3 incomplete, 4 corrupt, 5 "
-      "unsupported,\n6 vanished, 1 other\n"};
+      ProtocolNotes() +
+          "exit codes: 0 measured, 2 bad usage, 3 incomplete, 4 corrupt, 5 "
+          "unsupported,\n6 vanished, 1 other\n"};
 }
 
 CommandSpec RunSpec() {

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kMaxTensorBytes = 2 << 20;
 constexpr size_t kBytesBesideName = 24;
 constexpr int kMaxSinks = 50000;
+constexpr int kMaxMassive = 50000;
 
 size_t BytesOf(const std::vector<checkpoint::TensorDigest>& tensors) {
   size_t bytes = 0;
@@ -55,6 +56,35 @@ v1::ModelInfo ModelProto(const model::ModelShape& shape) {
   return model;
 }
 
+void AddSinks(const std::vector<metrics::SinkToken>& sinks,
+              v1::MeasurementTrailer& trailer) {
+  for (const metrics::SinkToken& sink : sinks) {
+    if (trailer.sinks_size() == kMaxSinks) break;
+    v1::SinkToken& proto = *trailer.add_sinks();
+    proto.set_domain(sink.domain);
+    proto.set_layer(sink.layer);
+    proto.set_token(sink.token);
+    proto.set_at_zero(sink.at_zero);
+    proto.set_mass(sink.mass);
+    proto.set_head_share(sink.head_share);
+    proto.set_sequence_share(sink.sequence_share);
+  }
+}
+
+void AddMassive(const std::vector<metrics::MassiveDimension>& dimensions,
+                v1::MeasurementTrailer& trailer) {
+  for (const metrics::MassiveDimension& massive : dimensions) {
+    if (trailer.massive_dimensions_size() == kMaxMassive) break;
+    v1::MassiveDimension& proto = *trailer.add_massive_dimensions();
+    proto.set_domain(massive.domain);
+    proto.set_layer(massive.layer);
+    proto.set_dimension(static_cast<int32_t>(massive.dimension));
+    proto.set_position(massive.position);
+    proto.set_value(massive.value);
+    proto.set_sequence_share(massive.sequence_share);
+  }
+}
+
 }  // namespace
 
 v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
@@ -68,6 +98,7 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
   header.set_dtype(facts.dtype);
   header.set_sequence_length(static_cast<int32_t>(facts.sequence_length));
   header.set_bos_policy(facts.bos_policy);
+  header.set_protocol(facts.protocol);
   for (const metrics::Descriptor& metric : facts.metrics) {
     v1::MetricDescriptor& proto = *header.add_metrics();
     proto.set_headline(metrics::IsHeadline(metric.name));
@@ -83,6 +114,7 @@ v1::MeasurementHeader HeaderProto(const v1::Job& job, const MeasureFacts& facts,
     proto.set_sparse(metric.sparse);
     proto.set_on_request(metric.on_request);
     proto.set_cost(metric.cost);
+    proto.set_by_sequence(metric.by_sequence);
   }
   for (const std::string& domain : facts.domains) header.add_domains(domain);
   header.set_unused_tensors(facts.unused.count);
@@ -106,6 +138,8 @@ v1::MeasurementChunk::Layer LayerProto(
     proto.mutable_standard_errors()->Add(vector.standard_error.begin(),
                                          vector.standard_error.end());
     proto.set_count(vector.count);
+    proto.mutable_sequence_values()->Add(vector.sequence_values.begin(),
+                                         vector.sequence_values.end());
   }
   return layer;
 }
@@ -117,17 +151,8 @@ v1::MeasurementTrailer TrailerProto(const MeasureSummary& summary) {
   trailer.set_compute_seconds(summary.compute_seconds);
   trailer.set_implausible(summary.implausible);
   for (const std::string& note : summary.notes) trailer.add_notes(note);
-  for (const metrics::SinkToken& sink : summary.sinks) {
-    if (trailer.sinks_size() == kMaxSinks) break;
-    v1::SinkToken& proto = *trailer.add_sinks();
-    proto.set_domain(sink.domain);
-    proto.set_layer(sink.layer);
-    proto.set_token(sink.token);
-    proto.set_at_zero(sink.at_zero);
-    proto.set_mass(sink.mass);
-    proto.set_head_share(sink.head_share);
-    proto.set_sequence_share(sink.sequence_share);
-  }
+  AddSinks(summary.sinks, trailer);
+  AddMassive(summary.massive, trailer);
   if (BytesOf(summary.tensors) > kMaxTensorBytes) return trailer;
   for (const checkpoint::TensorDigest& tensor : summary.tensors) {
     v1::TensorDigest& proto = *trailer.add_tensors();

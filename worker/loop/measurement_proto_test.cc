@@ -57,6 +57,37 @@ TEST(MeasurementProtoTest, RolesOfMetricsTravelWithTheirBounds) {
   EXPECT_EQ(header.metrics(2).role(), v1::METRIC_ROLE_UNSPECIFIED);
 }
 
+TEST(MeasurementProtoTest, ValuesOfSequencesTravelAndTheirMetricSaysSo) {
+  MeasureFacts facts;
+  facts.metrics.resize(2);
+  facts.metrics[0].by_sequence = true;
+  facts.protocol = "gu";
+  const v1::MeasurementHeader header = HeaderProto({}, facts, "here:1");
+  EXPECT_TRUE(header.metrics(0).by_sequence());
+  EXPECT_FALSE(header.metrics(1).by_sequence());
+  EXPECT_EQ(header.protocol(), "gu");
+  metrics::MetricVector vector;
+  vector.values = {1, 2};
+  vector.sequence_values = {1, 3, 2, 4};
+  const v1::MeasurementChunk::Layer layer = LayerProto({vector});
+  ASSERT_EQ(layer.vectors(0).sequence_values_size(), 4);
+  EXPECT_EQ(layer.vectors(0).sequence_values(1), 3);
+}
+
+TEST(MeasurementProtoTest, MassiveDimensionsTravelInTheTrailer) {
+  MeasureSummary summary;
+  summary.massive.push_back({"d", 3, 269, 0, -736.5, 0.75});
+  const v1::MeasurementTrailer trailer = TrailerProto(summary);
+  ASSERT_EQ(trailer.massive_dimensions_size(), 1);
+  const v1::MassiveDimension& massive = trailer.massive_dimensions(0);
+  EXPECT_EQ(massive.domain(), "d");
+  EXPECT_EQ(massive.layer(), 3);
+  EXPECT_EQ(massive.dimension(), 269);
+  EXPECT_EQ(massive.position(), 0);
+  EXPECT_EQ(massive.value(), -736.5);
+  EXPECT_EQ(massive.sequence_share(), 0.75);
+}
+
 MeasureSummary SummaryOf(size_t tensors, size_t name_bytes) {
   MeasureSummary summary;
   for (size_t i = 0; i < tensors; ++i) {

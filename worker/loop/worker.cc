@@ -143,6 +143,7 @@ absl::StatusOr<MeasureRequest> Worker::RequestOf(const v1::Job& job) const {
   request.model_config = job.model_config();
   request.probe = job.probe().path();
   request.probe_digest = job.probe().digest();
+  request.protocol = job.protocol();
   request.device = options_.device;
   request.dtype = *dtype;
   request.metrics = {job.metrics().begin(), job.metrics().end()};

@@ -15,6 +15,7 @@
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/measure/compute_dtype.h"
 #include "worker/measure/device.h"
+#include "worker/measure/protocol.h"
 #include "worker/metrics/ablation_metrics.h"
 #include "worker/metrics/measurement_builder.h"
 #include "worker/model/registry.h"
@@ -34,6 +35,7 @@ MeasureFacts FactsOf(const MeasureRequest& request,
   facts.probe_digest = corpus.digest();
   facts.sequence_length = corpus.sequence_length();
   facts.bos_policy = corpus.bos_policy();
+  facts.protocol = request.protocol;
   facts.dtype = ComputeDtypeName(request.dtype);
   facts.device = DeviceTitle(request.device);
   for (const probe::Domain& domain : corpus.domains()) {
@@ -93,6 +95,20 @@ std::string ImplausibleLoss(const std::vector<metrics::MetricVector>& values,
       lowest, most);
 }
 
+// The request with the metrics of its protocol, if that fits the probe.
+absl::StatusOr<MeasureRequest> AsProtocolHasIt(const MeasureRequest& request,
+                                               const probe::Corpus& corpus) {
+  MeasureRequest followed = request;
+  if (request.protocol.empty()) return followed;
+  const auto protocol = FindProtocol(request.protocol);
+  if (!protocol.ok()) return protocol.status();
+  absl::Status fits =
+      CheckProbe(*protocol, corpus.sequence_length(), corpus.bos_policy());
+  if (!fits.ok()) return fits;
+  followed.metrics = MetricsOf(*protocol, request.metrics);
+  return followed;
+}
+
 absl::StatusOr<MeasureSummary> RunCorpus(
     const MeasureRequest& request, const model::Architecture& architecture,
     checkpoint::Checkpoint& checkpoint, const probe::Corpus& corpus,
@@ -138,15 +154,17 @@ absl::StatusOr<MeasureSummary> Measure(const MeasureRequest& request,
   if (!corpus.ok()) return ProbeFault(corpus.status());
   absl::Status status = ProbeFault(CheckDigest(request, *corpus));
   if (!status.ok()) return status;
+  const auto followed = AsProtocolHasIt(request, *corpus);
+  if (!followed.ok()) return followed.status();
   const auto unused = executor::CheckWeights(**architecture, **checkpoint);
   if (!unused.ok()) return unused.status();
   WarnOfUnused(request.checkpoint, *unused);
   if (callbacks.on_start) {
     status = callbacks.on_start(
-        FactsOf(request, (*architecture)->shape(), *unused, *corpus));
+        FactsOf(*followed, (*architecture)->shape(), *unused, *corpus));
     if (!status.ok()) return status;
   }
-  return RunCorpus(request, **architecture, **checkpoint, *corpus, callbacks);
+  return RunCorpus(*followed, **architecture, **checkpoint, *corpus, callbacks);
 } catch (const c10::Error& error) {
   return absl::InternalError(error.what_without_backtrace());
 } catch (const std::bad_alloc&) {

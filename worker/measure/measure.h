@@ -24,6 +24,9 @@ struct MeasureRequest : executor::ExecuteOptions {
   std::string probe;  // folder
   // If not empty, the digest that the probe must have.
   std::string probe_digest;
+  // If not empty, the published protocol that is followed (protocol.h): its
+  // metrics, and those that are named.
+  std::string protocol;
 };
 
 // What is known before the first value.
@@ -34,6 +37,7 @@ struct MeasureFacts {
   std::string probe_digest;
   int64_t sequence_length = 0;
   std::string bos_policy;
+  std::string protocol;
   std::string dtype;   // "float32" or "bfloat16"
   std::string device;  // "cuda:0 (NVIDIA H200)"
   // Labels of the probe: each has values.
@@ -57,8 +61,8 @@ struct MeasureSummary : executor::ExecuteSummary {
 // Measures one checkpoint: opens it and the probe, runs the executor, hands the
 // values out. Codes: FAILED_PRECONDITION incomplete, DATA_LOSS corrupt,
 // UNIMPLEMENTED unsupported, NOT_FOUND vanished, INVALID_ARGUMENT for a probe
-// that is wrong or does not fit, CANCELLED, else transient. Messages name file,
-// place and rule. Throws nothing.
+// that is wrong or does not fit the model or the protocol, CANCELLED, else
+// transient. Messages name file, place and rule. Throws nothing.
 absl::StatusOr<MeasureSummary> Measure(const MeasureRequest& request,
                                        const MeasureCallbacks& callbacks);
 
