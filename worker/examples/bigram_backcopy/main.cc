@@ -42,6 +42,8 @@ absl::StatusOr<Preset> PresetOf(const base::Arguments& args) {
   if (!preset.ok()) return preset;
   if (args.Int("steps") > 0) preset->steps = args.Int("steps");
   if (args.Number("lr") > 0) preset->learning_rate = args.Number("lr");
+  preset->freeze = args.List("freeze");
+  preset->freeze_from = args.Int("freeze_from");
   const std::vector<std::string> listed = args.List("checkpoints");
   if (!listed.empty()) preset->checkpoints.clear();
   for (const std::string& text : listed) {
@@ -99,6 +101,7 @@ class Training {
                                    : nlohmann::ordered_json(loss);
     for (const probe::Domain& domain : domains_) {
       line["probe_loss"][domain.label] = trainer_->Loss(domain.tokens_NT);
+      line["oracle_loss"][domain.label] = OracleLoss(domain);
     }
     std::printf("%s\n", line.dump().c_str());
     std::fflush(stdout);

@@ -33,15 +33,15 @@ json DeepConfig() {
   return config;
 }
 
-json ShallowConfig(const std::string& kind) {
-  json config = ToyConfig(1, kind);
-  config["layer_attention"] = {true};
-  config["layer_mlp"] = {true};
+json AllLayersConfig(int layers, const std::string& kind) {
+  json config = ToyConfig(layers, kind);
+  config["layer_attention"] = std::vector<bool>(layers, true);
+  config["layer_mlp"] = std::vector<bool>(layers, true);
   return config;
 }
 
 json FourHeads() {
-  json config = ShallowConfig("softmax");
+  json config = AllLayersConfig(1, "softmax");
   config["num_attention_heads"] = 4;
   return config;
 }
@@ -67,6 +67,8 @@ const std::vector<int64_t> kGrid = {0,   5,   10,  20,  40,  60,
                                     300, 400, 500, 600, 700, 800};
 const std::vector<int64_t> kDeepGrid = {0,   50,  100,  200,  300, 500,
                                         700, 900, 1100, 1300, 1500};
+const std::vector<int64_t> kLongGrid = {0,   50,  100,  200,  300,  500,
+                                        700, 900, 1200, 1500, 1800, 2000};
 const std::vector<int64_t> kOlmoGrid = {0,   5,   10,  20,  40,  60,  80,  100,
                                         130, 160, 200, 250, 300, 400, 500, 600};
 
@@ -75,13 +77,22 @@ const std::vector<int64_t> kOlmoGrid = {0,   5,   10,  20,  40,  60,  80,  100,
 const std::vector<Preset>& Presets() {
   static const auto* const kPresets = new std::vector<Preset>{
       {"adam", "one layer, AdamW: sink and value drain emerge, log-t growth",
-       ShallowConfig("softmax"), "adamw", 3e-3, 800, 0, false, kGrid},
+       AllLayersConfig(1, "softmax"), "adamw", 3e-3, 800, 0, false, kGrid},
       {"relu", "one layer, ReLU attention: the task is solved without a sink",
-       ShallowConfig("relu"), "adamw", 3e-3, 800, 0, false, kGrid},
+       AllLayersConfig(1, "relu"), "adamw", 3e-3, 800, 0, false, kGrid},
       {"adam4", "four heads that share the task: none of them is needed alone",
        FourHeads(), "adamw", 3e-3, 800, 0, false, kGrid},
       {"nobos", "sequences without <s>: the sinks are tokens, not a position",
-       ShallowConfig("softmax"), "adamw", 3e-3, 800, 0, false, kGrid, false},
+       AllLayersConfig(1, "softmax"), "adamw", 3e-3, 800, 0, false, kGrid,
+       false},
+      {"sgd", "one layer, SGD: the sink comes without AdamW as well",
+       AllLayersConfig(1, "softmax"), "sgd", 0.1, 1500, 0, false, kDeepGrid},
+      {"adam2", "two layers, AdamW: the sink emerges in both or in one",
+       AllLayersConfig(2, "softmax"), "adamw", 3e-3, 1500, 0, false, kDeepGrid},
+      {"relu3", "three layers, ReLU attention: the residual norm of <s> stays",
+       AllLayersConfig(3, "relu"), "adamw", 3e-4, 2000, 0, false, kLongGrid},
+      {"softmax3", "the same with softmax attention, to lay beside it",
+       AllLayersConfig(3, "softmax"), "adamw", 3e-4, 2000, 0, false, kLongGrid},
       {"adam3", "three layers, AdamW: the residual norm of <s> grows linearly",
        DeepConfig(), "adamw", 3e-3, 1500, 0, false, kDeepGrid},
       {"sgd3", "three layers, SGD: the residual norm of <s> stays",

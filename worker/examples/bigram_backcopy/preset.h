@@ -22,6 +22,10 @@ struct Preset {
   bool cosine = false;  // then half a cosine down to 0
   std::vector<int64_t> checkpoints;
   bool bos = true;  // sequences begin with <s>
+  // Tensors whose names hold one of these are trained no more from that step
+  // on: what becomes of the one part if the other is held.
+  std::vector<std::string> freeze = {};
+  int64_t freeze_from = 0;
 };
 
 // Length of a sequence and sequences of a training batch, of every preset.

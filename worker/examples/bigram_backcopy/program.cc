@@ -21,7 +21,7 @@ std::vector<FlagSpec> TrainingFlags() {
       FlagSpec{"preset", "NAME", "what to train; see below"}
           .OneOf(presets)
           .Default("adam")
-          .Example("sgd"),
+          .Example("sgd3"),
       FlagSpec{"seed", "N", "of weights and batches"}
           .Of(ValueKind::kWhole)
           .Default("42")
@@ -34,6 +34,14 @@ std::vector<FlagSpec> TrainingFlags() {
           .Of(ValueKind::kNumber)
           .Default("0")
           .Example("0.001"),
+      FlagSpec{"freeze", "NAMES",
+               "tensors whose names hold one of these are trained no more from "
+               "--freeze_from on"}
+          .Example("v_proj,o_proj"),
+      FlagSpec{"freeze_from", "STEP", "see --freeze"}
+          .Of(ValueKind::kWhole)
+          .Default("0")
+          .Example("100"),
   };
 }
 

@@ -1,5 +1,6 @@
 #include "worker/examples/bigram_backcopy/toy_probe.h"
 
+#include <limits>
 #include <random>
 #include <utility>
 
@@ -35,6 +36,17 @@ std::vector<probe::Domain> ToyDomains(int64_t sequences, bool bos) {
     domains.push_back(std::move(domain));
   }
   return domains;
+}
+
+double OracleLoss(const probe::Domain& domain) {
+  for (const Mix& mix : kMixes) {
+    if (domain.label != mix.label) continue;
+    return -Task(mix.trigger_share)
+                .OracleLogProbability(domain.tokens_NT)
+                .mean()
+                .item<double>();
+  }
+  return std::numeric_limits<double>::quiet_NaN();
 }
 
 absl::Status WriteToyProbe(const std::string& folder, int64_t sequences,

@@ -15,6 +15,11 @@ namespace sinkwatch::bigram_backcopy {
 // "trigger". The same every time. Without `bos`, <s> is cut off.
 std::vector<probe::Domain> ToyDomains(int64_t sequences, bool bos);
 
+// What knowing the task itself leaves of the loss on one of those domains
+// (nats a token): no model can be below it but by chance. The first token of a
+// sequence without <s> counts as known.
+double OracleLoss(const probe::Domain& domain);
+
 // Writes it as a probe folder. OK without writing if the folder holds a probe
 // that reads well already.
 absl::Status WriteToyProbe(const std::string& folder, int64_t sequences,

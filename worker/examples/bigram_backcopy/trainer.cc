@@ -47,8 +47,15 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const Preset& preset,
   if (!config.ok()) return config.status();
   auto architecture = model::CreateArchitecture(*config);
   if (!architecture.ok()) return architecture.status();
-  return std::unique_ptr<Trainer>(
+  std::unique_ptr<Trainer> trainer(
       new Trainer(preset, seed, *std::move(architecture)));
+  for (const std::string& part : preset.freeze) {
+    if (trainer->NamesWith(part).empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--freeze: no tensor has \"", part, "\" in its name"));
+    }
+  }
+  return trainer;
 }
 
 Trainer::Trainer(Preset preset, uint64_t seed,
@@ -123,7 +130,28 @@ double Trainer::LearningRate() const {
   return rate;
 }
 
+std::vector<std::string> Trainer::NamesWith(const std::string& part) const {
+  std::vector<std::string> names;
+  for (const auto& [name, weight] : weights_) {
+    if (absl::StrContains(name, part)) names.push_back(name);
+  }
+  return names;
+}
+
+// A parameter without a gradient is left alone by the optimizers, decay and
+// momentum included.
+void Trainer::Freeze() {
+  for (const std::string& part : preset_.freeze) {
+    for (const std::string& name : NamesWith(part)) {
+      at::Tensor& weight = weights_.at(name);
+      weight.requires_grad_(false);
+      weight.mutable_grad().reset();
+    }
+  }
+}
+
 double Trainer::Step() {
+  if (steps_done_ == preset_.freeze_from) Freeze();
   for (auto& group : optimizer_->steps->param_groups()) {
     group.options().set_lr(LearningRate());
   }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
@@ -22,7 +23,8 @@ namespace sinkwatch::bigram_backcopy {
 // and BLAS; elsewhere, the same statistics.
 class Trainer {
  public:
-  // UNIMPLEMENTED or DATA_LOSS as CreateArchitecture.
+  // UNIMPLEMENTED or DATA_LOSS as CreateArchitecture. INVALID_ARGUMENT for a
+  // name in Preset::freeze that no tensor holds.
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(const Preset& preset,
                                                          uint64_t seed);
   ~Trainer();
@@ -46,6 +48,9 @@ class Trainer {
   at::Tensor Logits(const at::Tensor& tokens_BT) const;
   model::TensorMap Part(const std::vector<model::TensorSpec>& specs) const;
   double LearningRate() const;
+  // Tensors whose names hold `part`.
+  std::vector<std::string> NamesWith(const std::string& part) const;
+  void Freeze();
 
   const Preset preset_;
   const std::unique_ptr<model::Architecture> architecture_;

@@ -1,13 +1,17 @@
 #include "worker/examples/bigram_backcopy/trainer.h"
 
 #include <cmath>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "proto/base/temp_folder_testing.h"
+#include "worker/checkpoint/checkpoint.h"
 #include "worker/examples/bigram_backcopy/toy_probe.h"
+#include "worker/executor/weight_loader.h"
 #include "worker/measure/measure.h"
+#include "worker/model/registry.h"
 
 namespace sinkwatch::bigram_backcopy {
 namespace {
@@ -62,14 +66,76 @@ TEST_P(TrainerTest, LearnsAndTheWorkerMeasuresTheVeryLossItReports) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Presets, TrainerTest,
-                         ::testing::Values("adam", "relu", "adam3", "sgd3",
-                                           "olmo"));
+                         ::testing::Values("adam", "relu", "sgd", "adam2",
+                                           "adam3", "sgd3", "olmo"));
+
+// Bytes of each tensor of a checkpoint.
+std::map<std::string, std::string> WeightsOf(const std::string& folder) {
+  const auto checkpoint = checkpoint::Checkpoint::Open(folder);
+  EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+  std::map<std::string, std::string> weights;
+  const auto architecture = model::CreateArchitecture((*checkpoint)->config());
+  executor::WeightLoader loader(**checkpoint, at::kCPU, at::kFloat);
+  loader.Prefetch({(*architecture)->LayerTensors(0)});
+  const auto loaded = loader.Take();
+  EXPECT_TRUE(loaded.ok()) << loaded.status();
+  for (const auto& [name, tensor] : *loaded) {
+    const at::Tensor whole = tensor.contiguous();
+    weights[name] = std::string(
+        static_cast<const char*>(whole.const_data_ptr()), whole.nbytes());
+  }
+  return weights;
+}
+
+TEST(TrainerTest, WhatIsFrozenStaysFromThatStepOnAndTheRestIsTrained) {
+  for (const char* optimizer : {"adam", "sgd"}) {
+    auto preset = FindPreset(optimizer);
+    preset->freeze = {"v_proj", "o_proj"};
+    preset->freeze_from = 3;
+    auto trainer = Trainer::Create(*preset, 7);
+    ASSERT_TRUE(trainer.ok()) << trainer.status();
+    const base::TempFolder folder;
+    for (int step : {0, 3, 6}) {
+      ASSERT_TRUE(
+          (*trainer)->Save(folder / ("step" + std::to_string(step))).ok());
+      for (int i = 0; i < 3; ++i) (*trainer)->Step();
+    }
+    auto before = WeightsOf(folder / "step0"), at = WeightsOf(folder / "step3"),
+         after = WeightsOf(folder / "step6");
+    for (const char* name :
+         {"attention.v_proj.weight", "attention.o_proj.weight"}) {
+      EXPECT_NE(before.at(name), at.at(name)) << name;
+      EXPECT_EQ(at.at(name), after.at(name)) << name;
+    }
+    EXPECT_NE(at.at("attention.q_proj.weight"),
+              after.at("attention.q_proj.weight"));
+  }
+}
+
+TEST(TrainerTest, ANameThatNoTensorHasCannotBeFrozen) {
+  auto preset = FindPreset("adam");
+  preset->freeze = {"w_proj"};
+  EXPECT_TRUE(absl::IsInvalidArgument(Trainer::Create(*preset, 7).status()));
+}
 
 TEST(TrainerTest, TheSameSeedTrainsTheSameModel) {
   const auto preset = FindPreset("adam");
   auto one = Trainer::Create(*preset, 3), other = Trainer::Create(*preset, 3);
   for (int step = 0; step < 5; ++step) {
     EXPECT_EQ((*one)->Step(), (*other)->Step());
+  }
+}
+
+TEST(ToyProbeTest, NobodyIsBelowTheOracle) {
+  const auto corpus = probe::Corpus::Read("tests/data/toy/probe");
+  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  for (const probe::Domain& domain : corpus->domains()) {
+    const double oracle = OracleLoss(domain);
+    const double model = MeasuredLoss("tests/data/toy/adam/step800",
+                                      "tests/data/toy/probe", domain.label);
+    EXPECT_GT(oracle, 0) << domain.label;
+    EXPECT_LT(oracle, model) << domain.label;
+    EXPECT_GT(oracle, model - 0.2) << domain.label;
   }
 }
 
