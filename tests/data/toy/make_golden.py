@@ -61,11 +61,17 @@ def attend(q, k, kind):
     return logits, weights / weights.sum(-1, keepdims=True)
 
 
-def forward(config, weights, tokens, edit=None):
+def final_logits(config, weights, x):
+    final = layer_norm(x) if config["model_type"] == "olmo" else layer_norm(
+        x, weights["model.norm.weight"], weights["model.norm.bias"])
+    return final @ weights["lm_head.weight"].T
+
+
+def forward(config, weights, tokens, edit=None, skip=None):
     """Yields what each layer shows; ends with the logits. One head a layer.
 
     `edit`, if given, makes the head's output of a layer from its number and what
-    it has shown."""
+    it has shown. `skip`: (layer, "attn" or "mlp") adds nothing."""
     olmo = config["model_type"] == "olmo"
     x = weights["model.embed_tokens.weight"][tokens]
     if not olmo:
@@ -89,7 +95,7 @@ def forward(config, weights, tokens, edit=None):
             shown["W"] = w[f"{attention}.o_proj.weight"]
             if edit is not None:
                 shown["z"] = edit(layer, shown)
-            shown["attn"] = shown["z"] @ shown["W"].T
+            shown["attn"] = shown["z"] @ shown["W"].T * (skip != (layer, "attn"))
             x = x + shown["attn"]
         shown["mid"] = x
         if olmo:
@@ -100,12 +106,12 @@ def forward(config, weights, tokens, edit=None):
         elif "mlp.up_proj.weight" in w:
             h = layer_norm(x, w["mlp_norm.weight"], w["mlp_norm.bias"])
             shown["mlp"] = np.maximum(h @ w["mlp.up_proj.weight"].T, 0) @ w["mlp.down_proj.weight"].T
+        if "mlp" in shown:
+            shown["mlp"] = shown["mlp"] * (skip != (layer, "mlp"))
         x = x + shown.get("mlp", 0)
         shown["post"] = x
         yield shown
-    final = layer_norm(x) if olmo else layer_norm(
-        x, weights["model.norm.weight"], weights["model.norm.bias"])
-    yield {"logits": final @ weights["lm_head.weight"].T}
+    yield {"logits": final_logits(config, weights, x)}
 
 
 def row_metrics(shown):

@@ -9,7 +9,8 @@ import json
 import numpy as np
 
 from make_golden import (HERE, attend, forward, log_sum_exp, norm, read_probe, read_safetensors,
-                         sink_columns, sink_sets, write_golden)
+                         row_metrics, sink_columns, sink_sets, write_golden)
+from side_metrics import lens, quant_delta, selectivity, skips, synthetic
 
 CHECKPOINTS = ["adam/step800", "adam3/step1500", "olmo/step600", "relu/step800"]
 
@@ -43,6 +44,8 @@ def stream(x):
         "massive_count": ((flat > 100) & (flat > 1000 * middle)).sum(1).mean(),
         "massive_count_relaxed": ((flat > 100 * middle) & (flat > 6 * sigma)).sum(1).mean(),
         "residual_sink_dims": ((size > 6 * rms).mean(1) >= 0.5).sum(1).mean(),
+        "kurtosis_first_token": np.maximum(
+            0, (x[:, 0] ** 4).mean(-1) / x[:, 0].std(-1, ddof=1) ** 4 - 3).mean(),
         "neuron_kurtosis": ((power ** 2).mean(1) / power.mean(1) ** 2).mean(),
         "matrix_entropy": spectral_entropy(x).mean(),
         "matrix_entropy_rest": spectral_entropy(x[:, 1:]).mean(),
@@ -73,6 +76,27 @@ def layer_rows(shown):
     return rows
 
 
+ABOVE = {"001": .01, "005": .05, "010": .1, "020": .2, "030": .3, "040": .4, "050": .5,
+         "060": .6, "070": .7, "080": .8, "090": .9, "095": .95, "099": .99}
+
+
+def sink_rows(shown):
+    """The same of the distribution of A[t,0]."""
+    return {f"sink_attention_above_{name}": (shown["A"][:, :, 0] > bound).astype(float)
+            for name, bound in ABOVE.items()}
+
+
+def of_heads(masses, largest_logits):
+    """Metrics of the model; one head a layer."""
+    load = 1 - np.array(masses)
+    sinks = [i for i, mass in enumerate(masses) if mass >= 0.3]
+    return {
+        "logit_over_100_heads": sum(logit >= 100 for logit in largest_logits),
+        "sink_floor_layers": sinks[0] if sinks else len(masses),
+        "head_load_cv": load.std() / load.mean(),
+    }
+
+
 def layer_values(shown):
     values = {}
     if "attn" in shown:
@@ -81,6 +105,7 @@ def layer_values(shown):
         values["residual_step_ffn"] = norm(shown["mlp"])[:, 0].mean()
     if "z" in shown:
         z = shown["z"][:, 1:]
+        values["output_projection_norm"] = np.sqrt((shown["W"] ** 2).sum())
         values["head_participation"] = (np.exp(spectral_entropy(z)) * (z != 0).any((1, 2))).mean()
     return values
 
@@ -128,7 +153,7 @@ def measure(config, weights, probe):
                 add(f"{domain}/{name}", metric, layer, values[mask].mean())
 
     for domain, tokens, classes, names in probe:
-        heads = []
+        heads, masses, largest = [], [], []
         for layer, shown in enumerate(forward(config, weights, tokens), start=-1):
             if "logits" in shown:
                 continue
@@ -140,6 +165,11 @@ def measure(config, weights, probe):
                 add_rows(domain, metric, layer, values, 1, classes, names)
             if "A" in shown:
                 heads.append(layer)
+                by_row = row_metrics(shown)["sink_attention"][0][:, 1:]
+                masses.append(by_row.mean())
+                largest.append(np.abs(shown["s"][np.isfinite(shown["s"])]).max())
+                for metric, values in sink_rows(shown).items():
+                    add_rows(domain, metric, layer, values, 1, classes, names)
                 on_zero = np.zeros(shown["A"].shape[:2])
                 for n, sinks in enumerate(sink_columns(shown["A"])):
                     on_zero[n] = shown["A"][n, :, 0] if 0 in sinks else 0
@@ -151,12 +181,53 @@ def measure(config, weights, probe):
                     if mask.any() and on_set[mask].mean() > 0:
                         add(label, "sink_position_zero_share", layer,
                             on_zero[mask].mean() / on_set[mask].mean())
+        for metric, value in of_heads(masses, largest).items():
+            add(domain, metric, None, value)
         plain = losses_of(config, weights, tokens)
+        # Row t predicts token t + 1.
+        first = 1
+        while first <= plain.shape[1]:
+            some = slice(first - 1, 2 * first - 1)
+            add_rows(domain, f"probe_loss_from_{first}", None, plain[:, some], 0,
+                     classes[:, first - 1:], names)
+            first *= 2
+        for metric, layer, value in (
+                skips(config, weights, tokens) + quant_delta(config, weights, tokens)
+                + lens(config, weights, tokens)):
+            add(domain, metric, layer, value)
         for layer in heads:
             for mode in ["zero", "to_sink", "no_sink"]:
                 changed = losses_of(config, weights, tokens, ablation(layer, mode))
                 add_rows(domain, f"head_ablation_delta_loss_{mode}", layer, changed - plain, 0,
                          classes, names)
+    sequences = synthetic(500, 48, config["vocab_size"])
+    for layer, shown in enumerate(forward(config, weights, sequences[0]), start=-1):
+        if "A" in shown:
+            for metric, value in selectivity(shown["A"][:, -1], sequences).items():
+                add("synthetic", metric, layer, value)
+    return found
+
+
+def by_sequence(config, weights, probe):
+    """What each sequence gives of two metrics of the default set; null: it has no
+    such rows."""
+    found = []
+    for domain, tokens, classes, names in probe:
+        for layer, shown in enumerate(forward(config, weights, tokens), start=-1):
+            if "A" not in shown:
+                continue
+            rows = row_metrics(shown)
+            counted = np.arange(tokens.shape[1]) >= 1
+            for metric in ["sink_attention", "dormant_query_frac"]:
+                for label, mask in [(domain, counted & (tokens >= 0))] + [
+                        (f"{domain}/{name}", counted & (classes == index))
+                        for index, name in enumerate(names)]:
+                    if not mask.any():
+                        continue
+                    values = [float(f"{row[some].mean():.9g}") if some.any() else None
+                              for row, some in zip(rows[metric][0], mask)]
+                    found.append({"domain": label, "metric": metric, "layer": layer,
+                                  "sequence_values": values})
     return found
 
 
@@ -165,7 +236,8 @@ def main():
     for name in CHECKPOINTS:
         config = json.loads((HERE / name / "config.json").read_text())
         weights = read_safetensors(HERE / name / "model.safetensors")
-        golden[name] = measure(config, weights, read_probe(HERE / "probe"))
+        golden[name] = (measure(config, weights, read_probe(HERE / "probe"))
+                        + by_sequence(config, weights, read_probe(HERE / "probe")))
         print(name, len(golden[name]), "values")
     write_golden(HERE / "golden_on_request.json", golden)
 
