@@ -4,7 +4,7 @@
 #
 #   deploy/demo.sh                    one training; stays up until Ctrl-C
 #   deploy/demo.sh --once             ends by itself: 0 only if the sink emerged
-#   deploy/demo.sh --scenario=paper   four trainings beside what the paper claims
+#   deploy/demo.sh --scenario=paper   five trainings beside what the paper claims
 #   --pace=SECONDS --http=PORT --grpc=PORT   see bazel-bin/demo --help
 set -euo pipefail
 case " $* " in

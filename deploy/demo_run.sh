@@ -9,8 +9,8 @@ help="demo: follows a model of the paper's toy task while it trains.
 $usage
 
   --once            end by itself: 0 only if the sink emerged
-  --scenario=WHICH  sink (default): one training; paper: four trainings beside
-                    what the paper claims
+  --scenario=WHICH  sink (default): one training; paper: five trainings, and
+                    what changing them does, beside what the paper claims
   --pace=SECONDS    that the trainer waits before each checkpoint; default 0.5
   --http=PORT       of the page, the API and /metrics; default 17460
   --grpc=PORT       of workers and sinkctl; default 17461
@@ -212,34 +212,73 @@ slope() {  # RUN FROM TO: growth of the residual norm of <s> after layer 0, per 
 
 compare() { printf '  %-48s %-34s %s\n' "$@"; }
 
+of() {  # FILE.csv DOMAIN METRIC LAYER: a value of a measurement
+  awk -F, -v d="$2" -v m="$3" -v l="$4" '{sub(/\r$/, "")}
+    $1 == d && $2 == m && $3 == l {printf "%+.3f", $5; found = 1; exit}
+    END {if (!found) printf "none"}' "$1"
+}
+
+causes() {  # RUN STEP FILE FLAGS...: what changing the last checkpoint does
+  local run="$1" step="$2" file="$3"; shift 3
+  "$worker" measure --checkpoint="$work/runs/$run/step$step" --probe="$work/probe" --device=cpu \
+    --threads=1 --format=csv "$@" >"$file" 2>>"$work/causes.log" ||
+    { cat "$work/causes.log" >&2; die "$run/step$step was not measured"; }
+}
+
+when() {  # RUN LAYER: when its sink emerged, as a person says it
+  local after by censoring
+  IFS=, read -r after by censoring < <(emergence "$1" sink_attention train/other 0.5 "$2")
+  emerged "$after" "$by" "$censoring"
+}
+
 run_paper() {
-  say "Four trainings side by side: softmax and ReLU attention, Adam and SGD with three layers"
-  start_service adam relu adam3 sgd3
-  local run
-  for run in adam relu adam3 sgd3; do
+  local run skipped="" part what
+  runs=(adam relu adam2 adam3 sgd3)
+  say "Five trainings side by side: one, two and three layers, softmax and ReLU, Adam and SGD"
+  start_service "${runs[@]}"
+  for run in "${runs[@]}"; do
     start "train_$run" "$trainer" --preset="$run" --out="$work/runs/$run" \
       --checkpoints="$(case "$run" in adam | relu) echo 0,100,130,160,200,250,300,400,600,800 ;; *) echo 0,100,200,300,500,700,900,1100,1300,1500 ;; esac)"
   done
-  follow 10 adam relu adam3 sgd3
+  follow 10 "${runs[@]}"
+  say "Changing the last checkpoints: a head, a part of a layer"
+  causes adam 800 "$work/head.csv" --ablate=0.0
+  for part in attn mlp; do
+    for what in delta_loss sink_attention value_norm_ratio residual_norm_sink; do
+      skipped+=",layer_skip_${part}_$what"
+    done
+  done
+  causes adam3 1500 "$work/skip.csv" --metrics="default$skipped"
   say "adam: one layer, softmax attention"; table adam 0
   say "relu: one layer, ReLU attention"; table relu 0
   say "Beside the paper"
-  local after by censoring
+  local after by censoring head="$work/head.csv" skip="$work/skip.csv" zero=head_ablation_delta_loss_zero
   IFS=, read -r after by censoring < <(emergence adam sink_attention train/other 0.5 0)
   compare "" "the paper (arXiv 2410.13835)" "measured here"
-  compare "softmax/Adam: attention on <s>, no triggers" "about .8, from step 258 above .5" "$(last adam sink_attention train/other 0), $(emerged "$after" "$by" "$censoring")"
-  compare "softmax/Adam: attention on <s>, triggers" "the head is active there" "$(last adam sink_attention train/trigger 0)"
-  compare "softmax/Adam: value of <s> against the others" "drained" "ratio $(last adam value_norm_ratio train 0)"
-  compare "ReLU/Adam: weight on <s>" "no sink" "$(last relu sink_attention_gu train 0)"
-  compare "ReLU/Adam: the task" "solved all the same" "loss $(last relu probe_loss train) against $(last adam probe_loss train)"
-  compare "3 layers, Adam: residual norm of <s>" "grows, +12.4 per 1000 steps" "$(slope adam3 500 1500) per 1000 steps"
-  compare "3 layers, SGD: residual norm of <s>" "does not, -.8 per 1000 steps" "$(slope sgd3 500 1500) per 1000 steps"
-  compare "3 layers, SGD: attention on <s>, layer 1" "the sink is there all the same" "$(last sgd3 sink_attention train/other 1)"
+  compare "sink: attention on <s>, no triggers" ".81, from step 258 above .5" "$(last adam sink_attention train/other 0), $(emerged "$after" "$by" "$censoring")"
+  compare "sink: attention on <s>, triggers" "the head is active there" "$(last adam sink_attention train/trigger 0)"
+  compare "drain: value of <s> against the others" "drained: .5 against 19 to 27" "ratio $(last adam value_norm_ratio train 0)"
+  compare "peak: norm of <s> against the others, 3 layers" "about 3 (140 against 25)" "$(last adam3 residual_norm_ratio train 0)"
+  compare "emergence with 2 layers, layer 0 and 1" "in any number of layers" "$(when adam2 0); $(when adam2 1)"
+  compare "emergence with 3 layers, layer 1" "in any number of layers" "$(when adam3 1)"
+  compare "switching: attention on <s> in A and in B" "dormant on prose, active on code" "$(last adam sink_attention A 0) and $(last adam sink_attention B 0)"
+  compare "cause: loss with the head zeroed, in A and in B" "0 and up to +.5" "$(of "$head" A "$zero" 0) and $(of "$head" B "$zero" 0)"
+  compare "reinforcement: layer 0's MLP skipped, peak of <s>" "106 becomes .7 (layer 0 skipped)" "$(of "$skip" train layer_skip_mlp_residual_norm_sink 0) of $(last adam3 residual_norm_sink train 0)"
+  compare "  and what it does to the sink of layer 1" "logit 18.9 becomes 1.9" "attention $(of "$skip" train layer_skip_mlp_sink_attention 0) of $(last adam3 sink_attention train 1)"
+  compare "  and to its value" ".73 becomes 10.6" "ratio $(of "$skip" train layer_skip_mlp_value_norm_ratio 0) of $(last adam3 value_norm_ratio train 1)"
+  compare "ReLU: weight on <s>" "no sink" "$(last relu sink_attention_gu train 0)"
+  compare "ReLU: the task" "solved all the same" "loss $(last relu probe_loss train) against $(last adam probe_loss train)"
+  compare "Adam, 3 layers: residual norm of <s>" "grows, +12.4 per 1000 steps" "$(slope adam3 500 1500) per 1000 steps"
+  compare "SGD, 3 layers: residual norm of <s>" "does not, -.8 per 1000 steps" "$(slope sgd3 500 1500) per 1000 steps"
+  compare "SGD, 3 layers: attention on <s>, layer 1" "the sink is there all the same" "$(last sgd3 sink_attention train/other 1)"
+  echo "  Llama and OLMo: sinkwatch_worker measure --protocol=paper and --protocol=paper-olmo on their checkpoints."
   show_addresses adam
   stay
   [[ "$censoring" == none ]] || die "the sink of the softmax run $(emerged "$after" "$by" "$censoring")"
   awk -v raw="$(last relu sink_attention_gu train 0)" 'BEGIN {exit !(raw !~ /none/ && raw <= 0.02)}' ||
     die "ReLU attention has a sink"
+  awk -v a="$(of "$head" A "$zero" 0)" -v b="$(of "$head" B "$zero" 0)" 'BEGIN {exit !(a !~ /none/ && b !~ /none/ && a <= 0.06 && a >= -0.06 && b >= 1)}' ||
+    die "the head is not needed in B alone"
   awk -v adam="$(slope adam3 500 1500)" -v sgd="$(slope sgd3 500 1500)" 'BEGIN {exit !(adam >= 4 && sgd <= 1)}' ||
     die "the residual slopes are not those of Adam and SGD"
 }
