@@ -108,6 +108,53 @@ at::Tensor ProductInFloat32(const at::Tensor& q, const at::Tensor& k) {
       .unflatten(0, {q.size(0), q.size(1)});
 }
 
+// What AttentionAtColumns is asked for. Legend beside attention_stats.h: S
+// query heads that share a key head, C chosen columns.
+struct ChosenColumns {
+  // s[t,c]: [B,H,T,C], float32.
+  at::Tensor Logits() const {
+    const int64_t num_tokens = q_BHTE.size(2), groups = k_BGTE.size(1);
+    const int64_t shared = q_BHTE.size(1) / groups;
+    const int64_t chosen = columns_BHC.size(2);
+    // The keys of a group's query heads side by side: [B,G,S*C,E].
+    const at::Tensor index_BGJ1 =
+        columns_BHC.clamp(0, num_tokens - 1)
+            .reshape({columns_BHC.size(0), groups, shared * chosen, 1});
+    const at::Tensor key_BHCE =
+        k_BGTE.gather(2, index_BGJ1.expand({-1, -1, -1, q_BHTE.size(3)}))
+            .reshape({q_BHTE.size(0), q_BHTE.size(1), chosen, q_BHTE.size(3)});
+    return SoftCapped(
+        ProductInFloat32(q_BHTE, key_BHCE.transpose(-2, -1)) * scale, soft_cap);
+  }
+
+  // 0 where a row does not see the column.
+  at::Tensor Visible(const at::Tensor& attention_BHTC) const {
+    const at::Tensor row_T1 =
+        at::arange(q_BHTE.size(2), columns_BHC.options()).unsqueeze(-1);
+    const at::Tensor column_BH1C = columns_BHC.unsqueeze(2);
+    at::Tensor visible = (column_BH1C >= 0) & (column_BH1C <= row_T1);
+    if (window > 0) visible &= column_BH1C > row_T1 - window;
+    return attention_BHTC.masked_fill(visible.logical_not(), 0);
+  }
+
+  const at::Tensor& q_BHTE;
+  const at::Tensor& k_BGTE;
+  const at::Tensor& columns_BHC;
+  double scale;
+  int64_t window;
+  double soft_cap;
+};
+
+at::Tensor SoftmaxAtColumns(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+                            const at::Tensor& log_sum_exp_BHT,
+                            const at::Tensor& columns_BHC, double scale,
+                            int64_t window, double soft_cap) {
+  const ChosenColumns chosen{q_BHTE, k_BGTE, columns_BHC,
+                             scale,  window, soft_cap};
+  return chosen.Visible(
+      at::exp(chosen.Logits() - log_sum_exp_BHT.unsqueeze(-1)));
+}
+
 }  // namespace
 
 AttentionStats ComputeAttentionStats(const at::Tensor& q_BHTE,
@@ -133,8 +180,6 @@ AttentionStats ComputeAttentionStats(const at::Tensor& q_BHTE,
   return stats;
 }
 
-// Legend beside attention_stats.h: R query heads that share a key head, C
-// chosen columns.
 at::Tensor AttentionAtColumns(const at::Tensor& q_BHTE,
                               const at::Tensor& k_BGTE,
                               const AttentionStats& stats,
@@ -148,30 +193,26 @@ at::Tensor AttentionAtColumns(const at::Tensor& q_BHTE,
               "AttentionAtColumns: columns must be int64 [B,H,C], not ",
               columns_BHC.scalar_type(), " ", columns_BHC.sizes());
   const at::NoGradGuard no_grad;
-  const int64_t num_tokens = q_BHTE.size(2);
-  const int64_t shared = q_BHTE.size(1) / k_BGTE.size(1);
-  const int64_t groups = k_BGTE.size(1), chosen = columns_BHC.size(2);
-  // The keys of a group's query heads side by side: [B,G,S*C,E], S = shared.
-  const at::Tensor index_BGJ1 =
-      columns_BHC.clamp(0, num_tokens - 1)
-          .reshape({columns_BHC.size(0), groups, shared * chosen, 1});
-  const at::Tensor key_BHCE =
-      k_BGTE.gather(2, index_BGJ1.expand({-1, -1, -1, q_BHTE.size(3)}))
-          .reshape({q_BHTE.size(0), q_BHTE.size(1), chosen, q_BHTE.size(3)});
-  const at::Tensor logit_BHTC = SoftCapped(
-      ProductInFloat32(q_BHTE, key_BHCE.transpose(-2, -1)) * options.scale,
-      options.soft_cap);
-
-  const at::Tensor row_T1 =
-      at::arange(num_tokens, columns_BHC.options()).unsqueeze(-1);
-  const at::Tensor column_BH1C = columns_BHC.unsqueeze(2);
-  at::Tensor visible = (column_BH1C >= 0) & (column_BH1C <= row_T1);
-  if (options.window > 0) visible &= column_BH1C > row_T1 - options.window;
-  const at::Tensor attention_BHTC =
-      options.normalisation == Normalisation::kRelu
-          ? at::relu(logit_BHTC) / (row_T1 + 1)
-          : at::exp(logit_BHTC - stats.log_sum_exp.unsqueeze(-1));
-  return attention_BHTC.masked_fill(visible.logical_not(), 0);
+  const ChosenColumns chosen{q_BHTE,        k_BGTE,         columns_BHC,
+                             options.scale, options.window, options.soft_cap};
+  if (options.normalisation == Normalisation::kRelu) {
+    const at::Tensor row_T1 =
+        at::arange(q_BHTE.size(2), columns_BHC.options()).unsqueeze(-1);
+    return chosen.Visible(at::relu(chosen.Logits()) / (row_T1 + 1));
+  }
+  // A device's own implementation has places for so much.
+  constexpr int64_t kMostColumns = 8, kWidest = 1024, kGrid = 65535;
+  if (columns_BHC.size(2) > kMostColumns || q_BHTE.size(3) > kWidest ||
+      q_BHTE.size(0) > kGrid || q_BHTE.size(1) > kGrid) {
+    return SoftmaxAtColumns(q_BHTE, k_BGTE, stats.log_sum_exp, columns_BHC,
+                            options.scale, options.window, options.soft_cap);
+  }
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("sinkwatch::attention_at_columns", "")
+          .typed<decltype(SoftmaxAtColumns)>();
+  return op.call(q_BHTE, k_BGTE, stats.log_sum_exp, columns_BHC, options.scale,
+                 options.window, options.soft_cap);
 }
 
 }  // namespace sinkwatch::kernels
@@ -181,8 +222,12 @@ TORCH_LIBRARY(sinkwatch, m) {
       "attention_stats(Tensor q, Tensor k, Tensor? v, Tensor? learned_sinks,"
       " float scale, int window, int normalisation) -> (Tensor, Tensor, "
       "Tensor)");
+  m.def(
+      "attention_at_columns(Tensor q, Tensor k, Tensor log_sum_exp, Tensor "
+      "columns, float scale, int window, float soft_cap) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {
   m.impl("attention_stats", sinkwatch::kernels::AttentionStatsByRowBlocks);
+  m.impl("attention_at_columns", sinkwatch::kernels::SoftmaxAtColumns);
 }

@@ -4,40 +4,16 @@
 #include <optional>
 
 #include "ATen/core/Tensor.h"
-#include "ATen/ops/constant_pad_nd.h"
 #include "ATen/ops/empty.h"
 #include "c10/core/DeviceGuard.h"
 #include "torch/library.h"
 #include "worker/kernels/attention_stats_operator.h"
 #include "worker/kernels/cuda/attention_stats_kernels.h"
 #include "worker/kernels/cuda/device_call.h"
+#include "worker/kernels/cuda/heads.h"
 
 namespace sinkwatch::kernels::cuda {
 namespace {
-
-constexpr int64_t kAlignment = 16;  // bytes, of every row
-
-bool IsAligned(const at::Tensor& x_BNTE) {
-  const int64_t elements = kAlignment / x_BNTE.element_size();
-  return x_BNTE.stride(3) == 1 && x_BNTE.stride(0) % elements == 0 &&
-         x_BNTE.stride(1) % elements == 0 && x_BNTE.stride(2) % elements == 0 &&
-         reinterpret_cast<uintptr_t>(x_BNTE.const_data_ptr()) % kAlignment == 0;
-}
-
-// With heads of a width that there is a kernel for, their elements side by
-// side.
-at::Tensor Prepared(const at::Tensor& x_BNTE, int64_t width) {
-  if (x_BNTE.size(3) != width) {
-    return at::constant_pad_nd(x_BNTE, {0, width - x_BNTE.size(3)})
-        .contiguous();
-  }
-  return IsAligned(x_BNTE) ? x_BNTE : x_BNTE.contiguous();
-}
-
-Heads HeadsOf(const at::Tensor& x_BNTE) {
-  return {x_BNTE.const_data_ptr(), x_BNTE.stride(0), x_BNTE.stride(1),
-          x_BNTE.stride(2)};
-}
 
 OperatorResult AttentionStatsCuda(
     const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,

@@ -17,17 +17,10 @@
 #include "worker/kernels/attention_stats.h"
 #include "worker/kernels/attention_stats_reference.h"
 #include "worker/kernels/attention_stats_testing.h"
-#include "worker/kernels/row_loss.h"
-#include "worker/kernels/row_median.h"
-#include "worker/kernels/row_moments.h"
+#include "worker/kernels/cuda/device_testing.h"
 
 namespace sinkwatch::kernels {
 namespace {
-
-at::Tensor ToGpu(const at::Tensor& x) { return x.to(at::kCUDA); }
-at::Tensor ToCpu(const at::Tensor& x) {
-  return x.defined() ? x.to(at::kCPU) : x;
-}
 
 AttentionStats OnGpu(const Input& input, AttentionOptions options) {
   if (options.learned_sinks_H.defined()) {

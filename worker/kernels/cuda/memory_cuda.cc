@@ -10,6 +10,11 @@
 #include "torch/library.h"
 #include "worker/kernels/cuda/device_call.h"
 
+// Of libtorch_cuda; its header needs those of all CUDA libraries.
+namespace at::cuda {
+void clearCublasWorkspaces();
+}
+
 namespace sinkwatch::kernels::cuda {
 namespace {
 
@@ -32,6 +37,9 @@ void BoundMemory(int64_t device, int64_t bytes) {
       std::min(share, 1.0), static_cast<c10::DeviceIndex>(device));
 }
 
+// cuBLAS's work space, which LibTorch keeps for each thread's next product.
+void ReleaseWorkspaces() { at::cuda::clearCublasWorkspaces(); }
+
 }  // namespace
 }  // namespace sinkwatch::kernels::cuda
 
@@ -40,4 +48,6 @@ TORCH_LIBRARY_FRAGMENT(sinkwatch, m) {
         sinkwatch::kernels::cuda::CardName);
   m.def("cuda_bound_memory(int device, int bytes) -> ()",
         sinkwatch::kernels::cuda::BoundMemory);
+  m.def("cuda_release_workspaces() -> ()",
+        sinkwatch::kernels::cuda::ReleaseWorkspaces);
 }

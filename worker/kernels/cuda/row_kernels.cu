@@ -76,23 +76,38 @@ __global__ void BeginSearch(RowMedianCall call) {
   }
 }
 
-// Calls f(key) for this block's share of the row.
+// Calls f(key) for this block's share of the row, 16 bytes at a time where that
+// is possible.
 template <typename Element, typename F>
 __device__ __forceinline__ void ForEachKey(const RowMedianCall& call, F f) {
-  const int64_t row = static_cast<int64_t>(blockIdx.y) * call.n;
+  constexpr int kPerLoad = 16 / sizeof(Element);
+  const Element* const x = static_cast<const Element*>(call.x) +
+                           static_cast<int64_t>(blockIdx.y) * call.n;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  for (; i + 3 * stride < call.n; i += 4 * stride) {
-    float x[4];
+  const int64_t first =
+      static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  int64_t begin = 0;
+  if (reinterpret_cast<uintptr_t>(x) % 16 == 0) {
+    const uint4* const loads = reinterpret_cast<const uint4*>(x);
+    const int64_t count = call.n / kPerLoad;
+    const auto take = [&](const uint4& load) {
+      const Element* const values = reinterpret_cast<const Element*>(&load);
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      x[j] = Reader<Element>::At(call.x, row + i + j * stride);
+      for (int j = 0; j < kPerLoad; ++j) {
+        f(KeyOf(Reader<Element>::At(values, j), call.absolute));
+      }
+    };
+    int64_t i = first;
+    for (; i + stride < count; i += 2 * stride) {
+      const uint4 one = loads[i], other = loads[i + stride];
+      take(one);
+      take(other);
     }
-#pragma unroll
-    for (int j = 0; j < 4; ++j) f(KeyOf(x[j], call.absolute));
+    if (i < count) take(loads[i]);
+    begin = count * kPerLoad;
   }
-  for (; i < call.n; i += stride) {
-    f(KeyOf(Reader<Element>::At(call.x, row + i), call.absolute));
+  for (int64_t i = begin + first; i < call.n; i += stride) {
+    f(KeyOf(Reader<Element>::At(x, i), call.absolute));
   }
 }
 
@@ -180,13 +195,94 @@ __global__ void EndSearch(RowMedianCall call) {
   call.median[row] = same ? lower : (lower + FromKey(search.next)) / 2;
 }
 
+// A row that fits into shared memory: all of that by one block, in one launch.
+constexpr int kShortRow = 8192;
+constexpr int kShortThreads = 1024;
+
+// The digit in whose bin `rank` falls, and the rank inside: by the first warp.
+__device__ void PickInBlock(const unsigned int* counts, int bins,
+                            unsigned int* rank, unsigned int* digit,
+                            unsigned int* in_bin) {
+  if (threadIdx.x >= 32) return;
+  const int each = bins / 32, begin = threadIdx.x * each;
+  unsigned int mine = 0;
+  for (int i = 0; i < each; ++i) mine += counts[begin + i];
+  unsigned int end = mine;
+  for (int reach = 1; reach < 32; reach *= 2) {
+    const unsigned int before = __shfl_up_sync(~0u, end, reach);
+    if (threadIdx.x >= reach) end += before;
+  }
+  const unsigned int wanted = *rank;
+  __syncwarp();
+  if (wanted < end - mine || wanted >= end) return;
+  unsigned int below = end - mine;
+  int i = begin;
+  while (wanted >= below + counts[i]) below += counts[i++];
+  *digit = i;
+  *in_bin = counts[i];
+  *rank = wanted - below;
+}
+
+template <typename Element>
+__global__ void __launch_bounds__(kShortThreads)
+    ShortRowMedian(RowMedianCall call) {
+  extern __shared__ uint32_t keys[];  // [n]
+  __shared__ unsigned int counts[kBins];
+  __shared__ unsigned int rank, digit, in_bin, next;
+  const int n = static_cast<int>(call.n);
+  const int64_t row = blockIdx.x * call.n;
+  for (int i = threadIdx.x; i < n; i += kShortThreads) {
+    keys[i] = KeyOf(Reader<Element>::At(call.x, row + i), call.absolute);
+  }
+  if (threadIdx.x == 0) rank = (n - 1) / 2;
+  uint32_t prefix = 0;
+  for (int level = 0; level < 3; ++level) {
+    for (int i = threadIdx.x; i < kBins; i += kShortThreads) counts[i] = 0;
+    __syncthreads();
+    const int shift = ShiftOf(level);
+    const uint32_t decided =
+        level == 0 ? 0 : ~0u << (shift + (level == 2 ? 10 : 11));
+    for (int i = threadIdx.x; i < n; i += kShortThreads) {
+      if ((keys[i] & decided) != prefix) continue;
+      atomicAdd(&counts[keys[i] >> shift & (BinsOf(level) - 1)], 1u);
+    }
+    __syncthreads();
+    PickInBlock(counts, BinsOf(level), &rank, &digit, &in_bin);
+    __syncthreads();
+    prefix |= digit << shift;
+  }
+  if (threadIdx.x == 0) next = ~0u;
+  __syncthreads();
+  // The upper middle element is the same, or the smallest one above.
+  const bool same = n % 2 == 1 || rank + 1 < in_bin;
+  if (!same) {
+    uint32_t least = ~0u;
+    for (int i = threadIdx.x; i < n; i += kShortThreads) {
+      if (keys[i] > prefix) least = min(least, keys[i]);
+    }
+    least = __reduce_min_sync(~0u, least);
+    if (threadIdx.x % 32 == 0) atomicMin(&next, least);
+  }
+  __syncthreads();
+  if (threadIdx.x > 0) return;
+  const float lower = FromKey(prefix);
+  call.median[blockIdx.x] = same ? lower : (lower + FromKey(next)) / 2;
+}
+
 template <typename Element>
 void SearchMedians(const RowMedianCall& call, cudaStream_t stream) {
+  if (call.n <= kShortRow) {
+    ShortRowMedian<Element>
+        <<<call.rows, kShortThreads, call.n * sizeof(uint32_t), stream>>>(call);
+    return;
+  }
   const int64_t blocks =
       (call.n + kMedianThreads * 4 - 1) / (kMedianThreads * 4);
   const dim3 grid(blocks < kBlocksPerRow ? blocks : kBlocksPerRow, call.rows);
   BeginSearch<<<call.rows, 256, 0, stream>>>(call);
-  for (int level = 0; level < 3; ++level) {
+  // The sizes of bfloat16 end with zeros where the last digit is.
+  const bool short_keys = sizeof(Element) == 2 && call.absolute;
+  for (int level = 0; level < (short_keys ? 2 : 3); ++level) {
     CountDigits<Element><<<grid, kMedianThreads, 0, stream>>>(call, level);
     PickDigit<<<call.rows, 1024, 0, stream>>>(call, level);
   }
@@ -197,6 +293,7 @@ void SearchMedians(const RowMedianCall& call, cudaStream_t stream) {
 // log(exp(a) + exp(b)) as a shift and a sum of 2^(x - shift).
 struct ExpSum {
   __device__ void Add(float x) {
+    if (x == -kInfinity) return;
     if (x > largest) {
       sum *= largest == -kInfinity ? 0.0f : expf(largest - x);
       largest = x;
