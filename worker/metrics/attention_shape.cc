@@ -26,10 +26,11 @@ at::Tensor LogOfOutcomes(int64_t tokens, int64_t window, int64_t sinks) {
 at::Tensor NormalisedEntropy(LayerStatistics& s) {
   const at::Tensor& entropy_BHT = s.attention().entropy;
   const kernels::AttentionOptions& options = s.batch().attention;
+  // On a GPU, without waiting for what is under way there.
   return entropy_BHT.div(
       LogOfOutcomes(entropy_BHT.size(-1), options.window,
                     options.learned_sinks_H.defined() ? 1 : 0)
-          .to(entropy_BHT.device()));
+          .to(entropy_BHT.device(), /*non_blocking=*/true));
 }
 
 at::Tensor Previous(LayerStatistics& s) {

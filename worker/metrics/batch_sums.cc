@@ -1,6 +1,8 @@
 #include "worker/metrics/batch_sums.h"
 
+#include <algorithm>
 #include <set>
+#include <utility>
 
 #include "ATen/ops/arange.h"
 #include "ATen/ops/bmm.h"
@@ -31,15 +33,46 @@ at::Device DeviceOf(const LayerBatch& batch) {
   return at::kCPU;
 }
 
-// A copy on the CPU, there once the current stream is so far.
+// Planes side by side in dimension 1, as doubles. A GPU's floats are first laid
+// side by side, then widened: that is two launches for all of them. Floats come
+// before others.
+at::Tensor SideBySide(const std::vector<at::Tensor>& planes) {
+  std::vector<at::Tensor> parts;
+  size_t floats = 0;
+  while (!planes[0].is_cpu() && floats < planes.size() &&
+         planes[floats].scalar_type() == at::kFloat) {
+    ++floats;
+  }
+  if (floats > 0) {
+    parts.push_back(
+        at::cat(at::TensorList(planes).slice(0, floats), 1).to(at::kDouble));
+  }
+  for (size_t i = floats; i < planes.size(); ++i) {
+    parts.push_back(planes[i].to(at::kDouble));
+  }
+  return at::cat(parts, 1);
+}
+
+// Of planes [B,N,T]: sums [B, all N, C] over the rows of each group.
+at::Tensor SumsOverRows(const std::vector<at::Tensor>& planes,
+                        const at::Tensor& groups_BTC) {
+  const bool floats = std::all_of(
+      planes.begin(), planes.end(),
+      [](const at::Tensor& x) { return x.scalar_type() == at::kFloat; });
+  if (!planes[0].is_cpu() && floats && groups_BTC.size(2) == 1) {
+    return at::cat(planes, 1).sum(-1, /*keepdim=*/true, at::kDouble);
+  }
+  return at::bmm(SideBySide(planes), groups_BTC);
+}
+
+}  // namespace
+
 at::Tensor StartCopyToCpu(const at::Tensor& x) {
   if (x.is_cpu()) return x;
   at::Tensor copy = at::empty(
       x.sizes(), at::TensorOptions(x.scalar_type()).pinned_memory(true));
   return copy.copy_(x, /*non_blocking=*/true);
 }
-
-}  // namespace
 
 at::Tensor RowGroups(const at::Tensor& row_classes_BT, int64_t classes,
                      int64_t sequences, int64_t tokens, at::Device device) {
@@ -50,7 +83,8 @@ at::Tensor RowGroups(const at::Tensor& row_classes_BT, int64_t classes,
       row_classes_BT.size(0) == sequences && row_classes_BT.size(1) == tokens,
       "row classes do not have the shape of the batch");
   at::Tensor class_C = at::arange(classes, options.dtype(at::kLong));
-  at::Tensor is_class_BTC = row_classes_BT.to(device, at::kLong)
+  at::Tensor is_class_BTC = row_classes_BT.to(device, /*non_blocking=*/true)
+                                .to(at::kLong)
                                 .unsqueeze(-1)
                                 .eq(class_C)
                                 .to(at::kDouble);
@@ -86,25 +120,33 @@ void BatchSums::AddBlock(LayerStatistics& statistics,
             : QueryRowsOf(rows, statistics.tokens(),
                           statistics.batch().attention.window);
   if (range.size() == 0) return;
-  std::vector<at::Tensor> planes;
-  int64_t offset = 0;
+  std::vector<std::pair<size_t, at::Tensor>> placed;  // by term
   for (size_t i = 0; i < terms.size(); ++i) {
     if (terms[i].rows != rows) continue;
     at::Tensor plane = terms[i].plane(statistics);
     if (whole) plane = plane.unsqueeze(-1);
-    planes.push_back(
-        plane.narrow(-1, range.begin, range.size()).to(at::kDouble));
-    slots_[i] = {blocks_.size(), offset, plane.size(1)};
+    placed.emplace_back(i, plane.narrow(-1, range.begin, range.size()));
+  }
+  std::stable_partition(placed.begin(), placed.end(), [](const auto& place) {
+    return place.second.scalar_type() == at::kFloat;
+  });
+  std::vector<at::Tensor> planes;
+  int64_t offset = 0;
+  for (auto& [term, plane] : placed) {
+    slots_[term] = {blocks_.size(), offset, plane.size(1)};
     offset += plane.size(1);
+    planes.push_back(std::move(plane));
   }
   // A last plane of ones counts the rows.
-  planes.push_back(
-      at::ones({sequences_, 1, range.size()}, groups_BTC.options()));
-  at::Tensor stacked_BNT = at::cat(planes, 1);
-  at::Tensor sums_BNC =
-      whole ? stacked_BNT
-            : at::bmm(stacked_BNT,
-                      groups_BTC.narrow(1, range.begin, range.size()));
+  planes.push_back(at::ones(
+      {sequences_, 1, range.size()},
+      groups_BTC.options().dtype(planes.back().scalar_type() == at::kFloat
+                                     ? at::kFloat
+                                     : at::kDouble)));
+  const at::Tensor sums_BNC =
+      whole ? SideBySide(planes)
+            : SumsOverRows(planes,
+                           groups_BTC.narrow(1, range.begin, range.size()));
   blocks_.push_back(StartCopyToCpu(sums_BNC.contiguous()));
 }
 

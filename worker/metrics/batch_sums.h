@@ -18,6 +18,9 @@ namespace sinkwatch::metrics {
 at::Tensor RowGroups(const at::Tensor& row_classes_BT, int64_t classes,
                      int64_t sequences, int64_t tokens, at::Device device);
 
+// A copy on the CPU that is there once the current stream is so far.
+at::Tensor StartCopyToCpu(const at::Tensor& x);
+
 // The sums over rows that the terms of one batch ask for, per sequence, value
 // and group. All terms over the same rows are stacked and summed by one matrix
 // product with the groups, on the batch's device and in double; only the sums

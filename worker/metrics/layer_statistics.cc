@@ -5,10 +5,10 @@
 
 #include "ATen/ops/bmm.h"
 #include "ATen/ops/linalg_cholesky_ex.h"
-#include "ATen/ops/linalg_vector_norm.h"
 #include "ATen/ops/topk.h"
 #include "ATen/ops/where.h"
 #include "ATen/ops/zeros.h"
+#include "worker/kernels/head_norms.h"
 #include "worker/kernels/row_median.h"
 #include "worker/kernels/row_moments.h"
 
@@ -26,34 +26,6 @@ constexpr double kSmallestRidge = 1e-60;
 // A massive activation, by Sun et al.
 constexpr double kMassive = 100, kMassiveMedians = 1000;
 
-at::Tensor NormOfLast(const at::Tensor& x) {
-  return at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, /*keepdim=*/false,
-                                at::kFloat);
-}
-
-// x y with sums in float32. Of a bfloat16 x on a GPU by its tensor cores, with
-// y rounded to bfloat16: that moves a norm of 64 and more products by some
-// 1e-4, where x itself is rounded to 4e-3.
-at::Tensor ProductInFloat32(const at::Tensor& x, const at::Tensor& y) {
-  if (x.is_cuda() && x.scalar_type() == at::kBFloat16) {
-    return at::bmm(x, y.to(at::kBFloat16), at::kFloat);
-  }
-  return at::bmm(x.to(at::kFloat), y);
-}
-
-// ||R_h x_t|| for every head, where x has a vector per head or per group of
-// heads: x_BNTE, N = H or G -> [B,H,T].
-at::Tensor WriteNorm(const at::Tensor& x_BNTE, const at::Tensor& factor_HRE) {
-  const int64_t B = x_BNTE.size(0), N = x_BNTE.size(1), T = x_BNTE.size(2),
-                E = x_BNTE.size(3), H = factor_HRE.size(0),
-                R = factor_HRE.size(1);
-  at::Tensor x_NSE = x_BNTE.transpose(0, 1).reshape({N, -1, E});
-  at::Tensor factor_NEP = factor_HRE.reshape({N, H / N * R, E}).transpose(1, 2);
-  at::Tensor y_NBTPR =
-      ProductInFloat32(x_NSE, factor_NEP).view({N, B, T, H / N, R});
-  return NormOfLast(y_NBTPR).permute({1, 0, 3, 2}).reshape({B, H, T});
-}
-
 // Rows t >= 1 that see column k, for every k: float32 [T] on the CPU.
 at::Tensor RowsThatSee(int64_t tokens, int64_t window) {
   const int64_t reach = window > 0 ? window : tokens;
@@ -68,7 +40,7 @@ at::Tensor RowsThatSee(int64_t tokens, int64_t window) {
 }
 
 const at::Tensor& NormOnce(at::Tensor& kept, const at::Tensor& x) {
-  if (!kept.defined()) kept = NormOfLast(x);
+  if (!kept.defined()) kept = kernels::HeadNorms(x);
   return kept;
 }
 
@@ -132,7 +104,9 @@ void LayerStatistics::DetectSinks() {
   const at::Tensor rows_T = RowsThatSee(length, batch_.attention.window);
   const double fewest =
       std::max(kMinRowsOfSink, rows_T.max().item<double>() / 2);
-  const at::Tensor rows = rows_T.to(column_mass_BHT.device());
+  // On a GPU, without waiting for what is under way there.
+  const at::Tensor rows =
+      rows_T.to(column_mass_BHT.device(), /*non_blocking=*/true);
   at::Tensor mean_BHT =
       at::where(rows.ge(fewest), column_mass_BHT.div(rows.clamp_min(1)), 0.0);
   auto [mass_BHC, column_BHC] =
@@ -162,7 +136,8 @@ const at::Tensor& LayerStatistics::value_norm_BGT() {
 
 const at::Tensor& LayerStatistics::value_write_norm_BHT() {
   if (!value_write_norm_BHT_.defined()) {
-    value_write_norm_BHT_ = WriteNorm(batch_.v_BGTE, write_factor_HRE_);
+    value_write_norm_BHT_ =
+        kernels::WrittenNorms(batch_.v_BGTE, write_factor_HRE_);
   }
   return value_write_norm_BHT_;
 }
@@ -178,13 +153,18 @@ const at::Tensor& LayerStatistics::gate_BHTN() {
 
 const at::Tensor& LayerStatistics::output_write_norm_BHT() {
   if (!output_write_norm_BHT_.defined()) {
-    output_write_norm_BHT_ = WriteNorm(batch_.z_BHTE, write_factor_HRE_);
+    output_write_norm_BHT_ =
+        kernels::WrittenNorms(batch_.z_BHTE, write_factor_HRE_);
   }
   return output_write_norm_BHT_;
 }
 
 const at::Tensor& LayerStatistics::residual_pre_norm_BT() {
-  return NormOnce(residual_pre_norm_BT_, batch_.resid_pre_BTD);
+  if (!residual_pre_norm_BT_.defined()) {
+    residual_pre_norm_BT_ =
+        kernels::HeadNorms(batch_.resid_pre_BTD.unsqueeze(1)).squeeze(1);
+  }
+  return residual_pre_norm_BT_;
 }
 
 const at::Tensor& LayerStatistics::residual_sums() {

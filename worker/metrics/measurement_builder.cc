@@ -306,17 +306,23 @@ void MeasurementBuilder::FoldLayer(const LayerBatch& batch) {
   const std::vector<Asked> asked = state_->Ask(batch, terms);
   if (asked.empty()) return;
   LayerStatistics statistics(batch, state_->FactorOf(batch, layer));
+  // Before the sums: when they have arrived, these have.
+  at::Tensor sink_columns_BHC, sink_mass_BHC;
+  if (state_->Emits(kSinkCount) && batch.tokens_BT.defined() &&
+      (Available(batch) & kNeedsQueryKey) != 0) {
+    sink_columns_BHC = StartCopyToCpu(statistics.sink_columns_BHC());
+    sink_mass_BHC = StartCopyToCpu(statistics.sink_mass_BHC());
+  }
   BatchSums sums(statistics, terms,
                  state_->options.domains[batch.domain].classes.size());
   // Now that the device has work, what it had done before is folded.
   state_->FoldPending();
-  state_->pending.emplace(
-      PendingBatch{WithoutTensors(batch), asked, std::move(sums), {}, {}, {}});
-  if (state_->Emits(kSinkCount) && batch.tokens_BT.defined() &&
-      (Available(batch) & kNeedsQueryKey) != 0) {
-    state_->pending->sink_columns_BHC = statistics.sink_columns_BHC();
-    state_->pending->sink_mass_BHC = statistics.sink_mass_BHC();
-  }
+  state_->pending.emplace(PendingBatch{WithoutTensors(batch),
+                                       asked,
+                                       std::move(sums),
+                                       std::move(sink_columns_BHC),
+                                       std::move(sink_mass_BHC),
+                                       {}});
   if (state_->Emits(kMassiveCount) && batch.resid_post_BTD.defined()) {
     state_->pending->massive = MassiveEntriesOf(statistics.residual_BTD(),
                                                 statistics.massive_bound_B());

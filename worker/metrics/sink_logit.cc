@@ -1,7 +1,7 @@
 // What makes the attention to position 0, before the softmax saturates.
 // Shapes: layer_statistics.h.
-#include "ATen/ops/linalg_vector_norm.h"
 #include "ATen/ops/where.h"
+#include "worker/kernels/head_norms.h"
 #include "worker/metrics/families.h"
 
 namespace sinkwatch::metrics {
@@ -33,10 +33,7 @@ at::Tensor Cosine(LayerStatistics& s) {
   const int64_t shared = q_BHTE.size(1) / s.batch().k_BGTE.size(1);
   const at::Tensor k0_norm_BH1 =
       s.key_norm_BGT().narrow(-1, 0, 1).repeat_interleave(shared, /*dim=*/1);
-  const at::Tensor norms_BHT =
-      at::linalg_vector_norm(q_BHTE, 2, at::IntArrayRef{-1}, /*keepdim=*/false,
-                             at::kFloat)
-          .mul(k0_norm_BH1);
+  const at::Tensor norms_BHT = kernels::HeadNorms(q_BHTE).mul(k0_norm_BH1);
   return at::where(norms_BHT.eq(0), 0.0, DotWithSink(s).div(norms_BHT));
 }
 
