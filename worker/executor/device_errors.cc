@@ -3,6 +3,7 @@
 #include <new>
 #include <string>
 
+#include "ATen/core/dispatch/Dispatcher.h"
 #include "ATen/ops/zeros.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
@@ -84,7 +85,11 @@ bool IsOutOfMemory(const c10::Error& error) {
 
 void ReleaseDeviceMemory(at::Device device) {
   if (device.is_cpu()) return;
+  // Of the library of our kernels, which a GPU's worker has loaded.
+  static const auto workspaces = c10::Dispatcher::singleton().findSchema(
+      {"sinkwatch::cuda_release_workspaces", ""});
   try {
+    if (workspaces) workspaces->typed<void()>().call();
     c10::getDeviceAllocator(device.type())->emptyCache();
   } catch (const c10::Error&) {
     // The next use of the device says so.

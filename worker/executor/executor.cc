@@ -18,6 +18,7 @@
 #include "worker/executor/used_tokens.h"
 #include "worker/executor/weight_loader.h"
 #include "worker/executor/weight_source.h"
+#include "worker/executor/weight_stream.h"
 #include "worker/metrics/ablation_metrics.h"
 #include "worker/metrics/measurement_builder.h"
 
@@ -105,6 +106,7 @@ class Execution {
     }
     absl::Status status =
         ablation_ == nullptr ? absl::OkStatus() : ablation_->Check();
+    StartStream();
     if (status.ok()) status = Embed();
     const int layers = architecture_.shape().layers;
     for (int layer = 0; status.ok() && layer < layers; ++layer) {
@@ -125,10 +127,8 @@ class Execution {
 
  private:
   absl::Status Embed() {
-    loader_.Prefetch(EmbeddingRequest());
-    auto weights = loader_.Take();
+    auto weights = stream_->Next();
     if (!weights.ok()) return weights.status();
-    loader_.Prefetch({architecture_.LayerTensors(0)});
     for (Batch& batch : batches_) {
       batch.x_BTD = architecture_.Embed(*weights, batch.embedding_rows_BT);
       batch.embedding_rows_BT = at::Tensor();
@@ -143,12 +143,8 @@ class Execution {
   }
 
   absl::Status RunLayer(int layer) {
-    auto weights = loader_.Take();
+    auto weights = stream_->Next();
     if (!weights.ok()) return weights.status();
-    const bool last = layer + 1 == architecture_.shape().layers;
-    loader_.Prefetch(
-        last ? HeadSlice(0)
-             : WeightRequest{architecture_.LayerTensors(layer + 1)});
     if (ablation_ != nullptr) ablation_->KeepInputs(Streams());
     for (size_t i = 0; i < batches_.size(); ++i) {
       RunBatchOrHalves(layer, *weights, i);
@@ -231,12 +227,33 @@ class Execution {
             {WeightPart::kPicked, used_tokens_.rows()}};
   }
 
-  // Rows of the output matrix from `first` on, as many as are held at a time.
-  WeightRequest HeadSlice(int64_t first) const {
+  // The model's parts in the order in which they are taken: the embedding, the
+  // layers, the slices of the output matrix.
+  void StartStream() {
     const model::ModelShape& shape = architecture_.shape();
+    const int64_t slices = (shape.vocabulary + HeadRows() - 1) / HeadRows();
+    stream_ = std::make_unique<WeightStream>(
+        loader_, 1 + shape.layers + slices,
+        [this, layers = shape.layers](int64_t part) {
+          if (part == 0) return EmbeddingRequest();
+          if (part > layers) return HeadSlice((part - 1 - layers) * HeadRows());
+          return WeightRequest{
+              architecture_.LayerTensors(static_cast<int>(part) - 1)};
+        },
+        PartsAhead(device_));
+  }
+
+  // Rows of the output matrix that are held at a time.
+  int64_t HeadRows() const {
     const int64_t elements =
         device_.is_cpu() ? kHeadElements : kHeadElementsOfGpu;
-    const int64_t rows = std::max<int64_t>(1, elements / shape.width);
+    return std::max<int64_t>(1, elements / architecture_.shape().width);
+  }
+
+  // Those rows from `first` on.
+  WeightRequest HeadSlice(int64_t first) const {
+    const model::ModelShape& shape = architecture_.shape();
+    const int64_t rows = HeadRows();
     return {architecture_.HeadTensors(),
             "lm_head",
             {WeightPart::kSlice,
@@ -248,10 +265,9 @@ class Execution {
     for (const Batch& batch : batches_) losses.emplace_back(batch.tokens_BT);
     const int64_t vocabulary = architecture_.shape().vocabulary;
     for (int64_t first = 0; first < vocabulary;) {
-      auto weights = loader_.Take();
+      auto weights = stream_->Next();
       if (!weights.ok()) return weights.status();
       const int64_t next = first + weights->at("lm_head").size(0);
-      if (next < vocabulary) loader_.Prefetch(HeadSlice(next));
       for (size_t i = 0; i < batches_.size(); ++i) {
         losses[i].AddSlice(architecture_, *weights, first, batches_[i].x_BTD);
         absl::Status status = TellBelow(architecture_.shape().layers);
@@ -277,22 +293,20 @@ class Execution {
 
   // Once more through all weights, for heads whose streams had no room.
   absl::Status RunAblationPass() {
-    loader_.Prefetch(EmbeddingRequest());
-    auto embedding = loader_.Take();
+    StartStream();
+    auto embedding = stream_->Next();
     if (!embedding.ok()) return embedding.status();
     ablation_->StartPass(EmbedBy(*embedding));
     const int layers = architecture_.shape().layers;
     for (int layer = 0; layer < layers; ++layer) {
-      loader_.Prefetch({architecture_.LayerTensors(layer)});
-      auto weights = loader_.Take();
+      auto weights = stream_->Next();
       if (!weights.ok()) return weights.status();
       absl::Status status = ablation_->RunLayer(layer, *weights, {});
       if (!status.ok()) return status;
     }
     const int64_t vocabulary = architecture_.shape().vocabulary;
     for (int64_t first = 0; first < vocabulary;) {
-      loader_.Prefetch(HeadSlice(first));
-      auto weights = loader_.Take();
+      auto weights = stream_->Next();
       if (!weights.ok()) return weights.status();
       absl::Status status = ablation_->AddHeadSlice(*weights, first);
       if (!status.ok()) return status;
@@ -364,6 +378,7 @@ class Execution {
   std::vector<Batch> batches_;
   WeightLoader loader_;
   const std::vector<std::unique_ptr<SideRun>> side_runs_;
+  std::unique_ptr<WeightStream> stream_;   // of the pass under way
   std::unique_ptr<AblationRun> ablation_;  // null: no head is changed
   int next_told_ = -1;                     // layer
   int64_t sequences_ = 0;

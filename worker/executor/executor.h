@@ -57,9 +57,10 @@ struct ExecuteSummary {
   HeadStates head_states;
 };
 
-// Runs `corpus` through the checkpoint layer by layer: layer l + 1 is read on a
-// second thread while layer l runs over all batches, so each weight is read
-// once and two layers are in memory at a time. Computes the metrics as it goes.
+// Runs `corpus` through the checkpoint layer by layer: the next layers
+// (weight_stream.h) are read while layer l runs over all batches, so each
+// weight is read once and two layers, on a GPU three, are in memory at a time.
+// Computes the metrics as it goes.
 //
 // Errors: those of Checkpoint (prefixed with the tensor); INVALID_ARGUMENT if
 // the corpus does not fit the model or a metric is unknown; DATA_LOSS, naming

@@ -11,43 +11,53 @@ ReaderThreads::ReaderThreads(int count) {
   }
 }
 
-ReaderThreads::~ReaderThreads() {
-  Wait();
+ReaderThreads::~ReaderThreads() { Stop(); }
+
+void ReaderThreads::Stop() {
   {
     const base::MutexLock lock(mutex_);
     ending_ = true;
-    changed_.NotifyAll();
+    added_.NotifyAll();
   }
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
 }
 
-void ReaderThreads::Start(std::function<void(int)> work) {
+void ReaderThreads::Add(size_t pieces, std::function<void(size_t, int)> work) {
   const base::MutexLock lock(mutex_);
-  work_ = std::move(work);
-  busy_ = count();
-  ++round_;
-  changed_.NotifyAll();
+  Work& added = works_.emplace_back();
+  added.pieces = pieces;
+  added.work = std::move(work);
+  added_.NotifyAll();
 }
 
-void ReaderThreads::Wait() {
+void ReaderThreads::WaitForFirst() {
   const base::MutexLock lock(mutex_);
-  while (busy_ > 0) changed_.Wait(mutex_);
+  while (works_.front().done < works_.front().pieces) done_.Wait(mutex_);
+  works_.pop_front();
+}
+
+ReaderThreads::Work* ReaderThreads::FindOpen() {
+  for (Work& work : works_) {
+    if (work.next < work.pieces) return &work;
+  }
+  return nullptr;
 }
 
 void ReaderThreads::Loop(int index) {
-  int done = 0;
   while (true) {
-    std::function<void(int)> work;
+    Work* work = nullptr;  // a deque's elements stay where they are
+    size_t piece = 0;
     {
       const base::MutexLock lock(mutex_);
-      while (round_ == done && !ending_) changed_.Wait(mutex_);
+      while (!ending_ && (work = FindOpen()) == nullptr) added_.Wait(mutex_);
       if (ending_) return;
-      done = round_;
-      work = work_;
+      piece = work->next++;
     }
-    work(index);
+    work->work(piece, index);
     const base::MutexLock lock(mutex_);
-    if (--busy_ == 0) changed_.NotifyAll();
+    if (++work->done == work->pieces) done_.NotifyAll();
   }
 }
 

@@ -50,12 +50,12 @@ struct WeightLoader::Weight {
   at::Tensor ready;   // on the CPU, once all of them are there
   std::once_flag opened;
   absl::StatusOr<checkpoint::RowsReader> reader = absl::UnknownError("");
-  std::atomic<int64_t> parts_left{0};
+  std::atomic<int64_t> pieces_left{0};
 };
 
 // One part of the model.
 struct WeightLoader::Job {
-  struct Part {
+  struct Piece {
     Weight* weight = nullptr;
     RowRange rows;
   };
@@ -70,8 +70,9 @@ struct WeightLoader::Job {
 
   const WeightRequest request;
   std::deque<Weight> weights;
-  std::vector<Part> parts;
-  std::atomic<size_t> next{0};
+  std::vector<Piece> pieces;
+  std::atomic<size_t> pieces_left{0};
+  std::unique_ptr<Staging::Transfer> transfer;  // to a GPU
   std::atomic<bool> failed{false};
   base::Mutex mutex;
   absl::Status status ABSL_GUARDED_BY(mutex);
@@ -89,8 +90,8 @@ WeightLoader::WeightLoader(checkpoint::Checkpoint& checkpoint,
 }
 
 WeightLoader::~WeightLoader() {
-  threads_.Wait();
-  if (job_ == nullptr || staging_ == nullptr) return;
+  threads_.Stop();
+  if (jobs_.empty() || staging_ == nullptr) return;
   // Copies may still be on their way into memory that is about to be free. A
   // device that is lost has none.
   const absl::Status drained = CatchDeviceErrors(device_, [&] {
@@ -101,12 +102,16 @@ WeightLoader::~WeightLoader() {
 }
 
 void WeightLoader::Prefetch(WeightRequest request) {
-  job_ = std::make_unique<Job>(std::move(request));
-  const absl::Status planned = Plan(*job_);
-  if (!planned.ok()) job_->Fail(planned);
-  if (staging_ != nullptr) staging_->Begin();
-  threads_.Start(
-      [this, job = job_.get()](int thread) { ReadParts(*job, thread); });
+  auto job = std::make_unique<Job>(std::move(request));
+  const absl::Status planned = Plan(*job);
+  if (!planned.ok()) job->Fail(planned);
+  job->pieces_left = job->pieces.size();
+  if (staging_ != nullptr) job->transfer = staging_->Begin();
+  jobs_.push_back(std::move(job));
+  threads_.Add(jobs_.back()->pieces.size(),
+               [this, job = jobs_.back().get()](size_t piece, int thread) {
+                 ReadPiece(*job, piece, thread);
+               });
 }
 
 absl::StatusOr<at::Tensor> WeightLoader::PlaceFor(const WeightPlan& plan) {
@@ -133,41 +138,50 @@ absl::Status WeightLoader::Plan(Job& job) {
     weight.spec = &spec;
     weight.plan = *std::move(plan);
     weight.part = in_part ? job.request.part : WeightPart();
-    if (weight.plan.whole_only) {
-      weight.parts_left = 1;
-      job.parts.push_back({&weight, {0, 1}});
-      continue;
-    }
-    ASSIGN_OR_RETURN(weight.stored, PlaceFor(weight.plan));
-    const int64_t rows = RowsIn(weight.plan.stored_shape);
-    const int64_t row_bytes = static_cast<int64_t>(weight.stored.nbytes()) /
-                              std::max<int64_t>(1, rows);
-    const int64_t step = device_.is_cpu() ? checkpoint::RowsOfPart(row_bytes)
-                                          : Staging::RowsOfChunk(row_bytes);
-    weight.parts_left = (rows + step - 1) / step;
-    for (int64_t row = 0; row < rows; row += step) {
-      job.parts.push_back({&weight, {row, std::min(step, rows - row)}});
-    }
+    RETURN_IF_ERROR(AddPieces(weight, job));
   }
   return absl::OkStatus();
 }
 
-void WeightLoader::ReadParts(Job& job, int thread) {
-  const c10::InferenceMode guard;
-  while (!job.failed) {
-    const size_t i = job.next++;
-    if (i >= job.parts.size()) return;
-    const Job::Part& part = job.parts[i];
-    const absl::Status status = CatchDeviceErrors(device_, [&] {
-      absl::Status read = ReadPart(*part.weight, part.rows, thread);
-      if (!read.ok() || --part.weight->parts_left > 0) return read;
-      return FinishWeight(*part.weight);
-    });
-    if (!status.ok()) job.Fail(status);
+absl::Status WeightLoader::AddPieces(Weight& weight, Job& job) {
+  if (weight.plan.whole_only) {
+    weight.pieces_left = 1;
+    job.pieces.push_back({&weight, {0, 1}});
+    return absl::OkStatus();
   }
+  ASSIGN_OR_RETURN(weight.stored, PlaceFor(weight.plan));
+  const int64_t rows = RowsIn(weight.plan.stored_shape);
+  const int64_t row_bytes =
+      static_cast<int64_t>(weight.stored.nbytes()) / std::max<int64_t>(1, rows);
+  const int64_t step = device_.is_cpu() ? checkpoint::RowsOfPart(row_bytes)
+                                        : Staging::RowsOfChunk(row_bytes);
+  weight.pieces_left = (rows + step - 1) / step;
+  for (int64_t row = 0; row < rows; row += step) {
+    job.pieces.push_back({&weight, {row, std::min(step, rows - row)}});
+  }
+  return absl::OkStatus();
 }
 
-absl::Status WeightLoader::ReadPart(Weight& weight, RowRange rows, int thread) {
+void WeightLoader::ReadPiece(Job& job, size_t piece, int thread) {
+  const c10::InferenceMode guard;
+  const Job::Piece& read = job.pieces[piece];
+  const absl::Status status = CatchDeviceErrors(device_, [&] {
+    if (!job.failed) {
+      RETURN_IF_ERROR(ReadRows(job, *read.weight, read.rows, thread));
+      if (--read.weight->pieces_left == 0) {
+        RETURN_IF_ERROR(FinishWeight(*read.weight));
+      }
+    }
+    if (--job.pieces_left == 0 && staging_ != nullptr) {
+      staging_->End(*job.transfer);
+    }
+    return absl::OkStatus();
+  });
+  if (!status.ok()) job.Fail(status);
+}
+
+absl::Status WeightLoader::ReadRows(Job& job, Weight& weight, RowRange rows,
+                                    int thread) {
   if (weight.plan.whole_only) {
     auto made = ReadWeight(checkpoint_, *weight.spec, weight.part);
     if (!made.ok()) return made.status();
@@ -178,7 +192,8 @@ absl::Status WeightLoader::ReadPart(Weight& weight, RowRange rows, int thread) {
                  [&] { weight.reader = OpenWeight(checkpoint_, weight.plan); });
   if (!weight.reader.ok()) return weight.reader.status();
   if (staging_ != nullptr) {
-    return staging_->Copy(*weight.reader, rows, weight.stored, thread);
+    return staging_->Copy(*job.transfer, *weight.reader, rows, weight.stored,
+                          thread);
   }
   char* const out = static_cast<char*>(weight.stored.mutable_data_ptr());
   return weight.reader->Read(rows,
@@ -202,23 +217,24 @@ absl::Status WeightLoader::FinishWeight(Weight& weight) {
 
 absl::StatusOr<model::TensorMap> WeightLoader::Take() {
   const auto start = std::chrono::steady_clock::now();
-  threads_.Wait();
+  threads_.WaitForFirst();
   const std::chrono::duration<double> waited =
       std::chrono::steady_clock::now() - start;
   waited_seconds_ += waited.count();
+  Job& job = *jobs_.front();
   {
-    const base::MutexLock lock(job_->mutex);
-    if (!job_->status.ok()) return job_->status;
+    const base::MutexLock lock(job.mutex);
+    if (!job.status.ok()) return job.status;
   }
-  if (staging_ != nullptr) staging_->End();
+  if (staging_ != nullptr) staging_->Land(*job.transfer);
   model::TensorMap weights;
-  for (Weight& weight : job_->weights) {
+  for (Weight& weight : job.weights) {
     weights[weight.spec->name] =
         weight.ready.defined()
             ? weight.ready.to(device_)
             : ArrangeWeight(weight.plan, weight.stored).to(dtype_);
   }
-  job_.reset();
+  jobs_.pop_front();
   return weights;
 }
 

@@ -1,6 +1,7 @@
 #ifndef SINKWATCH_WORKER_EXECUTOR_WEIGHT_LOADER_H_
 #define SINKWATCH_WORKER_EXECUTOR_WEIGHT_LOADER_H_
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,34 +27,35 @@ struct WeightRequest {
   WeightPart part = {};
 };
 
-// Reads the weights of one part of a model at a time, on threads of its own, so
-// that the next part is read while this one computes. At most one part is under
-// way. What is returned lies on the compute device in the compute dtype.
+// Reads the weights of a model part by part, on threads of its own, so that
+// the next parts are read while this one computes. What is returned lies on the
+// compute device in the compute dtype.
 //
-// Each thread takes the next few rows of the part, reads them, checks that they
-// are finite and takes their digest while they are in its core's cache. On the
+// Each thread takes the next few rows, of the oldest part that has any left,
+// reads them, checks that they are finite and takes their digest while they are
+// in its core's cache: where one part ends, threads go on with the next. On the
 // CPU they are read to where they stay (HostBuffers); on a GPU into pinned
 // memory, from which they are copied on a stream of their own (Staging), and
 // widened and arranged there.
 class WeightLoader {
  public:
-  // `checkpoint` must outlive the loader; from Prefetch until the matching Take
-  // only the loader uses it.
+  // `checkpoint` must outlive the loader.
   WeightLoader(checkpoint::Checkpoint& checkpoint, at::Device device,
                at::ScalarType dtype);
-  // Waits for a part that is under way.
+  // Drops what is under way.
   ~WeightLoader();
 
   WeightLoader(const WeightLoader&) = delete;
   WeightLoader& operator=(const WeightLoader&) = delete;
 
-  // Starts reading. The part before it must have been taken. On a GPU memory is
-  // taken from the current stream's pool here: call it, and Take, on the thread
-  // that computes. Throws c10::Error for memory.
+  // Starts reading, behind the parts that were not taken yet. On a GPU memory
+  // is taken from the current stream's pool here: call it, and Take, on the
+  // thread that computes. Throws c10::Error for memory, and then nothing has
+  // begun.
   void Prefetch(WeightRequest request);
-  // Waits for the part and hands it over, by the short names of its specs;
-  // errors as Checkpoint::ReadTensor. On a GPU the current stream waits for
-  // the last copies.
+  // Waits for the oldest part that was not taken and hands it over, by the
+  // short names of its specs; errors as Checkpoint::ReadTensor. On a GPU the
+  // current stream waits for its last copies.
   absl::StatusOr<model::TensorMap> Take();
 
   // Seconds that Take has waited so far.
@@ -66,18 +68,20 @@ class WeightLoader {
   // Memory to read a weight to. RESOURCE_EXHAUSTED names file and tensor.
   absl::StatusOr<at::Tensor> PlaceFor(const WeightPlan& plan);
   absl::Status Plan(Job& job);
-  void ReadParts(Job& job, int thread);
-  absl::Status ReadPart(Weight& weight, checkpoint::RowRange rows, int thread);
+  absl::Status AddPieces(Weight& weight, Job& job);
+  void ReadPiece(Job& job, size_t piece, int thread);
+  absl::Status ReadRows(Job& job, Weight& weight, checkpoint::RowRange rows,
+                        int thread);
   absl::Status FinishWeight(Weight& weight);
 
   checkpoint::Checkpoint& checkpoint_;
   const at::Device device_;
   const at::ScalarType dtype_;
   double waited_seconds_ = 0;
-  HostBuffers buffers_;               // on the CPU
-  std::unique_ptr<Staging> staging_;  // elsewhere
-  std::unique_ptr<Job> job_;
-  ReaderThreads threads_;  // last: they use the others
+  HostBuffers buffers_;                    // on the CPU
+  std::unique_ptr<Staging> staging_;       // elsewhere
+  std::deque<std::unique_ptr<Job>> jobs_;  // not taken yet
+  ReaderThreads threads_;                  // last: they use the others
 };
 
 }  // namespace sinkwatch::executor

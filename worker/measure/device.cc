@@ -129,6 +129,10 @@ absl::Status BoundDeviceMemory(c10::Device device, int64_t bytes) {
   });
 }
 
+int64_t DefaultTokensPerBatch(c10::Device device) {
+  return device.is_cpu() ? 8192 : 16384;
+}
+
 absl::StatusOr<int> CountGpus() {
   const auto first = OpenCuda("cuda");
   if (!first.ok()) return first.status();

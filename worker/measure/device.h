@@ -30,6 +30,10 @@ std::string DeviceTitle(c10::Device device);
 // RESOURCE_EXHAUSTED: the card is too full to begin with.
 absl::Status BoundDeviceMemory(c10::Device device, int64_t bytes);
 
+// Tokens that run through a layer at a time if nobody says: 8192, and twice as
+// many on a GPU, where each batch costs a hundred launches beside its numbers.
+int64_t DefaultTokensPerBatch(c10::Device device);
+
 // How many GPUs are visible to this process; errors as OpenDevice("cuda").
 absl::StatusOr<int> CountGpus();
 
