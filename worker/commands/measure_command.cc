@@ -82,7 +82,9 @@ absl::StatusOr<MeasureRequest> RequestOf(const base::Arguments& arguments) {
   }
   ASSIGN_OR_RETURN(request.dtype, ParseComputeDtype(arguments.Get("dtype")));
   request.metrics = arguments.List("metrics");
-  request.tokens_per_batch = arguments.Int("tokens_per_batch");
+  request.tokens_per_batch = arguments.Has("tokens_per_batch")
+                                 ? arguments.Int("tokens_per_batch")
+                                 : DefaultTokensPerBatch(*device);
   ASSIGN_OR_RETURN(
       request.ablation.policy,
       base::ReadAblationPolicy(arguments.Get("ablate"),

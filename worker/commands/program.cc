@@ -29,9 +29,9 @@ std::vector<FlagSpec> WithComputing(std::vector<FlagSpec> flags) {
                       .Example("4000"));
   flags.push_back(FlagSpec{"tokens_per_batch", "N",
                            "tokens that run through a layer at a time; bounds "
-                           "the memory of activations"}
+                           "the memory of activations; default: 8192, on a GPU "
+                           "16384"}
                       .Of(ValueKind::kPositive)
-                      .Default("8192")
                       .Example("2048"));
   flags.push_back(FlagSpec{"threads", "N",
                            "threads that compute on the CPU; 0 for one per "
@@ -138,6 +138,12 @@ CommandSpec RunSpec() {
       "leases checkpoints from a server, measures them and sends the values, "
       "until SIGTERM",
       WithComputing({
+          FlagSpec{
+              "devices", "all|A,B,...",
+              "a worker process for each of them under this one: all cards "
+              "that are visible, or a list of devices; in place of "
+              "--device"}
+              .Example("all"),
           FlagSpec{"server", "HOST:PORT", "gRPC address of the server"}
               .Default("127.0.0.1:17461")
               .Example("sink.example:17461"),
@@ -154,7 +160,10 @@ CommandSpec RunSpec() {
       }),
       {"run --server=127.0.0.1:17461"},
       "exit codes: 0 drained, 2 bad usage, 42 self-test failed, 43 the device "
-      "does not\ncompute any more (start the worker again)\n"};
+      "does not\ncompute any more (start the worker again). With --devices: "
+      "the "
+      "first of the\nworkers' that is not 0; one that ends with 43, or by a "
+      "signal, is started again\n"};
 }
 
 CommandSpec ProbeSpec() {
