@@ -7,14 +7,34 @@
 Without a probe, one of random tokens is made: 6 sequences of as many tokens as
 the checkpoint has positions for, 100 at most.
 
-Both in float32. A value agrees if it is within relative 1e-5 of the CPU's, or
-within what its unit allows: 2e-5 nats, 1e-6 of anything else (shares, cosines),
-and, where it counts events over a threshold, one event. Both devices sum in
-float32 in an order of their own, which was seen to be worth 2e-6; a product in
-bfloat16 or TF32 is off by 1e-3. Prints a line per checkpoint and exits 1 if a
-value is off, NaN or missing.
+In float32, with heads ablated. A value agrees if it is within relative 1e-5 of
+the CPU's, or within what its unit allows: 2e-5 nats, 1e-6 of anything else
+(shares, cosines), and, where it counts events over a threshold, one event. Both
+devices sum in float32 in an order of their own, which was seen to be worth
+2e-6; a product in bfloat16 or TF32 is off by 1e-3.
+
+Then in bfloat16 on the card, against float32 on the CPU. A rounding is off by
+2^-8 at most; on its way through a layer the stream is rounded some eight times,
+so after l layers its elements are off by a random walk of those,
+e = 3 sqrt(8 (l + 2)) 2^-8 of their size (three standard deviations of what is
+uniform). From that, by metric:
+
+    lengths, ratios of lengths    relative 2 e (medians and maxima too), and
+                                  what is a fourth power 4 times that
+    logits s, in nats             s_max e, where s_max is the layer's largest
+    shares p of attention         s_max e / 2: p (1 - p) 2 s_max e at most
+    entropy                       s_max e (1 + ln T)
+    cosines                       2 e
+    loss                          2 e (1 + loss)
+
+What counts events may be off by every row near the threshold: those are shown
+and held to nothing. A line per metric says how much of its bound was used.
+
+Prints a line per checkpoint and exits 1 if a value is off, NaN or missing.
 """
 import argparse
+import collections
+import concurrent.futures
 import hashlib
 import json
 import math
@@ -29,22 +49,30 @@ RELATIVE, ABSOLUTE, NATS = 1e-5, 1e-6, 2e-5
 SEQUENCES, TOKENS = 6, 100
 OF_NATS = {"attention_entropy", "sink_logit_margin", "sink_delta_logit",
            "attention_logit_max", "probe_loss"}
+BF16, ROUNDINGS = 2.0 ** -8, 8
 OF_EVENTS = {"dormant_query_frac", "sink_count", "sink_indicator_020",
              "sink_indicator_030", "sink_indicator_080", "sink_rate_030",
-             "dormant_head_frac"}
+             "dormant_head_frac", "gate_closed_frac"}
+
+
+def find(config, name):
+    """The first value of that name in a config or in one inside it; None."""
+    inner = [find(part, name) for part in config.values() if isinstance(part, dict)]
+    return config.get(name, next((value for value in inner if value), None))
 
 
 def random_probe(checkpoint, folder):
     config = json.loads(pathlib.Path(checkpoint, "config.json").read_text())
-    length = min(TOKENS, config.get("max_position_embeddings",
-                                    config.get("n_positions", TOKENS)))
+    length = min(TOKENS, find(config, "max_position_embeddings") or TOKENS,
+                 find(config, "n_positions") or TOKENS)
+    vocabulary = find(config, "vocab_size")
     random.seed(0)
-    tokens = b"".join(random.randrange(config["vocab_size"]).to_bytes(4, "little")
+    tokens = b"".join(random.randrange(vocabulary).to_bytes(4, "little")
                       for _ in range(SEQUENCES * length))
     pathlib.Path(folder, "text.npy").write_bytes(tokens)
     pathlib.Path(folder, "probe.json").write_text(json.dumps({
         "name": "random", "version": "1",
-        "tokenizer": {"name": "none", "vocab_size": config["vocab_size"]},
+        "tokenizer": {"name": "none", "vocab_size": vocabulary},
         "dtype": "uint32", "sequence_length": length, "bos_policy": "none",
         "domains": [{"label": "random", "files": [{
             "path": "text.npy", "tokens": SEQUENCES * length,
@@ -52,25 +80,29 @@ def random_probe(checkpoint, folder):
     return folder
 
 
-def measure(worker, checkpoint, probe, device):
-    start = time.monotonic()
+def measure(worker, checkpoint, probe, device, dtype="float32", *flags):
     done = subprocess.run(
         [worker, "measure", f"--checkpoint={checkpoint}", f"--probe={probe}",
-         f"--device={device}", "--dtype=float32", "--format=json"],
-        stdout=subprocess.PIPE, check=True)
+         f"--device={device}", f"--dtype={dtype}", "--format=json",
+         "--threads=2", *flags], stdout=subprocess.PIPE, check=True)
     values = {}
     for vector in json.loads(done.stdout)["measurements"]:
         for index, value in enumerate(vector["values"]):
             key = (vector["domain"], vector["metric"], vector["layer"], index)
             values[key] = (math.nan if value is None else value, vector["count"])
-    return values, time.monotonic() - start
+    return values
 
 
 def allowed(metric, value, count):
-    absolute = NATS if metric in OF_NATS else ABSOLUTE
+    absolute = NATS if metric in OF_NATS or "ablation" in metric else ABSOLUTE
     if metric in OF_EVENTS:
         absolute = max(absolute, 1.001 / max(count, 1))
     return max(absolute, RELATIVE * abs(value))
+
+
+def agree(want, got, bound):
+    """A head that was not changed has no ablation on either device."""
+    return abs(got - want) <= bound or (math.isnan(want) and math.isnan(got))
 
 
 def compare(expected, actual):
@@ -78,33 +110,109 @@ def compare(expected, actual):
     worst, bad = 0.0, sorted(set(expected) ^ set(actual), key=str)
     for key in expected.keys() & actual.keys():
         (want, count), (got, _) = expected[key], actual[key]
-        difference = abs(got - want)
-        if not difference <= allowed(key[1], want, count):
+        if not agree(want, got, allowed(key[1], want, count)):
             bad.append((key, want, got))
-        elif difference > NATS:
-            worst = max(worst, difference / abs(want))
+        elif abs(got - want) > NATS:
+            worst = max(worst, abs(got - want) / abs(want))
     return worst, bad
+
+
+def largest_logits(values):
+    """By domain and layer; 0 where there is no attention."""
+    largest = collections.defaultdict(float)
+    for (domain, metric, layer, _), (value, _) in values.items():
+        if metric == "attention_logit_max":
+            at = domain, layer
+            largest[at] = max(largest[at], value)
+    return largest
+
+
+def bfloat16_bound(metric, value, error, logit, tokens):
+    """None where there is none."""
+    if metric in OF_EVENTS or metric.startswith("sink_position"):
+        return None
+    if metric == "sink_attention_set":  # whose columns pass a threshold
+        return None
+    if metric == "probe_loss":
+        return 2 * error * (1 + abs(value))
+    if metric in ("attention_entropy", "attention_entropy_norm"):
+        return logit * error * (1 + math.log(tokens))
+    if metric in OF_NATS:
+        return logit * error + 2 * error * abs(value)
+    if metric in ("sink_attention", "sink_attention_gu", "prev_token_attention",
+                  "lost_mass"):
+        return logit * error / 2
+    if metric == "sink_qk_cosine":
+        return 2 * error
+    if metric == "sink_write_share":
+        return logit * error / 2 + 4 * error * abs(value)
+    return (8 if "kurtosis" in metric else 2) * error * abs(value)
+
+
+def compare_bfloat16(exact, rounded, layers, tokens):
+    """By metric the largest share of its bound, and what is beyond it."""
+    logits, used, bad = largest_logits(exact), {}, []
+    for key in sorted(exact.keys() & rounded.keys(), key=str):
+        domain, metric, layer, _ = key
+        depth = layers if layer is None else layer
+        error = 3 * math.sqrt(ROUNDINGS * (depth + 2)) * BF16
+        logit = logits[domain, layer] if layer is not None else 0.0
+        (want, _), (got, _) = exact[key], rounded[key]
+        bound = bfloat16_bound(metric, want, error, logit, tokens)
+        if bound is None:
+            continue
+        share = abs(got - want) / bound if bound else float(got != want)
+        used[metric] = max(used.get(metric, 0.0), share)
+        if not share <= 1:
+            bad.append((key, want, got, bound))
+    return used, bad + sorted(set(exact) ^ set(rounded), key=str)
+
+
+def check(arguments, pair):
+    """The line of a checkpoint, what is off, and the shares of bfloat16's bounds."""
+    checkpoint, _, probe = pair.partition(":")
+    with tempfile.TemporaryDirectory() as folder:
+        probe = probe or random_probe(checkpoint, folder)
+        tokens = json.loads(pathlib.Path(probe, "probe.json").read_text())["sequence_length"]
+        def on(device, dtype, *flags):
+            return measure(arguments.worker, checkpoint, probe, device, dtype, *flags)
+        ablate = [f"--ablate={arguments.ablate}"]
+        cpu = on("cpu", "float32", *ablate)
+        gpu = on(arguments.device, "float32", *ablate)
+        plain = {key: value for key, value in cpu.items() if "ablation" not in key[1]}
+        half = on(arguments.device, "bfloat16")
+    worst, bad = compare(cpu, gpu)
+    layers = 1 + max((key[2] for key in plain if key[2] is not None), default=0)
+    used, beyond = compare_bfloat16(plain, half, layers, tokens)
+    line = (f"{checkpoint}: {len(cpu)} values, worst relative difference {worst:.1e}, "
+            f"{len(bad)} off; bfloat16 uses {max(used.values(), default=0):.2f} of its "
+            f"bound, {len(beyond)} beyond")
+    return line, bad + beyond, used
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--worker", required=True)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--ablate", default="all", help="heads: as of measure")
+    parser.add_argument("--jobs", type=int, default=4, help="checkpoints at a time")
     parser.add_argument("pairs", nargs="+", metavar="CHECKPOINT[:PROBE]")
     arguments = parser.parse_args()
-    failed = 0
-    for pair in arguments.pairs:
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint, _, probe = pair.partition(":")
-            probe = probe or random_probe(checkpoint, folder)
-            cpu, cpu_seconds = measure(arguments.worker, checkpoint, probe, "cpu")
-            gpu, gpu_seconds = measure(arguments.worker, checkpoint, probe, "cuda")
-        worst, bad = compare(cpu, gpu)
-        failed += bool(bad)
-        print(f"{checkpoint}: {len(cpu)} values, worst relative difference {worst:.1e}, "
-              f"{len(bad)} off, cpu {cpu_seconds:.2f} s, cuda {gpu_seconds:.2f} s", flush=True)
-        for entry in bad[:10]:
-            print("   ", entry)
+    failed, values, most = 0, 0, {}
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        for line, bad, used in pool.map(lambda pair: check(arguments, pair),
+                                        arguments.pairs):
+            failed += bool(bad)
+            print(line, flush=True)
+            for entry in bad[:10]:
+                print("   ", entry, flush=True)
+            for metric, share in used.items():
+                most[metric] = max(most.get(metric, 0.0), share)
+    print("bfloat16, largest share of its bound by metric:")
+    for metric, share in sorted(most.items()):
+        print(f"    {metric} {share:.2f}")
+    print(f"{len(arguments.pairs)} checkpoints, {failed} with values that are off")
     sys.exit(1 if failed else 0)
 
 
