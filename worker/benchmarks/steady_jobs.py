@@ -8,12 +8,13 @@ Writes random OLMo 2 checkpoints (bfloat16, one file; a second step is a hard
 link) and probes of random tokens into the folder, once, then lets a server give
 out every (model, dtype, probe) as a run of `--jobs` steps and prints, per run,
 the median of the worker's own milliseconds from lease to commit, without the
-first job. Needs torch and safetensors; the folder should be in memory, so that
+first job. Needs torch; the folder should be in memory, so that
 the figures are of the worker and not of a disk.
 """
 import argparse
 import hashlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -23,26 +24,29 @@ import sys
 import time
 
 VOCABULARY = 100352
-MODELS = {  # heads, width, feed-forward width, layers
-    "tiny": (2, 128, 256, 2),
-    "1b": (16, 2048, 8192, 16),
-    "7b": (32, 4096, 11008, 32),
+MODELS = {  # heads, of keys, width, feed-forward width, layers
+    "tiny": (2, 2, 128, 256, 2),
+    "1b": (16, 16, 2048, 8192, 16),
+    "7b": (32, 32, 4096, 11008, 32),
+    "32b": (40, 8, 5120, 27648, 64),
+    "32b16": (40, 8, 5120, 27648, 16),  # a quarter of its layers
 }
 PROBES = {"512": (32, 512), "2048": (8, 2048), "4096": (4, 4096),
-          "64": (100, 64), "load": (2, 64)}
+          "64": (100, 64), "32k": (16, 2048), "load": (2, 64)}
 
 
 def shapes(model):
-    _, width, wide, layers = MODELS[model]
+    heads, kv_heads, width, wide, layers = MODELS[model]
+    narrow = width // heads * kv_heads
     yield "lm_head.weight", (VOCABULARY, width)
     yield "model.embed_tokens.weight", (VOCABULARY, width)
     yield "model.norm.weight", (width,)
     for layer in range(layers):
         at = f"model.layers.{layer}."
-        for name in "qkvo":
-            yield f"{at}self_attn.{name}_proj.weight", (width, width)
-        for name in "qk":
-            yield f"{at}self_attn.{name}_norm.weight", (width,)
+        for name, rows in zip("qkvo", (width, narrow, narrow, width)):
+            yield f"{at}self_attn.{name}_proj.weight", (rows, width)
+        for name, rows in zip("qk", (width, narrow)):
+            yield f"{at}self_attn.{name}_norm.weight", (rows,)
         yield f"{at}mlp.gate_proj.weight", (wide, width)
         yield f"{at}mlp.up_proj.weight", (wide, width)
         yield f"{at}mlp.down_proj.weight", (width, wide)
@@ -50,25 +54,35 @@ def shapes(model):
             yield f"{at}post_{name}_layernorm.weight", (width,)
 
 
-def write_checkpoint(folder, model):
+def write_weights(path, model):
+    """Random bfloat16, one tensor at a time: the file may be most of memory."""
     import torch
-    from safetensors.torch import save_file
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    heads, width, wide, layers = MODELS[model]
-    folder.mkdir(parents=True)
     torch.manual_seed(0)
-    weights = {}
+    header, end = {}, 0
     for name, shape in shapes(model):
-        x = torch.randn(shape, device=device) * 0.02
-        if len(shape) == 1:
-            x += 1
-        weights[name] = x.to(torch.bfloat16).cpu()
-    save_file(weights, folder / "model.safetensors")
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape,
+                        "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, shape in shapes(model):
+            x = torch.randn(shape, device=device) * 0.02 + (len(shape) == 1)
+            file.write(x.to(torch.bfloat16).cpu().view(torch.int16).numpy())
+
+
+def write_checkpoint(folder, model):
+    heads, kv_heads, width, wide, layers = MODELS[model]
+    folder.mkdir(parents=True)
+    write_weights(folder / "model.safetensors", model)
     (folder / "config.json").write_text(json.dumps({
         "architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2",
         "hidden_size": width, "intermediate_size": wide,
         "num_hidden_layers": layers, "num_attention_heads": heads,
-        "num_key_value_heads": heads, "vocab_size": VOCABULARY,
+        "num_key_value_heads": kv_heads, "vocab_size": VOCABULARY,
         "max_position_embeddings": 8192, "rms_norm_eps": 1e-6,
         "rope_theta": 500000, "tie_word_embeddings": False,
         "attention_bias": False, "hidden_act": "silu"}))
