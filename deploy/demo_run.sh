@@ -3,7 +3,7 @@
 # a folder of their own, progress while it goes, tables at the end.
 set -euo pipefail
 
-usage="usage: demo [--once] [--scenario=sink|paper] [--pace=SECONDS] [--http=PORT] [--grpc=PORT]"
+usage="usage: demo [--once] [--scenario=sink|paper] [--device=cpu|cuda] [--pace=SECONDS] [--http=PORT] [--grpc=PORT]"
 help="demo: follows a model of the paper's toy task while it trains.
 
 $usage
@@ -11,18 +11,20 @@ $usage
   --once            end by itself: 0 only if the sink emerged
   --scenario=WHICH  sink (default): one training; paper: five trainings, and
                     what changing them does, beside what the paper claims
+  --device=NAME     that the worker computes on: cpu (default), cuda or cuda:N
   --pace=SECONDS    that the trainer waits before each checkpoint; default 0.5
   --http=PORT       of the page, the API and /metrics; default 17460
   --grpc=PORT       of workers and sinkctl; default 17461
   --help            this text
 
 exit codes: 0 done, 1 not as expected, 2 bad usage"
-once="" scenario=sink pace=0.5 http=17460 grpc=17461
+once="" scenario=sink device=cpu pace=0.5 http=17460 grpc=17461
 for argument in "$@"; do
   case "$argument" in
     --help | -h | help) echo "$help" >&3; exit 0 ;;
     --once) once=1 ;;
     --scenario=sink | --scenario=paper) scenario="${argument#*=}" ;;
+    --device=cpu | --device=cuda | --device=cuda:*) device="${argument#*=}" ;;
     --pace=*) pace="${argument#*=}" ;;
     --http=*) http="${argument#*=}" ;;
     --grpc=*) grpc="${argument#*=}" ;;
@@ -79,7 +81,7 @@ start_service() {  # RUN...
     ((++tries < 300)) || die "the server is not ready after 30 s"
     sleep 0.1
   done
-  start worker "$worker" run --server="127.0.0.1:$grpc" --device=cpu --threads=1
+  start worker "$worker" run --server="127.0.0.1:$grpc" --device="$device" --threads=1
 }
 
 count() {  # RUN STATE

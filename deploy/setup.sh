@@ -9,7 +9,8 @@
 #     is needed for that;
 #   - with --cuda, also nvcc and the CUDA libraries that LibTorch loads on a GPU
 #     (2 GB);
-#   - with --fuzz, also libFuzzer, which only tests/fuzz/run.sh needs;
+#   - with --fuzz, also libFuzzer, which only tests/fuzz/run.sh needs
+#     (arguments add up: --build --cuda is a GPU without tests);
 #   - .bazelrc.local, which tells Bazel where both caches are.
 # A second run finds everything in place and takes under a second.
 set -euo pipefail
@@ -158,15 +159,18 @@ RC
 
 main() {
   local cuda="" kernels="" libtorch
-  case "${1:-}" in
-    "") packages+=("${testing[@]}") ;;
-    --build) ;;
-    --kernels) kernels=1; packages+=("${testing[@]}") ;;
-    --cuda) cuda=1; kernels=1; packages+=("${testing[@]}") ;;
-    --fuzz) packages+=("${testing[@]}" libclang-rt-14-dev libfuzzer-14-dev llvm-14) ;;
-    -h|--help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
-    *) die "unknown argument '$1' (see --help)" ;;
-  esac
+  local argument tests=1
+  for argument in "$@"; do
+    case "$argument" in
+      --build) tests="" ;;
+      --kernels) kernels=1 ;;
+      --cuda) cuda=1; kernels=1 ;;
+      --fuzz) packages+=(libclang-rt-14-dev libfuzzer-14-dev llvm-14) ;;
+      -h|--help) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+      *) die "unknown argument '$argument' (see --help)" ;;
+    esac
+  done
+  [[ -z "$tests" ]] || packages+=("${testing[@]}")
   check_system
   mkdir -p "$cache"
   : >"$cache/apt.log"
