@@ -1,5 +1,14 @@
 """The unit that most of the house is built of: a header, its source, its test."""
 
+_TORCH = "@libtorch//:torch"
+
+# Of sources that compute with tensors: half of their compile time is LibTorch's
+# headers, whose precompiled form comes first (third_party/torch_prelude.h).
+TORCH_COPTS = ["-include", "torch_prelude.h"]
+
+def _copts(deps):
+    return TORCH_COPTS if _TORCH in deps else []
+
 def sinkwatch_library(
         name,
         deps = [],
@@ -26,6 +35,7 @@ def sinkwatch_library(
         hdrs = [name + ".h"],
         # Else //... links a shared form of it, which nothing uses.
         linkstatic = True,
+        copts = _copts(deps),
         deps = deps,
         **kwargs
     )
@@ -35,5 +45,6 @@ def sinkwatch_library(
             size = test_size,
             srcs = [name + "_test.cc"] + test_srcs,
             data = test_data,
+            copts = _copts(deps + test_deps),
             deps = [":" + name, "//third_party:gtest_main"] + test_deps,
         )
