@@ -141,8 +141,8 @@ CommandSpec RunSpec() {
           FlagSpec{
               "devices", "all|A,B,...",
               "a worker process for each of them under this one: all cards "
-              "that are visible, or a list of devices; in place of "
-              "--device"}
+              "that are visible, or a list of devices; default: one "
+              "worker, of --device"}
               .Example("all"),
           FlagSpec{"server", "HOST:PORT", "gRPC address of the server"}
               .Default("127.0.0.1:17461")
