@@ -15,49 +15,50 @@ namespace grpc {
 class Server;
 }
 
-namespace sinkwatch::server {
-
 // The parts of a server; each has its header.
-class Upkeep;
-namespace discovery {
+namespace sinkwatch::discovery {
 class Watcher;
 }
-namespace exporter {
+namespace sinkwatch::exporter {
 class Exporter;
 }
-namespace http {
+namespace sinkwatch::http {
 class HttpServer;
 class Site;
-}  // namespace http
-namespace net {
+}  // namespace sinkwatch::http
+namespace sinkwatch::net {
 class Gate;
 }
-namespace query {
+namespace sinkwatch::query {
 class Analyses;
 class Queries;
 class References;
-}  // namespace query
-namespace references {
+}  // namespace sinkwatch::query
+namespace sinkwatch::references {
 class ReferenceShelf;
 }
-namespace scheduler {
+namespace sinkwatch::scheduler {
 class Scheduler;
 }
-namespace service {
+namespace sinkwatch::service {
 class AdminServiceImpl;
 class AnalysisServiceImpl;
 class MeasurementFeed;
 class QueryServiceImpl;
 class RunRegistry;
 class WorkerServiceImpl;
-}  // namespace service
-namespace store {
+}  // namespace sinkwatch::service
+namespace sinkwatch::store {
 class CommitQueue;
 class Store;
-}  // namespace store
-namespace telemetry {
+}  // namespace sinkwatch::store
+namespace sinkwatch::telemetry {
 class ServiceMetrics;
 }
+
+namespace sinkwatch::server {
+
+class Upkeep;
 
 // Exit code of a process whose gRPC port stopped answering: whoever started it
 // is to start it again. What was acknowledged is on disk.
