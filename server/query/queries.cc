@@ -93,12 +93,17 @@ v1::CheckpointStatus StatusOf(const store::JobRecord& job,
   return status;
 }
 
-store::CheckpointQuery CheckpointsOf(
+absl::StatusOr<store::CheckpointQuery> CheckpointsOf(
     const v1::ListCheckpointsRequest& request) {
   store::CheckpointQuery query;
   query.run = request.run();
   if (request.has_stage()) query.stage = request.stage();
   for (int state : request.states()) {
+    // Each is a part of the question.
+    if (!v1::JobState_IsValid(state)) {
+      return answers::BadParameter("unknown_value",
+                                   absl::StrCat("states: ", state, " is none"));
+    }
     query.states.push_back(static_cast<v1::JobState>(state));
   }
   query.newest_first = request.order() != v1::CHECKPOINT_ORDER_OLDEST_FIRST;
@@ -167,7 +172,7 @@ absl::StatusOr<v1::ListCheckpointsResponse> Queries::Checkpoints(
   if (request.has_stage()) {
     RETURN_IF_ERROR(StageOf(run, true, request.stage()).status());
   }
-  store::CheckpointQuery query = CheckpointsOf(request);
+  ASSIGN_OR_RETURN(store::CheckpointQuery query, CheckpointsOf(request));
   const int32_t size = request.page_size() > 0
                            ? std::min(request.page_size(), kMaxCheckpoints)
                            : kDefaultCheckpoints;

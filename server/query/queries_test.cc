@@ -372,6 +372,9 @@ TEST_F(QueriesTest, CheckpointsComeNewestFirstWithTheirTotal) {
             0);
   request.add_states(v1::JOB_STATE_DONE);
   EXPECT_EQ(queries_.Checkpoints(request)->total(), 5);
+  request.add_states(static_cast<v1::JobState>(77));
+  EXPECT_EQ(answers::RuleOf(queries_.Checkpoints(request).status()),
+            "unknown_value");
 }
 
 TEST_F(QueriesTest, ACheckpointSaysWhatItsMeasurementCost) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "proto/base/catch_all.h"
 #include "proto/base/status_macros.h"
 #include "proto/base/utf8.h"
@@ -13,6 +14,9 @@
 
 namespace sinkwatch::service {
 namespace {
+
+// In one order.
+constexpr int kMaxSteps = 10000;
 
 v1::StoreDamage DamageProto(const store::Store::Damage& damage) {
   v1::StoreDamage proto;
@@ -78,18 +82,22 @@ grpc::ServerUnaryReactor* AdminServiceImpl::RemoveRun(
 grpc::ServerUnaryReactor* AdminServiceImpl::RequeueJobs(
     grpc::CallbackServerContext* context, const v1::RequeueJobsRequest* request,
     v1::RequeueJobsResponse* response) {
-  return Answer("AdminService/RequeueJobs", context, *request, *response,
-                [=]() -> absl::Status {
-                  RETURN_IF_ERROR(parts_.queries->Run(request->run()).status());
-                  ASSIGN_OR_RETURN(
-                      const int64_t requeued,
-                      parts_.store->Requeue(
-                          request->run(),
-                          {request->steps().begin(), request->steps().end()},
-                          request->include_vanished()));
-                  response->set_requeued(requeued);
-                  return absl::OkStatus();
-                });
+  return Answer(
+      "AdminService/RequeueJobs", context, *request, *response,
+      [=]() -> absl::Status {
+        RETURN_IF_ERROR(parts_.queries->Run(request->run()).status());
+        if (request->steps_size() > kMaxSteps) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("more than ", kMaxSteps, " steps at once"));
+        }
+        ASSIGN_OR_RETURN(const int64_t requeued,
+                         parts_.store->Requeue(
+                             request->run(),
+                             {request->steps().begin(), request->steps().end()},
+                             request->include_vanished()));
+        response->set_requeued(requeued);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::GetConfig(

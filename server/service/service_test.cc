@@ -48,6 +48,17 @@ TEST_F(ServiceTest, NothingOfAnUnknownRunIsRequeued) {
             grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(ServiceTest, OnlySoManyStepsAreRequeuedAtOnce) {
+  Follow("toy");
+  grpc::ClientContext context;
+  v1::RequeueJobsRequest request;
+  request.set_run("toy");
+  for (int step = 0; step <= 10000; ++step) request.add_steps(step);
+  v1::RequeueJobsResponse response;
+  EXPECT_EQ(admin_->RequeueJobs(&context, request, &response).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(ServiceTest, AWatcherHearsOfACommit) {
   Follow("toy");
   Queue(5);

@@ -11,8 +11,10 @@
 namespace sinkwatch::store {
 namespace {
 
-// Texts are constants but for which conditions they have: some hundred.
+// Texts are constants but for which conditions they have: some hundred. Longer
+// ones hold somebody's list.
 constexpr size_t kMaxKept = 200;
+constexpr size_t kMaxKeptText = 4000;
 
 // Statements that nobody uses, of connections that keep them.
 class Shelf {
@@ -36,7 +38,8 @@ class Shelf {
   bool Put(sqlite3* database, const std::string& sql, sqlite3_stmt* statement) {
     base::MutexLock lock(mutex_);
     const auto place = kept_.find(database);
-    return place != kept_.end() && place->second.size() < kMaxKept &&
+    return place != kept_.end() && sql.size() <= kMaxKeptText &&
+           place->second.size() < kMaxKept &&
            place->second.emplace(sql, statement).second;
   }
   void Close(sqlite3* database) {

@@ -1,6 +1,7 @@
 #include "server/store/statement.h"
 
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "gtest/gtest.h"
@@ -68,6 +69,14 @@ TEST_F(StatementTest, BeginsWithNothingBoundAndNothingRead) {
   EXPECT_FALSE(select.Step()) << "nothing is >= NULL";
   // Nobody reads any more: the table can go.
   EXPECT_TRUE(Statement(database_, "DROP TABLE number").Run().ok());
+}
+
+TEST_F(StatementTest, OfSomebodysListNothingIsKept) {
+  const int before = Prepared();
+  std::string select = "SELECT n FROM number WHERE n IN (0";
+  for (int i = 1; i < 2000; ++i) select += "," + std::to_string(i);
+  EXPECT_TRUE(Statement(database_, select + ")").Run().ok());
+  EXPECT_EQ(Prepared(), before);
 }
 
 TEST_F(StatementTest, OfOneThatFailedNothingIsKept) {
