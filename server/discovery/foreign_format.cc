@@ -103,7 +103,7 @@ constexpr ForeignFormat kFormats[] = {
     {"form-below",
      "a form whose weights lie in a folder of their own (Orbax's, t5x's, a "
      "PEFT adapter of a name)",
-     R"((default|items|params|train_state|state)/)",
+     R"((default|items|params|train_state)/)",
      "export it to the Hugging Face form with the trainer's own converter, or "
      "merge the adapter into its base"},
     {"archive", "an archive", R"(.*\.(tar|tgz|zip|zst|gz|xz|bz2|7z|mar))",
@@ -160,9 +160,9 @@ const Entry* EvidenceOf(const Compiled& row, const Listing& listing) {
 
 bool IsProof(const ForeignFormat& format) {
   const absl::string_view code = format.code;
-  for (const char* other : {"hugging-face-below", "nemo", "onnx", "diffusers",
-                            "ranks", "megatron-below", "form-below", "archive",
-                            "arrays", "jax-arrays", "keras"}) {
+  for (const char* other :
+       {"hugging-face-below", "nemo", "onnx", "diffusers", "ranks",
+        "megatron-below", "archive", "arrays", "jax-arrays", "keras"}) {
     if (code == other) return false;
   }
   return true;
