@@ -458,6 +458,7 @@ absl::StatusOr<Json> TranslateOlmoCore(const Json& root) {
   ASSIGN_OR_RETURN(const std::vector<Block> blocks,
                    ReadBlocks(model, width, num_layers));
   Json keys = KeysOfBlocks(model, blocks);
+  RETURN_IF_ERROR(model.status());
   keys["hidden_size"] = width;
   keys["num_hidden_layers"] = num_layers;
   keys["vocab_size"] = vocabulary;  // padded already
