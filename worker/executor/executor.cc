@@ -51,14 +51,32 @@ std::vector<std::string> SilentMetrics(const ExecuteOptions& options) {
   return silent;
 }
 
+// Whether the values of single sequences are few enough to be handed out.
+bool GivesSequenceValues(const model::ModelShape& shape,
+                         const probe::Corpus& corpus,
+                         const ExecuteOptions& options) {
+  int64_t by_sequence = 0, sequences = 0;
+  for (const metrics::Descriptor& d : metrics::DescriptorsOf(options.metrics)) {
+    by_sequence += d.by_sequence;
+  }
+  for (const probe::Domain& domain : corpus.domains()) {
+    sequences += domain.tokens_NT.size(0) *
+                 (1 + static_cast<int64_t>(domain.class_names.size()));
+  }
+  return metrics::FewSequenceValues(by_sequence, shape.layers, shape.heads,
+                                    sequences);
+}
+
 metrics::MeasurementOptions MeasurementOptionsOf(
-    const probe::Corpus& corpus, const ExecuteOptions& options) {
+    const model::ModelShape& shape, const probe::Corpus& corpus,
+    const ExecuteOptions& options) {
   metrics::MeasurementOptions measurement;
   measurement.metrics = options.metrics;
   for (std::string& silent : SilentMetrics(options)) {
     measurement.metrics.push_back(std::move(silent));
   }
   measurement.domains = DomainsOf(corpus);
+  measurement.sequence_values = GivesSequenceValues(shape, corpus, options);
   return measurement;
 }
 
@@ -407,7 +425,7 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   const auto there = CheckWeights(architecture, checkpoint);
   if (!there.ok()) return there.status();
   auto measurement = metrics::MeasurementBuilder::Create(
-      MeasurementOptionsOf(corpus, options));
+      MeasurementOptionsOf(architecture.shape(), corpus, options));
   if (!measurement.ok()) return measurement.status();
   // float32 means float32: no TF32 products on a GPU.
   at::globalContext().setAllowTF32CuBLAS(false);
@@ -435,6 +453,10 @@ absl::StatusOr<ExecuteSummary> Execute(const model::Architecture& architecture,
   const std::chrono::duration<double> all =
       std::chrono::steady_clock::now() - start;
   summary.compute_seconds = all.count() - summary.load_seconds;
+  if (!GivesSequenceValues(architecture.shape(), corpus, options)) {
+    summary.notes.push_back(
+        "the values of single sequences are left out: there are too many");
+  }
   summary.sinks = (*measurement)->Sinks();
   summary.massive = (*measurement)->Massive();
   summary.content_digest = checkpoint.ContentDigest();

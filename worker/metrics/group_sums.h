@@ -25,9 +25,10 @@ struct Asked {
 // Thread-compatible.
 class GroupSums {
  public:
-  GroupSums(const Metric& metric, int64_t values)
+  // `by_sequence`: whether the values of sequences are kept.
+  GroupSums(const Metric& metric, int64_t values, bool by_sequence)
       : sparse_(metric.descriptor.sparse),
-        by_sequence_(metric.descriptor.by_sequence),
+        by_sequence_(by_sequence),
         reduction_(metric.reduction),
         of_means_(metric.of_means),
         accumulator_(metric.reduction, values) {}

@@ -30,6 +30,11 @@ constexpr char kSinkCount[] = "sink_count";
 // What table of massive dimensions goes with.
 constexpr char kMassiveCount[] = "massive_count";
 
+// What a server takes of one measurement; and of one message, that of a layer,
+// half of what it takes, beside all else.
+constexpr int64_t kMaxSequenceValues = int64_t{1} << 23;
+constexpr int64_t kMaxSequenceValuesOfLayer = int64_t{1} << 21;
+
 // One metric in one layer and domain, by groups of rows; empty where nothing
 // was folded.
 using Groups = std::vector<std::optional<GroupSums>>;
@@ -206,7 +211,9 @@ void MeasurementBuilder::State::Fold(const BatchSums& sums, const Asked& asked,
   if (groups.size() < count) groups.resize(count);
   for (size_t group = 0; group < count; ++group) {
     if (!groups[group]) {
-      groups[group].emplace(metric, sums.values(asked.value));
+      groups[group].emplace(
+          metric, sums.values(asked.value),
+          options.sequence_values && metric.descriptor.by_sequence);
     }
     groups[group]->Fold(sums, asked, group);
   }
@@ -401,6 +408,13 @@ std::vector<MassiveDimension> MeasurementBuilder::Massive() const {
     }
   }
   return all;
+}
+
+bool FewSequenceValues(int64_t metrics, int64_t layers, int64_t heads,
+                       int64_t sequences) {
+  const int64_t of_layer = metrics * heads * sequences;
+  return of_layer <= kMaxSequenceValuesOfLayer &&
+         of_layer * layers <= kMaxSequenceValues;
 }
 
 const std::vector<Descriptor>& AllDescriptors() {

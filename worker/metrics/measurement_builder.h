@@ -18,7 +18,15 @@ struct MeasurementOptions {
   // named. kProbeLoss is always computed.
   std::vector<std::string> metrics;
   std::vector<Domain> domains;
+  // Whether metrics that are by_sequence give the values of sequences.
+  bool sequence_values = true;
 };
+
+// Whether so many values of sequences are few enough for one message and one
+// measurement. `sequences`: of all domains, each once for the domain and once
+// for each of its classes.
+bool FewSequenceValues(int64_t metrics, int64_t layers, int64_t heads,
+                       int64_t sequences);
 
 // The metrics (base::kSpecVersion), folded batch by batch: each metric declares
 // what it needs and keeps per-sequence sums in double, so neither memory nor

@@ -119,6 +119,25 @@ TEST(MeasurementTest, PermutingHeadsPermutesTheirValues) {
   }
 }
 
+TEST(MeasurementTest, ValuesOfSequencesCanBeLeftOut) {
+  MeasurementOptions options;
+  options.domains = {{"d", {}}};
+  options.sequence_values = false;
+  auto measurement = *MeasurementBuilder::Create(options);
+  measurement->FoldLayer(RandomLayer(Shape()));
+  const auto layer = *measurement->FinishLayer(0);
+  ASSERT_NE(Find(layer, "sink_attention"), nullptr);
+  EXPECT_TRUE(Find(layer, "sink_attention")->sequence_values.empty());
+}
+
+TEST(MeasurementTest, ValuesOfSequencesAreBoundedByLayerAndInAll) {
+  EXPECT_TRUE(FewSequenceValues(2, 32, 32, 4 * 1024));
+  EXPECT_FALSE(FewSequenceValues(2, 32, 32, 4 * 1024 + 1)) << "2^23 in all";
+  EXPECT_TRUE(FewSequenceValues(2, 1, 64, 1 << 14));
+  EXPECT_FALSE(FewSequenceValues(2, 1, 64, (1 << 14) + 1)) << "8 MiB a layer";
+  EXPECT_TRUE(FewSequenceValues(0, 1024, 1024, 1 << 20));
+}
+
 TEST(MeasurementTest, SharedKeysAndValuesAreThoseOfEachOfTheirHeads) {
   Shape shape;
   shape.G = 2;
