@@ -147,9 +147,18 @@ def start_prometheus(cluster, binary):
     text = (ROOT / "deploy/prometheus.yml").read_text()
     text = text.replace("server:17460", f"127.0.0.1:{cluster.http_port}")
     config.write_text(text.replace("alerts.yml", str(ROOT / "deploy/alerts.yml")))
-    return cluster.start("prometheus", [
+    prometheus = cluster.start("prometheus", [
         binary, f"--config.file={config}", f"--storage.tsdb.path={cluster.folder / 'tsdb'}",
         "--enable-feature=native-histograms", f"--web.listen-address=127.0.0.1:{port}"])
+
+    def ready():
+        assert prometheus.running(), prometheus.log()[-2000:]
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5)
+        except OSError:
+            return None
+    harness.wait_until(ready, "Prometheus to be ready")
+    return prometheus
 
 
 def sample(server, workers, start, record):
@@ -191,7 +200,7 @@ def soak(options, cluster, record):
     server = cluster.start_server()
     fill_history(cluster, history, options.history)
     workers = [cluster.start_worker() for _ in range(options.workers)]
-    start_prometheus(cluster, options.prometheus)
+    prometheus = start_prometheus(cluster, options.prometheus)
     pages = [Page(cluster, [*RUNS, "history"][i % 5]) for i in range(options.pages)]
     trainers = Trainers(roots, options.every)
     for thread in [*pages, trainers]:
@@ -215,6 +224,7 @@ def soak(options, cluster, record):
           f"of a core over {seconds / 60:.0f} minutes", flush=True)
     flat = [flatness("server", rows, 1, options.settle),
             flatness(f"{options.workers} workers", rows, 2, options.settle)]
+    assert prometheus.running(), "Prometheus has ended"
     server.send(signal.SIGTERM)
     ended = server.wait() == 0
     return check_measured(cluster, trainers.written) and all(flat) and not failed and ended
