@@ -33,7 +33,6 @@ import harness  # noqa: E402
 import lease_latency  # noqa: E402
 
 TOY = sorted((ROOT / "tests/data/toy/adam").glob("step*"))
-WAITING = 12  # checkpoints that are ahead of the workers
 
 
 class Shape:
@@ -96,20 +95,21 @@ class Client(threading.Thread):
 
 
 class Feeder(threading.Thread):
-    """Sees to it that some checkpoints always wait."""
+    """Sees to it that so many checkpoints always wait."""
 
-    def __init__(self, root, measured, write):
+    def __init__(self, root, measured, write, waiting):
         super().__init__(daemon=True)
         self.root = root
         self.measured = measured
         self.write = write
+        self.waiting = waiting
         self.steps = 0
         self.stopped = threading.Event()
 
     def run(self):
         while not self.stopped.wait(0.1):
             try:
-                while self.steps < self.measured() + WAITING:
+                while self.steps < self.measured() + self.waiting:
                     self.write(self.root / f"step{self.steps + 1}", self.steps + 1)
                     self.steps += 1
             except (OSError, ValueError, KeyError):
@@ -173,7 +173,7 @@ def kill_server(options, cluster, chance):
 
     def measured():
         return len(set(job for client in clients for job in list(client.done)))
-    feeder = Feeder(root, measured, write_made_up)
+    feeder = Feeder(root, measured, write_made_up, 60)
     for thread in [feeder, *clients]:
         thread.start()
     slowest = 0.0
@@ -217,7 +217,7 @@ def kill_workers(options, cluster, chance):
     def measured():
         runs = json.loads(cluster.http("/api/v1/runs?shape=records")[1])
         return sum(run["done"] or 0 for run in runs)
-    feeder = Feeder(root, measured, write_real)
+    feeder = Feeder(root, measured, write_real, 12)
     feeder.start()
     kills = ["worker"] * options.worker_kills + ["server"] * options.both_kills
     chance.shuffle(kills)
