@@ -305,6 +305,28 @@ TEST(CheckpointTest, AFileOfLlama2cIsACheckpoint) {
   }
 }
 
+TEST(CheckpointTest, AFileOfItsOwnIsACheckpointWithAConfigBesideIt) {
+  const base::TempFolder temp;
+  const std::string from = "tests/data/containers/bin";
+  const std::string path = temp / "model_000005.pt";
+  fs::copy_file(from + "/pytorch_model.bin", path);
+  files::ExpectError(OpenStatus(path), kIncomplete,
+                     {path, "meta_000005.json", "config.json"});
+  const auto other = Checkpoint::Open(path, from + "/config.json");
+  ASSERT_TRUE(other.ok()) << other.status();
+  fs::copy_file(from + "/config.json", temp / "config.json");
+  const auto file = Checkpoint::Open(path);
+  const auto folder = Checkpoint::Open(from);
+  ASSERT_TRUE(file.ok() && folder.ok()) << file.status() << folder.status();
+  EXPECT_EQ((*file)->config().json(), (*folder)->config().json());
+  ASSERT_EQ((*file)->tensors().size(), (*folder)->tensors().size());
+  for (const TensorInfo& info : (*folder)->tensors()) {
+    ASSERT_TRUE((*file)->ReadTensor(info.name, info.shape).ok());
+    ASSERT_TRUE((*folder)->ReadTensor(info.name, info.shape).ok());
+  }
+  EXPECT_EQ((*file)->ContentDigest(), (*folder)->ContentDigest());
+}
+
 // Moves `name` of a checkpoint to `target` and leaves a link in its place.
 void Link(const std::string& folder, const std::string& name,
           const std::string& target) {
