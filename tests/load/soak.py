@@ -63,7 +63,9 @@ class Page(threading.Thread):
     def __init__(self, cluster, run):
         super().__init__(daemon=True)
         self.base = f"http://127.0.0.1:{cluster.http_port}"
-        selection = f"run={run}&metric=sink_attention"
+        made_up = run == "history"
+        selection = (f"run={run}&metric={'metric_0' if made_up else 'sink_attention'}"
+                     f"&domain={'domain0' if made_up else 'train'}")
         self.paths = ["/-/ready", "/api/v1/runs", f"/api/v1/checkpoints?run={run}",
                       f"/api/v1/metrics?run={run}", f"/api/v1/series?{selection}&agg=band",
                       f"/api/v1/matrix?{selection}"]
