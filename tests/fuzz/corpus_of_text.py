@@ -580,6 +580,7 @@ MODEL_CONFIGS = {
     "corrupt-no-text-type": '{"model_type":7,"text_config":{}}',
     "corrupt-text-type": '{"model_type":"llava","text_config":{"model_type":[]}}',
     "corrupt-pattern": core(block_pattern=["gdn", "no such \u001b[31m" * 500]),
+    "corrupt-block-name": core(block={"\u001b[31m" * 500: 1, "a b": DELTA}, block_pattern=["a b"]),
     "corrupt-pattern-of-numbers": core(block_pattern=[1]),
     "corrupt-no-pattern": core(block_pattern=[]),
     "corrupt-uneven-pattern": core(block_pattern=["gdn", "gdn", "attn"]),

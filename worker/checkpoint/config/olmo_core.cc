@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -23,6 +24,7 @@ using Json = nlohmann::json;
 
 constexpr int64_t kMost = int64_t{1} << 31;
 constexpr int64_t kMaxLayers = 1024;
+constexpr size_t kMostName = 64;
 
 // `block`, one of several that have names, or one of block_overrides.
 struct Block {
@@ -255,6 +257,21 @@ absl::StatusOr<Block> ReadBlock(const Json& json, const std::string& where,
   return block;
 }
 
+// The object of that name among `named`; nullptr if there is none. A name goes
+// into errors as it is, so it is short and plain.
+const Json* FindBlock(const Json& named, const Json& name) {
+  if (!name.is_string()) return nullptr;
+  const std::string& key = name.get_ref<const std::string&>();
+  const bool is_plain =
+      key.size() <= kMostName &&
+      std::all_of(key.begin(), key.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) || c == '_' || c == '-';
+      });
+  const auto found = named.find(key);
+  return is_plain && found != named.end() && found->is_object() ? &*found
+                                                                : nullptr;
+}
+
 // Blocks by name, and a pattern of names that is repeated.
 absl::StatusOr<std::vector<Block>> ReadNamedBlocks(files::Fields& model,
                                                    int64_t width,
@@ -268,18 +285,20 @@ absl::StatusOr<std::vector<Block>> ReadNamedBlocks(files::Fields& model,
   }
   for (int64_t layer = 0; layer < num_layers; ++layer) {
     const Json& name = pattern.at(layer % pattern.size());
-    if (!name.is_string() || !named.contains(name.get<std::string>()) ||
-        !named.at(name.get<std::string>()).is_object()) {
-      model.Fail("block_pattern", absl::StrCat(files::Quoted(name.dump()),
-                                               " is none of the blocks"));
+    const Json* const found = FindBlock(named, name);
+    if (found == nullptr) {
+      model.Fail(
+          "block_pattern",
+          absl::StrCat(files::Quoted(name.is_string() ? name.get<std::string>()
+                                                      : name.dump()),
+                       " is none of the blocks"));
       return model.status();
     }
-    const std::string key = name.get<std::string>();
-    ASSIGN_OR_RETURN(
-        Block block,
-        ReadBlock(named.at(key), absl::StrCat(model.PlaceOf("block"), ".", key),
-                  width,
-                  /*in_hybrid=*/true));
+    ASSIGN_OR_RETURN(Block block,
+                     ReadBlock(*found,
+                               absl::StrCat(model.PlaceOf("block"), ".",
+                                            name.get_ref<const std::string&>()),
+                               width, /*in_hybrid=*/true));
     blocks.push_back(std::move(block));
   }
   model.RequireAbsent("block_overrides", "overrides of named blocks");

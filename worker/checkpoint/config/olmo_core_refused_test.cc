@@ -58,7 +58,7 @@ const std::vector<BadConfig>& BadConfigs() {
          Model(r)["block"] = {{"attn", Block(r)}};
        },
        kCorrupt,
-       {"'model.block_pattern'", "'\"gdn\"'", "none of the blocks"}},
+       {"'model.block_pattern'", "'gdn'", "none of the blocks"}},
       {"HybridWithConvolutionBias",
        [](Json& r) {
          r = Hybrid();
