@@ -90,7 +90,8 @@ LayerBatch Slice(const LayerBatch& batch, int64_t begin, int64_t end) {
   for (at::Tensor* x :
        {&slice.resid_pre_BTD, &slice.q_BHTE, &slice.k_BGTE, &slice.v_BGTE,
         &slice.z_BHTE, &slice.attn_out_BTD, &slice.resid_mid_BTD,
-        &slice.mlp_out_BTD, &slice.resid_post_BTD, &slice.row_classes_BT}) {
+        &slice.mlp_out_BTD, &slice.resid_post_BTD, &slice.router_BTX,
+        &slice.experts_BTK, &slice.row_classes_BT}) {
     if (x->defined()) *x = x->slice(0, begin, end);
   }
   return slice;
