@@ -205,10 +205,10 @@ TEST_F(ObserveTest, OfARunThatWasRemovedNothingIsTaken) {
   ASSERT_TRUE(store_->RemoveRun("toy").ok());
   EXPECT_EQ(store_->Observe({Seen(1), Seen(2)}).code(),
             absl::StatusCode::kCancelled);
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_SKIPPED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_SKIPPED);
   ASSERT_TRUE(store_->PutRun(run).ok());
   Observe(Seen(1));
-  EXPECT_EQ(Job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Job().state, v1::JOB_STATE_QUEUED);
 }
 
 TEST_F(ObserveTest, NewMetricDefinitionsSupersedeWhatIsNotMeasured) {
