@@ -16,6 +16,7 @@ def sinkwatch_library(
         test_data = [],
         test_size = "small",
         test_srcs = [],
+        copts = [],
         **kwargs):
     """A library NAME of NAME.h and, if there is one, NAME.cc; its test NAME_test.
 
@@ -27,6 +28,7 @@ def sinkwatch_library(
       test_data: files that the test reads.
       test_size: of the test.
       test_srcs: headers of the test's own, beside NAME_test.cc.
+      copts: of the library, beside those of a source that computes with tensors.
       **kwargs: visibility, testonly and the like, of the library.
     """
     native.cc_library(
@@ -35,7 +37,7 @@ def sinkwatch_library(
         hdrs = [name + ".h"],
         # Else //... links a shared form of it, which nothing uses.
         linkstatic = True,
-        copts = _copts(deps),
+        copts = _copts(deps) + copts,
         deps = deps,
         **kwargs
     )
