@@ -188,7 +188,9 @@ TEST(GptOssTest, RecorderSeesEveryPointOnce) {
   KeepingRecorder recorder;
   Forward(*oss, RandomWeights(*oss, 1), RandomTokens(3, 5, 11, 2), recorder);
   using Shape = std::vector<int64_t>;
-  EXPECT_EQ(recorder.seen.size(), kLayers * 9u);
+  EXPECT_EQ(recorder.seen.size(), kLayers * 11u);
+  EXPECT_EQ(recorder.ShapeOf(1, Point::kRouterScores), (Shape{3, 5, kExperts}));
+  EXPECT_EQ(recorder.ShapeOf(1, Point::kExperts), (Shape{3, 5, kChosen}));
   EXPECT_EQ(recorder.ShapeOf(1, Point::kMlpOut), (Shape{3, 5, kWidth}));
   EXPECT_EQ(recorder.ShapeOf(1, Point::kZ), (Shape{3, kHeads, 5, kHeadDim}));
   EXPECT_EQ(recorder.ShapeOf(1, Point::kK), (Shape{3, kGroups, 5, kHeadDim}));
