@@ -144,10 +144,11 @@ at::Tensor LastRowOfAttention(const LayerBatch& batch) {
 void Selectivity::Fold(const LayerBatch& batch) {
   const at::Tensor row_BHT = LastRowOfAttention(batch);
   const int64_t B = row_BHT.size(0), H = row_BHT.size(1), T = row_BHT.size(2);
-  const auto mine = [&](const at::Tensor& of_all) {
-    return of_all.slice(0, folded_, folded_ + B);
-  };
+  const int64_t begin = folded_;
   folded_ += B;
+  const auto mine = [&](const at::Tensor& of_all) {
+    return of_all.slice(0, begin, begin + B);
+  };
   const at::Tensor first_B1 = mine(sequences_.first_N).unsqueeze(1);
   const at::Tensor window_BW =
       at::arange(T - 1 - kWindow, T - 1).unsqueeze(0).expand({B, kWindow});
