@@ -117,7 +117,8 @@ TEST(OnRequestTest, EveryValueOfTrainedModelsIsThatOfASecondProgramAndNoOther) {
 }
 
 TEST(OnRequestTest, EverySequenceHasTheValueOfASecondProgram) {
-  for (const auto& [checkpoint, entries] : Golden().items()) {
+  const Json golden = Golden();
+  for (const auto& [checkpoint, entries] : golden.items()) {
     const auto measured = Measured(checkpoint).of_sequences;
     size_t compared = 0;
     for (const Json& entry : entries) {
