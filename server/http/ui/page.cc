@@ -9,10 +9,9 @@ namespace sinkwatch::http::ui {
 namespace {
 
 const std::string& Script() {
-  static const std::string* const kScript =
-      new std::string(absl::StrCat("\n", kFormatJs, kChartsJs, kAddressJs,
-                                   kFactsJs, kLoadersJs, kDrawJs, kCardsJs,
-                                   kPageJs));
+  static const std::string* const kScript = new std::string(
+      absl::StrCat("\n", kFormatJs, kChartsJs, kAddressJs, kFactsJs, kLoadersJs,
+                   kDrawJs, kCardsJs, kPageJs));
   return *kScript;
 }
 
