@@ -38,7 +38,7 @@ MEASURED = [
     waiting.without_trainer_state, waiting.zero_shards_then_gathered,
     waiting.evaluation_left_things, waiting.two_sets_of_shards,
     waiting.hub_download_of_a_trainers_checkpoint, waiting.named_by_a_number,
-    waiting.named_with_a_seed, waiting.steps_that_are_links]
+    waiting.named_with_a_seed, waiting.steps_that_are_links, waiting.flat_files]
 SEVERAL = {runs.stages_beside_latest: 2, runs.odd_names: 2, waiting.named_with_a_seed: 2}
 # Those that a worker finds incomplete, because their listing looks whole. When
 # their back-off is over they are queued again; a file that becomes whole between
@@ -49,4 +49,5 @@ MAYBE_TWICE = [hf.save_pretrained, hf.sharded_over_one_file, hf.lfs_pointer,
 # What never is.
 NEVER = [olmo.olmo_local_shards, olmo.olmo_core_async_failed, olmo.olmo_core_retention,
          other.dcp_metadata_per_rank, other.nanotron, other.gpt_neox, runs.retention,
-         waiting.lora_adapter, waiting.litgpt, waiting.megatron_ranks, waiting.flat_files]
+         waiting.lora_adapter, waiting.litgpt, waiting.megatron_ranks,
+         waiting.flat_files_without_config]

@@ -130,8 +130,16 @@ def steps_that_are_links(root, data):
 
 
 def flat_files(root, data):
-    """nanochat: a file a checkpoint, another beside it."""
-    Folder(root).write("meta_000005.json", "{}")
-    yield NOTHING
+    """As nanochat has them: a file a checkpoint, then its config beside it."""
     Folder(root).write("model_000005.pt", data("bin/pytorch_model.bin"))
-    yield dead("a checkpoint in a file of its own, is not supported")
+    yield waits("meta_000005.json is not there yet")
+    yield dead("has no config beside it (meta_000005.json)")
+    Folder(root).write("meta_000005.json", data("bin/config.json"))
+    yield DONE
+
+
+def flat_files_without_config(root, data):
+    Folder(root).write("notes_000005.json", "{}")
+    yield NOTHING
+    Folder(root).write("state_step000005.pt", data("bin/pytorch_model.bin"))
+    yield dead("a checkpoint in a file of its own, has no config beside it")

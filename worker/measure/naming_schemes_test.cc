@@ -374,7 +374,7 @@ void StackExperts(Model& model, int layer, const std::string& stack,
                                            {"down_proj", "2", "_EDF"},
                                            {"up_proj", "3", "_EFD"}}) {
     std::vector<at::Tensor> experts;
-    for (int64_t i = 0; i < model.config.at("num_experts"); ++i) {
+    for (int64_t i = 0; i < model.config.at("num_local_experts"); ++i) {
       experts.push_back(
           model.weights
               .extract(absl::StrCat(mlp, "experts.", i, ".", ours, ".weight"))
