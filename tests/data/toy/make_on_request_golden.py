@@ -80,9 +80,16 @@ ABOVE = {"001": .01, "005": .05, "010": .1, "020": .2, "030": .3, "040": .4, "05
          "060": .6, "070": .7, "080": .8, "090": .9, "095": .95, "099": .99}
 
 
+# What float32 leaves of a weight after a forward pass: rows so near to a bound
+# may be counted either way.
+NEAR = 1e-5
+
+
 def sink_rows(shown):
-    """The same of the distribution of A[t,0]."""
-    return {f"sink_attention_above_{name}": (shown["A"][:, :, 0] > bound).astype(float)
+    """The same of the distribution of A[t,0], and which rows are at the bound."""
+    return {f"sink_attention_above_{name}": (
+        (shown["A"][:, :, 0] > bound).astype(float),
+        (np.abs(shown["A"][:, :, 0] - bound) < NEAR).astype(float))
             for name, bound in ABOVE.items()}
 
 
@@ -143,14 +150,18 @@ def measure(config, weights, probe):
         found.append({"domain": label, "metric": metric, "layer": layer,
                       "values": [float(f"{value:.9g}")]})
 
-    def add_rows(domain, metric, layer, values, first, classes, names):
+    def add_rows(domain, metric, layer, values, first, classes, names, near=None):
         counted = np.zeros(values.shape, bool)
         counted[:, first:] = True
-        add(domain, metric, layer, values[counted].mean())
-        for index, name in enumerate(names):
-            mask = counted & (classes[:, :values.shape[1]] == index)
-            if mask.any():
-                add(f"{domain}/{name}", metric, layer, values[mask].mean())
+        groups = [(domain, counted)] + [
+            (f"{domain}/{name}", counted & (classes[:, :values.shape[1]] == index))
+            for index, name in enumerate(names)]
+        for label, mask in groups:
+            if not mask.any():
+                continue
+            add(label, metric, layer, values[mask].mean())
+            if near is not None and near[mask].any():
+                found[-1]["either_way"] = float(f"{near[mask].mean():.9g}")
 
     for domain, tokens, classes, names in probe:
         heads, masses, largest = [], [], []
@@ -168,8 +179,8 @@ def measure(config, weights, probe):
                 by_row = row_metrics(shown)["sink_attention"][0][:, 1:]
                 masses.append(by_row.mean())
                 largest.append(np.abs(shown["s"][np.isfinite(shown["s"])]).max())
-                for metric, values in sink_rows(shown).items():
-                    add_rows(domain, metric, layer, values, 1, classes, names)
+                for metric, (values, near) in sink_rows(shown).items():
+                    add_rows(domain, metric, layer, values, 1, classes, names, near)
                 on_zero = np.zeros(shown["A"].shape[:2])
                 for n, sinks in enumerate(sink_columns(shown["A"])):
                     on_zero[n] = shown["A"][n, :, 0] if 0 in sinks else 0
