@@ -113,7 +113,9 @@ absl::Status NotImplemented(const checkpoint::Config& config,
   if (said.name.empty() && said.model_type.empty()) {
     return absl::UnimplementedError(absl::StrCat(
         config.path(),
-        ": neither key 'architectures' nor 'model_type' is there"));
+        ": neither key 'architectures' nor 'model_type' is there, so it is no "
+        "config of a model: give the run a model_config (Hugging Face's "
+        "keys)"));
   }
   std::vector<std::string> both;
   if (!said.name.empty()) {
