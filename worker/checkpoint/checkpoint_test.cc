@@ -237,9 +237,16 @@ TEST(CheckpointTest, AnotherContainerIsNamed) {
     files::ExpectError(OpenStatus(temp.path()), kUnsupported, {temp / other});
   }
   base::TempFolder temp;
+  files::WriteFile(temp / "stories.gguf", "x");
+  files::ExpectError(OpenStatus(temp / "stories.gguf"), kUnsupported,
+                     {temp / "stories.gguf", "a file"});
+}
+
+TEST(CheckpointTest, AFlatFileWithoutAConfigBesideItIsIncomplete) {
+  base::TempFolder temp;
   files::WriteFile(temp / "stories.pth", "x");
-  files::ExpectError(OpenStatus(temp / "stories.pth"), kUnsupported,
-                     {temp / "stories.pth", "a file"});
+  files::ExpectError(OpenStatus(temp / "stories.pth"), kIncomplete,
+                     {temp / "stories.pth", "config.json"});
 }
 
 TEST(CheckpointTest, ADcpFolderBeforeItsMetadataIsIncomplete) {
