@@ -291,10 +291,10 @@ void AddFlips(const RunSeries& run, const HeadHistory& history, Facts& facts) {
 // "; 96 tokens a sequence, float32, bos policy stored, spec version 2".
 std::string TermsText(const v1::MeasurementHeader& terms) {
   if (terms.sequence_length() == 0) return "";
-  std::string text = absl::StrCat(
-      "; ", terms.sequence_length(), " tokens a sequence, ", terms.dtype(),
-      ", bos policy ", terms.bos_policy(), ", spec version ",
-      terms.spec_version());
+  std::string text =
+      absl::StrCat("; ", terms.sequence_length(), " tokens a sequence, ",
+                   terms.dtype(), ", bos policy ", terms.bos_policy(),
+                   ", spec version ", terms.spec_version());
   if (!terms.probe().name().empty()) {
     absl::StrAppend(&text, ", probe ", terms.probe().name());
   }

@@ -1,7 +1,7 @@
 // A card that breaks on demand, for tests/gpu/manners.py: CUDA's driver loads
-// this library into a process that has CUDA_INJECTION64_PATH. Once the file that
-// SINKWATCH_BREAK_CARD names is there, a kernel traps, and each later call in the
-// process's context fails.
+// this library into a process that has CUDA_INJECTION64_PATH. Once the file
+// that SINKWATCH_BREAK_CARD names is there, a kernel traps, and each later call
+// in the process's context fails.
 #include <dlfcn.h>
 #include <unistd.h>
 
