@@ -6,32 +6,13 @@
 
 #include "server/analytics/curve_fit.h"
 #include "server/analytics/order_statistics.h"
-#include "server/analytics/rise.h"
+#include "server/analytics/paired_series.h"
 
 namespace sinkwatch::analytics {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kFewestPoints = 3;
-
-struct Pairs {
-  std::vector<double> log_step, x, y;
-};
-
-Pairs Joined(const std::vector<SeriesPoint>& x,
-             const std::vector<SeriesPoint>& y, int64_t first_step) {
-  Pairs pairs;
-  size_t at = 0;
-  for (const SeriesPoint& point : x) {
-    while (at < y.size() && y[at].step < point.step) ++at;
-    if (at == y.size()) break;
-    if (y[at].step != point.step || point.step < first_step) continue;
-    pairs.log_step.push_back(LogStep(static_cast<double>(point.step)));
-    pairs.x.push_back(point.value);
-    pairs.y.push_back(y[at].value);
-  }
-  return pairs;
-}
 
 // The sign of the slope, and the root of the share that a line explains.
 double Pearson(const std::vector<double>& x, const std::vector<double>& y) {
@@ -55,7 +36,7 @@ std::vector<double> ChangesOf(const std::vector<double>& values,
 
 Correlation Correlate(const std::vector<SeriesPoint>& x,
                       const std::vector<SeriesPoint>& y, int64_t first_step) {
-  const Pairs pairs = Joined(x, y, first_step);
+  const PairedSeries pairs = PairOf(x, y, first_step);
   Correlation result;
   result.points = static_cast<int>(pairs.x.size());
   result.pearson = Pearson(pairs.x, pairs.y);

@@ -229,4 +229,11 @@ v1::SeriesFit FitCurves(const std::vector<SeriesPoint>& series) {
   return answer;
 }
 
+const v1::CurveFit* FitOfModel(const v1::SeriesFit& fit, v1::CurveModel model) {
+  for (const v1::CurveFit& one : fit.fits()) {
+    if (one.model() == model) return &one;
+  }
+  return nullptr;
+}
+
 }  // namespace sinkwatch::analytics

@@ -37,6 +37,9 @@ Line FitLine(const std::vector<double>& x, const std::vector<double>& y);
 // none, or of fewer than 6 points. The key is left unset.
 v1::SeriesFit FitCurves(const std::vector<SeriesPoint>& series);
 
+// The fit of one model; null if there is none.
+const v1::CurveFit* FitOfModel(const v1::SeriesFit& fit, v1::CurveModel model);
+
 }  // namespace sinkwatch::analytics
 
 #endif  // SINKWATCH_SERVER_ANALYTICS_CURVE_FIT_H_

@@ -23,11 +23,9 @@ const std::vector<SeriesPoint> kResidual = {
     {50000, 299}, {100000, 621}, {199000, 1376}};
 
 v1::CurveFit Of(const v1::SeriesFit& fit, v1::CurveModel model) {
-  for (const v1::CurveFit& one : fit.fits()) {
-    if (one.model() == model) return one;
-  }
-  ADD_FAILURE() << "no fit " << model;
-  return {};
+  const v1::CurveFit* const found = FitOfModel(fit, model);
+  EXPECT_NE(found, nullptr) << "no fit " << model;
+  return found != nullptr ? *found : v1::CurveFit();
 }
 
 // Expected values: least squares by a second program (Python). The dense curves

@@ -4,13 +4,13 @@
 #include <cmath>
 
 #include "server/analytics/fixed_random.h"
-#include "server/analytics/rise.h"
+#include "server/analytics/paired_series.h"
 
 namespace sinkwatch::analytics {
 namespace {
 
 constexpr size_t kFewestPoints = 12;
-constexpr size_t kMostPlaces = 100;
+constexpr size_t kMaxPlaces = 100;
 constexpr int kSamples = 999;
 // A change that differs less than this from the mean one, of the largest value,
 // is rounding.
@@ -18,38 +18,19 @@ constexpr double kRounding = 1e-12;
 
 using Numbers = std::vector<double>;
 
-struct Curves {
-  Numbers place, x, y;  // ln(1 + step), and the values there
-};
-
-Curves Joined(const std::vector<SeriesPoint>& x,
-              const std::vector<SeriesPoint>& y, int64_t first_step) {
-  Curves joined;
-  size_t at = 0;
-  for (const SeriesPoint& point : x) {
-    while (at < y.size() && y[at].step < point.step) ++at;
-    if (at == y.size()) break;
-    if (y[at].step != point.step || point.step < first_step) continue;
-    joined.place.push_back(LogStep(static_cast<double>(point.step)));
-    joined.x.push_back(point.value);
-    joined.y.push_back(y[at].value);
-  }
-  return joined;
-}
-
-size_t PlacesOn(const Curves& curves) {
-  return std::min(curves.place.size(), kMostPlaces);
+size_t PlacesOn(const PairedSeries& curves) {
+  return std::min(curves.log_step.size(), kMaxPlaces);
 }
 
 // How far apart they are.
-double WidthOn(const Curves& curves) {
-  return (curves.place.back() - curves.place.front()) /
+double WidthOn(const PairedSeries& curves) {
+  return (curves.log_step.back() - curves.log_step.front()) /
          static_cast<double>(PlacesOn(curves) - 1);
 }
 
 // The changes of one of the curves from place to place.
-Numbers EvenChanges(const Curves& curves, const Numbers& values) {
-  const Numbers& place = curves.place;
+Numbers EvenChanges(const PairedSeries& curves, const Numbers& values) {
+  const Numbers& place = curves.log_step;
   const double width = WidthOn(curves);
   Numbers changes;
   double before = values.front();
@@ -140,8 +121,8 @@ double ShareAsFar(const Numbers& dx, const Numbers& dy, double correlation) {
 std::optional<LeadLag> LeadLagOf(const std::vector<SeriesPoint>& x,
                                  const std::vector<SeriesPoint>& y,
                                  int64_t first_step) {
-  const Curves joined = Joined(x, y, first_step);
-  if (joined.place.size() < kFewestPoints) return std::nullopt;
+  const PairedSeries joined = PairOf(x, y, first_step);
+  if (joined.log_step.size() < kFewestPoints) return std::nullopt;
   const Numbers dx =
       Standardized(EvenChanges(joined, joined.x), LargestOf(joined.x));
   const Numbers dy =
@@ -149,7 +130,7 @@ std::optional<LeadLag> LeadLagOf(const std::vector<SeriesPoint>& x,
   if (dx.empty() || dy.empty()) return std::nullopt;
   const Peak peak = PeakOf(dx, dy);
   LeadLag found;
-  found.points = static_cast<int>(joined.place.size());
+  found.points = static_cast<int>(joined.log_step.size());
   found.lag = peak.lag;
   found.log_steps = peak.lag * WidthOn(joined);
   found.correlation = peak.correlation;

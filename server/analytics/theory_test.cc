@@ -117,11 +117,9 @@ double Spread(const Head& head) {
 }
 
 v1::CurveFit Of(const v1::SeriesFit& fit, v1::CurveModel model) {
-  for (const v1::CurveFit& one : fit.fits()) {
-    if (one.model() == model) return one;
-  }
-  ADD_FAILURE() << "no fit " << model;
-  return {};
+  const v1::CurveFit* const found = FitOfModel(fit, model);
+  EXPECT_NE(found, nullptr) << "no fit " << model;
+  return found != nullptr ? *found : v1::CurveFit();
 }
 
 TEST(TheoryTest, WithTheValueHeldTheLogitsGrowWithTheLogarithmOfTime) {

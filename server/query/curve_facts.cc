@@ -29,16 +29,6 @@ bool IsOfHeads(const v1::MetricDescriptor& metric) {
          metric.scope() == v1::SCOPE_KV_HEAD;
 }
 
-v1::Fact FactOf(const char* topic, const RunSeries& run,
-                const std::string& metric, const std::string& domain) {
-  v1::Fact fact;
-  fact.set_topic(topic);
-  fact.set_run(run.run().name());
-  fact.set_metric(metric);
-  fact.set_domain(domain);
-  return fact;
-}
-
 v1::Fact JumpFact(const RunSeries& run, const v1::MetricDescriptor& metric,
                   const v1::JumpInterval& interval) {
   v1::Fact fact = FactOf("jump", run, metric.name(), interval.domain());
@@ -87,13 +77,6 @@ Points From(const Points& points, double first_step) {
     if (static_cast<double>(point.step) >= first_step) some.push_back(point);
   }
   return some;
-}
-
-const v1::CurveFit* FitOfModel(const v1::SeriesFit& fit, v1::CurveModel model) {
-  for (const v1::CurveFit& one : fit.fits()) {
-    if (one.model() == model) return &one;
-  }
-  return nullptr;
 }
 
 // A fact of one parameter of one model, with 1.96 standard errors to each side.
@@ -158,7 +141,7 @@ absl::Status AddLogitFit(RunSeries& run, const std::string& domain,
   if (metric == nullptr) return absl::OkStatus();
   ASSIGN_OR_RETURN(const Points curve, SinkCurve(run, *metric, domain, heads));
   const v1::SeriesFit all = analytics::FitCurves(From(curve, heads.since));
-  const v1::CurveFit* fit = FitOfModel(all, v1::CURVE_MODEL_LOG);
+  const v1::CurveFit* fit = analytics::FitOfModel(all, v1::CURVE_MODEL_LOG);
   if (fit == nullptr) return absl::OkStatus();
   v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1);
   fact.set_text(absl::StrFormat(
@@ -175,7 +158,7 @@ absl::Status AddDrainFit(RunSeries& run, const std::string& domain,
   if (metric == nullptr) return absl::OkStatus();
   ASSIGN_OR_RETURN(const Points curve, SinkCurve(run, *metric, domain, heads));
   const v1::SeriesFit all = analytics::FitCurves(From(curve, heads.since));
-  const v1::CurveFit* fit = FitOfModel(all, v1::CURVE_MODEL_POWER);
+  const v1::CurveFit* fit = analytics::FitOfModel(all, v1::CURVE_MODEL_POWER);
   if (fit == nullptr) return absl::OkStatus();
   v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1);
   fact.set_verdict("power");
@@ -214,7 +197,7 @@ absl::Status AddNormFit(RunSeries& run, const std::string& domain,
   const Points largest = PointsOf(*series, column);
   const v1::SeriesKey key = KeyOf(series->columns[column], *metric);
   const v1::SeriesFit all = analytics::FitCurves(From(largest, heads.since));
-  const v1::CurveFit* fit = FitOfModel(all, v1::CURVE_MODEL_LINEAR);
+  const v1::CurveFit* fit = analytics::FitOfModel(all, v1::CURVE_MODEL_LINEAR);
   if (fit == nullptr) return absl::OkStatus();
   v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1000);
   if (key.has_layer()) fact.set_layer(key.layer());

@@ -21,16 +21,6 @@ constexpr int kMaxHeads = 200;
 
 std::string Number(double value) { return absl::StrFormat("%.4g", value); }
 
-v1::Fact FactOf(const char* topic, const RunSeries& run,
-                const std::string& metric, const std::string& domain) {
-  v1::Fact fact;
-  fact.set_topic(topic);
-  fact.set_run(run.run().name());
-  fact.set_metric(metric);
-  fact.set_domain(domain);
-  return fact;
-}
-
 void SetInterval(const v1::Emergence& e, v1::Fact& fact) {
   if (e.censoring() != v1::CENSORING_LEFT) fact.set_after_step(e.after_step());
   if (e.censoring() != v1::CENSORING_RIGHT) fact.set_by_step(e.by_step());
@@ -305,6 +295,16 @@ std::string TermsText(const v1::MeasurementHeader& terms) {
 }
 
 }  // namespace
+
+v1::Fact FactOf(const char* topic, const RunSeries& run,
+                const std::string& metric, const std::string& domain) {
+  v1::Fact fact;
+  fact.set_topic(topic);
+  fact.set_run(run.run().name());
+  fact.set_metric(metric);
+  fact.set_domain(domain);
+  return fact;
+}
 
 std::string IntervalText(const v1::Emergence& e) {
   if (e.censoring() == v1::CENSORING_RIGHT) {

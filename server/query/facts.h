@@ -15,6 +15,10 @@ namespace sinkwatch::query {
 
 using Facts = std::vector<v1::Fact>;
 
+// A fact of a topic, without what it says yet.
+v1::Fact FactOf(const char* topic, const RunSeries& run,
+                const std::string& metric, const std::string& domain);
+
 // "(1000, 1500]", "by 0" where it was there from the start, "never by 5000".
 std::string IntervalText(const v1::Emergence& emergence);
 
