@@ -150,15 +150,7 @@ CommandSpec ReportSpec() {
            .Example("guo-2410.13835"),
        FlagSpec{"model", "NAME", "of them only that model's; default: all"}
            .Example("olmo-1b-0724"),
-       FlagSpec{"relative", "X",
-                "share of the published value; 0 and no other: .05"}
-           .Of(ValueKind::kNumber)
-           .Default("0")
-           .Example(".1"),
-       FlagSpec{"absolute", "X", "tolerance beside it"}
-           .Of(ValueKind::kNumber)
-           .Default("0")
-           .Example(".02"),
+       Relative(), Absolute(),
        FlagSpec{"form", "FORM", "default: as the file's name, else markdown"}
            .OneOf({"markdown", "html"})
            .Example("html"),

@@ -36,6 +36,22 @@ inline base::FlagSpec Limit(const std::string& help,
       .Example(example);
 }
 
+// How far an own value may be from a published one.
+inline base::FlagSpec Relative() {
+  return base::FlagSpec{"relative", "X",
+                        "share of the published value; 0 and no other: .05"}
+      .Of(base::ValueKind::kNumber)
+      .Default("0")
+      .Example(".1");
+}
+
+inline base::FlagSpec Absolute() {
+  return base::FlagSpec{"absolute", "X", "tolerance beside it"}
+      .Of(base::ValueKind::kNumber)
+      .Default("0")
+      .Example(".02");
+}
+
 inline base::FlagSpec All() {
   return {"all", "", "every column, however wide"};
 }

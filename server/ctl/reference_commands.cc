@@ -122,17 +122,7 @@ CommandSpec ReferenceSpec() {
            "olmo-1b-0724"),
        FlagSpec{"metric", "NAME", "only that metric; default: all"}.Example(
            "sink_attention"),
-       Domain(), Stage(),
-       FlagSpec{"relative", "X",
-                "share of the published value; 0 and no other: .05"}
-           .Of(ValueKind::kNumber)
-           .Default("0")
-           .Example(".1"),
-       FlagSpec{"absolute", "X", "tolerance beside it"}
-           .Of(ValueKind::kNumber)
-           .Default("0")
-           .Example(".02"),
-       All()},
+       Domain(), Stage(), Relative(), Absolute(), All()},
       {"reference add mine.csv", "reference list guo-2410.13835",
        "reference check toy guo-2410.13835 --domain=train --relative=.1"}};
 }
