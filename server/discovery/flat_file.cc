@@ -3,19 +3,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
+#include "proto/base/flat_file_name.h"
 #include "proto/base/sha256.h"
 
 namespace sinkwatch::discovery {
 namespace {
 
 constexpr char kCode[] = "single-file";
-
-// meta_000100.json of model_000100.pt; empty of any other name.
-std::string MetaOf(absl::string_view name) {
-  if (!absl::ConsumePrefix(&name, "model_")) return "";
-  return absl::StrCat("meta_", name.substr(0, name.rfind('.')), ".json");
-}
 
 const Entry* FindFile(const std::vector<Entry>& entries,
                       absl::string_view name) {
@@ -29,7 +23,9 @@ const Entry* FindFile(const std::vector<Entry>& entries,
 std::string WhyNot(const std::string& name) {
   return absl::StrCat(
       name, ", a checkpoint in a file of its own, has no config beside it",
-      MetaOf(name).empty() ? "" : absl::StrCat(" (", MetaOf(name), ")"),
+      base::MetaNameOf(name).empty()
+          ? ""
+          : absl::StrCat(" (", base::MetaNameOf(name), ")"),
       ": put its config.json there, give the run a model_config, or put the "
       "file into a folder that is named by its step, as model.pt or "
       "model.safetensors with its config.json");
@@ -45,8 +41,8 @@ void Append(const Entry& entry, std::string* text) {
 const Entry* FindConfigOfFile(const std::string& name,
                               const std::vector<Entry>& beside) {
   for (const std::string& wanted :
-       {MetaOf(name), std::string("config.json"), std::string("config.yaml"),
-        std::string("params.json")}) {
+       {base::MetaNameOf(name), std::string("config.json"),
+        std::string("config.yaml"), std::string("params.json")}) {
     const Entry* const found = FindFile(beside, wanted);
     if (found != nullptr) return found;
   }
@@ -59,16 +55,16 @@ Verdict JudgeFile(const std::string& name, const Entry* config,
   if (absl::EndsWith(name, ".bin") || has_model_config) return verdict;
   if (config != nullptr && config->size > 0) return verdict;
   verdict.code = kCode;
-  if (config == nullptr && MetaOf(name).empty()) {
+  if (config == nullptr && base::MetaNameOf(name).empty()) {
     verdict.kind = Verdict::Kind::kUnsupported;
     verdict.why = WhyNot(name);
     return verdict;
   }
   verdict.kind = Verdict::Kind::kWaiting;
-  verdict.why =
-      config != nullptr
-          ? absl::StrCat(config->name, ", its config, is empty")
-          : absl::StrCat(MetaOf(name), " is not there yet, its config");
+  verdict.why = config != nullptr
+                    ? absl::StrCat(config->name, ", its config, is empty")
+                    : absl::StrCat(base::MetaNameOf(name),
+                                   " is not there yet, its config");
   verdict.later = Verdict::Kind::kUnsupported;
   verdict.why_later = WhyNot(name);
   return verdict;

@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
+#include "proto/base/flat_file_name.h"
 #include "proto/base/status_macros.h"
 #include "worker/checkpoint/config/model_config.h"
 #include "worker/checkpoint/container/safetensors.h"
@@ -34,24 +34,18 @@ bool IsTorchFile(const std::string& path) {
   return false;
 }
 
-// meta_000100.json of model_000100.pt; empty of any other name.
-std::string MetaOf(const std::string& folder, absl::string_view name) {
-  if (!absl::ConsumePrefix(&name, "model_")) return "";
-  name = name.substr(0, name.rfind('.'));
-  return absl::StrCat(folder, "/meta_", name, ".json");
-}
-
 absl::StatusOr<std::string> FindConfig(const std::string& folder,
                                        const std::string& path) {
   const std::string meta =
-      MetaOf(folder, absl::string_view(path).substr(path.rfind('/') + 1));
-  if (!meta.empty() && Exists(meta)) return meta;
+      base::MetaNameOf(absl::string_view(path).substr(path.rfind('/') + 1));
+  const std::string beside = absl::StrCat(folder, "/", meta);
+  if (!meta.empty() && Exists(beside)) return beside;
   std::string found = FindModelConfig(folder);
   if (!found.empty()) return found;
-  return absl::FailedPreconditionError(absl::StrCat(
-      path, ": incomplete: neither ",
-      meta.empty() ? "" : absl::StrCat(meta.substr(meta.rfind('/') + 1), ", "),
-      "config.json, config.yaml nor params.json is beside it"));
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, ": incomplete: neither ",
+                   meta.empty() ? "" : absl::StrCat(meta, ", "),
+                   "config.json, config.yaml nor params.json is beside it"));
 }
 
 absl::StatusOr<Config> ReadConfig(const std::string& folder,
