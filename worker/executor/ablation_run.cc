@@ -7,6 +7,7 @@
 #include "ATen/ops/cat.h"
 #include "ATen/ops/index_select.h"
 #include "ATen/ops/tensor.h"
+#include "worker/executor/even_picks.h"
 
 namespace sinkwatch::executor {
 namespace {
@@ -28,15 +29,6 @@ int64_t SequencesOf(const std::vector<AblationBatch>& batches) {
     sequences += batch.tokens_BT.size(0);
   }
   return sequences;
-}
-
-// `wanted` of `all` numbers from 0, evenly spaced.
-std::vector<int64_t> Spread(int64_t wanted, int64_t all) {
-  std::vector<int64_t> picks;
-  for (int64_t i = 0; i < wanted; ++i) {
-    picks.push_back((2 * i + 1) * all / (2 * wanted));
-  }
-  return picks;
 }
 
 at::Tensor Picked(const at::Tensor& x, const at::Tensor& pick_P) {
@@ -106,7 +98,7 @@ void AblationRun::Pick(const std::vector<AblationBatch>& batches) {
     const int64_t all = of_domain[batch.domain];
     if (budget_.bounded() && share < all) {
       std::vector<int64_t> mine;
-      for (int64_t pick : Spread(share, all)) {
+      for (int64_t pick : EvenPicks(share, all)) {
         if (pick >= begin && pick < end) mine.push_back(pick - begin);
       }
       piece.pick_P = at::tensor(mine, at::kLong);

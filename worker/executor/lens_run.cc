@@ -12,6 +12,7 @@
 #include "ATen/ops/zeros.h"
 #include "ATen/ops/zeros_like.h"
 #include "absl/strings/str_cat.h"
+#include "worker/executor/even_picks.h"
 #include "worker/metrics/row_means.h"
 #include "worker/metrics/side_metrics.h"
 #include "worker/model/recorder.h"
@@ -24,11 +25,7 @@ using metrics::MetricVector;
 // Evenly spaced rows of those that have a next token.
 at::Tensor PickRows(int64_t tokens) {
   const int64_t all = tokens - 1, wanted = std::min(LensRun::kRows, all);
-  std::vector<int64_t> picks;
-  for (int64_t i = 0; i < wanted; ++i) {
-    picks.push_back((2 * i + 1) * all / (2 * wanted));
-  }
-  return at::tensor(picks, at::kLong);
+  return at::tensor(EvenPicks(wanted, all), at::kLong);
 }
 
 // The logits of those targets that are among the columns, else 0: [R] of [R,V].

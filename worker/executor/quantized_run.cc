@@ -84,10 +84,9 @@ QuantizedRun::QuantizedRun(const model::Architecture& architecture,
 }
 
 void QuantizedRun::Start(const Embed& embed) {
-  for (Stream& stream : streams_) {
-    for (const PickedDomain& domain : domains_) {
-      stream.x_BTD.push_back(embed(domain.tokens_PT));
-    }
+  for (const PickedDomain& domain : domains_) {
+    const at::Tensor x_BTD = embed(domain.tokens_PT);
+    for (Stream& stream : streams_) stream.x_BTD.push_back(x_BTD);
   }
 }
 

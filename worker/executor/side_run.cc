@@ -7,6 +7,7 @@
 #include "ATen/ops/index_select.h"
 #include "ATen/ops/tensor.h"
 #include "absl/strings/str_cat.h"
+#include "worker/executor/even_picks.h"
 #include "worker/executor/layer_skip_run.h"
 #include "worker/executor/lens_run.h"
 #include "worker/executor/quantized_run.h"
@@ -20,12 +21,9 @@ std::vector<PickedDomain> PickSequences(const probe::Corpus& corpus) {
   for (const probe::Domain& domain : corpus.domains()) {
     const int64_t all = domain.tokens_NT.size(0);
     const int64_t wanted = std::min(kMostPicked, all);
-    std::vector<int64_t> picks;
-    for (int64_t i = 0; i < wanted; ++i) {
-      picks.push_back((2 * i + 1) * all / (2 * wanted));
-    }
-    picked.push_back({domain.label, domain.tokens_NT.index_select(
-                                        0, at::tensor(picks, at::kLong))});
+    picked.push_back(
+        {domain.label, domain.tokens_NT.index_select(
+                           0, at::tensor(EvenPicks(wanted, all), at::kLong))});
   }
   return picked;
 }
