@@ -45,6 +45,15 @@ scrape_configs:
             f"--storage.tsdb.path={cluster.folder / 'tsdb'}",
             "--enable-feature=native-histograms",
             f"--web.listen-address=127.0.0.1:{self.port}"])
+        # Before, its port answers with errors.
+        harness.wait_until(self.ready, "Prometheus to be ready")
+
+    def ready(self):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=20):
+                return True
+        except OSError:
+            return False
 
     def api(self, path, **query):
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
