@@ -13,7 +13,7 @@ namespace sinkwatch::base {
 namespace {
 
 // Layers and heads of a model: what a measurement may have.
-constexpr int kMost = 1024;
+constexpr int kMax = 1024;
 
 absl::Status Wrong(absl::string_view part) {
   return absl::InvalidArgumentError(absl::StrCat(
@@ -25,7 +25,7 @@ absl::Status Wrong(absl::string_view part) {
 bool ReadNumber(absl::string_view text, int& number) {
   return !text.empty() &&
          std::all_of(text.begin(), text.end(), absl::ascii_isdigit) &&
-         absl::SimpleAtoi(text, &number) && number < kMost;
+         absl::SimpleAtoi(text, &number) && number < kMax;
 }
 
 absl::StatusOr<AblationTarget> ReadTarget(absl::string_view part) {

@@ -14,7 +14,7 @@ namespace sinkwatch::discovery {
 namespace {
 
 constexpr int kDeepestStage = 3;
-constexpr size_t kMostRoots = 20;
+constexpr size_t kMaxRoots = 20;
 
 std::string Join(const std::string& folder, const std::string& name) {
   if (folder.empty() || name.empty()) return folder + name;
@@ -236,7 +236,7 @@ void LeaveUnknown(const Naming& naming, const std::string& path,
       unknown.LookInto(full, modified_ns, naming.real_root);
   found->left.Add(folder.why, path);
   if (folder.why == WhyAlone::kBelow &&
-      found->other_roots.size() < kMostRoots) {
+      found->other_roots.size() < kMaxRoots) {
     found->other_roots.emplace(Join(full, folder.root), folder.checkpoint);
   }
 }

@@ -124,15 +124,15 @@ std::set<Head> SwitchingOf(const HeadHistory& history) {
 }
 
 std::string ListOf(const std::set<Head>& heads) {
-  constexpr size_t kMost = 50;
+  constexpr size_t kMax = 50;
   std::vector<std::string> names;
   for (const Head& head : heads) {
-    if (names.size() == kMost) break;
+    if (names.size() == kMax) break;
     names.push_back(absl::StrCat("L", head.first, "H", head.second));
   }
   std::string text = absl::StrJoin(names, ", ");
-  if (heads.size() > kMost) {
-    absl::StrAppend(&text, " and ", heads.size() - kMost, " more");
+  if (heads.size() > kMax) {
+    absl::StrAppend(&text, " and ", heads.size() - kMax, " more");
   }
   return text;
 }

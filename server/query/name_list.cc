@@ -6,16 +6,16 @@
 namespace sinkwatch::query {
 namespace {
 
-constexpr size_t kMost = 64;
+constexpr size_t kMax = 64;
 
 }  // namespace
 
 absl::Status CheckNameList(const char* what,
                            const std::vector<std::string>& names) {
-  if (names.size() <= kMost) return absl::OkStatus();
+  if (names.size() <= kMax) return absl::OkStatus();
   return answers::BadParameter(
       "out_of_range",
-      absl::StrCat(names.size(), " ", what, " are asked for, and ", kMost,
+      absl::StrCat(names.size(), " ", what, " are asked for, and ", kMax,
                    " is the most"));
 }
 

@@ -38,8 +38,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMostEntries = 24;
-constexpr size_t kMostName = 80;
+constexpr size_t kMaxEntries = 24;
+constexpr size_t kMaxName = 80;
 constexpr size_t kDeepest = 5;
 
 constexpr char kProbe[] =
@@ -52,7 +52,7 @@ std::string WayOf(absl::string_view text) {
   std::vector<std::string> parts;
   for (const absl::string_view part : absl::StrSplit(text, '/')) {
     if (part.empty() || part == "." || part == "..") continue;
-    if (absl::StrContains(part, '\0') || part.size() > kMostName) return "";
+    if (absl::StrContains(part, '\0') || part.size() > kMaxName) return "";
     parts.emplace_back(part);
   }
   return parts.size() > kDeepest ? "" : absl::StrJoin(parts, "/");
@@ -77,7 +77,7 @@ void MakeEntry(const fs::path& root, absl::string_view line) {
     return;
   }
   if (mark == absl::string_view::npos) return WriteFile(path, "x");
-  const absl::string_view rest = line.substr(mark + 1, kMostName);
+  const absl::string_view rest = line.substr(mark + 1, kMaxName);
   if (line[mark] == '=') return WriteFile(path, rest);
   if (absl::StartsWith(rest, "/") || absl::StrContains(rest, '\0')) return;
   fs::create_symlink(fs::path(std::string(rest)), path, ignored);
@@ -206,7 +206,7 @@ absl::Status FuzzOne(absl::string_view input) {
   fs::remove_all(root, ignored);
   fs::create_directories(root);
   const std::vector<absl::string_view> lines = absl::StrSplit(input, '\n');
-  for (size_t i = 2; i < std::min(lines.size(), 2 + kMostEntries); ++i) {
+  for (size_t i = 2; i < std::min(lines.size(), 2 + kMaxEntries); ++i) {
     MakeEntry(root, lines[i]);
   }
   v1::RunConfig run;

@@ -20,7 +20,7 @@ std::vector<PickedDomain> PickSequences(const probe::Corpus& corpus) {
   std::vector<PickedDomain> picked;
   for (const probe::Domain& domain : corpus.domains()) {
     const int64_t all = domain.tokens_NT.size(0);
-    const int64_t wanted = std::min(kMostPicked, all);
+    const int64_t wanted = std::min(kMaxPicked, all);
     picked.push_back(
         {domain.label, domain.tokens_NT.index_select(
                            0, at::tensor(EvenPicks(wanted, all), at::kLong))});

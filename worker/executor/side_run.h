@@ -45,7 +45,7 @@ struct PickedDomain {
 };
 
 // Sequences of a domain that side runs take, at most.
-inline constexpr int64_t kMostPicked = 16;
+inline constexpr int64_t kMaxPicked = 16;
 std::vector<PickedDomain> PickSequences(const probe::Corpus& corpus);
 
 // The values, or DATA_LOSS that names the first that is not finite.

@@ -25,7 +25,7 @@ using model::Arrangement;
 using model::TensorSource;
 using model::TensorSpec;
 
-constexpr int64_t kMostNamed = 5;
+constexpr int64_t kMaxNamed = 5;
 
 // Ends of names of tensors that are no parameters (reference: the ignore lists
 // of Hugging Face transformers' models).
@@ -216,7 +216,7 @@ Unused FindUnused(const checkpoint::Checkpoint& checkpoint,
     const std::string& name = tensor.name;
     if (expected.count(name) != 0 || IsBuffer(name)) continue;
     if (IsOfUnreadLayer(shape, name)) continue;
-    if (++unused.tensors.count <= kMostNamed) {
+    if (++unused.tensors.count <= kMaxNamed) {
       unused.tensors.first.push_back(name);
     }
     if (unused.beyond.empty() && counts.IsBeyond(name)) unused.beyond = name;

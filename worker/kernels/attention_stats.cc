@@ -201,8 +201,8 @@ at::Tensor AttentionAtColumns(const at::Tensor& q_BHTE,
     return chosen.Visible(at::relu(chosen.Logits()) / (row_T1 + 1));
   }
   // A device's own implementation has places for so much.
-  constexpr int64_t kMostColumns = 8, kWidest = 1024, kGrid = 65535;
-  if (columns_BHC.size(2) > kMostColumns || q_BHTE.size(3) > kWidest ||
+  constexpr int64_t kMaxColumns = 8, kWidest = 1024, kGrid = 65535;
+  if (columns_BHC.size(2) > kMaxColumns || q_BHTE.size(3) > kWidest ||
       q_BHTE.size(0) > kGrid || q_BHTE.size(1) > kGrid) {
     return SoftmaxAtColumns(q_BHTE, k_BGTE, stats.log_sum_exp, columns_BHC,
                             options.scale, options.window, options.soft_cap);

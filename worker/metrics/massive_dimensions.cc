@@ -47,7 +47,7 @@ std::vector<MassiveDimension> MassiveDimensions::Finish() const {
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
     return std::fabs(a.value) > std::fabs(b.value);
   });
-  if (all.size() > kMost) all.resize(kMost);
+  if (all.size() > kMax) all.resize(kMax);
   return all;
 }
 

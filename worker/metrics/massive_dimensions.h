@@ -29,11 +29,11 @@ MassiveEntries MassiveEntriesOf(const at::Tensor& x_BTD,
 // Thread-compatible.
 class MassiveDimensions {
  public:
-  static constexpr size_t kMost = 8;
+  static constexpr size_t kMax = 8;
 
   void Fold(const MassiveEntries& entries);
 
-  // The kMost with the largest values, the largest first, without domain and
+  // The kMax with the largest values, the largest first, without domain and
   // layer.
   std::vector<MassiveDimension> Finish() const;
 

@@ -80,7 +80,7 @@ TEST(MassiveDimensionsTest, KeepsTheLargest) {
   MassiveDimensions dimensions;
   dimensions.Fold(MassiveEntriesOf(x_BTD, at::full({1}, 100.f)));
   const auto found = dimensions.Finish();
-  ASSERT_EQ(found.size(), MassiveDimensions::kMost);
+  ASSERT_EQ(found.size(), MassiveDimensions::kMax);
   EXPECT_EQ(found.front().dimension, 19);
   EXPECT_EQ(found.back().dimension, 12);
 }

@@ -61,11 +61,11 @@ class MeasurementBuilder {
   absl::StatusOr<std::vector<MetricVector>> FinishLayer(int layer);
 
   // Where sink_count is measured and tokens are known: which tokens the sinks
-  // are, at most SinkIdentity::kMost of a layer and domain, the heaviest first.
+  // are, at most SinkIdentity::kMax of a layer and domain, the heaviest first.
   std::vector<SinkToken> Sinks() const;
 
   // Where massive_count is measured: in which dimensions the stream is massive,
-  // at most MassiveDimensions::kMost of a layer and domain, the largest first.
+  // at most MassiveDimensions::kMax of a layer and domain, the largest first.
   std::vector<MassiveDimension> Massive() const;
 
   // Values of model scope, after all layers. A loss that is not finite is

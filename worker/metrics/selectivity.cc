@@ -24,7 +24,7 @@ namespace {
 
 constexpr uint64_t kSeed = 20260602;
 constexpr int64_t kWindow = 8;  // of the local target, before t
-constexpr int64_t kMostOthers = 50;
+constexpr int64_t kMaxOthers = 50;
 constexpr int64_t kFirstId = 100, kEndId = 10000;
 
 // Of 0 to n - 1; not std::uniform_int_distribution, which is another for each
@@ -92,7 +92,7 @@ SyntheticSequences MakeSyntheticSequences(int64_t sequences, int64_t tokens,
   const int64_t first = std::min(kFirstId, end / kFirstId);
   // Targets are below this: the local window and t are behind it.
   const int64_t free = tokens - 1 - kWindow;
-  const int64_t others = std::min(kMostOthers, free - 4);
+  const int64_t others = std::min(kMaxOthers, free - 4);
   SyntheticSequences made;
   made.tokens_NT = at::empty({sequences, tokens}, at::kLong);
   made.first_N = at::empty({sequences}, at::kLong);

@@ -42,7 +42,7 @@ std::vector<SinkToken> SinkIdentity::Finish() const {
   std::stable_sort(
       sinks.begin(), sinks.end(),
       [](const SinkToken& a, const SinkToken& b) { return a.mass > b.mass; });
-  if (sinks.size() > kMost) sinks.resize(kMost);
+  if (sinks.size() > kMax) sinks.resize(kMax);
   return sinks;
 }
 

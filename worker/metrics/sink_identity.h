@@ -18,13 +18,13 @@ namespace sinkwatch::metrics {
 // Thread-compatible.
 class SinkIdentity {
  public:
-  static constexpr size_t kMost = 16;
+  static constexpr size_t kMax = 16;
 
   // Columns and masses as LayerStatistics has them; tokens_BT int64 on the CPU.
   void Fold(const at::Tensor& columns_BHC, const at::Tensor& mass_BHC,
             const at::Tensor& tokens_BT);
 
-  // The heaviest kMost, the heaviest first, without domain and layer.
+  // The heaviest kMax, the heaviest first, without domain and layer.
   std::vector<SinkToken> Finish() const;
 
  private:

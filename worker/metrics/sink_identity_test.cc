@@ -44,7 +44,7 @@ TEST(SinkIdentityTest, TheHeaviestAreKept) {
                   at::tensor({99L, token}, at::kLong).view({1, 2}));
   }
   const std::vector<SinkToken> sinks = identity.Finish();
-  ASSERT_EQ(sinks.size(), SinkIdentity::kMost);
+  ASSERT_EQ(sinks.size(), SinkIdentity::kMax);
   EXPECT_EQ(sinks.front().token, 39);
   EXPECT_EQ(sinks.back().token, 24);
 }

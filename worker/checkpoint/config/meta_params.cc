@@ -9,15 +9,15 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMost = int64_t{1} << 31;
+constexpr int64_t kMax = int64_t{1} << 31;
 
 int64_t FeedForwardWidth(files::Fields& fields, int64_t width) {
-  const int64_t multiple = fields.IntOr("multiple_of", 1, kMost, 256);
+  const int64_t multiple = fields.IntOr("multiple_of", 1, kMax, 256);
   int64_t hidden = 2 * (4 * width) / 3;
   if (fields.Has("ffn_dim_multiplier")) {
     const double factor = fields.PositiveOr("ffn_dim_multiplier", 1);
     const double wide = factor * static_cast<double>(hidden);
-    if (!(wide < static_cast<double>(kMost))) {
+    if (!(wide < static_cast<double>(kMax))) {
       fields.Fail("ffn_dim_multiplier", "is too large");
       return 1;
     }
@@ -30,9 +30,9 @@ int64_t FeedForwardWidth(files::Fields& fields, int64_t width) {
 
 absl::StatusOr<Json> TranslateMetaParams(const Json& root) {
   files::Fields fields(root);
-  const int64_t width = fields.Int("dim", 1, kMost);
-  const int64_t heads = fields.Int("n_heads", 1, kMost);
-  const int64_t vocabulary = fields.Int("vocab_size", -1, kMost);
+  const int64_t width = fields.Int("dim", 1, kMax);
+  const int64_t heads = fields.Int("n_heads", 1, kMax);
+  const int64_t vocabulary = fields.Int("vocab_size", -1, kMax);
   if (vocabulary < 1) {
     fields.Refuse("vocab_size",
                   "stands for the tokenizer's size; write that number here");
@@ -43,9 +43,9 @@ absl::StatusOr<Json> TranslateMetaParams(const Json& root) {
       {"architectures", {"LlamaForCausalLM"}},
       {"hidden_size", width},
       {"intermediate_size", FeedForwardWidth(fields, width)},
-      {"num_hidden_layers", fields.Int("n_layers", 1, kMost)},
+      {"num_hidden_layers", fields.Int("n_layers", 1, kMax)},
       {"num_attention_heads", heads},
-      {"num_key_value_heads", fields.IntOr("n_kv_heads", 1, kMost, heads)},
+      {"num_key_value_heads", fields.IntOr("n_kv_heads", 1, kMax, heads)},
       {"vocab_size", vocabulary},
       {"rms_norm_eps", fields.PositiveOr("norm_eps", 1e-5)},
       {"rope_theta", fields.PositiveOr("rope_theta", 10000)},

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMost = int64_t{1} << 20;
+constexpr int64_t kMax = int64_t{1} << 20;
 
 }  // namespace
 
@@ -25,8 +25,8 @@ bool IsNanochatMeta(const Json& root) {
 absl::StatusOr<Json> TranslateNanochatMeta(const Json& root) {
   files::Fields fields(root);
   files::Fields model = fields.RequiredSection("model_config");
-  const int64_t width = model.Int("n_embd", 1, kMost);
-  const int64_t heads = model.Int("n_head", 1, kMost);
+  const int64_t width = model.Int("n_embd", 1, kMax);
+  const int64_t heads = model.Int("n_head", 1, kMax);
   const std::string windows = model.StringOr("window_pattern", "L");
   if (windows.find_first_not_of("Ll") != std::string::npos) {
     model.Refuse("window_pattern",
@@ -37,12 +37,12 @@ absl::StatusOr<Json> TranslateNanochatMeta(const Json& root) {
       {"every_tensor_is_used", true},
       {"hidden_size", width},
       {"intermediate_size", 4 * width},
-      {"num_hidden_layers", model.Int("n_layer", 1, kMost)},
+      {"num_hidden_layers", model.Int("n_layer", 1, kMax)},
       {"num_attention_heads", heads},
-      {"num_key_value_heads", model.IntOr("n_kv_head", 1, kMost, heads)},
+      {"num_key_value_heads", model.IntOr("n_kv_head", 1, kMax, heads)},
       {"vocab_size", model.Int("vocab_size", 1, int64_t{1} << 31)},
       // Angles are there for ten times the sequence.
-      {"max_position_embeddings", 10 * model.Int("sequence_len", 1, kMost)},
+      {"max_position_embeddings", 10 * model.Int("sequence_len", 1, kMax)},
       {"rope_theta", 10000.0},
       // That of torch's rms_norm where nobody says: float32's own.
       {"rms_norm_eps", 1.1920928955078125e-07},

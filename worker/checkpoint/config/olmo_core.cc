@@ -22,9 +22,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMost = int64_t{1} << 31;
+constexpr int64_t kMax = int64_t{1} << 31;
 constexpr int64_t kMaxLayers = 1024;
-constexpr size_t kMostName = 64;
+constexpr size_t kMaxName = 64;
 
 // `block`, one of several that have names, or one of block_overrides.
 struct Block {
@@ -93,7 +93,7 @@ void ReadSlidingWindow(files::Fields& attention, Block& block) {
       window.BoolOr("force_full_attention_on_last_layer", true);
   for (const Json& size : window.Array("pattern")) {
     const bool is_size = size.is_number_integer() &&
-                         (size == -1 || (size >= 1 && size <= kMost));
+                         (size == -1 || (size >= 1 && size <= kMax));
     if (!is_size) window.Fail("pattern", "must hold sizes and -1");
     block.pattern.push_back(is_size ? size.get<int64_t>() : -1);
   }
@@ -111,14 +111,14 @@ std::string ReadQkNorm(files::Fields& attention, double epsilon) {
 }
 
 int64_t ReadHeads(files::Fields& attention, int64_t width, Json& keys) {
-  const int64_t heads = attention.Int("n_heads", 1, kMost);
+  const int64_t heads = attention.Int("n_heads", 1, kMax);
   keys["num_attention_heads"] = heads;
-  keys["num_key_value_heads"] = attention.IntOr("n_kv_heads", 1, kMost, heads);
+  keys["num_key_value_heads"] = attention.IntOr("n_kv_heads", 1, kMax, heads);
   if (!attention.Has("head_dim") && width % heads != 0) {
     attention.Fail("n_heads", absl::StrCat("d_model ", width,
                                            " is no multiple of ", heads));
   }
-  const int64_t head_dim = attention.IntOr("head_dim", 1, kMost,
+  const int64_t head_dim = attention.IntOr("head_dim", 1, kMax,
                                            std::max<int64_t>(width / heads, 1));
   keys["head_dim"] = head_dim;
   return head_dim;
@@ -179,7 +179,7 @@ std::string ReadAttention(files::Fields& parent, const char* key, int64_t width,
 bool ReadFeedForward(files::Fields& parent, Json& keys) {
   files::Fields feed_forward = parent.RequiredSection("feed_forward");
   feed_forward.RequireString("name", "default", "default");
-  keys["intermediate_size"] = feed_forward.Int("hidden_size", 1, kMost);
+  keys["intermediate_size"] = feed_forward.Int("hidden_size", 1, kMax);
   feed_forward.RequireString("activation", "silu", "silu");
   keys["hidden_act"] = "silu";
   const bool bias = feed_forward.BoolOr("bias", true);
@@ -263,7 +263,7 @@ const Json* FindBlock(const Json& named, const Json& name) {
   if (!name.is_string()) return nullptr;
   const std::string& key = name.get_ref<const std::string&>();
   const bool is_plain =
-      key.size() <= kMostName &&
+      key.size() <= kMaxName &&
       std::all_of(key.begin(), key.end(), [](unsigned char c) {
         return absl::ascii_isalnum(c) || c == '_' || c == '-';
       });
@@ -469,9 +469,9 @@ absl::StatusOr<Json> TranslateOlmoCore(const Json& root) {
   RETURN_IF_ERROR(fields.status());
   files::Fields model(object, "model");
   RefuseWhatIsNotTransformer(model);
-  const int64_t width = model.Int("d_model", 1, kMost);
+  const int64_t width = model.Int("d_model", 1, kMax);
   const int64_t num_layers = model.Int("n_layers", 1, kMaxLayers);
-  const int64_t vocabulary = model.Int("vocab_size", 1, kMost);
+  const int64_t vocabulary = model.Int("vocab_size", 1, kMax);
   const bool tied = model.BoolOr("tie_word_embeddings", false);
   RETURN_IF_ERROR(model.status());
   ASSIGN_OR_RETURN(const std::vector<Block> blocks,

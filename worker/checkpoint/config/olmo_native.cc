@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMost = int64_t{1} << 31;
+constexpr int64_t kMax = int64_t{1} << 31;
 
 // Fields that train, initialise or speed up, and those that an hf_olmo config
 // has from Hugging Face.
@@ -29,11 +29,11 @@ void IgnoreHarmless(files::Fields& fields) {
 }
 
 void ReadWidths(files::Fields& fields, Json& keys) {
-  const int64_t width = fields.IntOr("d_model", 1, kMost, 768);
-  const int64_t heads = fields.IntOr("n_heads", 1, kMost, 12);
+  const int64_t width = fields.IntOr("d_model", 1, kMax, 768);
+  const int64_t heads = fields.IntOr("n_heads", 1, kMax, 12);
   keys["hidden_size"] = width;
   keys["num_attention_heads"] = heads;
-  keys["num_hidden_layers"] = fields.IntOr("n_layers", 1, kMost, 12);
+  keys["num_hidden_layers"] = fields.IntOr("n_layers", 1, kMax, 12);
   if (width % heads != 0) {
     fields.Fail("n_heads",
                 absl::StrCat("d_model ", width, " is no multiple of ", heads));
@@ -44,7 +44,7 @@ void ReadWidths(files::Fields& fields, Json& keys) {
 void ReadKeyValueHeads(files::Fields& fields, Json& keys) {
   const int64_t heads = keys["num_attention_heads"];
   const bool is_counted = fields.Has("n_kv_heads");
-  const int64_t groups = fields.IntOr("n_kv_heads", 1, kMost, heads);
+  const int64_t groups = fields.IntOr("n_kv_heads", 1, kMax, heads);
   keys["num_key_value_heads"] = groups;
   if (!fields.Has("multi_query_attention")) return;
   const int64_t meant =
@@ -61,9 +61,9 @@ void ReadMlp(files::Fields& fields, Json& keys) {
   fields.RequireString("activation_type", "swiglu", "swiglu");
   keys["hidden_act"] = "silu";
   const int64_t width = keys["hidden_size"];
-  const int64_t ratio = fields.IntOr("mlp_ratio", 1, kMost, 4);
+  const int64_t ratio = fields.IntOr("mlp_ratio", 1, kMax, 4);
   const int64_t both =
-      fields.IntOr("mlp_hidden_size", 1, 2 * kMost, ratio * width);
+      fields.IntOr("mlp_hidden_size", 1, 2 * kMax, ratio * width);
   const char* const key =
       fields.Has("mlp_hidden_size") ? "mlp_hidden_size" : "mlp_ratio";
   if (both % 2 != 0) {
@@ -73,10 +73,10 @@ void ReadMlp(files::Fields& fields, Json& keys) {
 }
 
 void ReadVocabulary(files::Fields& fields, Json& keys) {
-  const int64_t vocabulary = fields.IntOr("vocab_size", 1, kMost, 50257);
+  const int64_t vocabulary = fields.IntOr("vocab_size", 1, kMax, 50257);
   // Null is not absent here: it stands for vocab_size.
   const int64_t rows =
-      fields.IntOr("embedding_size", 1, kMost,
+      fields.IntOr("embedding_size", 1, kMax,
                    fields.IsNull("embedding_size") ? vocabulary : 50304);
   if (rows < vocabulary) {
     fields.Fail("embedding_size",
@@ -93,7 +93,7 @@ void ReadPositions(files::Fields& fields, Json& keys) {
   keys["rope_theta"] = fields.PositiveOr("rope_theta", 10000);
   if (fields.Has("max_sequence_length")) {
     keys["max_position_embeddings"] =
-        fields.Int("max_sequence_length", 1, kMost);
+        fields.Int("max_sequence_length", 1, kMax);
   }
 }
 
