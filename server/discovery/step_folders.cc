@@ -235,8 +235,7 @@ void LeaveUnknown(const Naming& naming, const std::string& path,
   const UnknownFolder& folder =
       unknown.LookInto(full, modified_ns, naming.real_root);
   found->left.Add(folder.why, path);
-  if (folder.why == WhyAlone::kBelow &&
-      found->other_roots.size() < kMaxRoots) {
+  if (folder.why == WhyAlone::kBelow && found->other_roots.size() < kMaxRoots) {
     found->other_roots.emplace(Join(full, folder.root), folder.checkpoint);
   }
 }

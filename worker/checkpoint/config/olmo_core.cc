@@ -92,8 +92,8 @@ void ReadSlidingWindow(files::Fields& attention, Block& block) {
   block.is_last_full =
       window.BoolOr("force_full_attention_on_last_layer", true);
   for (const Json& size : window.Array("pattern")) {
-    const bool is_size = size.is_number_integer() &&
-                         (size == -1 || (size >= 1 && size <= kMax));
+    const bool is_size =
+        size.is_number_integer() && (size == -1 || (size >= 1 && size <= kMax));
     if (!is_size) window.Fail("pattern", "must hold sizes and -1");
     block.pattern.push_back(is_size ? size.get<int64_t>() : -1);
   }
@@ -118,8 +118,8 @@ int64_t ReadHeads(files::Fields& attention, int64_t width, Json& keys) {
     attention.Fail("n_heads", absl::StrCat("d_model ", width,
                                            " is no multiple of ", heads));
   }
-  const int64_t head_dim = attention.IntOr("head_dim", 1, kMax,
-                                           std::max<int64_t>(width / heads, 1));
+  const int64_t head_dim =
+      attention.IntOr("head_dim", 1, kMax, std::max<int64_t>(width / heads, 1));
   keys["head_dim"] = head_dim;
   return head_dim;
 }
