@@ -84,6 +84,13 @@ class AttentionStatsTest : public testing::TestWithParam<Implementation> {
     ExpectSameStats(Compute(input, options), expected,
                     expected.max_abs_logit.max().item<double>());
   }
+
+  // Of a sum of equal terms that is 1. The fused kernels sum in lanes; in the
+  // row blocks it is LibTorch's product that sums, one after another on some
+  // machines, and each of the terms rounds by up to 2^-24.
+  double OutputTolerance(int64_t terms) const {
+    return GetParam().kernels != nullptr ? 2e-6 : terms * 0x1p-24;
+  }
 };
 
 INSTANTIATE_TEST_SUITE_P(All, AttentionStatsTest,
@@ -294,7 +301,8 @@ TEST_P(AttentionStatsTest, MatchesClosedFormsOfUniformAttention) {
   }
   EXPECT_NEAR(stats.column_mass[0][0][0].item<double>(), harmonic[tokens] - 1,
               1e-5);
-  EXPECT_TRUE(((stats.output - 1).abs() <= 2e-6).all().item<bool>());
+  EXPECT_TRUE(
+      ((stats.output - 1).abs() <= OutputTolerance(tokens)).all().item<bool>());
 }
 
 TEST_P(AttentionStatsTest, OneDominatingKeyHasMarginOfItsLeadMinusLogT) {
