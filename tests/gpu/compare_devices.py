@@ -7,11 +7,17 @@
 Without a probe, one of random tokens is made: 6 sequences of as many tokens as
 the checkpoint has positions for, 100 at most.
 
-In float32, with heads ablated. A value agrees if it is within relative 1e-5 of
-the CPU's, or within what its unit allows: 2e-5 nats, 1e-6 of anything else
-(shares, cosines), and, where it counts events over a threshold, one event. Both
-devices sum in float32 in an order of their own, which was seen to be worth
-2e-6; a product in bfloat16 or TF32 is off by 1e-3.
+In float32, with heads ablated and with every metric that the worker knows, side
+runs, values of single sequences and the tables of sinks and massive dimensions
+among them. A value agrees if it is within relative 1e-5 of the CPU's, or within
+what its unit allows: 2e-5 nats, 1e-6 of anything else (shares, cosines), and,
+where it counts events over a threshold, one event. A difference of two lengths
+is held to 1e-5 of the lengths. Both devices sum in float32 in an order of their
+own, which was seen to be worth 2e-6; a product in bfloat16 or TF32 is off by
+1e-3.
+
+With --protocol=NAME the metrics are that protocol's, and the probe is one that
+it accepts.
 
 Then in bfloat16 on the card, against float32 on the CPU. A rounding is off by
 2^-8 at most; on its way through a layer the stream is rounded some eight times,
@@ -53,6 +59,14 @@ BF16, ROUNDINGS = 2.0 ** -8, 8
 OF_EVENTS = {"dormant_query_frac", "sink_count", "sink_indicator_020",
              "sink_indicator_030", "sink_indicator_080", "sink_rate_030",
              "dormant_head_frac", "gate_closed_frac"}
+# On request: what compares rows, entries or experts with a threshold.
+EVENTS_BEGIN = ("sink_attention_above_", "channels_above_", "massive_c",
+                "outlier_ratio", "residual_sink_dims", "postnorm_sparsity",
+                "dead_experts", "logit_over_100", "sink_floor")
+NATS_BEGIN = ("probe_loss", "lens_", "in_context", "lse_mean", "matrix_entropy",
+              "layer_skip_attn_delta", "layer_skip_mlp_delta")
+PROBE_OF = {  # tokens, bos_policy
+    "paper": (64, "stored"), "paper-olmo": (8, "none"), "gu": (64, "none")}
 
 
 def find(config, name):
@@ -61,10 +75,20 @@ def find(config, name):
     return config.get(name, next((value for value in inner if value), None))
 
 
-def random_probe(checkpoint, folder):
+def every_metric(worker, checkpoint, probe):
+    """Names of all metrics, those on request too: what the worker says it knows."""
+    done = subprocess.run(
+        [worker, "measure", f"--checkpoint={checkpoint}", f"--probe={probe}",
+         "--device=cpu", "--metrics=?"], stderr=subprocess.PIPE, text=True)
+    return done.stderr.split("known are: ")[1].split("\n")[0].replace(
+        "default and ", "default,").replace(" ", "")
+
+
+def random_probe(checkpoint, folder, protocol=""):
     config = json.loads(pathlib.Path(checkpoint, "config.json").read_text())
-    length = min(TOKENS, find(config, "max_position_embeddings") or TOKENS,
-                 find(config, "n_positions") or TOKENS)
+    wanted, policy = PROBE_OF.get(protocol, (TOKENS, "none"))
+    length = min(wanted, find(config, "max_position_embeddings") or wanted,
+                 find(config, "n_positions") or wanted)
     vocabulary = find(config, "vocab_size")
     random.seed(0)
     tokens = b"".join(random.randrange(vocabulary).to_bytes(4, "little")
@@ -73,7 +97,7 @@ def random_probe(checkpoint, folder):
     pathlib.Path(folder, "probe.json").write_text(json.dumps({
         "name": "random", "version": "1",
         "tokenizer": {"name": "none", "vocab_size": vocabulary},
-        "dtype": "uint32", "sequence_length": length, "bos_policy": "none",
+        "dtype": "uint32", "sequence_length": length, "bos_policy": policy,
         "domains": [{"label": "random", "files": [{
             "path": "text.npy", "tokens": SEQUENCES * length,
             "sha256": hashlib.sha256(tokens).hexdigest()}]}]}))
@@ -85,18 +109,34 @@ def measure(worker, checkpoint, probe, device, dtype="float32", *flags):
         [worker, "measure", f"--checkpoint={checkpoint}", f"--probe={probe}",
          f"--device={device}", f"--dtype={dtype}", "--format=json",
          "--threads=2", *flags], stdout=subprocess.PIPE, check=True)
-    values = {}
-    for vector in json.loads(done.stdout)["measurements"]:
+    values, told = {}, json.loads(done.stdout)
+    for vector in told["measurements"]:
         for index, value in enumerate(vector["values"]):
             key = (vector["domain"], vector["metric"], vector["layer"], index)
             values[key] = (math.nan if value is None else value, vector["count"])
+        for index, of_head in enumerate(vector.get("sequence_values", [])):
+            for sequence, value in enumerate(of_head):
+                key = (vector["domain"], vector["metric"], vector["layer"],
+                       (index, sequence))
+                values[key] = (math.nan if value is None else value,
+                               vector["count"] / len(of_head))
+    for row in told.get("sinks", []):
+        key = (row["domain"], "sinks", row["layer"], (row["token"], row["at_zero"]))
+        values[key] = (row["mass"], 1)
+    for row in told.get("massive_dimensions", []):
+        key = (row["domain"], "massive_dimensions", row["layer"],
+               (row["dimension"], row["position"]))
+        values[key] = (row["value"], 1)
     return values
 
 
-def allowed(metric, value, count):
-    absolute = NATS if metric in OF_NATS or "ablation" in metric else ABSOLUTE
-    if metric in OF_EVENTS:
+def allowed(metric, value, count, lengths):
+    nats = metric in OF_NATS or metric.startswith(NATS_BEGIN) or "ablation" in metric
+    absolute = NATS if nats else ABSOLUTE
+    if metric in OF_EVENTS or metric.startswith(EVENTS_BEGIN):
         absolute = max(absolute, 1.001 / max(count, 1))
+    if metric.endswith("_residual_norm_sink") and metric.startswith("layer_skip"):
+        return max(absolute, RELATIVE * lengths)
     return max(absolute, RELATIVE * abs(value))
 
 
@@ -108,9 +148,11 @@ def agree(want, got, bound):
 def compare(expected, actual):
     """The worst relative difference, and the keys that do not agree."""
     worst, bad = 0.0, sorted(set(expected) ^ set(actual), key=str)
+    lengths = max((value for (_, metric, _, _), (value, _) in expected.items()
+                   if metric == "residual_norm_sink"), default=0.0)
     for key in expected.keys() & actual.keys():
         (want, count), (got, _) = expected[key], actual[key]
-        if not agree(want, got, allowed(key[1], want, count)):
+        if not agree(want, got, allowed(key[1], want, count, lengths)):
             bad.append((key, want, got))
         elif abs(got - want) > NATS:
             worst = max(worst, abs(got - want) / abs(want))
@@ -149,9 +191,15 @@ def bfloat16_bound(metric, value, error, logit, tokens):
     return (8 if "kurtosis" in metric else 2) * error * abs(value)
 
 
+def is_table_or_sequence(key):
+    return isinstance(key[3], tuple)
+
+
 def compare_bfloat16(exact, rounded, layers, tokens):
     """By metric the largest share of its bound, and what is beyond it."""
     logits, used, bad = largest_logits(exact), {}, []
+    exact, rounded = ({key: value for key, value in values.items()
+                       if not is_table_or_sequence(key)} for values in (exact, rounded))
     for key in sorted(exact.keys() & rounded.keys(), key=str):
         domain, metric, layer, _ = key
         depth = layers if layer is None else layer
@@ -172,15 +220,18 @@ def check(arguments, pair):
     """The line of a checkpoint, what is off, and the shares of bfloat16's bounds."""
     checkpoint, _, probe = pair.partition(":")
     with tempfile.TemporaryDirectory() as folder:
-        probe = probe or random_probe(checkpoint, folder)
+        probe = probe or random_probe(checkpoint, folder, arguments.protocol)
         tokens = json.loads(pathlib.Path(probe, "probe.json").read_text())["sequence_length"]
         def on(device, dtype, *flags):
             return measure(arguments.worker, checkpoint, probe, device, dtype, *flags)
-        ablate = [f"--ablate={arguments.ablate}"]
-        cpu = on("cpu", "float32", *ablate)
-        gpu = on(arguments.device, "float32", *ablate)
-        plain = {key: value for key, value in cpu.items() if "ablation" not in key[1]}
-        half = on(arguments.device, "bfloat16")
+        asked = ([f"--protocol={arguments.protocol}"] if arguments.protocol else
+                 ["--metrics=" + every_metric(arguments.worker, checkpoint, probe)])
+        asked.append(f"--ablate={arguments.ablate}")
+        cpu = on("cpu", "float32", *asked)
+        gpu = on(arguments.device, "float32", *asked)
+        half = on(arguments.device, "bfloat16", *asked[:1 if arguments.protocol else 0])
+        by_default = {key[1] for key in half}
+        plain = {key: value for key, value in cpu.items() if key[1] in by_default}
     worst, bad = compare(cpu, gpu)
     layers = 1 + max((key[2] for key in plain if key[2] is not None), default=0)
     used, beyond = compare_bfloat16(plain, half, layers, tokens)
@@ -196,6 +247,7 @@ def main():
     parser.add_argument("--worker", required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--ablate", default="all", help="heads: as of measure")
+    parser.add_argument("--protocol", default="", help="of measure")
     parser.add_argument("--jobs", type=int, default=4, help="checkpoints at a time")
     parser.add_argument("pairs", nargs="+", metavar="CHECKPOINT[:PROBE]")
     arguments = parser.parse_args()

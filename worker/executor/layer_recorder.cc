@@ -51,6 +51,9 @@ void LayerRecorder::Record(Point point, int, const at::Tensor& tensor) {
     case Point::kUngatedZ:
       layer_.ungated_z_BHTE = tensor;
       break;
+    case Point::kLogSumExp:
+      layer_.attention.log_sum_exp_BHT = tensor;
+      break;
     case Point::kResidPost:
       layer_.resid_post_BTD = tensor;
       break;

@@ -71,6 +71,27 @@ std::optional<at::Tensor> Optional(const at::Tensor& x) {
   return x.defined() ? std::optional<at::Tensor>(x) : std::nullopt;
 }
 
+// The one-pass form; none where a call is not for it, or the device has none.
+std::optional<OperatorResult> CallOnePass(const at::Tensor& q_BHTE,
+                                          const at::Tensor& k_BGTE,
+                                          const at::Tensor& v_BGTE,
+                                          const AttentionOptions& options) {
+  const bool fits =
+      options.log_sum_exp_BHT.defined() && q_BHTE.is_cuda() &&
+      q_BHTE.size(2) <= kMaxOnePass && !options.learned_sinks_H.defined() &&
+      (options.window == 0 || options.window >= q_BHTE.size(2)) &&
+      HasDeviceKernel(q_BHTE, v_BGTE.defined(), options.scale,
+                      static_cast<int64_t>(options.normalisation));
+  if (!fits) return std::nullopt;
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("sinkwatch::attention_stats_once", "")
+          .typed<OnePassSignature>();
+  auto [rows, columns] =
+      op.call(q_BHTE, k_BGTE, options.log_sum_exp_BHT, options.scale);
+  return OperatorResult{rows, columns, at::Tensor()};
+}
+
 OperatorResult CallOperator(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                             const at::Tensor& v_BGTE,
                             const AttentionOptions& options) {
@@ -86,6 +107,7 @@ OperatorResult CallOperator(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
         q_BHTE, k_BGTE, Optional(v_BGTE), Optional(sinks_H), options.scale,
         options.window, normalisation, options.soft_cap);
   }
+  if (auto once = CallOnePass(q_BHTE, k_BGTE, v_BGTE, options)) return *once;
   const bool by_row_blocks =
       !q_BHTE.is_cpu() &&
       !HasDeviceKernel(q_BHTE, v_BGTE.defined(), options.scale, normalisation);
@@ -225,6 +247,9 @@ TORCH_LIBRARY(sinkwatch, m) {
   m.def(
       "attention_at_columns(Tensor q, Tensor k, Tensor log_sum_exp, Tensor "
       "columns, float scale, int window, float soft_cap) -> Tensor");
+  m.def(
+      "attention_stats_once(Tensor q, Tensor k, Tensor log_sum_exp, float "
+      "scale) -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {

@@ -30,6 +30,10 @@ struct AttentionOptions {
   // sinks. For softmax only.
   at::Tensor learned_sinks_H = {};
   double soft_cap = 0;  // 0: none
+  // What AttentionStats::log_sum_exp is going to be, where it is known: float32
+  // [B,H,T], right to 1e-4. A device may then need q k' once only. Undefined:
+  // not known.
+  at::Tensor log_sum_exp_BHT = {};
 };
 
 // What is known of an attention pattern without keeping it. Each tensor is

@@ -23,22 +23,26 @@ at::Tensor LogOfOutcomes(int64_t tokens, int64_t window, int64_t sinks) {
   return log_T;
 }
 
-at::Tensor NormalisedEntropy(LayerStatistics& s) {
-  const at::Tensor& entropy_BHT = s.attention().entropy;
+Quantity NormalisedEntropy(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.attention().entropy;
   const kernels::AttentionOptions& options = s.batch().attention;
   // On a GPU, without waiting for what is under way there.
-  return entropy_BHT.div(
-      LogOfOutcomes(entropy_BHT.size(-1), options.window,
-                    options.learned_sinks_H.defined() ? 1 : 0)
-          .to(entropy_BHT.device(), /*non_blocking=*/true));
+  quantity.row.over = LogOfOutcomes(quantity.row.a.size(-1), options.window,
+                                    options.learned_sinks_H.defined() ? 1 : 0)
+                          .to(quantity.row.a.device(), /*non_blocking=*/true)
+                          .view({1, 1, -1});
+  return quantity;
 }
 
 at::Tensor Previous(LayerStatistics& s) {
   return s.attention().previous_attention;
 }
 
-at::Tensor LargestLogit(LayerStatistics& s) {
-  return s.attention().max_abs_logit.amax(-1);
+Quantity LargestLogit(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.attention().max_abs_logit;
+  return quantity;
 }
 
 // The learned sink's own share of the denominator keeps its digits where nearly

@@ -1,5 +1,4 @@
 // How much a head gives out and writes. Shapes: layer_statistics.h.
-#include "ATen/ops/where.h"
 #include "worker/metrics/families.h"
 
 namespace sinkwatch::metrics {
@@ -9,24 +8,27 @@ at::Tensor Output(LayerStatistics& s) { return s.output_norm_BHT(); }
 at::Tensor Written(LayerStatistics& s) { return s.output_write_norm_BHT(); }
 
 // A sequence in which the whole layer is silent gives 0.
-at::Tensor OutputOverLayer(LayerStatistics& s) {
-  const at::Tensor& norm_BHT = s.output_norm_BHT();
-  at::Tensor mean_BH = norm_BHT.narrow(-1, 1, norm_BHT.size(-1) - 1)
-                           .mean(-1, false, at::kDouble);
-  at::Tensor layer_B1 = mean_BH.mean(-1, /*keepdim=*/true);
-  return at::where(layer_B1.eq(0), 0.0, mean_BH.div(layer_B1));
+Quantity OutputOverLayer(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.output_norm_BHT();
+  quantity.of_rows = OfRows::kMeanOverMeans;
+  quantity.first_row = 1;
+  return quantity;
 }
 
 // A row whose stream is 0 gives 0.
-at::Tensor WrittenFraction(LayerStatistics& s) {
-  at::Tensor stream_B1T = s.residual_pre_norm_BT().unsqueeze(1);
-  return at::where(stream_B1T.eq(0), 0.0,
-                   s.output_write_norm_BHT().div(stream_B1T));
+Quantity WrittenFraction(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.output_write_norm_BHT();
+  quantity.row.over = s.residual_pre_norm_BT().unsqueeze(1);
+  return quantity;
 }
 
-at::Tensor WrittenFromSink(LayerStatistics& s) {
-  return s.attention().sink_attention.mul(
-      s.value_write_norm_BHT().narrow(-1, 0, 1));
+Quantity WrittenFromSink(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.attention().sink_attention;
+  quantity.row.times = s.value_write_norm_BHT().narrow(-1, 0, 1);
+  return quantity;
 }
 
 // ||W_h||, by the factor that stands for it; the same of each sequence.

@@ -1,43 +1,17 @@
 #include "worker/metrics/layer_statistics.h"
 
-#include <algorithm>
-#include <tuple>
-
 #include "ATen/ops/bmm.h"
-#include "ATen/ops/linalg_cholesky_ex.h"
-#include "ATen/ops/topk.h"
-#include "ATen/ops/where.h"
-#include "ATen/ops/zeros.h"
+#include "ATen/ops/empty.h"
+#include "worker/kernels/gram_factor.h"
 #include "worker/kernels/head_norms.h"
 #include "worker/kernels/row_median.h"
-#include "worker/kernels/row_moments.h"
 
 namespace sinkwatch::metrics {
 namespace {
 
-constexpr int64_t kMaxSinks = 4;
-constexpr double kMinRowsOfSink = 8;
-constexpr double kMinMassOfSink = 0.2;
-// Of the largest diagonal element of a Gram matrix: ten times what rounding in
-// float64 makes of some hundred terms, so that no matrix is ever found not to
-// be positive; and what stands in for it where the matrix is 0.
-constexpr double kRidge = 1e-13;
-constexpr double kSmallestRidge = 1e-60;
+constexpr int64_t kCuts = 8;
 // A massive activation, by Sun et al.
 constexpr double kMassive = 100, kMassiveMedians = 1000;
-
-// Rows t >= 1 that see column k, for every k: float32 [T] on the CPU.
-at::Tensor RowsThatSee(int64_t tokens, int64_t window) {
-  const int64_t reach = window > 0 ? window : tokens;
-  at::Tensor rows = at::zeros({tokens}, at::kFloat);
-  float* count = rows.mutable_data_ptr<float>();
-  for (int64_t k = 0; k < tokens; ++k) {
-    const int64_t first = std::max<int64_t>(k, 1);
-    const int64_t end = std::min(tokens, k + reach);
-    count[k] = static_cast<float>(std::max<int64_t>(end - first, 0));
-  }
-  return rows;
-}
 
 const at::Tensor& NormOnce(at::Tensor& kept, const at::Tensor& x) {
   if (!kept.defined()) kept = kernels::HeadNorms(x);
@@ -68,15 +42,18 @@ unsigned Available(const LayerBatch& batch) {
 
 at::Tensor WriteFactor(const at::Tensor& output_projection_DHE, int64_t heads) {
   const int64_t D = output_projection_DHE.size(0);
-  const at::Tensor slices_HDE = output_projection_DHE.to(at::kDouble)
-                                    .reshape({D, heads, -1})
-                                    .permute({1, 0, 2});
-  at::Tensor gram_HEE = at::bmm(slices_HDE.transpose(1, 2), slices_HDE);
-  const at::Tensor diagonal_HE = gram_HEE.diagonal(0, -2, -1);
-  diagonal_HE.add_(
-      diagonal_HE.amax(-1, /*keepdim=*/true).mul(kRidge).add(kSmallestRidge));
-  return std::get<0>(at::linalg_cholesky_ex(gram_HEE, /*upper=*/true))
-      .to(at::kFloat);
+  // On a GPU the rows are cut, so that more of it has a part of the product.
+  const int64_t cuts =
+      !output_projection_DHE.is_cpu() && D % kCuts == 0 ? kCuts : 1;
+  const at::Tensor slices_SHRE =
+      output_projection_DHE.reshape({cuts, D / cuts, heads, -1})
+          .permute({0, 2, 1, 3});
+  at::Tensor slices =
+      at::empty(slices_SHRE.sizes(), slices_SHRE.options().dtype(at::kDouble));
+  slices.copy_(slices_SHRE);
+  slices = slices.flatten(0, 1);
+  return kernels::GramFactor(
+      at::bmm(slices.transpose(1, 2), slices).unflatten(0, {cuts, heads}));
 }
 
 int64_t LayerStatistics::tokens() const {
@@ -98,32 +75,12 @@ const kernels::AttentionStats& LayerStatistics::attention() {
   return attention_;
 }
 
-void LayerStatistics::DetectSinks() {
-  const at::Tensor& column_mass_BHT = attention().column_mass;
-  const int64_t length = column_mass_BHT.size(2);
-  const at::Tensor rows_T = RowsThatSee(length, batch_.attention.window);
-  const double fewest =
-      std::max(kMinRowsOfSink, rows_T.max().item<double>() / 2);
-  // On a GPU, without waiting for what is under way there.
-  const at::Tensor rows =
-      rows_T.to(column_mass_BHT.device(), /*non_blocking=*/true);
-  at::Tensor mean_BHT =
-      at::where(rows.ge(fewest), column_mass_BHT.div(rows.clamp_min(1)), 0.0);
-  auto [mass_BHC, column_BHC] =
-      at::topk(mean_BHT, std::min(kMaxSinks, length), /*dim=*/-1);
-  const at::Tensor is_sink_BHC = mass_BHC.gt(kMinMassOfSink);
-  sink_columns_BHC_ = at::where(is_sink_BHC, column_BHC, -1);
-  sink_mass_BHC_ = mass_BHC.mul(is_sink_BHC);
-}
-
-const at::Tensor& LayerStatistics::sink_columns_BHC() {
-  if (!sink_columns_BHC_.defined()) DetectSinks();
-  return sink_columns_BHC_;
-}
-
-const at::Tensor& LayerStatistics::sink_mass_BHC() {
-  if (!sink_mass_BHC_.defined()) DetectSinks();
-  return sink_mass_BHC_;
+const kernels::SinkColumns& LayerStatistics::sinks() {
+  if (!sinks_.column_BHC.defined()) {
+    sinks_ = kernels::FindSinkColumns(attention().column_mass,
+                                      batch_.attention.window);
+  }
+  return sinks_;
 }
 
 const at::Tensor& LayerStatistics::key_norm_BGT() {
@@ -167,15 +124,23 @@ const at::Tensor& LayerStatistics::residual_pre_norm_BT() {
   return residual_pre_norm_BT_;
 }
 
-const at::Tensor& LayerStatistics::residual_sums() {
-  if (!residual_sums_.defined()) {
-    residual_sums_ = kernels::RowSums(batch_.resid_post_BTD);
+const kernels::RowMoments& LayerStatistics::residual_moments() {
+  if (!residual_moments_.sums.defined()) {
+    residual_moments_ = kernels::RowSums(batch_.resid_post_BTD);
   }
-  return residual_sums_;
+  return residual_moments_;
 }
 
 at::Tensor LayerStatistics::residual_norm_BT() {
-  return residual_sums()[kernels::kRowLength];
+  return residual_moments().sums[kernels::kRowLength];
+}
+
+const at::Tensor& LayerStatistics::residual_median_B() {
+  if (!residual_median_B_.defined()) {
+    residual_median_B_ = kernels::RowMedian(batch_.resid_post_BTD.flatten(1),
+                                            /*absolute=*/true);
+  }
+  return residual_median_B_;
 }
 
 const at::Tensor& LayerStatistics::residual_BTD() {
@@ -187,9 +152,8 @@ const at::Tensor& LayerStatistics::residual_BTD() {
 
 const at::Tensor& LayerStatistics::massive_bound_B() {
   if (!massive_bound_B_.defined()) {
-    massive_bound_B_ = kernels::RowMedian(residual_BTD().abs().flatten(1))
-                           .mul(kMassiveMedians)
-                           .clamp_min(kMassive);
+    massive_bound_B_ =
+        residual_median_B().mul(kMassiveMedians).clamp_min(kMassive);
   }
   return massive_bound_B_;
 }

@@ -3,6 +3,8 @@
 
 #include "ATen/core/Tensor.h"
 #include "worker/kernels/attention_stats.h"
+#include "worker/kernels/row_moments.h"
+#include "worker/kernels/sink_columns.h"
 #include "worker/metrics/layer_batch.h"
 
 namespace sinkwatch::metrics {
@@ -38,24 +40,21 @@ class LayerStatistics {
   const at::Tensor& write_factor_HRE() const { return write_factor_HRE_; }
 
   const kernels::AttentionStats& attention();
-  // Sink sets: the at most 4 largest columns with a mean mass above .2 over the
-  // rows t >= 1 that see them, of those columns that at least half as many rows
-  // see as see the most-seen column, and at least 8; int64, -1 where a sequence
-  // and head has fewer.
-  const at::Tensor& sink_columns_BHC();
-  // That mean mass of each; 0 where there is none.
-  const at::Tensor& sink_mass_BHC();
+  // Sink sets, and the mean mass of each sink.
+  const kernels::SinkColumns& sinks();
 
-  const at::Tensor& key_norm_BGT();           // ||k_t||
-  const at::Tensor& value_norm_BGT();         // ||v_t||
-  const at::Tensor& value_write_norm_BHT();   // ||W_h v_t||
-  const at::Tensor& output_norm_BHT();        // ||z_t||
-  const at::Tensor& output_write_norm_BHT();  // ||W_h z_t||
-  const at::Tensor& gate_BHTN();              // float32, 0..1
-  const at::Tensor& residual_pre_norm_BT();   // ||x_t||, input of the block
-  const at::Tensor& residual_sums();  // of the block's output: kernels::RowSums
-  at::Tensor residual_norm_BT();      // ||x_t||, output of the block
-  const at::Tensor& residual_BTD();   // output of the block, float32
+  const at::Tensor& key_norm_BGT();               // ||k_t||
+  const at::Tensor& value_norm_BGT();             // ||v_t||
+  const at::Tensor& value_write_norm_BHT();       // ||W_h v_t||
+  const at::Tensor& output_norm_BHT();            // ||z_t||
+  const at::Tensor& output_write_norm_BHT();      // ||W_h z_t||
+  const at::Tensor& gate_BHTN();                  // float32, 0..1
+  const at::Tensor& residual_pre_norm_BT();       // ||x_t||, input of the block
+  const kernels::RowMoments& residual_moments();  // of the block's output
+  at::Tensor residual_norm_BT();                  // ||x_t|| of it
+  // Median of its |x| over tokens x dims.
+  const at::Tensor& residual_median_B();
+  const at::Tensor& residual_BTD();  // output of the block, float32
   // What an activation of the sequence must be above to be massive: 100, and
   // 1000 times the median over tokens x dims.
   const at::Tensor& massive_bound_B();
@@ -65,10 +64,8 @@ class LayerStatistics {
   at::Tensor write_factor_HRE_;
   bool has_attention_ = false;
   kernels::AttentionStats attention_;
-  void DetectSinks();
+  kernels::SinkColumns sinks_;
 
-  at::Tensor sink_columns_BHC_;
-  at::Tensor sink_mass_BHC_;
   at::Tensor key_norm_BGT_;
   at::Tensor value_norm_BGT_;
   at::Tensor value_write_norm_BHT_;
@@ -76,7 +73,8 @@ class LayerStatistics {
   at::Tensor output_write_norm_BHT_;
   at::Tensor gate_BHTN_;
   at::Tensor residual_pre_norm_BT_;
-  at::Tensor residual_sums_;
+  kernels::RowMoments residual_moments_;
+  at::Tensor residual_median_B_;
   at::Tensor residual_BTD_;
   at::Tensor massive_bound_B_;
 };

@@ -1,36 +1,24 @@
 // Massive activations: single numbers far above the rest of the stream. Shapes:
 // layer_statistics.h; N = T * D.
-#include "worker/kernels/row_median.h"
 #include "worker/kernels/row_moments.h"
 #include "worker/metrics/families.h"
 
 namespace sinkwatch::metrics {
 namespace {
 
-at::Tensor Largest(LayerStatistics& s) {
-  return s.residual_sums()[kernels::kRowLargest].amax(-1, /*keepdim=*/true);
+Quantity Largest(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.residual_moments().sums[kernels::kRowLargest].unsqueeze(1);
+  return quantity;
 }
 
 at::Tensor Median(LayerStatistics& s) {
-  return kernels::RowMedian(s.batch().resid_post_BTD.flatten(1),
-                            /*absolute=*/true)
-      .unsqueeze(1);
-}
-
-// Mean over tokens x dims, of sums over dims: [B] in double.
-at::Tensor MeanOf(const at::Tensor& sum_BT, int64_t width) {
-  return sum_BT.mean(-1, /*keepdim=*/false, at::kDouble).div(width);
+  return s.residual_median_B().unsqueeze(1);
 }
 
 at::Tensor Kurtosis(LayerStatistics& s) {
-  const at::Tensor& x_BTD = s.batch().resid_post_BTD;
-  const int64_t width = x_BTD.size(2);
-  const at::Tensor mean_B =
-      MeanOf(s.residual_sums()[kernels::kRowTotal], width);
-  const at::Tensor powers = kernels::RowPowers(x_BTD, mean_B.to(at::kFloat));
-  return MeanOf(powers[1], width)
-      .div(MeanOf(powers[0], width).square().add(1e-6))
-      .unsqueeze(-1);
+  return kernels::SequenceKurtosis(s.batch().resid_post_BTD,
+                                   s.residual_moments());
 }
 
 Metric PerSequence(Descriptor descriptor, Plane plane) {

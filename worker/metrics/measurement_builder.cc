@@ -317,8 +317,8 @@ void MeasurementBuilder::FoldLayer(const LayerBatch& batch) {
   at::Tensor sink_columns_BHC, sink_mass_BHC;
   if (state_->Emits(kSinkCount) && batch.tokens_BT.defined() &&
       (Available(batch) & kNeedsQueryKey) != 0) {
-    sink_columns_BHC = StartCopyToCpu(statistics.sink_columns_BHC());
-    sink_mass_BHC = StartCopyToCpu(statistics.sink_mass_BHC());
+    sink_columns_BHC = StartCopyToCpu(statistics.sinks().column_BHC);
+    sink_mass_BHC = StartCopyToCpu(statistics.sinks().mass_BHC);
   }
   BatchSums sums(statistics, terms,
                  state_->options.domains[batch.domain].classes.size());

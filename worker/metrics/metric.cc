@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "ATen/ops/where.h"
-
 namespace sinkwatch::metrics {
 
 QueryRows QueryRowsOf(Rows rows, int64_t tokens, int64_t window) {
@@ -41,10 +39,6 @@ bool EveryRowSeesSink(const LayerBatch& batch) {
 
 bool SeesPrevious(const LayerBatch& batch) {
   return batch.attention.window != 1;
-}
-
-at::Tensor Above(const at::Tensor& x, double threshold) {
-  return at::where(x.isnan(), x, x.gt(threshold).to(x.scalar_type()));
 }
 
 }  // namespace sinkwatch::metrics

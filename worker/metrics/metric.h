@@ -1,10 +1,13 @@
 #ifndef SINKWATCH_WORKER_METRICS_METRIC_H_
 #define SINKWATCH_WORKER_METRICS_METRIC_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <variant>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "worker/kernels/row_fold.h"
 #include "worker/metrics/accumulator.h"
 #include "worker/metrics/layer_statistics.h"
 #include "worker/metrics/metric_vector.h"
@@ -20,6 +23,7 @@ enum class Rows {
   kPastSeesSink,   // t >= 2 whose window contains key 0
   kWholeSequence,  // one number per sequence
 };
+constexpr size_t kNumRows = 6;
 
 // A half-open run of rows of a sequence. Empty where no row qualifies.
 struct QueryRows {
@@ -29,15 +33,39 @@ struct QueryRows {
 };
 QueryRows QueryRowsOf(Rows rows, int64_t tokens, int64_t window);
 
+// What is made of the rows of a sequence where the term is of whole sequences.
+enum class OfRows {
+  kLargest,        // of x
+  kSum,            // of x
+  kMeanAbove,      // 1 where their mean is above `bound`, else 0
+  kMeanOverMeans,  // their mean over that of all N; 0 where that is 0
+};
+
+// A number per row that is never written down: kernels::RowTerm without the
+// rows, which the term has.
+struct Quantity {
+  kernels::RowTerm row;
+  // Of whole sequences only, with the first row that counts.
+  OfRows of_rows = OfRows::kLargest;
+  double bound = 0;
+  int64_t first_row = 0;
+};
+
 // A number per row, [B,N,T], or per sequence, [B,N], on the batch's device: N
 // is H, G or 1 by the metric's scope. Rows outside the range may hold anything.
-using Plane = at::Tensor (*)(LayerStatistics&);
+// As a tensor, or as what it is made of.
+using Plane = std::variant<at::Tensor (*)(LayerStatistics&),
+                           Quantity (*)(LayerStatistics&)>;
 
 struct Term {
   Rows rows = Rows::kRest;
-  Plane plane = nullptr;
+  Plane plane;
   bool operator==(const Term& other) const {
     return rows == other.rows && plane == other.plane;
+  }
+  // Whether there is a plane.
+  bool empty() const {
+    return std::visit([](auto of) { return of == nullptr; }, plane);
   }
 };
 
@@ -66,10 +94,6 @@ bool LosesMass(const LayerBatch& batch);
 bool EveryRowSeesSink(const LayerBatch& batch);
 // Whether a row t >= 1 sees a column beside its own.
 bool SeesPrevious(const LayerBatch& batch);
-
-// 1 where x > threshold, else 0; what is not a number stays so, because a
-// comparison would hide it.
-at::Tensor Above(const at::Tensor& x, double threshold);
 
 }  // namespace sinkwatch::metrics
 

@@ -23,8 +23,11 @@ at::Tensor MedianOfRest(LayerStatistics& s) {
   return kernels::RowMedian(RestOf(s)).unsqueeze(1);
 }
 
-at::Tensor LargestOfRest(LayerStatistics& s) {
-  return RestOf(s).amax(-1, /*keepdim=*/true);
+Quantity LargestOfRest(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = Norm(s);
+  quantity.first_row = 1;
+  return quantity;
 }
 
 bool HasRest(const LayerBatch& batch) {

@@ -1,17 +1,17 @@
 #include "worker/metrics/row_means.h"
 
 #include "ATen/ops/bmm.h"
-#include "worker/metrics/batch_sums.h"
+#include "worker/kernels/row_fold.h"
 
 namespace sinkwatch::metrics {
 
 void RowMeans::Fold(const at::Tensor& values_BR,
                     const at::Tensor& row_classes_BT) {
   const int64_t rows = values_BR.size(1);
-  const at::Tensor groups_BRC =
-      RowGroups(row_classes_BT.defined() ? row_classes_BT.narrow(1, 0, rows)
-                                         : row_classes_BT,
-                groups() - 1, values_BR.size(0), rows, values_BR.device());
+  const at::Tensor groups_BRC = kernels::RowGroups(
+      row_classes_BT.defined() ? row_classes_BT.narrow(1, 0, rows)
+                               : row_classes_BT,
+      groups() - 1, values_BR.size(0), rows, values_BR.device());
   const at::Tensor values_B1R = values_BR.to(at::kDouble).unsqueeze(1);
   const at::Tensor sum_BC =
       at::bmm(values_B1R, groups_BRC).squeeze(1).to(at::kCPU).contiguous();

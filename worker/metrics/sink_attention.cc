@@ -17,16 +17,21 @@ at::Tensor Mass(LayerStatistics& s) { return s.attention().sink_attention; }
 
 // 1 for a sequence whose mean mass over all rows is above the threshold.
 template <int kPercent>
-at::Tensor Indicator(LayerStatistics& s) {
-  at::Tensor mean_BH =
-      s.attention().sink_attention.mean(-1, false, at::kDouble);
-  return Above(mean_BH, kPercent / 100.0);
+Quantity Indicator(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.attention().sink_attention;
+  quantity.of_rows = OfRows::kMeanAbove;
+  quantity.bound = kPercent / 100.0;
+  return quantity;
 }
 
 // 1 for a row that gives key 0 more than so many hundredths.
 template <int kPercent>
-at::Tensor RowAbove(LayerStatistics& s) {
-  return Above(s.attention().sink_attention, kPercent / 100.0);
+Quantity RowAbove(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.attention().sink_attention;
+  quantity.row.above = kPercent / 100.0;
+  return quantity;
 }
 
 Metric IndicatorMetric(const std::string& suffix, const std::string& threshold,

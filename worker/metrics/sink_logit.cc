@@ -1,40 +1,50 @@
 // What makes the attention to position 0, before the softmax saturates.
 // Shapes: layer_statistics.h.
-#include "ATen/ops/where.h"
 #include "worker/kernels/head_norms.h"
 #include "worker/metrics/families.h"
 
 namespace sinkwatch::metrics {
 namespace {
 
-at::Tensor Margin(LayerStatistics& s) {
-  return s.attention().sink_logit.sub(s.attention().rest_log_sum_exp);
+Quantity Margin(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.attention().sink_logit;
+  quantity.row.minus = s.attention().rest_log_sum_exp;
+  return quantity;
 }
 
-at::Tensor DeltaLogit(LayerStatistics& s) {
-  return s.attention().sink_logit.sub(s.attention().rest_mean_logit);
+Quantity DeltaLogit(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.attention().sink_logit;
+  quantity.row.minus = s.attention().rest_mean_logit;
+  return quantity;
 }
 
-// q_t . k_0: the logit of column 0 is scale q.k_0 already, unless it is capped.
-at::Tensor DotWithSink(LayerStatistics& s) {
+// Of a key/value head for each of its query heads: [B,H,1].
+at::Tensor ForQueryHeads(const at::Tensor& x_BG1, int64_t heads) {
+  const int64_t shared = heads / x_BG1.size(1);
+  return shared == 1 ? x_BG1 : x_BG1.repeat_interleave(shared, /*dim=*/1);
+}
+
+// q_t . k_0 over both lengths, 0 where one of the vectors is 0. The logit of
+// column 0 is scale q.k_0 already, unless it is capped.
+Quantity Cosine(LayerStatistics& s) {
   const LayerBatch& batch = s.batch();
+  const int64_t heads = batch.q_BHTE.size(1);
+  Quantity quantity;
+  quantity.row.over = kernels::HeadNorms(batch.q_BHTE);
+  quantity.row.over_too =
+      ForQueryHeads(s.key_norm_BGT().narrow(-1, 0, 1), heads);
   if (batch.attention.soft_cap == 0) {
-    return s.attention().sink_logit.div(batch.attention.scale);
+    quantity.row.a = s.attention().sink_logit;
+    quantity.row.scale = 1 / batch.attention.scale;
+    return quantity;
   }
-  const int64_t shared = batch.q_BHTE.size(1) / batch.k_BGTE.size(1);
-  const at::Tensor k0_BH1E =
-      batch.k_BGTE.narrow(2, 0, 1).repeat_interleave(shared, /*dim=*/1);
-  return batch.q_BHTE.to(at::kFloat).mul(k0_BH1E.to(at::kFloat)).sum(-1);
-}
-
-// 0 where one of the vectors is 0.
-at::Tensor Cosine(LayerStatistics& s) {
-  const at::Tensor& q_BHTE = s.batch().q_BHTE;
-  const int64_t shared = q_BHTE.size(1) / s.batch().k_BGTE.size(1);
-  const at::Tensor k0_norm_BH1 =
-      s.key_norm_BGT().narrow(-1, 0, 1).repeat_interleave(shared, /*dim=*/1);
-  const at::Tensor norms_BHT = kernels::HeadNorms(q_BHTE).mul(k0_norm_BH1);
-  return at::where(norms_BHT.eq(0), 0.0, DotWithSink(s).div(norms_BHT));
+  const at::Tensor k0_BH1E = batch.k_BGTE.narrow(2, 0, 1).repeat_interleave(
+      heads / batch.k_BGTE.size(1), /*dim=*/1);
+  quantity.row.a =
+      batch.q_BHTE.to(at::kFloat).mul(k0_BH1E.to(at::kFloat)).sum(-1);
+  return quantity;
 }
 
 }  // namespace

@@ -7,13 +7,13 @@ namespace {
 
 at::Tensor MassOnSet(LayerStatistics& s) {
   return kernels::AttentionAtColumns(s.batch().q_BHTE, s.batch().k_BGTE,
-                                     s.attention(), s.sink_columns_BHC(),
+                                     s.attention(), s.sinks().column_BHC,
                                      s.batch().attention)
       .sum(-1);
 }
 
 at::Tensor MassAtZero(LayerStatistics& s) {
-  const at::Tensor& columns_BHC = s.sink_columns_BHC();
+  const at::Tensor& columns_BHC = s.sinks().column_BHC;
   return kernels::AttentionAtColumns(
              s.batch().q_BHTE, s.batch().k_BGTE, s.attention(),
              columns_BHC.masked_fill(columns_BHC.ne(0), -1),
@@ -21,8 +21,13 @@ at::Tensor MassAtZero(LayerStatistics& s) {
       .sum(-1);
 }
 
-at::Tensor SizeOfSet(LayerStatistics& s) {
-  return s.sink_columns_BHC().ge(0).sum(-1);
+// Of a sink the mass is more than 0.
+Quantity SizeOfSet(LayerStatistics& s) {
+  Quantity quantity;
+  quantity.row.a = s.sinks().mass_BHC;
+  quantity.row.above = 0;
+  quantity.of_rows = OfRows::kSum;
+  return quantity;
 }
 
 }  // namespace

@@ -9,6 +9,10 @@
 #include "ATen/TensorOperators.h"
 #include "ATen/core/dispatch/Dispatcher.h"
 #include "ATen/ops/_fused_rms_norm.h"
+#include "ATen/ops/_fused_sdp_choice.h"
+#include "ATen/ops/_scaled_dot_product_cudnn_attention.h"
+#include "ATen/ops/_scaled_dot_product_efficient_attention.h"
+#include "ATen/ops/_scaled_dot_product_flash_attention.h"
 #include "ATen/ops/arange.h"
 #include "ATen/ops/cat.h"
 #include "ATen/ops/cos.h"
@@ -116,6 +120,52 @@ at::Tensor AttendRows(const HeadTensors& heads, const AttentionShape& shape,
   return at::matmul(weights_BHRS, heads.v_BHTE.slice(2, first, end));
 }
 
+// What attention gives, and, where its kernel tells it, the log-sum-exp of each
+// row's logits: [B,H,T].
+struct Attended {
+  at::Tensor z_BHTE;
+  at::Tensor log_sum_exp_BHT;
+};
+
+// Of whole causal rows. On a GPU by the kernel that LibTorch chooses, asked for
+// by name, because only so it gives the log-sum-exp.
+Attended AttendFused(const at::Tensor& q_BHTE, const at::Tensor& k_BHTE,
+                     const at::Tensor& v_BHTE, double scale) {
+  // at::SDPBackend.
+  constexpr int64_t kFlash = 1, kEfficient = 2, kCudnn = 3;
+  const bool rounded = q_BHTE.scalar_type() == at::kBFloat16;
+  // Heads of other widths are padded by the general operator.
+  constexpr int64_t kEights = 8;
+  const int64_t chosen =
+      IsForwardOnGpu(q_BHTE) && (!rounded || q_BHTE.size(3) % kEights == 0)
+          ? at::_fused_sdp_choice(q_BHTE, k_BHTE, v_BHTE, {}, 0.0,
+                                  /*is_causal=*/true, scale)
+          : 0;
+  if (chosen == kCudnn) {
+    const auto told = at::_scaled_dot_product_cudnn_attention(
+        q_BHTE, k_BHTE, v_BHTE, {}, /*compute_log_sumexp=*/true, 0.0,
+        /*is_causal=*/true, /*return_debug_mask=*/false, scale);
+    return {std::get<0>(told),
+            std::get<1>(told).reshape(q_BHTE.sizes().slice(0, 3))};
+  }
+  if (chosen == kFlash) {
+    const auto told = at::_scaled_dot_product_flash_attention(
+        q_BHTE, k_BHTE, v_BHTE, 0.0, /*is_causal=*/true,
+        /*return_debug_mask=*/false, scale);
+    return {std::get<0>(told), std::get<1>(told)};
+  }
+  if (chosen == kEfficient) {
+    const auto told = at::_scaled_dot_product_efficient_attention(
+        q_BHTE, k_BHTE, v_BHTE, {}, /*compute_log_sumexp=*/true, 0.0,
+        /*is_causal=*/true, scale);
+    // Of more rows than there are, for the sake of its alignment.
+    return {std::get<0>(told), std::get<1>(told).narrow(2, 0, q_BHTE.size(2))};
+  }
+  return {at::scaled_dot_product_attention(q_BHTE, k_BHTE, v_BHTE, {}, 0.0,
+                                           /*is_causal=*/true, scale),
+          at::Tensor()};
+}
+
 at::Tensor AttendInRowBlocks(const HeadTensors& heads,
                              const AttentionShape& shape) {
   const int64_t tokens = heads.q_BHTE.size(2);
@@ -125,6 +175,22 @@ at::Tensor AttendInRowBlocks(const HeadTensors& heads,
                                 std::min(begin + kRowsPerBlock, tokens)));
   }
   return at::cat(blocks, 2);
+}
+
+Attended Attend(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+                const at::Tensor& v_BGTE, const AttentionShape& shape,
+                const at::Tensor& learned_sinks_H) {
+  const at::Tensor k_BHTE = ExpandHeads(k_BGTE, q_BHTE.size(1));
+  const at::Tensor v_BHTE = ExpandHeads(v_BGTE, q_BHTE.size(1));
+  const bool sees_all = shape.window == 0 || shape.window >= q_BHTE.size(2);
+  // The fused paths want values as wide as keys.
+  const bool even = v_BGTE.size(3) == q_BHTE.size(3);
+  if (shape.kind == AttentionKind::kSoftmax && sees_all && even &&
+      shape.soft_cap == 0 && !learned_sinks_H.defined()) {
+    return AttendFused(q_BHTE, k_BHTE, v_BHTE, shape.scale);
+  }
+  return {AttendInRowBlocks({q_BHTE, k_BHTE, v_BHTE, learned_sinks_H}, shape),
+          at::Tensor()};
 }
 
 }  // namespace
@@ -231,17 +297,7 @@ at::Tensor CausalAttention(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
                            const at::Tensor& v_BGTE,
                            const AttentionShape& shape,
                            const at::Tensor& learned_sinks_H) {
-  const at::Tensor k_BHTE = ExpandHeads(k_BGTE, q_BHTE.size(1));
-  const at::Tensor v_BHTE = ExpandHeads(v_BGTE, q_BHTE.size(1));
-  const bool sees_all = shape.window == 0 || shape.window >= q_BHTE.size(2);
-  // The flash path wants values as wide as keys.
-  const bool even = v_BGTE.size(3) == q_BHTE.size(3);
-  if (shape.kind == AttentionKind::kSoftmax && sees_all && even &&
-      shape.soft_cap == 0 && !learned_sinks_H.defined()) {
-    return at::scaled_dot_product_attention(q_BHTE, k_BHTE, v_BHTE, {}, 0.0,
-                                            /*is_causal=*/true, shape.scale);
-  }
-  return AttendInRowBlocks({q_BHTE, k_BHTE, v_BHTE, learned_sinks_H}, shape);
+  return Attend(q_BHTE, k_BGTE, v_BGTE, shape, learned_sinks_H).z_BHTE;
 }
 
 at::Tensor RecordedAttention(int layer, const at::Tensor& q_BHTE,
@@ -260,8 +316,11 @@ at::Tensor GatedAttention(int layer, const at::Tensor& q_BHTE,
   recorder.Record(Point::kQ, layer, q_BHTE);
   recorder.Record(Point::kK, layer, k_BGTE);
   recorder.Record(Point::kV, layer, v_BGTE);
-  at::Tensor z_BHTE =
-      CausalAttention(q_BHTE, k_BGTE, v_BGTE, shape, learned_sinks_H);
+  auto [z_BHTE, log_sum_exp_BHT] =
+      Attend(q_BHTE, k_BGTE, v_BGTE, shape, learned_sinks_H);
+  if (log_sum_exp_BHT.defined()) {
+    recorder.Record(Point::kLogSumExp, layer, log_sum_exp_BHT);
+  }
   if (Intervention* const intervention = recorder.intervention()) {
     z_BHTE = intervention->HeadOutput(
         {layer, q_BHTE, k_BGTE, v_BGTE, shape, learned_sinks_H}, z_BHTE);

@@ -8,13 +8,15 @@ namespace sinkwatch::model {
 // Where a forward pass shows its tensors. B sequences, T tokens, D width,
 // H query heads, G key/value heads, E head width.
 enum class Point {
-  kResidPre,  // [B,T,D] input of the block
-  kQ,         // [B,H,T,E] after position encoding and norms
-  kK,         // [B,G,T,E] after position encoding and norms
-  kV,         // [B,G,T,E]
-  kGate,      // [B,H,T,1] or [B,H,T,E], 0..1: what z is multiplied by, where
-              // there is such a gate
-  kUngatedZ,  // [B,H,T,E] attention times v before such a gate
+  kResidPre,   // [B,T,D] input of the block
+  kQ,          // [B,H,T,E] after position encoding and norms
+  kK,          // [B,G,T,E] after position encoding and norms
+  kV,          // [B,G,T,E]
+  kGate,       // [B,H,T,1] or [B,H,T,E], 0..1: what z is multiplied by, where
+               // there is such a gate
+  kLogSumExp,  // [B,H,T] float32, of each row's logits, where the kernel of
+               // attention tells it
+  kUngatedZ,   // [B,H,T,E] attention times v before such a gate
   kZ,        // [B,H,T,E] attention times v, gated where there is a gate, before
              // the output projection
   kAttnOut,  // [B,T,D] what attention adds to the stream

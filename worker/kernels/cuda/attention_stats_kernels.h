@@ -27,8 +27,13 @@ struct AttentionStatsCall {
   const float* learned_sinks = nullptr;  // [H] or null
   float* rows = nullptr;                 // [kNumRowStats,B,H,T]
   float* columns = nullptr;              // [B,H,T]
-  float* scratch = nullptr;              // [2,B,H,T]
+  float* scratch = nullptr;              // [2,B,H,T], of two passes
+  // Of one pass: natural, [B,H,T]; and a sum of each column for every
+  // kRowsOfPart rows, [parts,B,H,T].
+  const float* log_sum_exp = nullptr;
+  float* column_parts = nullptr;
 };
+constexpr int kRowsOfPart = 128;
 
 constexpr int kMaxKernelWidth = 256;
 
@@ -46,6 +51,9 @@ constexpr int NextKernelWidth(int width, bool bfloat16) {
 
 // Two launches on `stream` (a cudaStream_t). Returns a cudaError_t.
 int LaunchAttentionStats(const AttentionStatsCall& call, void* stream);
+
+// The same from the log-sum-exp, without window and learned sinks.
+int LaunchAttentionStatsOnce(const AttentionStatsCall& call, void* stream);
 
 }  // namespace sinkwatch::kernels::cuda
 

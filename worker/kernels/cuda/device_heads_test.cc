@@ -10,6 +10,7 @@
 #include "worker/kernels/attention_stats.h"
 #include "worker/kernels/attention_stats_testing.h"
 #include "worker/kernels/cuda/device_testing.h"
+#include "worker/kernels/gram_factor.h"
 #include "worker/kernels/head_norms.h"
 
 namespace sinkwatch::kernels {
@@ -121,6 +122,38 @@ TEST_P(CudaHeadsTest, AttentionAtColumnsAsOnTheCpu) {
       }
     }
   }
+}
+
+// Of random matrices, of one with dependent columns, and of zeros.
+TEST(CudaGramFactorTest, AsOnTheCpu) {
+  uint64_t seed = 400;
+  for (const int64_t width : {1, 5, 64, 80, 128, 200}) {
+    for (const int64_t parts : {1, 8}) {
+      SCOPED_TRACE(testing::Message() << width << "/" << parts);
+      at::Tensor w = Random({parts, 4, 96, width}, seed++).to(at::kDouble);
+      w.select(1, 2).select(2, width - 1).copy_(w.select(1, 2).select(2, 0));
+      w.select(1, 3).zero_();
+      const at::Tensor gram = at::matmul(w.transpose(2, 3), w);
+      const at::Tensor factor = ToCpu(GramFactor(ToGpu(gram)));
+      EXPECT_TRUE(factor.triu().equal(factor));
+      const at::Tensor wide = factor.to(at::kDouble);
+      // R'R is off by a float's rounding of R.
+      const double size = gram.sum(0).abs().max().item<double>();
+      ExpectClose("gram", at::matmul(wide.transpose(1, 2), wide).to(at::kFloat),
+                  gram.sum(0), 1e-6 * size, 0);
+      ExpectClose("factor", factor[0], GramFactor(gram)[0].to(at::kDouble),
+                  1e-5, 1e-5);
+    }
+  }
+}
+
+TEST(CudaGramFactorTest, ANaNShowsInItsHeadOnly) {
+  at::Tensor gram = at::full({1, 2, 16, 16}, 0.0, at::kDouble);
+  gram.select(2, 3).select(2, 3).fill_(2);
+  gram[0][1][15][15] = std::nan("");
+  const at::Tensor factor = ToCpu(GramFactor(ToGpu(gram)));
+  EXPECT_TRUE(factor[0].isfinite().all().item<bool>());
+  EXPECT_FALSE(factor[1].isfinite().all().item<bool>());
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ TEST_P(CudaRowsTest, MoreRowsThanAGridHasPlacesFor) {
   EXPECT_TRUE(ToCpu(RowMedian(ToGpu(x))).equal(RowMedian(x)));
 }
 
-TEST_P(CudaRowsTest, SumsAndPowersOfRows) {
+TEST_P(CudaRowsTest, SumsAndKurtosisOfRows) {
   uint64_t seed = 20;
   for (const int64_t width : {1, 7, 64, 100, 2048, 5120}) {
     for (const int64_t tokens : {1, 3, 65}) {
@@ -73,25 +73,40 @@ TEST_P(CudaRowsTest, SumsAndPowersOfRows) {
       const at::Tensor x =
           Rounded(Random({2, tokens, width}, seed++) * 3 + 0.25);
       const at::Tensor exact = x.to(at::kDouble);
-      const at::Tensor sums = ToCpu(RowSums(ToGpu(x)));
+      const RowMoments moments = RowSums(ToGpu(x));
+      const at::Tensor sums = ToCpu(moments.sums);
       ExpectClose("length", sums[kRowLength], exact.square().sum(-1).sqrt(), 0,
                   kSum);
       ExpectClose("largest", sums[kRowLargest], exact.abs().amax(-1), 0, 0);
       ExpectClose("total", sums[kRowTotal], exact.sum(-1),
                   kSum * 3 * static_cast<double>(width), 0);
-      const at::Tensor mean_B = exact.mean({1, 2}).to(at::kFloat);
-      const at::Tensor powers = ToCpu(RowPowers(ToGpu(x), ToGpu(mean_B)));
-      const at::Tensor away = exact - mean_B.to(at::kDouble).view({-1, 1, 1});
-      ExpectClose("second", powers[0], away.square().sum(-1), 1e-12, kSum);
-      ExpectClose("fourth", powers[1], away.pow(4).sum(-1), 1e-12, kSum);
+      const at::Tensor away = exact - exact.mean({1, 2}, true);
+      const at::Tensor second = away.square().mean({1, 2});
+      ExpectClose(
+          "kurtosis",
+          ToCpu(SequenceKurtosis(ToGpu(x), moments)).squeeze(1).to(at::kFloat),
+          away.pow(4).mean({1, 2}) / (second * second + 1e-6), 1e-6, kSum);
     }
   }
+}
+
+// A mean of thirty standard deviations costs float32 nothing that is asked for.
+TEST_P(CudaRowsTest, KurtosisFarFromZero) {
+  const at::Tensor x = Rounded(Random({2, 33, 512}, 30) + 30);
+  const at::Tensor exact = x.to(at::kDouble);
+  const at::Tensor away = exact - exact.mean({1, 2}, true);
+  const at::Tensor second = away.square().mean({1, 2});
+  ExpectClose("kurtosis",
+              ToCpu(SequenceKurtosis(ToGpu(x), RowSums(ToGpu(x))))
+                  .squeeze(1)
+                  .to(at::kFloat),
+              away.pow(4).mean({1, 2}) / (second * second + 1e-6), 0, 5e-3);
 }
 
 TEST_P(CudaRowsTest, ANaNShowsInAllSumsOfItsRowOnly) {
   at::Tensor x = Random({2, 3, 129}, 40);
   x[1][2][77] = std::nan("");
-  const at::Tensor sums = ToCpu(RowSums(ToGpu(Rounded(x))));
+  const at::Tensor sums = ToCpu(RowSums(ToGpu(Rounded(x))).sums);
   EXPECT_EQ(sums.isnan().sum().item<int64_t>(), 3);
   EXPECT_TRUE(sums.select(1, 1).select(1, 2).isnan().all().item<bool>());
 }

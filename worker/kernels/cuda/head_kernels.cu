@@ -27,31 +27,43 @@ bool IsAligned(const Heads& heads, int element_bytes) {
          heads.token_stride % elements == 0;
 }
 
-// Squares of the elements of a vector that are this lane's of `lanes`.
+// Vectors that a thread works at, so that as many loads are on their way.
+constexpr int kEach = 4;
+
+// Squares of the elements that are this lane's of `lanes`, of each vector.
 template <typename Element>
-__device__ __forceinline__ float SquaresOf(const Element* x, int64_t width,
-                                           int lane, int lanes, bool aligned) {
+__device__ __forceinline__ void AddSquares(const Element* const (&x)[kEach],
+                                           int64_t width, int lane, int lanes,
+                                           bool aligned, float (&sums)[kEach]) {
   constexpr int kPerLoad = 16 / sizeof(Element);
-  float sum = 0;
   int64_t begin = 0;
   if (aligned) {
-    const uint4* const loads = reinterpret_cast<const uint4*>(x);
     for (int64_t i = lane; i < width / kPerLoad; i += lanes) {
-      const uint4 load = loads[i];
-      const Element* const values = reinterpret_cast<const Element*>(&load);
+      uint4 loads[kEach];
 #pragma unroll
-      for (int j = 0; j < kPerLoad; ++j) {
-        const float value = ToFloat(values[j]);
-        sum = fmaf(value, value, sum);
+      for (int v = 0; v < kEach; ++v) {
+        loads[v] = reinterpret_cast<const uint4*>(x[v])[i];
+      }
+#pragma unroll
+      for (int v = 0; v < kEach; ++v) {
+        const Element* const values =
+            reinterpret_cast<const Element*>(&loads[v]);
+#pragma unroll
+        for (int j = 0; j < kPerLoad; ++j) {
+          const float value = ToFloat(values[j]);
+          sums[v] = fmaf(value, value, sums[v]);
+        }
       }
     }
     begin = width / kPerLoad * kPerLoad;
   }
   for (int64_t i = begin + lane; i < width; i += lanes) {
-    const float value = ToFloat(x[i]);
-    sum = fmaf(value, value, sum);
+#pragma unroll
+    for (int v = 0; v < kEach; ++v) {
+      const float value = ToFloat(x[v][i]);
+      sums[v] = fmaf(value, value, sums[v]);
+    }
   }
-  return sum;
 }
 
 // `lanes` threads a vector, a power of two up to a warp. Vectors are counted so
@@ -60,28 +72,40 @@ template <typename Element>
 __global__ void __launch_bounds__(256)
     HeadNorms(HeadNormsCall call, int lanes, bool aligned) {
   // 32 bits: a division of 64 costs more than the vector.
-  const uint32_t at = blockIdx.x * (blockDim.x / lanes) + threadIdx.x / lanes;
   const uint32_t groups = static_cast<uint32_t>(call.groups),
                  tokens = static_cast<uint32_t>(call.tokens);
   const uint32_t all = static_cast<uint32_t>(call.batch) * groups * tokens;
-  const uint32_t vector = at < all ? at : all - 1;  // whole warps shuffle
   const bool by_head = call.x.head_stride <= call.x.token_stride;
   const uint32_t inner = by_head ? groups : tokens;
   const uint32_t outer = by_head ? tokens : groups;
-  const uint32_t in = vector % inner, rest = vector / inner;
-  const uint32_t out = rest % outer;
-  const int64_t b = rest / outer;
-  const int64_t n = by_head ? in : out, t = by_head ? out : in;
-  const Element* const x =
-      static_cast<const Element*>(call.x.data) + b * call.x.batch_stride +
-      n * call.x.head_stride + t * call.x.token_stride;
-  const int lane = threadIdx.x % lanes;
-  float sum = SquaresOf(x, call.width, lane, lanes, aligned);
-  for (int mask = lanes / 2; mask > 0; mask /= 2) {
-    sum += __shfl_xor_sync(~0u, sum, mask);
+  const uint32_t apart = gridDim.x * (blockDim.x / lanes);
+  const uint32_t first =
+      blockIdx.x * (blockDim.x / lanes) + threadIdx.x / lanes;
+  const Element* x[kEach];
+  int64_t to[kEach];
+#pragma unroll
+  for (int v = 0; v < kEach; ++v) {
+    const uint64_t at = first + static_cast<uint64_t>(v) * apart;
+    // Whole warps shuffle: those behind the last look at it.
+    const uint32_t vector = at < all ? static_cast<uint32_t>(at) : all - 1;
+    const uint32_t in = vector % inner, rest = vector / inner;
+    const uint32_t out = rest % outer;
+    const int64_t b = rest / outer;
+    const int64_t n = by_head ? in : out, t = by_head ? out : in;
+    x[v] = static_cast<const Element*>(call.x.data) +
+           b * call.x.batch_stride + n * call.x.head_stride +
+           t * call.x.token_stride;
+    to[v] = at < all ? (b * call.groups + n) * call.tokens + t : -1;
   }
-  if (lane == 0 && at < all) {
-    call.norms[(b * call.groups + n) * call.tokens + t] = sqrtf(sum);
+  const int lane = threadIdx.x % lanes;
+  float sums[kEach] = {};
+  AddSquares(x, call.width, lane, lanes, aligned, sums);
+#pragma unroll
+  for (int v = 0; v < kEach; ++v) {
+    for (int mask = lanes / 2; mask > 0; mask /= 2) {
+      sums[v] += __shfl_xor_sync(~0u, sums[v], mask);
+    }
+    if (lane == 0 && to[v] >= 0) call.norms[to[v]] = sqrtf(sums[v]);
   }
 }
 
@@ -237,7 +261,8 @@ int LaunchHeadNorms(const HeadNormsCall& call, void* stream) {
   const int bytes = call.bfloat16 ? 2 : 4;
   int lanes = 1;
   while (lanes < kWarp && lanes * 16 < call.width * bytes) lanes *= 2;
-  const int64_t threads = call.batch * call.groups * call.tokens * lanes;
+  const int64_t threads =
+      (call.batch * call.groups * call.tokens + kEach - 1) / kEach * lanes;
   const auto blocks = static_cast<unsigned>((threads + kBlock - 1) / kBlock);
   const bool aligned = IsAligned(call.x, bytes);
   const cudaStream_t on = static_cast<cudaStream_t>(stream);

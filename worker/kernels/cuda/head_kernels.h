@@ -50,6 +50,16 @@ struct ColumnsCall {
 };
 int LaunchAttentionAtColumns(const ColumnsCall& call, void* stream);
 
+// gram_factor.h: gram [parts,heads,width,width], width <= kMaxGramWidth.
+struct GramFactorCall {
+  const double* gram = nullptr;
+  int parts = 0;
+  int64_t heads = 0;
+  int width = 0;
+  float* factor = nullptr;  // [heads,width,width]
+};
+int LaunchGramFactor(const GramFactorCall& call, void* stream);
+
 }  // namespace sinkwatch::kernels::cuda
 
 #endif  // SINKWATCH_WORKER_KERNELS_CUDA_HEAD_KERNELS_H_

@@ -8,6 +8,7 @@
 #include "worker/kernels/cuda/device_call.h"
 #include "worker/kernels/cuda/head_kernels.h"
 #include "worker/kernels/cuda/heads.h"
+#include "worker/kernels/gram_rule.h"
 
 namespace sinkwatch::kernels::cuda {
 namespace {
@@ -119,11 +120,30 @@ at::Tensor AttentionAtColumnsCuda(const at::Tensor& q_BHTE,
   return attention;
 }
 
+at::Tensor GramFactorCuda(const at::Tensor& parts_SHEE) {
+  const c10::DeviceGuard guard(parts_SHEE.device());
+  const at::Tensor gram = parts_SHEE.contiguous();
+  TORCH_CHECK(gram.size(3) <= kMaxGramWidth, "gram_factor: no CUDA kernel for ",
+              gram.sizes());
+  at::Tensor factor = at::empty({gram.size(1), gram.size(2), gram.size(3)},
+                                gram.options().dtype(at::kFloat));
+  if (factor.numel() == 0) return factor;
+  GramFactorCall call;
+  call.gram = gram.const_data_ptr<double>();
+  call.parts = static_cast<int>(gram.size(0));
+  call.heads = gram.size(1);
+  call.width = static_cast<int>(gram.size(3));
+  call.factor = factor.mutable_data_ptr<float>();
+  CheckLaunch("gram_factor", LaunchGramFactor(call, StreamOf(gram.device())));
+  return factor;
+}
+
 }  // namespace
 }  // namespace sinkwatch::kernels::cuda
 
 TORCH_LIBRARY_IMPL(sinkwatch, CUDA, m) {
   m.impl("head_norms", sinkwatch::kernels::cuda::HeadNormsCuda);
+  m.impl("gram_factor", sinkwatch::kernels::cuda::GramFactorCuda);
   m.impl("written_norms", sinkwatch::kernels::cuda::WrittenNormsCuda);
   m.impl("attention_at_columns",
          sinkwatch::kernels::cuda::AttentionAtColumnsCuda);

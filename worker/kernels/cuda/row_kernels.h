@@ -34,16 +34,22 @@ struct RowLossCall {
 };
 int LaunchRowLoss(const RowLossCall& call, void* stream);
 
-// row_moments.h. x [rows,width], contiguous; RowSums, or, with a mean for each
-// `tokens` rows, RowPowers.
+// row_moments.h. x [rows,width], contiguous.
 struct RowMomentsCall {
   const void* x = nullptr;
   bool bfloat16 = false;
-  int64_t rows = 0, tokens = 0, width = 0;
-  const float* mean = nullptr;
-  float* result = nullptr;  // [3,rows] or [2,rows]
+  int64_t rows = 0, width = 0;
+  float* sums = nullptr;     // [3,rows]
+  double* powers = nullptr;  // [4,rows]
 };
 int LaunchRowMoments(const RowMomentsCall& call, void* stream);
+
+struct KurtosisCall {
+  const double* powers = nullptr;  // [4,sequences,tokens]
+  int64_t sequences = 0, tokens = 0, width = 0;
+  double* kurtosis = nullptr;  // [sequences]
+};
+int LaunchKurtosis(const KurtosisCall& call, void* stream);
 
 }  // namespace sinkwatch::kernels::cuda
 

@@ -1,6 +1,7 @@
 // CUDA implementations of the operators over rows: row_median.h, row_loss.h,
 // row_moments.h.
 #include <algorithm>
+#include <tuple>
 
 #include "ATen/core/Tensor.h"
 #include "ATen/ops/empty.h"
@@ -61,29 +62,41 @@ void AddRowLossCuda(const at::Tensor& logits, const at::Tensor& target_R,
   CheckLaunch("row_loss_", LaunchRowLoss(call, StreamOf(logits.device())));
 }
 
-at::Tensor RowMoments(const at::Tensor& x_BTD, const at::Tensor& mean_B) {
+std::tuple<at::Tensor, at::Tensor> RowSumsCuda(const at::Tensor& x_BTD) {
   const c10::DeviceGuard guard(x_BTD.device());
   const at::Tensor x = x_BTD.contiguous();
-  const at::Tensor mean = mean_B.defined() ? mean_B.contiguous() : mean_B;
-  at::Tensor result = at::empty({mean.defined() ? 2 : 3, x.size(0), x.size(1)},
-                                x.options().dtype(at::kFloat));
-  if (result.numel() == 0) return result;
+  at::Tensor sums =
+      at::empty({3, x.size(0), x.size(1)}, x.options().dtype(at::kFloat));
+  at::Tensor powers =
+      at::empty({4, x.size(0), x.size(1)}, x.options().dtype(at::kDouble));
+  if (sums.numel() == 0) return {sums, powers};
   RowMomentsCall call;
   call.x = x.const_data_ptr();
   call.bfloat16 = x.scalar_type() == at::kBFloat16;
   TORCH_CHECK(call.bfloat16 || x.scalar_type() == at::kFloat,
               "row_sums: float32 or bfloat16, not ", x.scalar_type());
   call.rows = x.size(0) * x.size(1);
-  call.tokens = x.size(1);
   call.width = x.size(2);
-  if (mean.defined()) call.mean = mean.const_data_ptr<float>();
-  call.result = result.mutable_data_ptr<float>();
+  call.sums = sums.mutable_data_ptr<float>();
+  call.powers = powers.mutable_data_ptr<double>();
   CheckLaunch("row_sums", LaunchRowMoments(call, StreamOf(x.device())));
-  return result;
+  return {sums, powers};
 }
 
-at::Tensor RowSumsCuda(const at::Tensor& x_BTD) {
-  return RowMoments(x_BTD, at::Tensor());
+at::Tensor KurtosisOfPowersCuda(const at::Tensor& powers_PBT, int64_t width) {
+  const c10::DeviceGuard guard(powers_PBT.device());
+  const at::Tensor powers = powers_PBT.contiguous();
+  at::Tensor kurtosis = at::empty({powers.size(1), 1}, powers.options());
+  if (kurtosis.numel() == 0) return kurtosis;
+  KurtosisCall call;
+  call.powers = powers.const_data_ptr<double>();
+  call.sequences = powers.size(1);
+  call.tokens = powers.size(2);
+  call.width = width;
+  call.kurtosis = kurtosis.mutable_data_ptr<double>();
+  CheckLaunch("kurtosis_of_powers",
+              LaunchKurtosis(call, StreamOf(powers.device())));
+  return kurtosis;
 }
 
 }  // namespace
@@ -92,6 +105,6 @@ at::Tensor RowSumsCuda(const at::Tensor& x_BTD) {
 TORCH_LIBRARY_IMPL(sinkwatch, CUDA, m) {
   m.impl("row_median", sinkwatch::kernels::cuda::RowMedianCuda);
   m.impl("row_sums", sinkwatch::kernels::cuda::RowSumsCuda);
-  m.impl("row_powers", sinkwatch::kernels::cuda::RowMoments);
+  m.impl("kurtosis_of_powers", sinkwatch::kernels::cuda::KurtosisOfPowersCuda);
   m.impl("row_loss_", sinkwatch::kernels::cuda::AddRowLossCuda);
 }
