@@ -91,9 +91,9 @@ WeightLoader::WeightLoader(checkpoint::Checkpoint& checkpoint,
 
 WeightLoader::~WeightLoader() {
   threads_.Stop();
-  if (jobs_.empty() || staging_ == nullptr) return;
-  // Copies may still be on their way into memory that is about to be free. A
-  // device that is lost has none.
+  if (staging_ == nullptr) return;
+  // Copies may still be on their way from and into memory that is about to be
+  // free. A device that is lost has none.
   const absl::Status drained = CatchDeviceErrors(device_, [&] {
     staging_->Drain();
     return absl::OkStatus();

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "ATen/core/Tensor.h"
+#include "c10/core/DeviceGuard.h"
 #include "c10/cuda/CUDACachingAllocator.h"
 #include "c10/util/Exception.h"
 #include "torch/library.h"
@@ -37,6 +39,27 @@ void BoundMemory(int64_t device, int64_t bytes) {
       std::min(share, 1.0), static_cast<c10::DeviceIndex>(device));
 }
 
+// Starts a copy from pinned memory to `to` from byte `at` on, on the current
+// stream. Unlike at::copy_ it leaves no note for the owner of the pinned
+// memory, who has to keep it until the copy is done: what a copy costs its
+// thread is the driver's part alone.
+void CopyPinned(const at::Tensor& to, int64_t at, const at::Tensor& from,
+                int64_t bytes) {
+  TORCH_CHECK(to.is_cuda() && to.is_contiguous() && from.is_cpu() &&
+                  from.is_contiguous() && at >= 0 && bytes >= 0 &&
+                  static_cast<size_t>(at + bytes) <= to.nbytes() &&
+                  static_cast<size_t>(bytes) <= from.nbytes(),
+              "copy_pinned_: ", bytes, " bytes of ", from.nbytes(), " to ", at,
+              " of ", to.nbytes());
+  const c10::DeviceGuard guard(to.device());
+  CheckLaunch(
+      "copy_pinned_",
+      cudaMemcpyAsync(static_cast<char*>(to.mutable_data_ptr()) + at,
+                      from.const_data_ptr(), static_cast<size_t>(bytes),
+                      cudaMemcpyHostToDevice,
+                      static_cast<cudaStream_t>(StreamOf(to.device()))));
+}
+
 // cuBLAS's work space, which LibTorch keeps for each thread's next product.
 void ReleaseWorkspaces() { at::cuda::clearCublasWorkspaces(); }
 
@@ -50,4 +73,9 @@ TORCH_LIBRARY_FRAGMENT(sinkwatch, m) {
         sinkwatch::kernels::cuda::BoundMemory);
   m.def("cuda_release_workspaces() -> ()",
         sinkwatch::kernels::cuda::ReleaseWorkspaces);
+  m.def("copy_pinned_(Tensor(a!) to, int at, Tensor pinned, int bytes) -> ()");
+}
+
+TORCH_LIBRARY_IMPL(sinkwatch, CUDA, m) {
+  m.impl("copy_pinned_", sinkwatch::kernels::cuda::CopyPinned);
 }
