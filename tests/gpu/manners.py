@@ -177,11 +177,11 @@ class Host:
                 "path": "text.npy", "tokens": 1 << 22,
                 "sha256": hashlib.sha256(tokens).hexdigest()}]}]}))
 
-    def worker(self, *flags, env=None):
+    def worker(self, *flags, env=None, device="--device=cuda"):
         log = tempfile.NamedTemporaryFile("w", dir=self.folder, delete=False)
         process = subprocess.Popen(
-            [self.arguments.worker, "run", f"--server=127.0.0.1:{GRPC}",
-             "--device=cuda", *flags], stderr=log, env={**os.environ, **(env or {})})
+            [self.arguments.worker, "run", f"--server=127.0.0.1:{GRPC}", device,
+             *flags], stderr=log, env={**os.environ, **(env or {})})
         process.log = log
         self.workers.append(process)
         return process
@@ -277,6 +277,21 @@ def two_on_one_card(host):
     expect(all(worker.wait(30) == 0 for worker in workers), "and both end", host.logs())
 
 
+def one_supervisor(host):
+    """A worker per device under one process; here both devices are one card."""
+    supervisor = host.worker(device="--devices=cuda:0,cuda:0")
+    steps = [host.put("big") for _ in range(2)]
+    rows = [host.wait("big", step, is_done) for step in steps]
+    log = open(supervisor.log.name).read()
+    expect(all(map(is_done, rows)) and log.count("worker started device=cuda:0") == 2,
+           "--devices: two workers under one supervisor", (rows, host.logs()))
+    start = time.monotonic()
+    supervisor.send_signal(signal.SIGTERM)
+    code, took = supervisor.wait(30), time.monotonic() - start
+    expect(code == 0 and took < 5, f"which ends them, exit {code} after {took:.2f} s",
+           host.logs())
+
+
 def told_to_end_in_a_job(host):
     worker = host.worker()
     step = host.put("big")
@@ -365,6 +380,7 @@ def main():
         memory_that_comes_back(host)
         idle_memory(host)
         two_on_one_card(host)
+        one_supervisor(host)
         step = told_to_end_in_a_job(host)
         killed_in_a_job(host, step)
         broken_card(host)

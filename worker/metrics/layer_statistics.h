@@ -29,9 +29,13 @@ at::Tensor WriteFactor(const at::Tensor& output_projection_DHE, int64_t heads);
 // use and kept: float32, on the batch's device. The batch must outlive it.
 class LayerStatistics {
  public:
-  // `write_factor_HRE` may be undefined if the batch has no projection.
-  LayerStatistics(const LayerBatch& batch, const at::Tensor& write_factor_HRE)
-      : batch_(batch), write_factor_HRE_(write_factor_HRE) {}
+  // `write_factor_HRE` may be undefined if the batch has no projection;
+  // `residual_pre_norm_BT` is taken as it is where it is known already.
+  LayerStatistics(const LayerBatch& batch, const at::Tensor& write_factor_HRE,
+                  const at::Tensor& residual_pre_norm_BT = {})
+      : batch_(batch),
+        write_factor_HRE_(write_factor_HRE),
+        residual_pre_norm_BT_(residual_pre_norm_BT) {}
   LayerStatistics(const LayerStatistics&) = delete;
   LayerStatistics& operator=(const LayerStatistics&) = delete;
 
@@ -52,6 +56,8 @@ class LayerStatistics {
   const at::Tensor& residual_pre_norm_BT();       // ||x_t||, input of the block
   const kernels::RowMoments& residual_moments();  // of the block's output
   at::Tensor residual_norm_BT();                  // ||x_t|| of it
+  // Whether somebody has asked for them.
+  bool has_residual_moments() const { return residual_moments_.sums.defined(); }
   // Median of its |x| over tokens x dims.
   const at::Tensor& residual_median_B();
   const at::Tensor& residual_BTD();  // output of the block, float32

@@ -58,6 +58,33 @@ struct PendingBatch {
   MassiveEntries massive;
 };
 
+// Lengths of the rows of streams that came out of a layer, for the layer that
+// they go into. Streams are told apart by what they are, not kept.
+class KnownNorms {
+ public:
+  // Undefined where the stream is not known.
+  at::Tensor Find(const at::Tensor& x_BTD) const {
+    for (const auto& [stream, norm_BT] : known_) {
+      if (stream._unsafe_get_target() == x_BTD.unsafeGetTensorImpl()) {
+        return norm_BT;
+      }
+    }
+    return {};
+  }
+  void Keep(const at::Tensor& x_BTD, at::Tensor norm_BT) {
+    known_.erase(
+        std::remove_if(known_.begin(), known_.end(),
+                       [](const auto& known) { return known.first.expired(); }),
+        known_.end());
+    known_.emplace_back(x_BTD.getIntrusivePtr(), std::move(norm_BT));
+  }
+
+ private:
+  using Stream =
+      c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
+  std::vector<std::pair<Stream, at::Tensor>> known_;
+};
+
 // What folding needs to know of a batch once its sums are made.
 LayerBatch WithoutTensors(const LayerBatch& batch) {
   LayerBatch facts;
@@ -136,6 +163,7 @@ struct MeasurementBuilder::State {
   std::vector<std::string> emitted;  // names, sorted
   std::vector<bool> computed;        // per metric of the registry
   std::map<int, LayerState> layers;
+  KnownNorms norms;
   std::vector<ModelScalars> scalars;                  // per domain
   std::map<std::pair<int, int>, SinkIdentity> sinks;  // by domain and layer
   std::map<std::pair<int, int>, MassiveDimensions> massive;  // likewise
@@ -312,7 +340,8 @@ void MeasurementBuilder::FoldLayer(const LayerBatch& batch) {
   std::vector<Term> terms;
   const std::vector<Asked> asked = state_->Ask(batch, terms);
   if (asked.empty()) return;
-  LayerStatistics statistics(batch, state_->FactorOf(batch, layer));
+  LayerStatistics statistics(batch, state_->FactorOf(batch, layer),
+                             state_->norms.Find(batch.resid_pre_BTD));
   // Before the sums: when they have arrived, these have.
   at::Tensor sink_columns_BHC, sink_mass_BHC;
   if (state_->Emits(kSinkCount) && batch.tokens_BT.defined() &&
@@ -322,6 +351,9 @@ void MeasurementBuilder::FoldLayer(const LayerBatch& batch) {
   }
   BatchSums sums(statistics, terms,
                  state_->options.domains[batch.domain].classes.size());
+  if (statistics.has_residual_moments()) {
+    state_->norms.Keep(batch.resid_post_BTD, statistics.residual_norm_BT());
+  }
   // Now that the device has work, what it had done before is folded.
   state_->FoldPending();
   state_->pending.emplace(PendingBatch{WithoutTensors(batch),

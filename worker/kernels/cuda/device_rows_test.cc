@@ -90,7 +90,7 @@ TEST_P(CudaRowsTest, SumsAndKurtosisOfRows) {
   }
 }
 
-// A mean of thirty standard deviations costs float32 nothing that is asked for.
+// A mean of thirty standard deviations costs no digit.
 TEST_P(CudaRowsTest, KurtosisFarFromZero) {
   const at::Tensor x = Rounded(Random({2, 33, 512}, 30) + 30);
   const at::Tensor exact = x.to(at::kDouble);
@@ -100,7 +100,7 @@ TEST_P(CudaRowsTest, KurtosisFarFromZero) {
               ToCpu(SequenceKurtosis(ToGpu(x), RowSums(ToGpu(x))))
                   .squeeze(1)
                   .to(at::kFloat),
-              away.pow(4).mean({1, 2}) / (second * second + 1e-6), 0, 5e-3);
+              away.pow(4).mean({1, 2}) / (second * second + 1e-6), 0, kSum);
 }
 
 TEST_P(CudaRowsTest, ANaNShowsInAllSumsOfItsRowOnly) {

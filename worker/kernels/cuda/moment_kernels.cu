@@ -35,26 +35,22 @@ __device__ __forceinline__ void ForEachOfRow(const RowMomentsCall& call,
   }
 }
 
-// Sums of powers of a lane's numbers: those of one load in float32, all in
-// double.
+// Sums of powers of a lane's numbers, in double: central moments are told from
+// them, whose digits a large mean cancels.
 struct Powers {
   template <typename Element>
   __device__ __forceinline__ void Add(const Element* values, int count) {
-    float one = 0, two = 0, three = 0, four = 0;
 #pragma unroll
     for (int j = 0; j < 16 / static_cast<int>(sizeof(Element)); ++j) {
       if (j >= count) break;
-      const float x = ToFloat(values[j]), square = x * x;
-      one += x;
-      two += square;
-      three = fmaf(square, x, three);
-      four = fmaf(square, square, four);
-      largest = fmaxf(largest, fabsf(x));
+      const float value = ToFloat(values[j]);
+      const double x = value, square = x * x;
+      sum[0] += x;
+      sum[1] += square;
+      sum[2] = fma(square, x, sum[2]);
+      sum[3] = fma(square, square, sum[3]);
+      largest = fmaxf(largest, fabsf(value));
     }
-    sum[0] += one;
-    sum[1] += two;
-    sum[2] += three;
-    sum[3] += four;
   }
   __device__ __forceinline__ void Join() {
 #pragma unroll
