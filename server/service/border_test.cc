@@ -10,11 +10,13 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
+#include "proto/base/mutex.h"
 #include "proto/base/temp_folder_testing.h"
 #include "proto/rpc/channel.h"
 #include "server/service/analysis_service.h"
 #include "server/service/query_service.h"
 #include "server/service/worker_service.h"
+#include "server/store/store_testing.h"
 
 namespace sinkwatch::service {
 namespace {
@@ -30,19 +32,19 @@ class BorderTest : public ::testing::Test {
     scheduler_ = std::make_unique<scheduler::Scheduler>(
         store_.get(), scheduler::SchedulerOptions());
     queries_ = std::make_unique<query::Queries>(
-        store_.get(), [this](const std::string&) { return on_question_(); });
+        store_.get(), [this](const std::string&) { return Ask(); });
     analyses_ = std::make_unique<query::Analyses>(queries_.get());
     v1::RunConfig run;
     run.set_name("toy");
     ASSERT_TRUE(store_->PutRun(run).ok());
   }
 
-  void Start(const CallLimits& limits = {},
-             int64_t max_stream_bytes = 1 << 20) {
+  void Start(const CallLimits& limits = {}, int64_t max_stream_bytes = 1 << 20,
+             std::chrono::milliseconds patience = std::chrono::seconds(10)) {
     worker_service_ =
         std::make_unique<WorkerServiceImpl>(WorkerServiceImpl::Parts{
             store_.get(), commits_.get(), scheduler_.get(), &feed_, &metrics_,
-            store::LeaseLimits(), limits, max_stream_bytes});
+            store::LeaseLimits(), limits, max_stream_bytes, patience});
     query_service_ = std::make_unique<QueryServiceImpl>(
         QueryServiceImpl::Parts{queries_.get(), &feed_, &metrics_, limits});
     analysis_service_ =
@@ -71,6 +73,19 @@ class BorderTest : public ::testing::Test {
     commits_->Stop();
   }
 
+  void OnQuestion(std::function<std::string()> body) {
+    base::MutexLock lock(mutex_);
+    on_question_ = std::move(body);
+  }
+  std::string Ask() {
+    std::function<std::string()> body;
+    {
+      base::MutexLock lock(mutex_);
+      body = on_question_;
+    }
+    return body();
+  }
+
   grpc::Status ListRuns() {
     grpc::ClientContext context;
     v1::ListRunsResponse response;
@@ -85,11 +100,37 @@ class BorderTest : public ::testing::Test {
     return analysis_->Summarize(&context, request, &response);
   }
 
+  store::JobRecord LeaseStep(int64_t step) {
+    EXPECT_TRUE(store_->Observe({store::Seen(step)}).ok());
+    return store_->Lease(store::JobOfStep(*store_, step), "w", {}, 100).value();
+  }
+
+  // The stream of a result of which the first part was sent.
+  using Stream =
+      grpc::ClientReaderWriter<v1::MeasurementChunk, v1::MeasurementAck>;
+  std::unique_ptr<Stream> Begun(grpc::ClientContext& context,
+                                const store::JobRecord& job) {
+    v1::MeasurementChunk chunk;
+    v1::MeasurementChunk::Begin& begin = *chunk.mutable_begin();
+    begin.set_job_id(job.job.id());
+    begin.set_token(job.token);
+    v1::ModelInfo& model = *begin.mutable_header()->mutable_model();
+    model.set_layers(1);
+    model.set_heads(1);
+    model.set_kv_heads(1);
+    auto stream = worker_->StreamMeasurement(&context);
+    EXPECT_TRUE(stream->Write(chunk));
+    return stream;
+  }
+
   const base::TempFolder folder_;
   telemetry::ServiceMetrics metrics_{telemetry::ServiceMetrics::Build{}};
   MeasurementFeed feed_{2};
+  base::Mutex mutex_;
   // Called within each question about runs.
-  std::function<std::string()> on_question_ = [] { return std::string(); };
+  std::function<std::string()> on_question_ ABSL_GUARDED_BY(mutex_) = [] {
+    return std::string();
+  };
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<store::CommitQueue> commits_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
@@ -105,25 +146,25 @@ class BorderTest : public ::testing::Test {
 };
 
 TEST_F(BorderTest, AQuestionThatThrowsIsAnError) {
-  on_question_ = []() -> std::string { throw std::bad_alloc(); };
+  OnQuestion([]() -> std::string { throw std::bad_alloc(); });
   Start();
   EXPECT_EQ(ListRuns().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  on_question_ = []() -> std::string { throw 7; };
+  OnQuestion([]() -> std::string { throw 7; });
   EXPECT_EQ(ListRuns().error_code(), grpc::StatusCode::INTERNAL);
-  on_question_ = [] { return std::string(); };
+  OnQuestion([] { return std::string(); });
   EXPECT_TRUE(ListRuns().ok());
 }
 
 TEST_F(BorderTest, AnAnalysisThatThrowsIsAnError) {
-  on_question_ = []() -> std::string { throw std::bad_alloc(); };
+  OnQuestion([]() -> std::string { throw std::bad_alloc(); });
   Start();
   EXPECT_EQ(Summarize().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  on_question_ = [] { return std::string(); };
+  OnQuestion([] { return std::string(); });
   EXPECT_EQ(Summarize().error_code(), grpc::StatusCode::FAILED_PRECONDITION);
 }
 
 TEST_F(BorderTest, AWatcherWhoseRunCannotBeReadIsTold) {
-  on_question_ = []() -> std::string { throw std::bad_alloc(); };
+  OnQuestion([]() -> std::string { throw std::bad_alloc(); });
   Start();
   grpc::ClientContext context;
   v1::WatchMeasurementsRequest request;
@@ -190,13 +231,13 @@ TEST_F(BorderTest, ALargeRequestForAnAnalysisIsRefused) {
 TEST_F(BorderTest, NobodyAsksForWhoHasGone) {
   std::promise<void> entered, release;
   std::atomic<int> asked{0};
-  on_question_ = [&] {
+  OnQuestion([&] {
     if (++asked == 1) {
       entered.set_value();
       release.get_future().wait();
     }
     return std::string();
-  };
+  });
   CallLimits limits;
   limits.threads = 1;
   Start(limits);
@@ -233,17 +274,26 @@ TEST_F(BorderTest, AnswersThatNobodyTakesAreBounded) {
   EXPECT_EQ(Summarize().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
-// A measurement may use up the budget, and then others are refused, but never
-// the first.
-TEST_F(BorderTest, MeasurementsOnTheirWayAreBounded) {
-  ByteBudget budget(100);
-  EXPECT_TRUE(budget.Take(150));
-  EXPECT_FALSE(budget.Take(1));
-  budget.Give(150);
-  EXPECT_TRUE(budget.Take(60));
-  EXPECT_FALSE(budget.Take(60));
-  EXPECT_TRUE(budget.Take(40));
-  EXPECT_EQ(budget.held(), 100);
+// A worker that stops in the middle of its result keeps no other one out.
+TEST_F(BorderTest, ASilentStreamMakesRoomForOthers) {
+  Start({}, /*max_stream_bytes=*/1, std::chrono::milliseconds(0));
+  const store::JobRecord first = LeaseStep(1), second = LeaseStep(2);
+  grpc::ClientContext silent, refused;
+  const auto stopped = Begun(silent, first);
+  v1::MeasurementAck ack;
+  ASSERT_TRUE(stopped->Read(&ack)) << "it is held now";
+  EXPECT_EQ(Begun(refused, second)->Finish().error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_FALSE(stopped->Read(&ack));
+  EXPECT_EQ(stopped->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  // There is room once gRPC is done with the call.
+  for (bool taken = false; !taken;) {
+    grpc::ClientContext context;
+    const auto other = Begun(context, second);
+    taken = other->Read(&ack);
+    context.TryCancel();
+    other->Finish();
+  }
 }
 
 }  // namespace

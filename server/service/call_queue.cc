@@ -1,40 +1,15 @@
 #include "server/service/call_queue.h"
 
-#include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "proto/base/catch_all.h"
 #include "proto/rpc/status.h"
+#include "server/service/cancellable.h"
 #include "server/store/cancel_scope.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::service {
-namespace {
-
-// The context of a call for as long as gRPC keeps it. Cancelling may end the
-// call on this very thread, so its lock may be taken twice by one.
-class Cancellable {
- public:
-  explicit Cancellable(grpc::CallbackServerContext* context)
-      : context_(context) {}
-
-  void Cancel() {
-    std::lock_guard<std::recursive_mutex> lock(mutex_);
-    if (context_ != nullptr) context_->TryCancel();
-  }
-  void Forget() {
-    std::lock_guard<std::recursive_mutex> lock(mutex_);
-    context_ = nullptr;
-  }
-
- private:
-  std::recursive_mutex mutex_;
-  grpc::CallbackServerContext* context_;
-};
-
-}  // namespace
-
 // One call, from its coming until gRPC is done with it.
 class CallQueue::Call final : public grpc::ServerUnaryReactor {
  public:

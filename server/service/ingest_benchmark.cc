@@ -25,8 +25,9 @@ class WireOnlyService final
           v1::WorkerService::Service> {
  public:
   grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
-  StreamMeasurement(grpc::CallbackServerContext*) override {
+  StreamMeasurement(grpc::CallbackServerContext* context) override {
     return new MeasurementReactor(
+        context,
         [](int64_t, int64_t, const MeasurementReactor::Begun& begun) {
           begun(store::JobRecord());
           return absl::OkStatus();

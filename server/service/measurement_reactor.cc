@@ -18,12 +18,14 @@ int64_t BytesKept(const v1::MeasurementChunk& chunk) {
 
 }  // namespace
 
-MeasurementReactor::MeasurementReactor(Begin begin, Commit commit, Ended ended,
+MeasurementReactor::MeasurementReactor(grpc::CallbackServerContext* context,
+                                       Begin begin, Commit commit, Ended ended,
                                        ByteBudget* budget)
     : begin_(std::move(begin)),
       commit_(std::move(commit)),
       ended_(std::move(ended)),
-      budget_(budget) {
+      cancellable_(std::make_shared<Cancellable>(context)),
+      share_(budget, [cancellable = cancellable_] { cancellable->Cancel(); }) {
   StartRead(&chunk_);
 }
 
@@ -83,6 +85,7 @@ void MeasurementReactor::GoOn() {
     chunk_.Clear();
     return StartRead(&chunk_);
   }
+  share_.Keep();
   // The queue may call back at once, from this very thread.
   commit_(std::move(request),
           [this](const absl::StatusOr<store::CommitResult>& result) {
@@ -91,12 +94,10 @@ void MeasurementReactor::GoOn() {
 }
 
 absl::Status MeasurementReactor::Take() {
-  const int64_t bytes = BytesKept(chunk_);
-  if (!budget_->Take(bytes)) {
+  if (!share_.Take(BytesKept(chunk_))) {
     return absl::ResourceExhaustedError(
         "too many measurements are on their way; send it again");
   }
-  held_ += bytes;
   return assembler_.Add(std::move(chunk_));
 }
 

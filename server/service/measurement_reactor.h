@@ -2,12 +2,14 @@
 #define SINKWATCH_SERVER_SERVICE_MEASUREMENT_REACTOR_H_
 
 #include <functional>
+#include <memory>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/support/server_callback.h"
 #include "proto/base/mutex.h"
 #include "server/service/byte_budget.h"
+#include "server/service/cancellable.h"
 #include "server/service/measurement_assembler.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/worker_service.pb.h"
@@ -39,14 +41,16 @@ class MeasurementReactor final
   using Ended = std::function<void(const absl::Status&)>;
 
   // What is kept of a measurement comes out of `budget`, which must outlive
-  // the call; where that is used up, the call is RESOURCE_EXHAUSTED.
-  MeasurementReactor(Begin begin, Commit commit, Ended ended,
-                     ByteBudget* budget);
+  // the call; where that is used up, the call is RESOURCE_EXHAUSTED, and
+  // CANCELLED where it was silent while others needed it. `context` is the
+  // call's.
+  MeasurementReactor(grpc::CallbackServerContext* context, Begin begin,
+                     Commit commit, Ended ended, ByteBudget* budget);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnDone() override {
-    budget_->Give(held_);
+    cancellable_->Forget();
     delete this;
   }
 
@@ -68,12 +72,12 @@ class MeasurementReactor final
   const Begin begin_;
   const Commit commit_;
   const Ended ended_;
-  ByteBudget* const budget_;
+  const std::shared_ptr<Cancellable> cancellable_;
+  ByteBudget::Share share_;
   v1::MeasurementChunk chunk_;  // owned by gRPC while a read is under way
 
   base::Mutex mutex_;
   MeasurementAssembler assembler_ ABSL_GUARDED_BY(mutex_);
-  int64_t held_ = 0;  // of the budget; only reads change it
   v1::Checkpoint leased_ ABSL_GUARDED_BY(mutex_);
   bool begun_ = false;      // only reads change it
   v1::MeasurementAck ack_;  // ... while a write is under way

@@ -32,40 +32,33 @@ RunRegistry::RunRegistry(store::Store* store, Changed changed, int max_added)
 
 absl::Status RunRegistry::Configure(const std::vector<v1::RunConfig>& runs) {
   base::MutexLock lock(mutex_);
-  auto before = store_->ConfiguredRuns();
+  const auto before = store_->ConfiguredRuns();
   if (!before.ok()) return before.status();
-  for (const std::string& name : *before) {
-    if (Has(runs, name)) continue;
-    absl::Status status = store_->RemoveRun(name);
-    if (!status.ok()) return status;
-  }
   auto stored = store_->Runs();
   if (!stored.ok()) return stored.status();
-  configured_ = runs;
-  added_.clear();
-  found_.clear();
+  Runs next;
+  next.configured = runs;
+  std::vector<std::string> removed;
   for (v1::RunConfig& run : *stored) {
     if (Has(runs, run.name())) continue;
-    (run.found_below().empty() ? added_ : found_).push_back(std::move(run));
+    if (std::count(before->begin(), before->end(), run.name()) != 0) {
+      removed.push_back(run.name());
+    } else {
+      (run.found_below().empty() ? next.added : next.found)
+          .push_back(std::move(run));
+    }
   }
-  absl::Status orphans = RemoveOrphans();
-  if (!orphans.ok()) return orphans;
-  for (const v1::RunConfig& run : runs) {
-    absl::Status status = store_->PutRun(run, store::RunOrigin::kConfigured);
-    if (!status.ok()) return status;
-  }
-  changed_(AllLocked());
-  return absl::OkStatus();
+  return Replace(std::move(next), std::move(removed));
 }
 
 absl::Status RunRegistry::Add(const v1::RunConfig& run) {
   base::MutexLock lock(mutex_);
-  if (Has(configured_, run.name()) || Has(added_, run.name()) ||
-      Has(found_, run.name())) {
+  if (Has(runs_.configured, run.name()) || Has(runs_.added, run.name()) ||
+      Has(runs_.found, run.name())) {
     return absl::AlreadyExistsError(
         absl::StrCat("run \"", run.name(), "\" exists already"));
   }
-  if (static_cast<int>(added_.size()) >= max_added_) {
+  if (static_cast<int>(runs_.added.size()) >= max_added_) {
     return absl::ResourceExhaustedError(
         absl::StrCat(max_added_,
                      " runs were added, which is the most: remove "
@@ -89,47 +82,48 @@ absl::Status RunRegistry::Remove(const std::string& name) {
   base::MutexLock lock(mutex_);
   absl::Status status = CheckAdded(name);
   if (!status.ok()) return status;
-  status = store_->RemoveRun(name);
-  if (!status.ok()) return status;
-  added_.erase(FindRun(added_, name));
-  status = RemoveOrphans();
-  if (!status.ok()) return status;
-  changed_(AllLocked());
-  return absl::OkStatus();
+  Runs next = runs_;
+  next.added.erase(FindRun(next.added, name));
+  return Replace(std::move(next), {name});
 }
 
-absl::Status RunRegistry::RemoveOrphans() {
-  for (auto run = found_.begin(); run != found_.end();) {
+absl::Status RunRegistry::Replace(Runs next, std::vector<std::string> removed) {
+  for (auto run = next.found.begin(); run != next.found.end();) {
     const std::string& parent = run->found_below();
-    if (Has(configured_, parent) || Has(added_, parent)) {
+    if (Has(next.configured, parent) || Has(next.added, parent)) {
       ++run;
       continue;
     }
-    absl::Status status = store_->RemoveRun(run->name());
-    if (!status.ok()) return status;
-    run = found_.erase(run);
+    removed.push_back(run->name());
+    run = next.found.erase(run);
   }
+  absl::Status status = store_->ReplaceRuns(removed, next.configured,
+                                            store::RunOrigin::kConfigured);
+  if (!status.ok()) return status;
+  runs_ = std::move(next);
+  changed_(AllLocked());
   return absl::OkStatus();
 }
 
 absl::Status RunRegistry::Found(const std::string& parent,
                                 const std::vector<v1::RunConfig>& runs) {
   base::MutexLock lock(mutex_);
-  if (!Has(configured_, parent) && !Has(added_, parent)) {
+  if (!Has(runs_.configured, parent) && !Has(runs_.added, parent)) {
     return absl::OkStatus();
   }
   bool changed = false;
   for (const v1::RunConfig& run : runs) {
-    if (Has(configured_, run.name()) || Has(added_, run.name())) continue;
-    const auto known = FindRun(found_, run.name());
-    if (known != found_.end() && MessageDifferencer::Equals(*known, run)) {
+    if (Has(runs_.configured, run.name()) || Has(runs_.added, run.name()))
+      continue;
+    const auto known = FindRun(runs_.found, run.name());
+    if (known != runs_.found.end() && MessageDifferencer::Equals(*known, run)) {
       continue;
     }
     absl::Status status = store_->PutRun(run);
     if (!status.ok()) return status;
     changed = true;
-    if (known == found_.end()) {
-      found_.push_back(run);
+    if (known == runs_.found.end()) {
+      runs_.found.push_back(run);
     } else {
       *known = run;
     }
@@ -146,9 +140,9 @@ std::vector<v1::RunConfig> RunRegistry::All() const {
 absl::Status RunRegistry::Put(const v1::RunConfig& run) {
   absl::Status status = store_->PutRun(run);
   if (!status.ok()) return status;
-  const auto place = FindRun(added_, run.name());
-  if (place == added_.end()) {
-    added_.push_back(run);
+  const auto place = FindRun(runs_.added, run.name());
+  if (place == runs_.added.end()) {
+    runs_.added.push_back(run);
   } else {
     *place = run;
   }
@@ -157,14 +151,14 @@ absl::Status RunRegistry::Put(const v1::RunConfig& run) {
 }
 
 absl::Status RunRegistry::CheckAdded(const std::string& name) const {
-  if (Has(added_, name)) return absl::OkStatus();
-  if (Has(configured_, name)) {
+  if (Has(runs_.added, name)) return absl::OkStatus();
+  if (Has(runs_.configured, name)) {
     return absl::FailedPreconditionError(
         absl::StrCat("run \"", name,
                      "\" comes from the server's configuration: change it "
                      "there and reload"));
   }
-  if (Has(found_, name)) {
+  if (Has(runs_.found, name)) {
     return absl::FailedPreconditionError(
         absl::StrCat("run \"", name,
                      "\" was found through runs_below of another run: change "
@@ -176,9 +170,9 @@ absl::Status RunRegistry::CheckAdded(const std::string& name) const {
 }
 
 std::vector<v1::RunConfig> RunRegistry::AllLocked() const {
-  std::vector<v1::RunConfig> all = configured_;
-  all.insert(all.end(), added_.begin(), added_.end());
-  all.insert(all.end(), found_.begin(), found_.end());
+  std::vector<v1::RunConfig> all = runs_.configured;
+  all.insert(all.end(), runs_.added.begin(), runs_.added.end());
+  all.insert(all.end(), runs_.found.begin(), runs_.found.end());
   return all;
 }
 

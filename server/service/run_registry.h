@@ -30,7 +30,8 @@ class RunRegistry {
 
   // The runs of the configuration, in place of those configured before. Runs
   // that were configured and are not any more stop being followed, whether they
-  // left the file while the server ran or while it did not.
+  // left the file while the server ran or while it did not. An error of the
+  // store changes nothing.
   absl::Status Configure(const std::vector<v1::RunConfig>& runs);
 
   // ALREADY_EXISTS if the name is taken; RESOURCE_EXHAUSTED if there are too
@@ -54,8 +55,17 @@ class RunRegistry {
   std::vector<v1::RunConfig> All() const;
 
  private:
-  // Stops following the runs that were found below runs that are gone.
-  absl::Status RemoveOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  struct Runs {
+    std::vector<v1::RunConfig> configured;
+    std::vector<v1::RunConfig> added;
+    // Found through runs_below of one of the others.
+    std::vector<v1::RunConfig> found;
+  };
+
+  // Follows `next` but for what was found below runs that are gone, and not
+  // `removed`; if the store does not take all of it, all stays as it is.
+  absl::Status Replace(Runs next, std::vector<std::string> removed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Put(const v1::RunConfig& run)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // FAILED_PRECONDITION or NOT_FOUND unless the run was added over gRPC.
@@ -68,10 +78,7 @@ class RunRegistry {
   const Changed changed_;
   const int max_added_;
   mutable base::Mutex mutex_;
-  std::vector<v1::RunConfig> configured_ ABSL_GUARDED_BY(mutex_);
-  std::vector<v1::RunConfig> added_ ABSL_GUARDED_BY(mutex_);
-  // Found through runs_below of one of the others.
-  std::vector<v1::RunConfig> found_ ABSL_GUARDED_BY(mutex_);
+  Runs runs_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sinkwatch::service

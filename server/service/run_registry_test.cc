@@ -93,6 +93,25 @@ TEST_F(RunRegistryTest, MistakesAreToldApart) {
   EXPECT_EQ(runs_->Remove("c").code(), absl::StatusCode::kNotFound);
 }
 
+// Of a disk that is full in the middle of it, say.
+TEST_F(RunRegistryTest, AnErrorOfTheStoreChangesNothing) {
+  store::TestStore small(":memory:", /*max_pages=*/100);
+  Names told;
+  RunRegistry runs(&*small, [&](const std::vector<v1::RunConfig>& all) {
+    told.clear();
+    for (const v1::RunConfig& run : all) told.push_back(run.name());
+  });
+  ASSERT_TRUE(runs.Configure({Named("a"), Named("b")}).ok());
+  const v1::RunConfig large = Named("d", std::string(1 << 20, 'x'));
+  const absl::Status full = runs.Configure({Named("a"), Named("c"), large});
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted) << full;
+  EXPECT_EQ(told, (Names{"a", "b"}));
+  EXPECT_EQ(runs.All().size(), 2u);
+  EXPECT_EQ(small->RunNames().value(), (Names{"a", "b"}));
+  EXPECT_TRUE(runs.Configure({Named("a"), Named("c")}).ok());
+  EXPECT_EQ(small->RunNames().value(), (Names{"a", "c"}));
+}
+
 v1::RunConfig Below(const std::string& parent, const std::string& name) {
   v1::RunConfig run = Named(parent + "." + name);
   run.set_found_below(parent);

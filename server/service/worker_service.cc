@@ -157,9 +157,10 @@ absl::Status WorkerServiceImpl::Renew(const v1::RenewLeaseRequest& request) {
 }
 
 grpc::ServerBidiReactor<v1::MeasurementChunk, v1::MeasurementAck>*
-WorkerServiceImpl::StreamMeasurement(grpc::CallbackServerContext*) {
+WorkerServiceImpl::StreamMeasurement(grpc::CallbackServerContext* context) {
   const RpcTimer timer(parts_.metrics, "WorkerService/StreamMeasurement");
   return new MeasurementReactor(
+      context,
       [this](int64_t job, int64_t token, MeasurementReactor::Begun begun) {
         return calls_.Submit(kBeginBytes,
                              [this, job, token, begun = std::move(begun)] {

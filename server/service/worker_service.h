@@ -2,6 +2,7 @@
 #define SINKWATCH_SERVER_SERVICE_WORKER_SERVICE_H_
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <string>
@@ -37,9 +38,13 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
     CallLimits calls = {};
     // Measurements that are on their way, together.
     int64_t max_stream_bytes = int64_t{192} << 20;
+    // One that is silent for so long is ended where others need its room.
+    std::chrono::milliseconds stream_patience = std::chrono::seconds(10);
   };
   explicit WorkerServiceImpl(const Parts& parts)
-      : parts_(parts), calls_(parts.calls), streams_(parts.max_stream_bytes) {}
+      : parts_(parts),
+        calls_(parts.calls),
+        streams_(parts.max_stream_bytes, parts.stream_patience) {}
 
   // Gives out no more leases; renewals and results go on.
   void Drain() { draining_.store(true); }
