@@ -114,6 +114,25 @@ absl::Status Prepare(sqlite3* connection, const std::string& path) {
   return status;
 }
 
+// An open file hides that somebody has deleted it, or put another in its place.
+// Databases that are no files of the system's are always in place.
+absl::Status CheckInPlace(sqlite3* connection) {
+  int has_moved = 0;
+  if (sqlite3_file_control(connection, "main", SQLITE_FCNTL_HAS_MOVED,
+                           &has_moved) != SQLITE_OK) {
+    return absl::OkStatus();
+  }
+  const char* const path = sqlite3_db_filename(connection, "main");
+  const char* const log = sqlite3_filename_wal(path);
+  const bool has_log = access(log, F_OK) == 0;
+  if (has_moved == 0 && has_log) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      "store: ", has_moved != 0 ? path : log,
+      " was deleted, or moved away, while the server had it open: nothing is "
+      "written any more; a backup saves what there is "
+      "(deploy/if-something-is-wrong.md)"));
+}
+
 // Whether an error is the disk's, not the request's.
 bool IsDisk(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) ||
@@ -146,7 +165,8 @@ Store::Database::~Database() { CloseConnection(connection); }
 
 absl::Status Store::Database::Transaction(
     const std::function<absl::Status()>& body) {
-  absl::Status status = Execute(connection, "BEGIN IMMEDIATE");
+  absl::Status status = CheckInPlace(connection);
+  if (status.ok()) status = Execute(connection, "BEGIN IMMEDIATE");
   const bool began = status.ok();
   // An exception, too, leaves no transaction open.
   if (began) status = base::CatchAll(body);

@@ -24,7 +24,9 @@ struct Store::Database {
   ~Database();
 
   // Runs `body` between BEGIN IMMEDIATE and COMMIT; rolls back if it fails or
-  // throws. Returns the first error.
+  // throws. Returns the first error; UNAVAILABLE, and nothing is written, if
+  // the files of the store are not where they were opened: what is written to a
+  // file that was deleted is gone at its end.
   absl::Status Transaction(const std::function<absl::Status()>& body)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 

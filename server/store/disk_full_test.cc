@@ -58,6 +58,20 @@ TEST(DiskFullTest, SaysWhenItCannotBeWrittenAndWhenItCanAgain) {
   EXPECT_TRUE(store->CheckWritable().ok());
 }
 
+TEST(DiskFullTest, FollowsItsRunsAgainWithoutAWrite) {
+  TestStore store(FreshFile("runs"));
+  v1::RunConfig run;
+  run.set_name("a");
+  const auto follow = [&] {
+    return store->ReplaceRuns({}, {run}, RunOrigin::kConfigured);
+  };
+  ASSERT_TRUE(follow().ok());
+  FileSizeLimit limit(1000);
+  EXPECT_TRUE(follow().ok());
+  run.set_root("/elsewhere");
+  EXPECT_FALSE(follow().ok());
+}
+
 TEST(DiskFullTest, IsUnavailableOnAWriteErrorAndWorksAgainAfterIt) {
   TestStore store(FreshFile("write_error"));
   const JobRecord job = LeaseStep(store, 1);

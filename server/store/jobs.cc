@@ -88,6 +88,40 @@ absl::StatusOr<JobRecord> GiveLease(sqlite3* connection, int64_t id,
   return leased;
 }
 
+// Writes nothing of one that is followed so already: a full disk keeps no
+// server from starting.
+absl::Status FollowRun(sqlite3* connection, const v1::RunConfig& run,
+                       RunOrigin origin) {
+  Statement put(connection,
+                "INSERT INTO run (name, config, followed) VALUES (?, ?, ?) ON "
+                "CONFLICT (name) DO UPDATE SET config = excluded.config, "
+                "followed = excluded.followed WHERE config <> excluded.config "
+                "OR followed <> excluded.followed");
+  return put.Bind(run.name())
+      .BindBlob(run.SerializeAsString())
+      .Bind(static_cast<int64_t>(origin))
+      .Run();
+}
+
+absl::Status EndRun(sqlite3* connection, const std::string& name,
+                    absl::Time now) {
+  Statement remove(connection, "UPDATE run SET followed = 0 WHERE name = ?");
+  absl::Status status = remove.Bind(name).Run();
+  if (!status.ok()) return status;
+  if (sqlite3_changes(connection) == 0) {
+    return absl::NotFoundError(absl::StrCat("there is no run \"", name, "\""));
+  }
+  status = ForgetFolders(connection, name);
+  if (!status.ok()) return status;
+  Statement skip(
+      connection,
+      absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_SKIPPED,
+                   ", token = token + 1, reason = 'the run is not followed "
+                   "any more', updated = ? WHERE run = ? AND state IN ",
+                   OpenStateList()));
+  return skip.Bind(now).Bind(name).Run();
+}
+
 }  // namespace
 
 absl::StatusOr<JobRecord> FindJob(sqlite3* connection, int64_t id) {
@@ -204,37 +238,28 @@ JobRecord ReadJob(Statement& row) {
 // --- runs -------------------------------------------------------------------
 
 absl::Status Store::PutRun(const v1::RunConfig& run, RunOrigin origin) {
-  StoreLock lock(database_->mutex);
-  Statement put(database_->connection,
-                "INSERT INTO run (name, config, followed) VALUES (?, ?, ?) ON "
-                "CONFLICT (name) DO UPDATE SET config = excluded.config, "
-                "followed = excluded.followed");
-  return put.Bind(run.name())
-      .BindBlob(run.SerializeAsString())
-      .Bind(static_cast<int64_t>(origin))
-      .Run();
+  return ReplaceRuns({}, {run}, origin);
 }
 
 absl::Status Store::RemoveRun(const std::string& name) {
+  return ReplaceRuns({name}, {}, RunOrigin::kAdded);
+}
+
+absl::Status Store::ReplaceRuns(const std::vector<std::string>& removed,
+                                const std::vector<v1::RunConfig>& put,
+                                RunOrigin origin) {
   StoreLock lock(database_->mutex);
   sqlite3* const connection = database_->connection;
-  return database_->Transaction([&]() -> absl::Status {
-    Statement remove(connection, "UPDATE run SET followed = 0 WHERE name = ?");
-    absl::Status status = remove.Bind(name).Run();
-    if (!status.ok()) return status;
-    if (sqlite3_changes(connection) == 0) {
-      return absl::NotFoundError(
-          absl::StrCat("there is no run \"", name, "\""));
+  const absl::Time now = database_->clock();
+  return database_->Transaction([&] {
+    absl::Status status;
+    for (const std::string& name : removed) {
+      if (status.ok()) status = EndRun(connection, name, now);
     }
-    status = ForgetFolders(connection, name);
-    if (!status.ok()) return status;
-    Statement skip(
-        connection,
-        absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_SKIPPED,
-                     ", token = token + 1, reason = 'the run is not followed "
-                     "any more', updated = ? WHERE run = ? AND state IN ",
-                     OpenStateList()));
-    return skip.Bind(database_->clock()).Bind(name).Run();
+    for (const v1::RunConfig& run : put) {
+      if (status.ok()) status = FollowRun(connection, run, origin);
+    }
+    return status;
   });
 }
 
@@ -418,17 +443,24 @@ absl::StatusOr<int64_t> Store::Requeue(const std::string& run,
       steps.empty()
           ? ""
           : absl::StrCat(" AND step IN (", absl::StrJoin(steps, ","), ")");
+  sqlite3* const connection = database_->connection;
   Statement update(
-      database_->connection,
+      connection,
       absl::StrCat("UPDATE job SET state = ", v1::JOB_STATE_QUEUED,
                    ", attempt = 0, outcome = 0, reason = 'requeued', "
                    "not_before = 0, updated = ? WHERE run = ? AND (state IN ",
                    StateList(states), " OR (state = ", v1::JOB_STATE_WAITING,
                    " AND outcome = ", v1::OUTCOME_INCOMPLETE, "))", which,
                    NotRewritten()));
-  absl::Status status = update.Bind(database_->clock()).Bind(run).Run();
+  update.Bind(database_->clock()).Bind(run);
+  int64_t requeued = 0;
+  absl::Status status = database_->Transaction([&] {
+    absl::Status updated = update.Run();
+    requeued = sqlite3_changes(connection);
+    return updated;
+  });
   if (!status.ok()) return status;
-  return int64_t{sqlite3_changes(database_->connection)};
+  return requeued;
 }
 
 absl::StatusOr<JobRecord> Store::GetJob(int64_t job_id) {

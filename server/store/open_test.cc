@@ -47,6 +47,30 @@ TEST(OpenTest, KeepsWhatWasWritten) {
   EXPECT_NE(JobOfStep(*again, 7), 0);
 }
 
+// What is written to a file that has no name any more is gone with the process.
+TEST(OpenTest, WritesNothingOnceItsFilesHaveBeenTakenAway) {
+  const std::string path = FreshFile("away");
+  TestStore store(path);
+  ASSERT_TRUE(store->Observe({Seen(1)}).ok());
+  for (const std::string end : {"", "-wal"}) {
+    const std::string file = path + end;
+    ASSERT_EQ(std::rename(file.c_str(), (path + ".kept").c_str()), 0);
+    for (const absl::Status& status :
+         {store->Observe({Seen(2)}), store->CheckWritable()}) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+      EXPECT_TRUE(absl::StrContains(status.message(), "away.db" + end + " was"))
+          << status;
+    }
+    EXPECT_EQ(JobOfStep(*store, 2), 0);
+    ASSERT_EQ(std::rename((path + ".kept").c_str(), file.c_str()), 0);
+    EXPECT_TRUE(store->CheckWritable().ok());
+  }
+  // Another one in its place is not ours.
+  std::ofstream(path + ".other") << "another";
+  ASSERT_EQ(std::rename((path + ".other").c_str(), path.c_str()), 0);
+  EXPECT_FALSE(store->Observe({Seen(2)}).ok());
+}
+
 // A store of a server of other definitions: no worker of ours gets its jobs.
 TEST(OpenTest, SupersedesOpenJobsOfOtherVersionsOfTheDefinitions) {
   const std::string path = FreshFile("versions");

@@ -183,6 +183,10 @@ class Store {
                       RunOrigin origin = RunOrigin::kAdded);
   // Keeps the run's measurements; its open jobs end as SKIPPED.
   absl::Status RemoveRun(const std::string& name);
+  // Both for many runs: first those that are removed. All of it or nothing.
+  absl::Status ReplaceRuns(const std::vector<std::string>& removed,
+                           const std::vector<v1::RunConfig>& put,
+                           RunOrigin origin);
   // One whose configuration cannot be read has its name only.
   absl::StatusOr<std::vector<v1::RunConfig>> Runs();
   // Names of those that a configuration had, of this process or an earlier one.
