@@ -1,5 +1,6 @@
 #include "server/config.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -26,6 +28,12 @@ namespace {
 constexpr char kGrpcAddress[] = "127.0.0.1:17461";
 constexpr char kHttpAddress[] = "127.0.0.1:17460";
 constexpr char kDataDir[] = "./sinkwatch-data";
+// Of a run: what is kept and told of it again and again.
+constexpr size_t kMaxPath = 4096;
+constexpr size_t kMaxText = 300;
+constexpr int kMaxLabels = 64;
+constexpr int kMaxMetrics = 1000;
+constexpr int kMaxPerDecade = 1000;
 
 // The first complaint of the text parser, with its place.
 class FirstError final : public google::protobuf::io::ErrorCollector {
@@ -80,13 +88,56 @@ void CheckPolicy(const v1::RunConfig& run, const std::string& where,
     errors.push_back(absl::StrCat(where, "steps.latest must be at least 1"));
   }
   if (policy.policy_case() == v1::StepPolicy::kPerDecade &&
-      policy.per_decade() < 1) {
-    errors.push_back(
-        absl::StrCat(where, "steps.per_decade must be at least 1"));
+      (policy.per_decade() < 1 || policy.per_decade() > kMaxPerDecade)) {
+    errors.push_back(absl::StrCat(where, "steps.per_decade must be at least 1",
+                                  " and at most ", kMaxPerDecade));
   }
   if (policy.policy_case() == v1::StepPolicy::kListed &&
       policy.listed().steps().empty()) {
     errors.push_back(absl::StrCat(where, "steps.listed lists no steps"));
+  }
+}
+
+// No path of a file system is longer or has a byte of 0.
+void CheckRunPaths(const v1::RunConfig& run, const std::string& where,
+                   std::vector<std::string>& errors) {
+  const std::pair<const char*, const std::string&> paths[] = {
+      {"root", run.root()},
+      {"probe", run.probe()},
+      {"manifest", run.manifest()},
+      {"model_config", run.model_config()}};
+  for (const auto& [field, path] : paths) {
+    if (path.size() >= kMaxPath) {
+      errors.push_back(absl::StrCat(where, field, " has ", path.size(),
+                                    " bytes, and a path at most ",
+                                    kMaxPath - 1));
+    } else if (path.find('\0') != std::string::npos) {
+      errors.push_back(absl::StrCat(where, field, " has a byte of 0"));
+    }
+  }
+}
+
+void CheckRunTexts(const v1::RunConfig& run, const std::string& where,
+                   std::vector<std::string>& errors) {
+  if (run.stage().size() > kMaxText) {
+    errors.push_back(
+        absl::StrCat(where, "stage is longer than ", kMaxText, " bytes"));
+  }
+  const auto is_long = [](const std::string& text) {
+    return text.size() > kMaxText;
+  };
+  if (run.metrics_size() > kMaxMetrics ||
+      std::any_of(run.metrics().begin(), run.metrics().end(), is_long)) {
+    errors.push_back(absl::StrCat(where, "metrics are at most ", kMaxMetrics,
+                                  " names of at most ", kMaxText, " bytes"));
+  }
+  const auto is_long_label = [&](const auto& label) {
+    return is_long(label.first) || is_long(label.second);
+  };
+  if (static_cast<int>(run.labels_size()) > kMaxLabels ||
+      std::any_of(run.labels().begin(), run.labels().end(), is_long_label)) {
+    errors.push_back(absl::StrCat(where, "labels are at most ", kMaxLabels,
+                                  " of at most ", kMaxText, " bytes"));
   }
 }
 
@@ -210,6 +261,8 @@ std::vector<std::string> RunErrors(const v1::RunConfig& run) {
   RequirePositive(run.quiescence_seconds(), where + "quiescence_seconds",
                   errors);
   RequirePositive(run.grace_seconds(), where + "grace_seconds", errors);
+  CheckRunPaths(run, where, errors);
+  CheckRunTexts(run, where, errors);
   CheckPolicy(run, where, errors);
   const absl::Status patterns = CheckPatterns(run);
   if (!patterns.ok()) {

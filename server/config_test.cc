@@ -250,6 +250,42 @@ const std::vector<BadValue>& BadValues() {
       {"NonePerDecade",
        [](auto& c) { c.mutable_runs(0)->mutable_steps()->set_per_decade(0); },
        {"steps.per_decade"}},
+      {"TooManyPerDecade",
+       [](auto& c) {
+         c.mutable_runs(0)->mutable_steps()->set_per_decade(1001);
+       },
+       {"steps.per_decade", "1000"}},
+      {"PathWithAByteOfZero",
+       [](auto& c) {
+         c.mutable_runs(0)->set_manifest(std::string("/a\0b", 4));
+       },
+       {"\"one\"", "manifest", "byte of 0"}},
+      {"PathThatIsNone",
+       [](auto& c) { c.mutable_runs(0)->set_root(std::string(4096, '/')); },
+       {"\"one\"", "root", "4096"}},
+      {"LongStage",
+       [](auto& c) { c.mutable_runs(0)->set_stage(std::string(301, 's')); },
+       {"\"one\"", "stage", "300"}},
+      {"LongMetric",
+       [](auto& c) { c.mutable_runs(0)->add_metrics(std::string(301, 'm')); },
+       {"\"one\"", "metrics", "300"}},
+      {"TooManyMetrics",
+       [](auto& c) {
+         for (int i = 0; i < 1001; ++i) c.mutable_runs(0)->add_metrics("m");
+       },
+       {"\"one\"", "metrics", "1000"}},
+      {"TooManyLabels",
+       [](auto& c) {
+         for (int i = 0; i < 65; ++i) {
+           (*c.mutable_runs(0)->mutable_labels())[absl::StrCat(i)] = "x";
+         }
+       },
+       {"\"one\"", "labels", "64"}},
+      {"LongLabel",
+       [](auto& c) {
+         (*c.mutable_runs(0)->mutable_labels())["a"] = std::string(301, 'x');
+       },
+       {"\"one\"", "labels", "300"}},
       {"EmptyList",
        [](auto& c) { c.mutable_runs(0)->mutable_steps()->mutable_listed(); },
        {"steps.listed"}},

@@ -23,7 +23,9 @@ std::set<int64_t> LogSpaced(const std::set<int64_t>& steps, int per_decade) {
   for (int point = 0; std::pow(10.0, point / double(per_decade)) <= last;
        ++point) {
     const double target = std::pow(10.0, point / double(per_decade));
-    spaced.insert(*steps.lower_bound(std::llround(target)));
+    // Large steps are no doubles: the last one may be below its own.
+    const auto found = steps.lower_bound(std::llround(target));
+    if (found != steps.end()) spaced.insert(*found);
   }
   return spaced;
 }

@@ -35,5 +35,13 @@ TEST(WantedSteps, SpacesStepsOnTheLogAxisAndKeepsBothEnds) {
   EXPECT_EQ(WantedSteps(policy, {}), Steps{});
 }
 
+TEST(WantedSteps, KeepsALastStepThatIsNoDouble) {
+  v1::StepPolicy policy;
+  policy.set_per_decade(1);
+  constexpr int64_t kLast = 99999999999999999;  // as a double it is 10^17
+  EXPECT_EQ(WantedSteps(policy, {1, kLast}), (Steps{1, kLast}));
+  EXPECT_EQ(WantedSteps(policy, {0, INT64_MAX}), (Steps{0, INT64_MAX}));
+}
+
 }  // namespace
 }  // namespace sinkwatch::scheduler
