@@ -58,7 +58,7 @@ int64_t TokenCount(const std::string& digits, const std::string& unit) {
 // --- the names of OLMo's series, word by word --------------------------------
 
 std::optional<StepName> ParseExactName(const std::string& name) {
-  static const std::regex kPattern(
+  static const auto& kPattern = *new std::regex(
       R"((?:(stage\d+(?:-ingredient\d+(?:\+\d+)*)?|ingredient\d+(?:\+\d+)*)-)?)"
       R"((step|checkpoint|ckpt)([-_]?)(\d+))"
       R"((?:-tokens(\d+)([KMBT]?))?)"
@@ -122,16 +122,19 @@ std::optional<Place> FindLast(const std::string& text,
   return last;
 }
 
+// Patterns are never destroyed: a thread that a file system has held until the
+// end may still read a name.
 constexpr auto kIcase = std::regex::icase | std::regex::ECMAScript;
 
 std::optional<Place> FindStep(const std::string& text) {
   // fairseq's checkpoint_3_50000 is epoch 3, update 50000.
-  static const std::regex kFairseq(R"((checkpoint)_\d+_(\d+)())", kIcase);
-  static const std::regex kWordFirst(
+  static const auto& kFairseq =
+      *new std::regex(R"((checkpoint)_\d+_(\d+)())", kIcase);
+  static const auto& kWordFirst = *new std::regex(
       R"((global_?step|step|iter|iteration|ckpt|checkpoint|update|batch|ba))"
       R"([-_=]?(\d+)([km]?))",
       kIcase);
-  static const std::regex kNumberFirst(
+  static const auto& kNumberFirst = *new std::regex(
       R"(()(\d+)([km]?)[-_]?(?:steps|iters|iterations|updates))", kIcase);
   for (const std::regex* pattern : {&kFairseq, &kWordFirst, &kNumberFirst}) {
     if (auto place = FindLast(text, *pattern)) return place;
@@ -140,17 +143,19 @@ std::optional<Place> FindStep(const std::string& text) {
 }
 
 std::optional<Place> FindEpoch(const std::string& text) {
-  static const std::regex kEpoch(R"((epoch|ep)[-_=]?(\d+)())", kIcase);
+  static const auto& kEpoch =
+      *new std::regex(R"((epoch|ep)[-_=]?(\d+)())", kIcase);
   return FindLast(text, kEpoch);
 }
 
 std::optional<Place> FindTokens(const std::string& text) {
-  static const std::regex kWordFirst(
-      R"((tokens?)[-_=]?(\d+(?:\.\d+)?)([kmbt]?))", kIcase);
-  static const std::regex kNumberFirst(
-      R"(()(\d+(?:\.\d+)?)([kmbt])[-_]?(?:tokens?))", kIcase);
+  static const auto& kWordFirst =
+      *new std::regex(R"((tokens?)[-_=]?(\d+(?:\.\d+)?)([kmbt]?))", kIcase);
+  static const auto& kNumberFirst =
+      *new std::regex(R"(()(\d+(?:\.\d+)?)([kmbt])[-_]?(?:tokens?))", kIcase);
   // 2BT, 3T: billions and trillions of tokens.
-  static const std::regex kShort(R"(()(\d+(?:\.\d+)?)([kmb]t|t))", kIcase);
+  static const auto& kShort =
+      *new std::regex(R"(()(\d+(?:\.\d+)?)([kmb]t|t))", kIcase);
   for (const std::regex* pattern : {&kWordFirst, &kNumberFirst, &kShort}) {
     if (auto place = FindLast(text, *pattern)) return place;
   }
@@ -182,10 +187,11 @@ void TakeSeed(const std::regex& pattern, std::string* text, std::string* seed) {
 // Pairs and epochs, which differ from one checkpoint to the next
 // (val_loss=2.31), and words that every checkpoint has.
 void TakeNoise(std::string* text) {
-  static const std::regex kPairs(R"([A-Za-z_]+=[-+]?[0-9.]+(e[-+]?\d+)?)");
-  static const std::regex kEpochs(
+  static const auto& kPairs =
+      *new std::regex(R"([A-Za-z_]+=[-+]?[0-9.]+(e[-+]?\d+)?)");
+  static const auto& kEpochs = *new std::regex(
       R"((^|[-_.])(epoch|ep)[-_=]?\d+(epochstep\d+)?(?![0-9A-Za-z]))", kIcase);
-  static const std::regex kWords(
+  static const auto& kWords = *new std::regex(
       R"((^|[-_.])(model|state|checkpoints?|ckpts?|weights|params|train|steps?)"
       R"(|iter|hf)(?=$|[-_.]))",
       kIcase);
@@ -203,12 +209,14 @@ void TakeTokens(std::string* text, StepName* parsed) {
 }
 
 void ReadAround(std::string before, std::string after, StepName* parsed) {
-  static const std::regex kConverted(R"((^|[-_.])hf$)", kIcase);
-  static const std::regex kUnsharded(R"((^|[-_.])unsharded(?=$|[-_.]))",
-                                     kIcase);
+  static const auto& kConverted = *new std::regex(R"((^|[-_.])hf$)", kIcase);
+  static const auto& kUnsharded =
+      *new std::regex(R"((^|[-_.])unsharded(?=$|[-_.]))", kIcase);
   // Everything after the word where no step follows, else a number.
-  static const std::regex kSeedLast(R"((?:^|[-_.])seed[-_=]?(.+))", kIcase);
-  static const std::regex kSeedFirst(R"((?:^|[-_.])seed[-_=]?(\d+))", kIcase);
+  static const auto& kSeedLast =
+      *new std::regex(R"((?:^|[-_.])seed[-_=]?(.+))", kIcase);
+  static const auto& kSeedFirst =
+      *new std::regex(R"((?:^|[-_.])seed[-_=]?(\d+))", kIcase);
   TakeTokens(&after, parsed);
   TakeTokens(&before, parsed);
   parsed->converted = Take(kConverted, &after);
@@ -287,8 +295,9 @@ std::optional<StepName> ParseStepName(const std::string& name) {
 }
 
 std::optional<StepName> ParseStepFile(const std::string& name) {
-  static const std::regex kFile(R"((.+)\.(pt|pth|ckpt|bin|safetensors))");
-  static const std::regex kOther(
+  static const auto& kFile =
+      *new std::regex(R"((.+)\.(pt|pth|ckpt|bin|safetensors))");
+  static const auto& kOther = *new std::regex(
       R"((?:^|[-_.])(?:optim(?:izer)?s?|rank\d*|rng|scheduler|ema_?state|of)(?:[-_.]|\d|$))",
       kIcase);
   std::smatch match;
@@ -303,7 +312,7 @@ std::optional<StepName> ParseStepFile(const std::string& name) {
     return parsed;
   }
   // nanochat's model_000100.pt.
-  static const std::regex kModel(R"(model[-_](\d+))", kIcase);
+  static const auto& kModel = *new std::regex(R"(model[-_](\d+))", kIcase);
   StepName parsed;
   parsed.form = NameForm::kLoose;
   if (!std::regex_match(stem, match, kModel) ||
@@ -314,7 +323,8 @@ std::optional<StepName> ParseStepFile(const std::string& name) {
 }
 
 std::optional<int64_t> ParseCount(const std::string& text) {
-  static const std::regex kCount(R"((\d+(?:\.\d+)?)([kmbt]?)t?)", kIcase);
+  static const auto& kCount =
+      *new std::regex(R"((\d+(?:\.\d+)?)([kmbt]?)t?)", kIcase);
   std::smatch match;
   if (text.size() > kMaxName || !std::regex_match(text, match, kCount)) {
     return std::nullopt;
