@@ -23,8 +23,10 @@ size_t RoundUp(size_t bytes) {
 
 void* Allocate(size_t bytes) {
   const bool large = bytes >= 2 * kHugePage;
-  void* const block = std::aligned_alloc(large ? kHugePage : kSmallPage, bytes);
-  if (block == nullptr) throw std::bad_alloc();
+  void* block = nullptr;
+  if (::posix_memalign(&block, large ? kHugePage : kSmallPage, bytes) != 0) {
+    throw std::bad_alloc();
+  }
   // A wish: where it is not granted, pages are small.
   if (large) ::madvise(block, bytes, MADV_HUGEPAGE);
   return block;
