@@ -64,8 +64,6 @@ class World {
   // Begins another history in a run of its own; the one before stays in the
   // store. Not while a fault waits.
   std::string BeginAnother() {
-    const absl::Status removed = store_->RemoveRun(run_);
-    if (!removed.ok()) return removed.ToString();
     model_.Unfollow();
     for (const auto& [id, job] : model_.jobs) {
       first_id_ = std::max(first_id_, id + 1);
@@ -74,8 +72,9 @@ class World {
     run_ = absl::StrCat("toy", ended_.size());
     held_.clear();
     std::fill(std::begin(versions_), std::end(versions_), 0);
-    const absl::Status put = PutRun();
-    return put.ok() ? "" : put.ToString();
+    const absl::Status replaced = store_->ReplaceRuns(
+        {ended_.back().first}, {Configured()}, store::RunOrigin::kAdded);
+    return replaced.ok() ? "" : replaced.ToString();
   }
 
  private:
@@ -97,11 +96,12 @@ class World {
     return new MemoryDisk::Image(disk.image());
   }
 
-  absl::Status PutRun() {
+  v1::RunConfig Configured() const {
     v1::RunConfig run;
     run.set_name(run_);
-    return store_->PutRun(run);
+    return run;
   }
+  absl::Status PutRun() { return store_->PutRun(Configured()); }
 
   absl::Status Open() {
     store::StoreOptions options;
