@@ -138,6 +138,26 @@ class FaultTest(unittest.TestCase):
             full.unlink()
             assert_whole(self, cluster, root, STEPS[:1])
 
+    def test_a_store_that_is_deleted_under_its_server_is_saved_by_a_backup(self):
+        with Cluster() as cluster:
+            root = cluster.add_run("toy")
+            cluster.start_server()
+            cluster.start_worker()
+            fill(root, STEPS[:1])
+            await_state(cluster, "toy", STEPS[0], "done")
+            data = cluster.folder / "data"
+            for path in data.glob("sinkwatch.db*"):
+                path.unlink()
+            fill(root, STEPS[1:2])
+            harness.wait_until(lambda: cluster.http("/-/ready")[0] == 503, "it to be noticed")
+            self.assertIn("was deleted", cluster.http("/-/ready")[1])
+            cluster.ctl("store", "backup", "saved.db")
+            cluster.server.send(signal.SIGTERM)
+            self.assertEqual(cluster.server.wait(), 0)
+            (data / "backups" / "saved.db").rename(data / "sinkwatch.db")
+            cluster.start_server()
+            assert_whole(self, cluster, root, STEPS[:2])
+
     def test_a_second_server_on_the_same_data_refuses_to_start(self):
         with Cluster() as cluster:
             cluster.add_run("toy")

@@ -23,6 +23,9 @@ TRAINER = "worker/examples/bigram_backcopy/bigram_backcopy"
 SHIM = "tests/e2e/fault_shim.so"
 TOY = Path("tests/data/toy")
 
+# AddressSanitizer's shadow is terabytes of address space.
+IS_ASAN = "ASAN_OPTIONS" in os.environ
+
 # Two cores that compile something else meanwhile can be slow; a state that is
 # reached at all is reached far sooner.
 PATIENCE_SECONDS = 120

@@ -7,8 +7,9 @@
 Fills a run of 64 layers, 128 heads and --steps steps (2,400: 19.7 million values
 of one metric in one domain), starts the server again under `prlimit --as`, and
 asks for all of it, over gRPC and HTTP, from --readers clients for --seconds.
-Exit code 1 if the server ends, if none of the answers is one, or if a lease
-waits for more than a second.
+Exit code 1 if the server ends, if none of the answers is one, if a lease waits
+for more than a second, or if half a minute later the server has not given back
+what it took (all but 128 MiB; 64 are what SQLite keeps of its file).
 """
 
 import argparse
@@ -76,9 +77,9 @@ def fill(cluster, steps):
         done += 1
 
 
-def peak_mib(pid):
+def memory_mib(pid, what="VmRSS"):
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(what + ":"):
             return int(line.split()[1]) / 1024
     return 0.0
 
@@ -108,6 +109,7 @@ def main():
         bounded.chmod(0o755)
         harness.SERVER = str(bounded)
         server = cluster.start_server()
+        before = memory_mib(server.popen.pid)
         worker = lease_latency.Worker(cluster.grpc_port, Shape)
         readers = [Reader(cluster, i % 2 == 1) for i in range(options.readers)]
         for reader in readers:
@@ -121,17 +123,23 @@ def main():
             time.sleep(0.05)
         for reader in readers:
             reader.stopped.set()
+        for reader in readers:
+            reader.join()
+        time.sleep(30)
         alive = server.running()
+        peak, after = (memory_mib(server.popen.pid, what) if alive else 0
+                       for what in ("VmHWM", "VmRSS"))
         counts = {}
         for reader in readers:
             for said, count in reader.counts.items():
                 counts[said] = counts.get(said, 0) + count
         print(f"{options.readers} readers of {options.steps * 8192} values, {options.memory >> 20} MiB: "
               f"{dict(sorted(counts.items()))}; longest wait for a lease {1e3 * longest:.0f} ms; "
-              f"peak {peak_mib(server.popen.pid) if alive else 0:.0f} MiB; "
+              f"RSS {before:.0f} MiB before, {peak:.0f} at the peak, {after:.0f} half a minute later; "
               f"{'alive' if alive else 'ENDED'}", flush=True)
         answered = any(said.endswith("MiB") for said in counts)
-        return 0 if alive and answered and longest < 1 else 1
+        good = alive and answered and longest < 1 and after < before + 128
+        return 0 if good else 1
 
 
 if __name__ == "__main__":
