@@ -58,6 +58,29 @@ TEST(StateOfTest, AHeadThatWritesLittleElsewhereIsQuiet) {
   EXPECT_TRUE(std::isnan(LargestWrite({Dormancy(1)})));
 }
 
+// Heads of the trained models of tests/data/toy on domains A and B, as measured
+// (dormant_query_frac, value_norm_ratio, head_write_frac): the one without a
+// sink that writes nothing in A, one that is at a bound, one that switches.
+TEST(StateOfTest, OfTrainedHeads) {
+  const struct {
+    const char* model;
+    HeadSignals a, b;
+    v1::HeadState in_a, in_b;
+  } kTable[] = {
+      {"relu/step800", Signals(0, .279, .0023), Signals(0, .353, .518),
+       v1::HEAD_STATE_QUIET, v1::HEAD_STATE_ACTIVE},
+      {"olmo/step600 L0", Signals(.112, .523, .21), Signals(.098, .554, .358),
+       v1::HEAD_STATE_MIXED, v1::HEAD_STATE_ACTIVE},
+      {"adam/step800", Signals(.934, .131, .158), Signals(.592, .163, .47),
+       v1::HEAD_STATE_DORMANT, v1::HEAD_STATE_MIXED},
+  };
+  for (const auto& head : kTable) {
+    const double largest = LargestWrite({head.a, head.b});
+    EXPECT_EQ(StateOf(head.a, largest, {}), head.in_a) << head.model;
+    EXPECT_EQ(StateOf(head.b, largest, {}), head.in_b) << head.model;
+  }
+}
+
 TEST(TypeOfTest, SwitchingNeedsAContrastThatIsLargeAndSure) {
   EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.05)}, {}),
             v1::HEAD_TYPE_SWITCHING);

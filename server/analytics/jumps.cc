@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include "server/analytics/order_statistics.h"
+#include "server/analytics/rise.h"
 
 namespace sinkwatch::analytics {
 namespace {
@@ -31,29 +33,11 @@ std::vector<double> ChangesOf(const Series& series) {
   return changes;
 }
 
-// What changes are like around one of them: between `low` and `high`.
+// What changes are like around one of them.
 struct Usual {
-  double low = 0;
-  double high = 0;
+  double middle = 0;
   double scatter = 0;
-
-  double ExcessOf(double change) const {
-    return change - std::clamp(change, low, high);
-  }
 };
-
-double StepsOf(const Series& series, size_t change) {
-  return static_cast<double>(series[change + 1].step - series[change].step);
-}
-
-// Whether checkpoints are missing within a change: it spans more than twice as
-// many steps as either of those beside it.
-bool SpansGap(const Series& series, size_t change) {
-  if (change == 0 || change + 2 >= series.size()) return false;
-  const double beside =
-      std::max(StepsOf(series, change - 1), StepsOf(series, change + 1));
-  return StepsOf(series, change) > 2 * beside;
-}
 
 // The changes around one of them, in order. It slides along: of 10^6 changes
 // each window is brought about by one that comes and one that goes.
@@ -121,20 +105,7 @@ double Neighbourhood::ScatterAround(double centre) const {
   return 1.4826 * (n % 2 == 1 ? distance : (before + distance) / 2);
 }
 
-// What the usual rate would have come to over a change.
-double RateOver(const Series& series, const std::vector<double>& changes,
-                size_t i, size_t neighbours) {
-  std::vector<double> rates;
-  const size_t first = i > neighbours ? i - neighbours : 0;
-  const size_t end = std::min(changes.size(), i + neighbours + 1);
-  for (size_t j = first; j < end; ++j) {
-    if (j != i) rates.push_back(changes[j] / StepsOf(series, j));
-  }
-  return MedianOf(std::move(rates)) * StepsOf(series, i);
-}
-
-std::vector<Usual> AroundChanges(const Series& series,
-                                 const std::vector<double>& changes,
+std::vector<Usual> AroundChanges(const std::vector<double>& changes,
                                  size_t neighbours) {
   std::vector<Usual> around(changes.size());
   Neighbourhood others(changes, neighbours);
@@ -142,12 +113,7 @@ std::vector<Usual> AroundChanges(const Series& series,
     others.Next();
     if (others.size() < kFewestNeighbours) continue;
     const double middle = others.Median();
-    around[i] = {middle, middle, others.ScatterAround(middle)};
-    if (!SpansGap(series, i)) continue;
-    // What the checkpoints that are missing would have changed is usual too.
-    const double over_gap = RateOver(series, changes, i, neighbours);
-    around[i].low = std::min(middle, over_gap);
-    around[i].high = std::max(middle, over_gap);
+    around[i] = {middle, others.ScatterAround(middle)};
   }
   return around;
 }
@@ -160,26 +126,113 @@ double ResolutionOf(const Series& series) {
   return kResolution * largest;
 }
 
-// How many times its noise each change is, with its sign.
-std::vector<double> ScoresOf(const Series& series,
-                             const std::vector<double>& changes,
-                             const JumpRule& rule) {
-  const std::vector<Usual> around =
-      AroundChanges(series, changes, rule.neighbours);
+struct Scores {
+  std::vector<double> of_changes;
+  double typical = 0;  // scatter, or what stored values resolve
+};
+
+// How many times its noise each change is, with its sign; 0 where it is smaller
+// than usual or goes the other way than its excess.
+Scores ScoresOf(const Series& series, const std::vector<double>& changes,
+                const JumpRule& rule) {
+  const std::vector<Usual> around = AroundChanges(changes, rule.neighbours);
   std::vector<double> scatters;
   for (const Usual& usual : around) scatters.push_back(usual.scatter);
-  const double typical = MedianOf(std::move(scatters));
-  const double least = ResolutionOf(series);
-  std::vector<double> scores;
+  Scores scores;
+  scores.typical =
+      std::max(MedianOf(std::move(scatters)), ResolutionOf(series));
   for (size_t i = 0; i < changes.size(); ++i) {
     const double noise =
         std::hypot(KnownError(series[i].standard_error),
                    KnownError(series[i + 1].standard_error),
-                   std::max({around[i].scatter, typical, least}));
-    const double excess = around[i].ExcessOf(changes[i]);
-    scores.push_back(noise > 0 ? excess / noise : 0);
+                   std::max(around[i].scatter, scores.typical));
+    const double excess = changes[i] - around[i].middle;
+    const bool goes_on = excess * changes[i] > 0;
+    scores.of_changes.push_back(noise > 0 && goes_on ? excess / noise : 0);
   }
   return scores;
+}
+
+// Points [first, last] of a series, as one change.
+struct Stretch {
+  size_t first, last;
+};
+
+// A stretch and those beside it, of at most kBeside changes each.
+class Passage {
+ public:
+  // From what a change goes by at a point to how wide it is.
+  using Place = double (*)(int64_t step);
+
+  Passage(const Series& series, Stretch within, double typical)
+      : series_(series), within_(within), typical_(typical) {
+    const size_t begin = within.first > kBeside ? within.first - kBeside : 0;
+    const size_t end = std::min(series.size() - 1, within.last + kBeside);
+    if (begin < within.first) beside_.push_back({begin, within.first});
+    if (end > within.last) beside_.push_back({within.last, end});
+  }
+
+  // Whether some change spans more than twice as many steps as another.
+  bool IsUneven() const {
+    size_t begin = within_.first, end = within_.last;
+    for (const Stretch& other : beside_) {
+      begin = std::min(begin, other.first);
+      end = std::max(end, other.last);
+    }
+    int64_t least = INT64_MAX, most = 0;
+    for (size_t i = begin; i < end; ++i) {
+      const int64_t steps = series_[i + 1].step - series_[i].step;
+      least = std::min(least, steps);
+      most = std::max(most, steps);
+    }
+    return most > 2 * least;
+  }
+
+  // How many times its noise the whole is beyond what the rates beside it would
+  // have come to; 0 if it is not.
+  double ScoreBy(Place place) const {
+    const double way = ChangeOf(within_);
+    double least = 0, most = 0, noise = NoiseOf(within_);
+    for (const Stretch& other : beside_) {
+      const double scale = WidthOf(within_, place) / WidthOf(other, place);
+      least = std::min(least, ChangeOf(other) * scale);
+      most = std::max(most, ChangeOf(other) * scale);
+      noise = std::max(noise, NoiseOf(other) * scale);
+    }
+    const double beyond = way > 0 ? way - most : least - way;
+    return beyond > 0 && noise > 0 ? beyond / noise : 0;
+  }
+
+ private:
+  static constexpr size_t kBeside = 3;
+
+  double ChangeOf(const Stretch& s) const {
+    return series_[s.last].value - series_[s.first].value;
+  }
+  double WidthOf(const Stretch& s, Place place) const {
+    return place(series_[s.last].step) - place(series_[s.first].step);
+  }
+  double NoiseOf(const Stretch& s) const {
+    return std::hypot(KnownError(series_[s.first].standard_error),
+                      KnownError(series_[s.last].standard_error), typical_);
+  }
+
+  const Series& series_;
+  const Stretch within_;
+  const double typical_;
+  std::vector<Stretch> beside_;
+};
+
+double ByStep(int64_t step) { return static_cast<double>(step); }
+double ByLogStep(int64_t step) { return LogStep(static_cast<double>(step)); }
+
+// Of changes in a row that stand out of those around them: the score of the
+// whole, less where the grid explains it.
+double OnItsGrid(const Series& series, size_t first, size_t end, double score,
+                 double typical) {
+  const Passage passage(series, {first, end}, typical);
+  if (!passage.IsUneven()) return score;
+  return std::min({score, passage.ScoreBy(ByStep), passage.ScoreBy(ByLogStep)});
 }
 
 double LevelOf(const Series& series, size_t first, size_t end) {
@@ -198,13 +251,19 @@ bool Stays(const Series& series, size_t from, size_t to) {
   return (after - before) * (way > 0 ? 1 : -1) > std::abs(way) / 2;
 }
 
-// The jump whose changes are [first, end).
-v1::Jump JumpOf(const Series& series, const std::vector<double>& changes,
-                const std::vector<double>& scores, size_t first, size_t end) {
+// The change of [first, end) that is largest.
+size_t SteepestOf(const std::vector<double>& changes, size_t first,
+                  size_t end) {
   size_t steepest = first;
   for (size_t i = first; i < end; ++i) {
     if (std::abs(changes[i]) > std::abs(changes[steepest])) steepest = i;
   }
+  return steepest;
+}
+
+// The jump whose changes are [first, end).
+v1::Jump JumpOf(const Series& series, size_t steepest, double score,
+                size_t first, size_t end) {
   v1::Jump jump;
   jump.set_after_step(series[steepest].step);
   jump.set_by_step(series[steepest + 1].step);
@@ -212,7 +271,7 @@ v1::Jump JumpOf(const Series& series, const std::vector<double>& changes,
   jump.set_to_step(series[end].step);
   jump.set_before(series[first].value);
   jump.set_after(series[end].value);
-  jump.set_score(std::abs(scores[steepest]));
+  jump.set_score(score);
   jump.set_provisional(end + 1 == series.size());
   return jump;
 }
@@ -223,7 +282,8 @@ std::vector<v1::Jump> FindJumps(const Series& series, const JumpRule& rule) {
   std::vector<v1::Jump> jumps;
   if (series.size() < 2) return jumps;
   const std::vector<double> changes = ChangesOf(series);
-  const std::vector<double> scores = ScoresOf(series, changes, rule);
+  const Scores found = ScoresOf(series, changes, rule);
+  const std::vector<double>& scores = found.of_changes;
   for (size_t first = 0; first < scores.size();) {
     size_t end = first;
     while (end < scores.size() && std::abs(scores[end]) >= rule.min_score &&
@@ -234,8 +294,14 @@ std::vector<v1::Jump> FindJumps(const Series& series, const JumpRule& rule) {
       ++first;
       continue;
     }
-    const v1::Jump jump = JumpOf(series, changes, scores, first, end);
-    if (jump.provisional() || Stays(series, first, end)) jumps.push_back(jump);
+    const size_t steepest = SteepestOf(changes, first, end);
+    const double score = OnItsGrid(series, first, end,
+                                   std::abs(scores[steepest]), found.typical);
+    const v1::Jump jump = JumpOf(series, steepest, score, first, end);
+    if (score >= rule.min_score &&
+        (jump.provisional() || Stays(series, first, end))) {
+      jumps.push_back(jump);
+    }
     first = end;
   }
   return jumps;

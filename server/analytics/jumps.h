@@ -23,12 +23,14 @@ struct JumpRule {
 // Of the change d between two checkpoints, the excess over the median of its
 // neighbours is divided by its noise: the standard errors of both values, and
 // the scatter of the changes around it, or the scatter that is typical of the
-// series, whichever is larger. Over a gap, where checkpoints are missing, what
-// the usual rate would have come to is no excess either. Changes in a row, of
-// one direction, whose score is at least min_score are one jump, and the
-// largest of them says where it is: a step of one checkpoint and a steep rise
-// over three are both found, a rise over twenty is none, because there the
-// neighbours rise as well.
+// series, whichever is larger; a change that is smaller than usual, or goes the
+// other way than its excess, is none. Where checkpoints are not evenly spaced
+// (a gap, powers of two that become multiples) it must also stand out of the
+// rates around it, by step and by ln(1 + step): a smooth curve does not jump
+// where its grid changes. Changes in a row, of one direction, whose score is at
+// least min_score are one jump, and the largest of them says where it is: a
+// step of one checkpoint and a steep rise over three are both found, a rise
+// over twenty is none, because there the neighbours rise as well.
 //
 // It must stay: of the way it went, the median of the three values from its end
 // on must keep more than half against that of the three up to its start. Where

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -128,6 +129,56 @@ TEST(FindJumpsTest, AJumpWithinAGapIsFoundAsOne) {
   ASSERT_EQ(jumps.size(), 1u);
   EXPECT_EQ(jumps[0].after_step(), 19500);
   EXPECT_EQ(jumps[0].by_step(), 30000);
+}
+
+// Powers of two, then multiples of 500: what trainers publish.
+std::vector<SeriesPoint> OnPublishedGrid(double (*value)(double step),
+                                         double noise, uint64_t seed) {
+  Noise random(seed);
+  std::vector<SeriesPoint> series;
+  const auto add = [&](int64_t step) {
+    series.push_back({step,
+                      value(static_cast<double>(step)) + noise * random.Next(),
+                      noise});
+  };
+  add(0);
+  for (int64_t step = 1; step < 500; step *= 2) add(step);
+  for (int64_t step = 500; step <= 20000; step += 500) add(step);
+  return series;
+}
+
+TEST(FindJumpsTest, ASmoothCurveDoesNotJumpWhereItsGridChanges) {
+  const std::pair<const char*, double (*)(double)> curves[] = {
+      {"line", [](double t) { return 10 + .005 * t; }},
+      {"power", [](double t) { return 2 + 8 / std::sqrt(1 + t / 100); }},
+      {"logarithm", [](double t) { return 4 * std::log1p(t); }},
+      {"saturating", [](double t) { return 1 - std::exp(-t / 3000); }}};
+  for (const auto& [name, curve] : curves) {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      const auto jumps = FindJumps(OnPublishedGrid(curve, .004, seed), {});
+      EXPECT_TRUE(jumps.empty())
+          << name << " at " << jumps[0].by_step() << " " << jumps[0].score();
+    }
+  }
+}
+
+TEST(FindJumpsTest, AJumpOnSuchAGridIsFound) {
+  std::vector<SeriesPoint> series =
+      OnPublishedGrid([](double t) { return 10 + .005 * t; }, .004, 1);
+  for (const size_t at : {5, 10, 12, 30}) {
+    std::vector<SeriesPoint> raised = series;
+    Raise(raised, at, 5);
+    const auto jumps = FindJumps(raised, {});
+    ASSERT_EQ(jumps.size(), 1u) << at;
+    EXPECT_EQ(jumps[0].by_step(), series[at].step);
+  }
+}
+
+// A line that pauses: its change there is smaller than usual.
+TEST(FindJumpsTest, APauseIsNoJump) {
+  std::vector<SeriesPoint> series = Line(1, .001, .001, 9);
+  Raise(series, 50, -.9);
+  EXPECT_TRUE(FindJumps(series, {}).empty());
 }
 
 TEST(FindJumpsTest, AConstantSeriesAndAShortOneHaveNone) {
