@@ -60,9 +60,8 @@ v1::Fact Finding(const Signals& signals, const char* rule,
   return finding;
 }
 
-bool AtLeast(const v1::Fact& fact, double share) {
-  return fact.count() > 0 && static_cast<double>(fact.count()) >=
-                                 share * static_cast<double>(fact.of());
+bool AtLeast(double count, const v1::Fact& fact, double share) {
+  return count > 0 && count >= share * static_cast<double>(fact.of());
 }
 
 bool Overlap(const v1::Fact& a, const v1::Fact& b) {
@@ -123,7 +122,8 @@ void FindLossWithJump(const Signals& signals, Facts& findings) {
 void FindLost(const Signals& signals, Facts& findings) {
   for (const v1::Fact* fact :
        signals.OfRole("reversal", v1::METRIC_ROLE_SINK_MASS)) {
-    if (!AtLeast(*fact, kLostShare)) continue;
+    // Those that came back are not lost.
+    if (!AtLeast(fact->value(), *fact, kLostShare)) continue;
     findings.push_back(Finding(signals, "sinks_lost",
                                "heads lost the sink that they had", {fact}));
   }
@@ -148,8 +148,8 @@ void FindMassive(const Signals& signals, Facts& findings) {
 
 void FindFlips(const Signals& signals, Facts& findings) {
   for (const v1::Fact* fact : signals.All("flips", [](const v1::Fact& f) {
-         return static_cast<double>(f.count()) >
-                kFlipShare * static_cast<double>(f.of());
+         return f.count() > 1 && static_cast<double>(f.count()) >
+                                     kFlipShare * static_cast<double>(f.of());
        })) {
     findings.push_back(Finding(
         signals, "flips", "many heads changed their state at once", {fact}));

@@ -83,13 +83,19 @@ TEST(DiagnoseTest, ALossThatJumpsUpWithSomethingElseNamesBoth) {
 }
 
 TEST(DiagnoseTest, LostSinksMassiveGrowthAndFlips) {
-  EXPECT_EQ(RulesOf({FactOf("reversal", "mass", 2, 10)}), Rules{"sinks_lost"});
-  EXPECT_EQ(RulesOf({FactOf("reversal", "mass", 1, 100)}), Rules());
+  v1::Fact reversal = FactOf("reversal", "mass", 2, 10);
+  EXPECT_EQ(RulesOf({reversal}), Rules()) << "both came back";
+  reversal.set_value(2);
+  EXPECT_EQ(RulesOf({reversal}), Rules{"sinks_lost"});
+  reversal.set_of(100);
+  EXPECT_EQ(RulesOf({reversal}), Rules());
   EXPECT_EQ(RulesOf({FactOf("onset", "massive", 1, 4)}),
             Rules{"massive_growth"});
   EXPECT_EQ(RulesOf({FactOf("onset", "massive", 0, 4)}), Rules());
   EXPECT_EQ(RulesOf({FactOf("flips", "d", 6, 100)}), Rules{"flips"});
   EXPECT_EQ(RulesOf({FactOf("flips", "d", 5, 100)}), Rules());
+  EXPECT_EQ(RulesOf({FactOf("flips", "d", 1, 1)}), Rules())
+      << "one is not many";
 }
 
 }  // namespace

@@ -12,8 +12,12 @@ bool Never(const v1::Emergence& e) {
 }
 
 // Whether all of `first` lies before all of `second`: (.., by] and (after, ..].
+// What is provisional may still come later, so it lies before nothing.
 bool LiesBefore(const v1::Emergence& first, const v1::Emergence& second) {
-  if (Never(first) || second.censoring() == v1::CENSORING_LEFT) return false;
+  if (Never(first) || first.provisional() ||
+      second.censoring() == v1::CENSORING_LEFT) {
+    return false;
+  }
   return first.by_step() <= second.after_step();
 }
 

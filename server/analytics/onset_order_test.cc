@@ -54,5 +54,15 @@ TEST(OrderOfTest, CensoredOnesAreOrderedWhereThatIsSure) {
   EXPECT_TRUE(std::isnan(OrderOf(In(10, 20, 15), NeverUpTo(100)).gap));
 }
 
+// One checkpoint beyond the threshold may be noise.
+TEST(OrderOfTest, WhatIsProvisionalComesBeforeNothing) {
+  v1::Emergence last = In(90, 100, 95);
+  last.set_provisional(true);
+  EXPECT_EQ(OrderOf(last, NeverUpTo(100)).order, Order::kUnresolved);
+  EXPECT_EQ(OrderOf(NeverUpTo(100), last).order, Order::kUnresolved);
+  EXPECT_EQ(OrderOf(In(10, 20, 15), last).order, Order::kEarlier);
+  EXPECT_EQ(OrderOf(last, In(10, 20, 15)).order, Order::kLater);
+}
+
 }  // namespace
 }  // namespace sinkwatch::analytics

@@ -104,7 +104,7 @@ TEST_F(AnalysisCommandsTest, AComparisonSaysWhichWasEarlier) {
   EXPECT_EQ(said.code, 0) << said.out;
   ExpectHolds(said.out,
               "sink_attention in wiki emerged earlier than late: "
-              "(512, 1000] in early, (1000, 1500] in late");
+              "early in (512, 1000]; late in (1000, 1500]");
   ExpectHolds(said.out, "24 heads switch in early, 24 in late; 24 in both");
   ExpectHolds(said.out, "not early");
   EXPECT_EQ(Ask("compare late").code, 2);

@@ -111,7 +111,9 @@ int64_t FirstStepOf(const v1::FitSeriesRequest& request,
   rule.threshold = metric.threshold();
   rule.below = metric.below();
   const v1::Emergence found = analytics::FindEmergence(points, rule);
-  return found.censoring() == v1::CENSORING_NONE ? found.by_step() : 0;
+  const bool sure =
+      found.censoring() == v1::CENSORING_NONE && !found.provisional();
+  return sure ? found.by_step() : 0;
 }
 
 std::vector<analytics::SeriesPoint> Between(
@@ -171,6 +173,7 @@ absl::StatusOr<v1::FitSeriesResponse> Analyses::Fits(
                    EachRunAndDomain(*queries_, request.selector()));
   const int64_t last =
       request.has_last_step() ? request.last_step() : INT64_MAX;
+  int too_few = 0;
   for (const v1::SeriesSelector& selector : selectors) {
     ASSIGN_OR_RETURN(auto stored, Read(*queries_, selector, response));
     const SelectedColumns selected = SelectColumns(stored.series, selector);
@@ -181,9 +184,15 @@ absl::StatusOr<v1::FitSeriesResponse> Analyses::Fits(
       fit = analytics::FitCurves(Between(points, first, last));
       *fit.mutable_key() = selected.keys[c];
       Place(selector, *fit.mutable_key());
+      too_few += fit.fits().empty();
     }
     *response.mutable_metric() = stored.series.metric;
     response.set_stage(stored.stage);
+  }
+  if (too_few > 0) {
+    response.add_notes(absl::StrCat(
+        too_few, " of ", response.fits_size(),
+        " series have fewer than 3 checkpoints there, too few for a fit"));
   }
   return response;
 }

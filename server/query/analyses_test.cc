@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "server/answers/parse.h"
 #include "server/query/analyses_testing.h"
+#include "server/query/run_series.h"
 
 namespace sinkwatch::query {
 namespace {
@@ -307,6 +308,34 @@ TEST_F(AnalysesTest, FitsSayWhichCurveASeriesFollows) {
   }
 }
 
+TEST_F(AnalysesTest, TooFewCheckpointsForAFitAreSaid) {
+  PlantedRun run = Small("run");
+  run.steps = {0, 100};
+  Measure(run);
+  v1::FitSeriesRequest request;
+  request.mutable_selector()->set_run("run");
+  request.mutable_selector()->set_metric("residual_norm_sink");
+  const auto fits = analyses_.Fits(request);
+  ASSERT_TRUE(fits.ok()) << fits.status();
+  EXPECT_TRUE(HasNote(*fits, "8 of 8 series have fewer than 3 checkpoints"));
+}
+
+// The only checkpoint beyond the threshold is the last: nothing is sure yet.
+TEST_F(AnalysesTest, WhatIsProvisionalBeginsNoFitAndIsSaid) {
+  PlantedRun run = Small("run");
+  run.onset = .978 * static_cast<double>(run.steps.back());
+  run.noise = 1e-4;
+  Measure(run);
+  const auto summary = Summary("run");
+  const auto onset = FactsOf(summary, "onset", "sink_attention", "wiki");
+  ASSERT_EQ(onset.size(), 1u);
+  EXPECT_EQ(onset[0].verdict(), "provisional");
+  EXPECT_TRUE(absl::StrContains(onset[0].text(), "], provisional"));
+  const auto fit = FactsOf(summary, "fit", "value_norm_ratio", "wiki");
+  ASSERT_EQ(fit.size(), 1u);
+  EXPECT_EQ(fit[0].count(), static_cast<int64_t>(run.steps.size()) - 1);
+}
+
 TEST_F(AnalysesTest, RunsThatDifferInTheirSeedMakeABand) {
   PlantedRun one = Small("toy-seed1");
   PlantedRun two = Small("toy-seed2");
@@ -320,6 +349,38 @@ TEST_F(AnalysesTest, RunsThatDifferInTheirSeedMakeABand) {
   EXPECT_EQ(band[0].count(), 2);
   EXPECT_LE(band[0].low(), band[0].value());
   EXPECT_LE(band[0].value(), band[0].high());
+}
+
+TEST_F(AnalysesTest, AJumpOfTheFirstRunIsLookedForInAllOthers) {
+  PlantedRun one = Small("one"), without = Small("without");
+  PlantedRun as_well = Small("as_well");
+  without.jump = 0;
+  as_well.seed = 3;
+  for (const PlantedRun& run : {one, without, as_well}) Measure(run);
+  const auto jumps = FactsOf(Compare({"one", "without", "as_well"}), "jump",
+                             "residual_norm_sink", "wiki");
+  ASSERT_EQ(jumps.size(), 2u);
+  EXPECT_EQ(jumps[0].run(), "one");
+  EXPECT_EQ(jumps[0].verdict(), "some");
+  EXPECT_TRUE(
+      absl::StrContains(jumps[0].text(), "as_well as well; not without"))
+      << jumps[0].text();
+  EXPECT_EQ(jumps[1].run(), "as_well");
+  EXPECT_EQ(jumps[1].verdict(), "both");
+}
+
+TEST_F(AnalysesTest,
+       RunsWithoutAStepInCommonSayThatTheirLossesCannotBeCompared) {
+  PlantedRun one = Small("one"), other = Small("other");
+  for (int64_t& step : other.steps) step += 100'000;
+  Measure(one);
+  Measure(other);
+  const auto loss =
+      FactsOf(Compare({"one", "other"}), "loss", "probe_loss", "wiki");
+  ASSERT_EQ(loss.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(loss[0].text(), "no step in common"))
+      << loss[0].text();
+  EXPECT_FALSE(loss[0].has_value());
 }
 
 TEST_F(AnalysesTest, WhatThereIsNotIsAnError) {
@@ -344,6 +405,27 @@ TEST_F(AnalysesTest, WhatThereIsNotIsAnError) {
   states.set_run("run");
   states.add_layers(9);
   EXPECT_TRUE(absl::IsNotFound(analyses_.States(states).status()));
+}
+
+// Of a metric that some layers lack, and of key/value heads.
+TEST(ColumnsOfHeadsTest, AreThoseOfTheSameHeadsAndNotOfTheSamePlaces) {
+  store::Series series;
+  series.metric.set_scope(v1::SCOPE_HEAD);
+  for (int layer : {1, 2}) {
+    for (int head = 0; head < 4; ++head)
+      series.columns.push_back({layer, head});
+  }
+  v1::ModelInfo model;
+  model.set_heads(4);
+  model.set_kv_heads(2);
+  const HeadPlaces heads = {{0, 1}, {1, 3}, {2, 0}};
+  EXPECT_EQ(ColumnsOfHeads(series, model, heads), (std::vector<size_t>{3, 4}));
+  series.metric.set_scope(v1::SCOPE_KV_HEAD);
+  series.columns = {{0, 0}, {0, 1}, {1, 0}, {1, 1}, {2, 0}, {2, 1}};
+  EXPECT_EQ(ColumnsOfHeads(series, model, heads),
+            (std::vector<size_t>{0, 3, 4}));
+  series.metric.set_scope(v1::SCOPE_LAYER);
+  EXPECT_TRUE(ColumnsOfHeads(series, model, heads).empty());
 }
 
 }  // namespace

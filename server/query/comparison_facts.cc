@@ -80,15 +80,18 @@ v1::Fact OnsetDifference(const ComparedRun& run, const RunOnset& onset,
   if (onset.typical.censoring() != v1::CENSORING_RIGHT) {
     fact.set_by_step(onset.typical.by_step());
   }
+  const bool neither = onset.typical.censoring() == v1::CENSORING_RIGHT &&
+                       reference.typical.censoring() == v1::CENSORING_RIGHT;
   const char* const words[] = {"in an order that is unresolved against",
                                "earlier than", "later than"};
-  fact.set_text(
-      absl::StrCat(onset.metric->name(), " in ", onset.domain, " emerged ",
-                   words[static_cast<int>(order.order)], " ", NameOf(first),
-                   ": ", IntervalText(onset.typical), " in ", NameOf(run), ", ",
-                   IntervalText(reference.typical), " in ", NameOf(first),
-                   "; of ", counts.both, " series ", counts.earlier,
-                   " earlier, ", counts.later, " later"));
+  fact.set_text(absl::StrCat(
+      onset.metric->name(), " in ", onset.domain,
+      neither ? " has emerged neither here nor in "
+              : absl::StrCat(" emerged ", words[static_cast<int>(order.order)],
+                             " "),
+      NameOf(first), ": ", NameOf(run), " ", IntervalText(onset.typical), "; ",
+      NameOf(first), " ", IntervalText(reference.typical), "; of ", counts.both,
+      " series ", counts.earlier, " earlier, ", counts.later, " later"));
   return fact;
 }
 
@@ -98,17 +101,29 @@ bool SameJump(const v1::Fact& a, const v1::Fact& b) {
          b.after_step() < a.by_step();
 }
 
-void AddJumpsOf(const ComparedRun& run, const ComparedRun& other,
-                Facts& facts) {
+// Each jump of the run, and which of the others have it as well.
+void AddJumpsOf(const ComparedRun& run,
+                const std::vector<const ComparedRun*>& others, Facts& facts) {
   for (const v1::Fact& jump : run.jumps) {
-    const bool same =
-        std::any_of(other.jumps.begin(), other.jumps.end(),
-                    [&](const v1::Fact& o) { return SameJump(jump, o); });
+    std::vector<std::string> with, without;
+    for (const ComparedRun* other : others) {
+      const bool same =
+          std::any_of(other->jumps.begin(), other->jumps.end(),
+                      [&](const v1::Fact& o) { return SameJump(jump, o); });
+      (same ? with : without).push_back(NameOf(*other));
+    }
     v1::Fact fact = jump;
-    fact.set_verdict(same ? "both" : "only here");
-    fact.set_text(absl::StrCat(NameOf(run), ": ", jump.text(),
-                               same ? "; " : "; not ", NameOf(other),
-                               same ? " as well" : ""));
+    fact.set_verdict(without.empty() ? "both"
+                     : with.empty()  ? "only here"
+                                     : "some");
+    std::string text = absl::StrCat(NameOf(run), ": ", jump.text());
+    if (!with.empty()) {
+      absl::StrAppend(&text, "; ", absl::StrJoin(with, ", "), " as well");
+    }
+    if (!without.empty()) {
+      absl::StrAppend(&text, "; not ", absl::StrJoin(without, ", "));
+    }
+    fact.set_text(text);
     facts.push_back(std::move(fact));
   }
 }
@@ -185,8 +200,14 @@ absl::Status AddLossOf(ComparedRun& run, ComparedRun& first,
     return absl::OkStatus();
   }
   const auto last = LastCommon(PointsOf(*here, 0), PointsOf(**there, 0));
-  if (!last.has_value()) return absl::OkStatus();
   v1::Fact fact = FactOf("loss", run, metric->name(), domain);
+  if (!last.has_value()) {
+    fact.set_text(absl::StrCat(metric->name(), " in ", domain, ": ",
+                               NameOf(run), " and ", NameOf(first),
+                               " have no step in common"));
+    facts.push_back(std::move(fact));
+    return absl::OkStatus();
+  }
   fact.set_value(last->first.value - last->second.value);
   fact.set_by_step(last->first.step);
   fact.set_text(absl::StrFormat(
@@ -258,8 +279,10 @@ void AddOnsetComparison(const std::vector<ComparedRun>& runs, Facts& facts) {
 }
 
 void AddJumpComparison(const std::vector<ComparedRun>& runs, Facts& facts) {
-  AddJumpsOf(runs[0], runs[1], facts);
-  for (size_t i = 1; i < runs.size(); ++i) AddJumpsOf(runs[i], runs[0], facts);
+  std::vector<const ComparedRun*> others;
+  for (size_t i = 1; i < runs.size(); ++i) others.push_back(&runs[i]);
+  AddJumpsOf(runs[0], others, facts);
+  for (const ComparedRun* other : others) AddJumpsOf(*other, {&runs[0]}, facts);
 }
 
 void AddSwitchingComparison(const std::vector<ComparedRun>& runs,

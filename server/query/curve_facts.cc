@@ -55,14 +55,16 @@ void AddJumpsOf(const RunSeries& run, const v1::MetricDescriptor& metric,
                 const std::string& domain, const store::Series& series,
                 Facts& facts) {
   std::vector<v1::Jump> jumps;
+  int of = 0;  // that were measured at all
   for (size_t c = 0; c < series.columns.size(); ++c) {
-    for (v1::Jump& jump : analytics::FindJumps(PointsOf(series, c), {})) {
+    const Points points = PointsOf(series, c);
+    of += !points.empty();
+    for (v1::Jump& jump : analytics::FindJumps(points, {})) {
       if (jump.provisional()) continue;
       jump.mutable_key()->set_domain(domain);
       jumps.push_back(std::move(jump));
     }
   }
-  const int of = static_cast<int>(series.columns.size());
   std::vector<v1::JumpInterval> intervals = IntervalsOf(jumps, of);
   if (intervals.size() > kMaxIntervals) intervals.resize(kMaxIntervals);
   for (const v1::JumpInterval& interval : intervals) {
@@ -99,15 +101,22 @@ v1::Fact FitFact(const RunSeries& run, const std::string& metric,
   return fact;
 }
 
-std::string Window(const v1::SeriesFit& fit) {
-  return absl::StrFormat("%d checkpoints in [%d, %d]", fit.points(),
-                         fit.first_step(), fit.last_step());
+// "R2 0.998, 12 checkpoints in [100, 4000]"; a constant has no R2.
+std::string FitText(const v1::SeriesFit& all, const v1::CurveFit& fit,
+                    const char* of = "") {
+  std::string text;
+  if (std::isfinite(fit.r_squared())) {
+    text = absl::StrFormat("R2 %.3f%s, ", fit.r_squared(), of);
+  }
+  absl::StrAppendFormat(&text, "%d checkpoints in [%d, %d]", all.points(),
+                        all.first_step(), all.last_step());
+  return text;
 }
 
-// The columns of heads whose sinks emerged, and when. All from the start where
-// that is not known.
+// The heads whose sinks emerged, and when. All from the start where that is not
+// known.
 struct SinkHeads {
-  std::vector<size_t> columns;
+  HeadPlaces places;
   double since = 0;
 };
 
@@ -117,22 +126,26 @@ SinkHeads SinkHeadsOf(const RunSeries& run, const std::vector<RunOnset>& onsets,
       FindOnset(onsets, run.Playing(v1::METRIC_ROLE_SINK_MASS), domain);
   SinkHeads heads;
   if (onset == nullptr) return heads;
-  heads.columns = onset->emerged;
-  if (onset->typical.censoring() == v1::CENSORING_NONE) {
+  for (const v1::Emergence& e : onset->each) {
+    if (e.censoring() == v1::CENSORING_RIGHT) continue;
+    heads.places.emplace(e.key().layer(), e.key().head());
+  }
+  if (onset->typical.censoring() == v1::CENSORING_NONE &&
+      !onset->typical.provisional()) {
     heads.since = static_cast<double>(onset->typical.by_step());
   }
   return heads;
 }
 
-// The median over the heads that are sinks, of a metric of as many heads.
+// The median over the heads that are sinks; over all where the metric has no
+// value of any of them.
 absl::StatusOr<Points> SinkCurve(RunSeries& run,
                                  const v1::MetricDescriptor& metric,
                                  const std::string& domain,
                                  const SinkHeads& heads) {
   ASSIGN_OR_RETURN(const auto series, run.Read(metric.name(), domain));
-  const bool fits =
-      heads.columns.empty() || heads.columns.back() < series->columns.size();
-  return MedianCurve(*series, fits ? heads.columns : std::vector<size_t>());
+  return MedianCurve(*series,
+                     ColumnsOfHeads(*series, run.run().model(), heads.places));
 }
 
 absl::Status AddLogitFit(RunSeries& run, const std::string& domain,
@@ -145,9 +158,8 @@ absl::Status AddLogitFit(RunSeries& run, const std::string& domain,
   if (fit == nullptr) return absl::OkStatus();
   v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1);
   fact.set_text(absl::StrFormat(
-      "%s in %s grows by %.3g per ln(step) (R2 %.3f, %s; %s by AIC)",
-      metric->name(), domain, fit->b(), fit->r_squared(), Window(all),
-      fact.verdict()));
+      "%s in %s grows by %.3g per ln(step) (%s; %s by AIC)", metric->name(),
+      domain, fit->b(), FitText(all, *fit), fact.verdict()));
   facts.push_back(std::move(fact));
   return absl::OkStatus();
 }
@@ -162,9 +174,9 @@ absl::Status AddDrainFit(RunSeries& run, const std::string& domain,
   if (fit == nullptr) return absl::OkStatus();
   v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1);
   fact.set_verdict("power");
-  fact.set_text(absl::StrFormat(
-      "%s in %s goes as step^%.3f (R2 %.3f of logarithms, %s)", metric->name(),
-      domain, fit->b(), fit->r_squared(), Window(all)));
+  fact.set_text(absl::StrFormat("%s in %s goes as step^%.3f (%s)",
+                                metric->name(), domain, fit->b(),
+                                FitText(all, *fit, " of logarithms")));
   facts.push_back(std::move(fact));
   return absl::OkStatus();
 }
@@ -202,10 +214,10 @@ absl::Status AddNormFit(RunSeries& run, const std::string& domain,
   v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1000);
   if (key.has_layer()) fact.set_layer(key.layer());
   fact.set_text(absl::StrFormat(
-      "%s of %s in %s, the largest, grows by %.4g per 1,000 steps (R2 %.3f, "
-      "%s; %s by AIC)",
-      metric->name(), key.label(), domain, 1000 * fit->b(), fit->r_squared(),
-      Window(all), fact.verdict()));
+      "%s of %s in %s, the largest, grows by %.4g per 1,000 steps (%s; %s by "
+      "AIC)",
+      metric->name(), key.label(), domain, 1000 * fit->b(), FitText(all, *fit),
+      fact.verdict()));
   facts.push_back(std::move(fact));
   return absl::OkStatus();
 }

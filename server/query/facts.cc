@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "proto/base/status_macros.h"
+#include "server/analytics/head_state.h"
 #include "server/analytics/onset_order.h"
 #include "server/answers/names.h"
 
@@ -59,9 +60,8 @@ v1::Fact OnsetFact(const RunSeries& run, const RunOnset& onset) {
       Number(onset.metric->threshold()), " in ", onset.domain, ": ",
       Members(*onset.metric, onset.emerged.size(), onset.each.size()));
   if (!onset.emerged.empty()) {
-    absl::StrAppend(&text, ", the median one in ", IntervalText(onset.typical));
+    absl::StrAppend(&text, ", the median one ", IntervalText(onset.typical));
   }
-  if (onset.typical.provisional()) text += ", provisional";
   fact.set_text(text);
   return fact;
 }
@@ -86,14 +86,29 @@ v1::Fact RiseFact(const RunSeries& run, const RunOnset& onset) {
   return fact;
 }
 
+// How many fell back, when the median one did, and how many are still there.
 v1::Fact ReversalFact(const RunSeries& run, const RunOnset& onset) {
+  std::vector<int64_t> steps;
+  int lost = 0;
+  for (const v1::Emergence& e : onset.each) {
+    if (!e.has_reversal_step()) continue;
+    steps.push_back(e.reversal_step());
+    lost += !e.has_holds_from_step();
+  }
+  const auto middle = steps.begin() + (steps.size() - 1) / 2;
+  std::nth_element(steps.begin(), middle, steps.end());
   v1::Fact fact = FactOf("reversal", run, onset.metric->name(), onset.domain);
   fact.set_count(onset.reversed);
   fact.set_of(onset.emerged.size());
-  fact.set_text(absl::StrCat(onset.metric->name(), " in ", onset.domain,
-                             ": of ", onset.emerged.size(), " that emerged, ",
-                             onset.reversed,
-                             " fell back for two checkpoints or more"));
+  fact.set_value(lost);
+  fact.set_by_step(*middle);
+  fact.set_text(absl::StrCat(
+      onset.metric->name(), " in ", onset.domain, ": of ", onset.emerged.size(),
+      " that emerged, ", onset.reversed,
+      " fell back for two checkpoints or more, the median one at step ",
+      *middle, "; ",
+      lost == 0 ? "all of them are back at the end"
+                : absl::StrCat(lost, " of them are not back at the end")));
   return fact;
 }
 
@@ -231,6 +246,55 @@ void AddSwitching(const RunSeries& run, const HeadHistory& history,
   }
 }
 
+size_t PlaceOf(const RunSeries& run, const std::string& domain) {
+  const auto& domains = run.domains();
+  return std::find(domains.begin(), domains.end(), domain) - domains.begin();
+}
+
+int DormantAtEnd(const RunSeries& run, const HeadHistory& history,
+                 const std::string& domain) {
+  const int d = static_cast<int>(PlaceOf(run, domain));
+  return static_cast<int>(
+      std::count_if(history.heads.begin(), history.heads.end(),
+                    [d](const v1::HeadStates& head) {
+                      return head.domains(d).state() == v1::HEAD_STATE_DORMANT;
+                    }));
+}
+
+// Heads that look otherwise at the last checkpoint than their state says, which
+// takes two in a row to change.
+void AddUnsettled(const RunSeries& run, const HeadHistory& history, size_t d,
+                  Facts& facts) {
+  const analytics::HeadStateRule rule = StateRuleOf(run, {});
+  int unsettled = 0;
+  for (const v1::HeadStates& head : history.heads) {
+    std::vector<analytics::HeadSignals> signals;
+    for (const v1::HeadInDomain& in : head.domains()) {
+      analytics::HeadSignals& of = signals.emplace_back();
+      of.dormancy = in.dormancy();
+      of.drain = in.drain();
+      of.write = in.write();
+    }
+    const v1::HeadState seen =
+        analytics::StateOf(signals[d], analytics::LargestWrite(signals), rule);
+    unsettled += seen != v1::HEAD_STATE_UNSPECIFIED &&
+                 seen != head.domains(static_cast<int>(d)).state();
+  }
+  if (unsettled == 0) return;
+  v1::Fact fact =
+      FactOf("states", run, history.dormancy->name(), run.domains()[d]);
+  fact.set_count(unsettled);
+  fact.set_of(history.heads.size());
+  fact.set_verdict("unsettled");
+  fact.set_by_step(history.step);
+  fact.set_text(absl::StrCat(unsettled, " of ", history.heads.size(),
+                             " heads look otherwise in ", run.domains()[d],
+                             " at step ", history.step,
+                             " than their state says: it changes when ",
+                             rule.consecutive, " checkpoints in a row say so"));
+  facts.push_back(std::move(fact));
+}
+
 // How the set of dormant heads went over its checkpoints.
 void AddSets(const RunSeries& run, const HeadHistory& history,
              const std::string& domain, Facts& facts) {
@@ -246,13 +310,21 @@ void AddSets(const RunSeries& run, const HeadHistory& history,
   v1::Fact fact = FactOf("head_set", run, history.dormancy->name(), domain);
   fact.set_count(dropouts);
   fact.set_of(newcomers);
-  fact.set_value(last->change.jaccard);
   fact.set_by_step(last->step);
-  fact.set_text(absl::StrFormat(
-      "in %s, %d times a head became dormant after the first checkpoint and %d "
-      "times one ceased to be; Jaccard index of the dormant heads at the last "
-      "two checkpoints %.3f",
-      domain, newcomers, dropouts, last->change.jaccard));
+  std::string text = absl::StrCat(
+      "in ", domain, ", ", newcomers,
+      " times a head became dormant after the first checkpoint and ", dropouts,
+      " times one ceased to be; ");
+  if (DormantAtEnd(run, history, domain) + last->change.dropouts == 0) {
+    text += "none is dormant at the last two checkpoints";
+  } else {
+    fact.set_value(last->change.jaccard);
+    absl::StrAppendFormat(&text,
+                          "Jaccard index of the dormant heads at the last two "
+                          "checkpoints %.3f",
+                          last->change.jaccard);
+  }
+  fact.set_text(text);
   facts.push_back(std::move(fact));
 }
 
@@ -308,12 +380,15 @@ v1::Fact FactOf(const char* topic, const RunSeries& run,
 
 std::string IntervalText(const v1::Emergence& e) {
   if (e.censoring() == v1::CENSORING_RIGHT) {
-    return absl::StrCat("no step up to ", e.after_step());
+    return e.after_step() < 0
+               ? "at no step"
+               : absl::StrCat("at no step up to ", e.after_step());
   }
-  if (e.censoring() == v1::CENSORING_LEFT) {
-    return absl::StrCat("the first checkpoint, ", e.by_step());
-  }
-  return absl::StrCat("(", e.after_step(), ", ", e.by_step(), "]");
+  const std::string text =
+      e.censoring() == v1::CENSORING_LEFT
+          ? absl::StrCat("at the first checkpoint, ", e.by_step())
+          : absl::StrCat("in (", e.after_step(), ", ", e.by_step(), "]");
+  return e.provisional() ? absl::StrCat(text, ", provisional") : text;
 }
 
 absl::Status AddRunFact(RunSeries& run, Facts& facts) {
@@ -324,12 +399,16 @@ absl::Status AddRunFact(RunSeries& run, Facts& facts) {
   fact.set_count(any->steps.size());
   std::string text = absl::StrCat("run ", run.run().name());
   if (!run.stage().empty()) absl::StrAppend(&text, ", stage ", run.stage());
-  absl::StrAppend(&text, ": ", any->steps.size(), " checkpoints");
+  absl::StrAppend(&text, ": ", any->steps.size(),
+                  any->steps.size() == 1 ? " checkpoint" : " checkpoints");
   if (!any->steps.empty()) {
     fact.set_after_step(any->steps.front());
     fact.set_by_step(any->steps.back());
-    absl::StrAppend(&text, ", steps ", any->steps.front(), " to ",
-                    any->steps.back());
+    absl::StrAppend(&text, any->steps.size() == 1 ? ", step " : ", steps ",
+                    any->steps.front());
+  }
+  if (any->steps.size() > 1) {
+    absl::StrAppend(&text, " to ", any->steps.back());
   }
   absl::StrAppend(&text, "; ", model.layers(), " layers, ", model.heads(),
                   " heads each; domains ", absl::StrJoin(run.domains(), ", "),
@@ -384,6 +463,7 @@ void AddStateFacts(const RunSeries& run, const HeadHistory& history,
   if (history.heads.empty()) return;
   for (size_t d = 0; d < run.domains().size(); ++d) {
     AddCounts(run, history, d, facts);
+    AddUnsettled(run, history, d, facts);
   }
   AddSwitching(run, history, facts);
   for (const std::string& domain : run.domains()) {

@@ -19,7 +19,9 @@ using Facts = std::vector<v1::Fact>;
 v1::Fact FactOf(const char* topic, const RunSeries& run,
                 const std::string& metric, const std::string& domain);
 
-// "(1000, 1500]", "by 0" where it was there from the start, "never by 5000".
+// "in (1000, 1500]", "at the first checkpoint, 0", "at no step up to 5000";
+// with
+// ", provisional" behind it.
 std::string IntervalText(const v1::Emergence& emergence);
 
 // How many checkpoints, heads and domains there are.

@@ -24,8 +24,10 @@ RunOnset OnsetOf(const v1::MetricDescriptor& metric, const std::string& domain,
   onset.metric = &metric;
   onset.domain = domain;
   for (size_t c = 0; c < series.columns.size(); ++c) {
-    v1::Emergence& found = onset.each.emplace_back(
-        analytics::FindEmergence(PointsOf(series, c), rule));
+    const auto points = PointsOf(series, c);
+    if (points.empty()) continue;  // of a sparse metric: was never measured
+    v1::Emergence& found =
+        onset.each.emplace_back(analytics::FindEmergence(points, rule));
     *found.mutable_key() = KeyOf(series.columns[c], metric);
     if (!Emerged(found)) continue;
     onset.emerged.push_back(c);

@@ -17,8 +17,8 @@ namespace sinkwatch::query {
 struct RunOnset {
   const v1::MetricDescriptor* metric = nullptr;
   std::string domain;
-  std::vector<v1::Emergence> each;  // with their keys
-  std::vector<size_t> emerged;      // indices of those that did
+  std::vector<v1::Emergence> each;  // with their keys; of what has values
+  std::vector<size_t> emerged;      // columns of those that did
   int reversed = 0;                 // of these, those that fell back
   // That of the median series of those that emerged; right-censored if none
   // did.

@@ -196,6 +196,26 @@ std::vector<analytics::SeriesPoint> PointsOf(const store::Series& series,
   return points;
 }
 
+std::vector<size_t> ColumnsOfHeads(const store::Series& series,
+                                   const v1::ModelInfo& model,
+                                   const HeadPlaces& heads) {
+  const v1::Scope scope = series.metric.scope();
+  if (scope != v1::SCOPE_HEAD && scope != v1::SCOPE_KV_HEAD) return {};
+  const int share = scope == v1::SCOPE_HEAD || model.kv_heads() < 1
+                        ? 1
+                        : std::max(1, model.heads() / model.kv_heads());
+  std::vector<size_t> columns;
+  for (size_t c = 0; c < series.columns.size(); ++c) {
+    const auto& [layer, index] = series.columns[c];
+    const auto first = heads.lower_bound({layer.value_or(0), index * share});
+    if (first == heads.end()) continue;
+    if (*first < std::make_pair(layer.value_or(0), (index + 1) * share)) {
+      columns.push_back(c);
+    }
+  }
+  return columns;
+}
+
 std::vector<analytics::SeriesPoint> MedianCurve(
     const store::Series& series, const std::vector<size_t>& columns) {
   std::vector<analytics::SeriesPoint> curve;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -107,6 +108,15 @@ void DropSteps(const std::vector<int64_t>& steps, store::Series& series);
 // The values of a column that are there, by step.
 std::vector<analytics::SeriesPoint> PointsOf(const store::Series& series,
                                              size_t column);
+
+// Layers and heads.
+using HeadPlaces = std::set<std::pair<int, int>>;
+
+// The columns of a metric of heads that are of these heads, whatever layers it
+// has; of one of key/value heads, those that they read. None of another scope.
+std::vector<size_t> ColumnsOfHeads(const store::Series& series,
+                                   const v1::ModelInfo& model,
+                                   const HeadPlaces& heads);
 
 // The median, over some columns, of the values at each step; empty columns:
 // all. Without standard errors.
