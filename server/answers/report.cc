@@ -37,12 +37,48 @@ const char* const kCaveats[] = {
     "Sink strength is not importance: whether the model would miss a head is "
     "told by ablating it."};
 
-bool IsPlotted(const v1::SummarizeResponse& summary,
-               const v1::MetricDescriptor& metric) {
+// Whether a metric is drawn whatever it did.
+bool IsHeadlineOf(const v1::SummarizeResponse& summary,
+                  const v1::MetricDescriptor& metric) {
   const bool headlines =
       std::any_of(summary.metrics().begin(), summary.metrics().end(),
                   [](const v1::MetricDescriptor& m) { return m.headline(); });
   return headlines ? metric.headline() : metric.has_threshold();
+}
+
+bool Jumped(const v1::SummarizeResponse& summary, const std::string& metric,
+            const std::string& domain) {
+  return std::any_of(summary.facts().begin(), summary.facts().end(),
+                     [&](const v1::Fact& fact) {
+                       return fact.topic() == "jump" &&
+                              fact.metric() == metric &&
+                              fact.domain() == domain;
+                     });
+}
+
+// Metrics and domains that are drawn, as far as there is room: headlines, then
+// what jumped beside them.
+std::vector<std::pair<std::string, std::string>> PlottedOf(
+    const v1::SummarizeResponse& summary) {
+  std::vector<std::pair<std::string, std::string>> plotted;
+  for (const bool headlines : {true, false}) {
+    for (const v1::MetricDescriptor& metric : summary.metrics()) {
+      if (IsHeadlineOf(summary, metric) != headlines) continue;
+      for (const std::string& domain : summary.domains()) {
+        if (!headlines && !Jumped(summary, metric.name(), domain)) continue;
+        plotted.emplace_back(metric.name(), domain);
+      }
+    }
+  }
+  return plotted;
+}
+
+// What is said of plots that there is no room for; empty: there is.
+std::string CutOf(const v1::SummarizeResponse& summary) {
+  const size_t all = PlottedOf(summary).size();
+  if (all <= kMaxPlots) return "";
+  return absl::StrCat("The first ", kMaxPlots, " of ", all,
+                      "; sinkctl series --chart has the others.");
 }
 
 std::string CitationOf(const v1::ReferencePoint& point) {
@@ -288,6 +324,8 @@ std::string HtmlPlots(const Report& report) {
         " Circles: published values (green pass, red fail, grey no own "
         "value).";
   }
+  const std::string cut = CutOf(report.summary);
+  if (!cut.empty()) absl::StrAppend(&html, " ", EscapeMarkup(cut));
   html += "</p>\n<div class=\"plots\">\n";
   for (const Plot& plot : PlotsOf(report)) {
     absl::StrAppend(&html, "<figure>", plot.svg, "</figure>\n");
@@ -345,21 +383,18 @@ std::string HtmlCaveats(const Report& report) {
 std::vector<v1::QuerySeriesRequest> ReportSeries(
     const std::string& run, const v1::SummarizeResponse& summary) {
   std::vector<v1::QuerySeriesRequest> requests;
-  for (const v1::MetricDescriptor& metric : summary.metrics()) {
-    if (!IsPlotted(summary, metric)) continue;
-    for (const std::string& domain : summary.domains()) {
-      if (requests.size() == kMaxPlots) return requests;
-      v1::QuerySeriesRequest& request = requests.emplace_back();
-      v1::SeriesSelector& selector = *request.mutable_selector();
-      selector.set_run(run);
-      selector.set_stage(summary.stage());
-      selector.set_metric(metric.name());
-      selector.set_domain(domain);
-      selector.set_aggregation(v1::AGGREGATION_BAND);
-      selector.set_across_layers(true);
-      request.set_max_points(kPoints);
-      request.set_omit_standard_errors(true);
-    }
+  for (const auto& [metric, domain] : PlottedOf(summary)) {
+    if (requests.size() == kMaxPlots) break;
+    v1::QuerySeriesRequest& request = requests.emplace_back();
+    v1::SeriesSelector& selector = *request.mutable_selector();
+    selector.set_run(run);
+    selector.set_stage(summary.stage());
+    selector.set_metric(metric);
+    selector.set_domain(domain);
+    selector.set_aggregation(v1::AGGREGATION_BAND);
+    selector.set_across_layers(true);
+    request.set_max_points(kPoints);
+    request.set_omit_standard_errors(true);
   }
   return requests;
 }
@@ -388,6 +423,8 @@ std::string ReportMarkdown(const Report& report) {
                     "](data:image/svg+xml;base64,",
                     absl::Base64Escape(plot.svg), ")\n\n");
   }
+  const std::string cut = CutOf(report.summary);
+  if (!cut.empty()) absl::StrAppend(&text, MarkdownText(cut), "\n\n");
   text += MarkdownChecks(report);
   text += "## Definitions\n\n";
   for (const v1::MetricDescriptor& metric : report.summary.metrics()) {

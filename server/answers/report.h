@@ -23,7 +23,8 @@ struct Report {
 
 // The series that a report plots: of each headline metric, or where there is
 // none each with a threshold, the band over all heads and layers in each
-// domain; 24 plots at most.
+// domain; then of other metrics where they jumped. 24 plots at most; the report
+// says how many there would be.
 std::vector<v1::QuerySeriesRequest> ReportSeries(
     const std::string& run, const v1::SummarizeResponse& summary);
 

@@ -175,5 +175,43 @@ TEST(ReportTest, PlotsTheBandOfEachMetricAndDomain) {
   EXPECT_TRUE(requests[0].selector().across_layers());
 }
 
+std::vector<std::string> PlottedIn(const v1::SummarizeResponse& summary) {
+  std::vector<std::string> names;
+  for (const auto& request : ReportSeries("toy", summary)) {
+    names.push_back(absl::StrCat(request.selector().metric(), " ",
+                                 request.selector().domain()));
+  }
+  return names;
+}
+
+TEST(ReportTest, WhatJumpedIsDrawnBesideTheHeadlines) {
+  v1::SummarizeResponse summary = ReportOf("toy").summary;
+  summary.add_domains("code");
+  summary.mutable_metrics(0)->set_headline(true);
+  summary.add_metrics()->set_name("residual_step_ffn");
+  summary.add_metrics()->set_name("silent");
+  v1::Fact& jump = *summary.add_facts();
+  jump.set_topic("jump");
+  jump.set_metric("residual_step_ffn");
+  jump.set_domain("code");
+  EXPECT_EQ(
+      PlottedIn(summary),
+      (std::vector<std::string>{"sink_attention wiki", "sink_attention code",
+                                "residual_step_ffn code"}));
+}
+
+TEST(ReportTest, SaysHowManyPlotsThereIsNoRoomFor) {
+  Report report = ReportOf("toy");
+  for (int i = 0; i < 30; ++i) {
+    v1::MetricDescriptor& metric = *report.summary.add_metrics();
+    metric.set_name(absl::StrCat("metric", i));
+    metric.set_threshold(1);
+  }
+  EXPECT_EQ(PlottedIn(report.summary).size(), 24u);
+  EXPECT_TRUE(absl::StrContains(ReportHtml(report), "The first 24 of 31;"));
+  EXPECT_TRUE(absl::StrContains(ReportMarkdown(report), "The first 24 of 31;"));
+  EXPECT_FALSE(absl::StrContains(ReportHtml(ReportOf("toy")), "The first "));
+}
+
 }  // namespace
 }  // namespace sinkwatch::answers

@@ -97,12 +97,22 @@ void AppendShade(const v1::QuerySeriesResponse& series, int low, int high,
       PointsText(outline), kColours[0], opacity);
 }
 
+// Of one checkpoint, of which a line shows nothing, a dot.
 void AppendLine(const v1::QuerySeriesResponse& series, int column,
                 const char* colour, const Frame& frame, std::string* svg) {
+  const auto places = PlacesOf(series, column, frame);
+  if (places.size() == 1) {
+    absl::StrAppendFormat(svg,
+                          "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" "
+                          "fill=\"%s\"><title>%s</title></circle>",
+                          places[0].first, places[0].second, colour,
+                          EscapeMarkup(series.columns(column).label()));
+    return;
+  }
   absl::StrAppendFormat(svg,
                         "<polyline points=\"%s\" fill=\"none\" stroke=\"%s\" "
                         "stroke-width=\"1.5\"><title>%s</title></polyline>",
-                        PointsText(PlacesOf(series, column, frame)), colour,
+                        PointsText(places), colour,
                         EscapeMarkup(series.columns(column).label()));
 }
 

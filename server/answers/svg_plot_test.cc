@@ -53,6 +53,12 @@ TEST(SvgPlotTest, WhatIsNotThereIsLeftOut) {
   EXPECT_FALSE(absl::StrContains(SvgPlot(Lines({{1}}), "t", {}), "nan"));
 }
 
+TEST(SvgPlotTest, OneCheckpointIsADot) {
+  const std::string svg = SvgPlot(Lines({{1, 2}}), "t", {});
+  EXPECT_TRUE(absl::StrContains(svg, "<circle"));
+  EXPECT_TRUE(PointsOf(svg, 0).empty());
+}
+
 TEST(SvgPlotTest, MarksAreDrawn) {
   PlotMarks marks;
   marks.threshold = .5;
