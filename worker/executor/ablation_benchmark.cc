@@ -3,7 +3,12 @@
 // so that there are 16 whatever their states are; auto differs in the choice
 // only.
 //
-//   bazel run -c opt //worker/executor:ablation_benchmark
+// CPU time is that of the whole process, threads that read weights included.
+// Interleaved, so that both sides see the same machine:
+//
+//   bazel build -c opt //worker/executor:ablation_benchmark
+//   bazel-bin/worker/executor/ablation_benchmark --benchmark_repetitions=9
+//       --benchmark_enable_random_interleaving=true
 #include <memory>
 #include <string>
 
@@ -100,13 +105,18 @@ void Measure(benchmark::State& state, const Size& size, bool ablate) {
   state.SetLabel(run.notes());
 }
 
-BENCHMARK_CAPTURE(Measure, toy, kToy, false)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(Measure, toy, kToy, false)
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
 BENCHMARK_CAPTURE(Measure, toy_ablated, kToy, true)
-    ->Unit(benchmark::kMillisecond);
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
 BENCHMARK_CAPTURE(Measure, twelve_layers, kTwelveLayers, false)
-    ->Unit(benchmark::kMillisecond);
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
 BENCHMARK_CAPTURE(Measure, twelve_layers_ablated, kTwelveLayers, true)
-    ->Unit(benchmark::kMillisecond);
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
 
 }  // namespace
 }  // namespace sinkwatch::executor

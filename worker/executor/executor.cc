@@ -14,6 +14,7 @@
 #include "worker/executor/device_errors.h"
 #include "worker/executor/layer_recorder.h"
 #include "worker/executor/loss.h"
+#include "worker/executor/model_parts.h"
 #include "worker/executor/side_run.h"
 #include "worker/executor/used_tokens.h"
 #include "worker/executor/weight_loader.h"
@@ -24,12 +25,6 @@
 
 namespace sinkwatch::executor {
 namespace {
-
-// Elements of the output matrix that are held at a time, of which there are
-// two, one being read: 16 MiB of float32. On a GPU each slice costs a row of
-// launches, and memory is wider: 64 MiB of bfloat16.
-constexpr int64_t kHeadElements = int64_t{1} << 22;
-constexpr int64_t kHeadElementsOfGpu = int64_t{1} << 25;
 
 std::vector<metrics::Domain> DomainsOf(const probe::Corpus& corpus) {
   std::vector<metrics::Domain> domains;
@@ -101,14 +96,15 @@ class Execution {
         callbacks_(callbacks),
         measurement_(measurement),
         options_(options),
+        side_runs_(MakeSideRuns(architecture, corpus, options.metrics,
+                                options.device, options.tokens_per_batch)),
         used_tokens_(corpus, architecture.shape().vocabulary,
-                     TokensOfSideRuns(architecture, options.metrics)),
+                     TokensOf(side_runs_)),
         device_(options.device),
+        parts_(architecture, used_tokens_.rows(), options.device),
         batches_(CutIntoBatches(corpus, used_tokens_, options.tokens_per_batch,
                                 options.device)),
-        loader_(checkpoint, options.device, options.dtype),
-        side_runs_(MakeSideRuns(architecture, corpus, options.metrics,
-                                options.device, options.tokens_per_batch)) {
+        loader_(checkpoint, options.device, options.dtype) {
     for (const Batch& batch : batches_) sequences_ += batch.sequences();
     if (options.ablation.policy.none()) return;
     ablation_ = std::make_unique<AblationRun>(
@@ -131,6 +127,7 @@ class Execution {
       status = RunLayer(layer);
     }
     if (status.ok()) status = RunHead();
+    if (status.ok()) status = RunSideRunsBack();
     if (status.ok()) status = FinishSideRuns();
     while (status.ok() && ablation_ != nullptr && ablation_->HasMore()) {
       status = RunAblationPass();
@@ -231,6 +228,29 @@ class Execution {
     };
   }
 
+  // Once more through all weights, from the last to the first, for the side
+  // runs that go back.
+  absl::Status RunSideRunsBack() {
+    std::vector<SideRun*> back;
+    for (const auto& side : side_runs_) {
+      if (side->GoesBack()) back.push_back(side.get());
+    }
+    if (back.empty()) return absl::OkStatus();
+    StartStreamBack();
+    absl::Status status = EachHeadSlice([&](const auto& head, int64_t first) {
+      for (SideRun* side : back) side->AddHeadSliceBack(head, first);
+      return AfterBatch(batches_[0], /*counts=*/false);
+    });
+    for (int layer = architecture_.shape().layers - 1;
+         status.ok() && layer >= 0; --layer) {
+      auto weights = stream_->Next();
+      if (!weights.ok()) return weights.status();
+      for (SideRun* side : back) side->RunLayerBack(layer, *weights);
+      status = AfterBatch(batches_[0], /*counts=*/false);
+    }
+    return status;
+  }
+
   absl::Status FinishSideRuns() {
     for (const auto& side : side_runs_) {
       absl::Status status = Pass(side->Finish());
@@ -239,66 +259,52 @@ class Execution {
     return absl::OkStatus();
   }
 
-  WeightRequest EmbeddingRequest() const {
-    return {architecture_.EmbeddingTensors(),
-            "embed_tokens",
-            {WeightPart::kPicked, used_tokens_.rows()}};
-  }
-
-  // The model's parts in the order in which they are taken: the embedding, the
-  // layers, the slices of the output matrix.
   void StartStream() {
-    const model::ModelShape& shape = architecture_.shape();
-    const int64_t slices = (shape.vocabulary + HeadRows() - 1) / HeadRows();
     stream_ = std::make_unique<WeightStream>(
-        loader_, 1 + shape.layers + slices,
-        [this, layers = shape.layers](int64_t part) {
-          if (part == 0) return EmbeddingRequest();
-          if (part > layers) return HeadSlice((part - 1 - layers) * HeadRows());
-          return WeightRequest{
-              architecture_.LayerTensors(static_cast<int>(part) - 1)};
-        },
+        loader_, parts_.count(),
+        [this](int64_t part) { return parts_.Request(part); },
         PartsAhead(device_));
   }
 
-  // Rows of the output matrix that are held at a time.
-  int64_t HeadRows() const {
-    const int64_t elements =
-        device_.is_cpu() ? kHeadElements : kHeadElementsOfGpu;
-    return std::max<int64_t>(1, elements / architecture_.shape().width);
+  // From the output matrix to the first layer.
+  void StartStreamBack() {
+    stream_ = std::make_unique<WeightStream>(
+        loader_, parts_.count_back(),
+        [this](int64_t part) { return parts_.RequestBack(part); },
+        PartsAhead(device_));
   }
 
-  // Those rows from `first` on.
-  WeightRequest HeadSlice(int64_t first) const {
-    const model::ModelShape& shape = architecture_.shape();
-    const int64_t rows = HeadRows();
-    return {architecture_.HeadTensors(),
-            "lm_head",
-            {WeightPart::kSlice,
-             {{first, std::min(rows, shape.vocabulary - first)}}}};
+  // The slices of the output matrix, which are next in the stream.
+  absl::Status EachHeadSlice(
+      const std::function<absl::Status(const model::TensorMap& head,
+                                       int64_t first)>& take) {
+    for (int64_t first = 0; first < architecture_.shape().vocabulary;) {
+      auto head = stream_->Next();
+      if (!head.ok()) return head.status();
+      absl::Status status = take(*head, first);
+      if (!status.ok()) return status;
+      first += head->at("lm_head").size(0);
+    }
+    return absl::OkStatus();
   }
 
   absl::Status RunHead() {
     std::vector<NextTokenLoss> losses;
     for (const Batch& batch : batches_) losses.emplace_back(batch.tokens_BT);
-    const int64_t vocabulary = architecture_.shape().vocabulary;
-    for (int64_t first = 0; first < vocabulary;) {
-      auto weights = stream_->Next();
-      if (!weights.ok()) return weights.status();
-      const int64_t next = first + weights->at("lm_head").size(0);
+    absl::Status taken = EachHeadSlice([&](const auto& head, int64_t first) {
+      const bool last = first + head.at("lm_head").size(0) ==
+                        architecture_.shape().vocabulary;
       for (size_t i = 0; i < batches_.size(); ++i) {
-        losses[i].AddSlice(architecture_, *weights, first, batches_[i].x_BTD);
+        losses[i].AddSlice(architecture_, head, first, batches_[i].x_BTD);
         absl::Status status = TellBelow(architecture_.shape().layers);
-        if (status.ok()) status = AfterBatch(batches_[i], next == vocabulary);
+        if (status.ok()) status = AfterBatch(batches_[i], last);
         if (!status.ok()) return status;
       }
-      for (const auto& side : side_runs_) side->AddHeadSlice(*weights, first);
-      if (ablation_ != nullptr) {
-        absl::Status status = ablation_->AddHeadSlice(*weights, first);
-        if (!status.ok()) return status;
-      }
-      first = next;
-    }
+      for (const auto& side : side_runs_) side->AddHeadSlice(head, first);
+      return ablation_ == nullptr ? absl::OkStatus()
+                                  : ablation_->AddHeadSlice(head, first);
+    });
+    if (!taken.ok()) return taken;
     std::vector<at::Tensor> of_rows;
     for (size_t i = 0; i < batches_.size(); ++i) {
       of_rows.push_back(losses[i].Finish());
@@ -322,14 +328,10 @@ class Execution {
       absl::Status status = ablation_->RunLayer(layer, *weights, {});
       if (!status.ok()) return status;
     }
-    const int64_t vocabulary = architecture_.shape().vocabulary;
-    for (int64_t first = 0; first < vocabulary;) {
-      auto weights = stream_->Next();
-      if (!weights.ok()) return weights.status();
-      absl::Status status = ablation_->AddHeadSlice(*weights, first);
-      if (!status.ok()) return status;
-      first += weights->at("lm_head").size(0);
-    }
+    absl::Status taken = EachHeadSlice([&](const auto& head, int64_t first) {
+      return ablation_->AddHeadSlice(head, first);
+    });
+    if (!taken.ok()) return taken;
     ablation_->FoldLosses({});
     return absl::OkStatus();
   }
@@ -391,11 +393,12 @@ class Execution {
   const ExecuteCallbacks& callbacks_;
   metrics::MeasurementBuilder& measurement_;
   const ExecuteOptions& options_;
+  const std::vector<std::unique_ptr<SideRun>> side_runs_;
   const UsedTokens used_tokens_;
   const at::Device device_;
+  const ModelParts parts_;
   std::vector<Batch> batches_;
   WeightLoader loader_;
-  const std::vector<std::unique_ptr<SideRun>> side_runs_;
   std::unique_ptr<WeightStream> stream_;   // of the pass under way
   std::unique_ptr<AblationRun> ablation_;  // null: no head is changed
   int next_told_ = -1;                     // layer

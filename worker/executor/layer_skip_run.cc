@@ -7,7 +7,7 @@
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/zeros_like.h"
 #include "absl/strings/str_cat.h"
-#include "worker/executor/layer_recorder.h"
+#include "worker/metrics/row_means.h"
 #include "worker/metrics/side_metrics.h"
 #include "worker/model/intervention.h"
 
@@ -45,91 +45,44 @@ const std::vector<std::string>& Watched() {
 }  // namespace
 
 LayerSkipRun::LayerSkipRun(const model::Architecture& architecture,
-                           std::vector<PickedDomain> domains,
-                           std::vector<std::string> metrics, at::Device device)
-    : architecture_(architecture),
-      domains_(std::move(domains)),
+                           const std::vector<PickedDomain>& domains,
+                           std::vector<std::string> metrics, at::Device device,
+                           PickedStream& plain)
+    : layers_(architecture.shape().layers),
+      domains_(domains),
       metrics_(std::move(metrics)),
-      device_(device) {
-  streams_.push_back(NewStream(0, Point::kResidPost));
-  const int skipped = std::min(kSkipped, architecture.shape().layers);
-  for (int layer = 0; layer < skipped; ++layer) {
+      plain_(plain) {
+  plain.Measure(Watched());
+  for (int layer = 0; layer < std::min(kSkipped, layers_); ++layer) {
     for (Point point : {Point::kAttnOut, Point::kMlpOut}) {
-      streams_.push_back(NewStream(layer, point));
+      streams_.push_back({layer, point, /*applied=*/false,
+                          PickedStream(architecture, domains_, device)});
+      streams_.back().stream.Measure(Watched());
     }
   }
-}
-
-LayerSkipRun::Stream LayerSkipRun::NewStream(int layer, Point skipped) const {
-  metrics::MeasurementOptions options;
-  options.metrics = Watched();
-  for (const PickedDomain& domain : domains_) {
-    options.domains.push_back({domain.label, {}});
-  }
-  Stream stream;
-  stream.layer = layer;
-  stream.skipped = skipped;
-  stream.builder = *metrics::MeasurementBuilder::Create(options);
-  for (const PickedDomain& domain : domains_) {
-    stream.losses.emplace_back(domain.tokens_PT.to(device_));
-  }
-  return stream;
-}
-
-void LayerSkipRun::Start(const Embed& embed) {
-  for (const PickedDomain& domain : domains_) {
-    streams_[0].x_BTD.push_back(embed(domain.tokens_PT));
-  }
-}
-
-void LayerSkipRun::Advance(int layer, const model::TensorMap& weights,
-                           Stream& stream) {
-  Skip skip(stream.layer, stream.skipped);
-  for (size_t d = 0; d < domains_.size(); ++d) {
-    metrics::LayerBatch batch;
-    batch.domain = static_cast<int>(d);
-    batch.layer = layer;
-    DescribeLayer(architecture_, layer, weights, batch);
-    LayerRecorder recorder(batch, stream.builder->needs(), &skip);
-    stream.x_BTD[d] =
-        architecture_.Block(layer, weights, stream.x_BTD[d], recorder);
-    stream.builder->FoldLayer(batch);
-  }
-  stream.applied = stream.applied || skip.applied;
-  auto values = stream.builder->FinishLayer(layer);
-  if (!values.ok()) {
-    status_.Update(values.status());
-    return;
-  }
-  stream.values.push_back(*std::move(values));
 }
 
 void LayerSkipRun::RunLayer(int layer, const model::TensorMap& weights) {
-  for (Stream& stream : streams_) {
-    if (stream.layer == layer && stream.x_BTD.empty()) {
-      stream.x_BTD = streams_[0].x_BTD;
-    }
-  }
-  for (Stream& stream : streams_) {
-    if (stream.layer <= layer) Advance(layer, weights, stream);
+  for (Stream& changed : streams_) {
+    if (changed.layer == layer) changed.stream.Begin(plain_.x_PTD());
+    if (!changed.stream.has_begun()) continue;
+    Skip skip(changed.layer, changed.skipped);
+    status_.Update(changed.stream.RunLayer(layer, weights, &skip));
+    changed.applied = changed.applied || skip.applied;
   }
 }
 
 void LayerSkipRun::AddHeadSlice(const model::TensorMap& head, int64_t first) {
-  for (Stream& stream : streams_) {
-    for (size_t d = 0; d < domains_.size(); ++d) {
-      stream.losses[d].AddSlice(architecture_, head, first, stream.x_BTD[d]);
-    }
-  }
+  for (Stream& changed : streams_) changed.stream.AddHeadSlice(head, first);
 }
 
-LayerSkipRun::Downstream LayerSkipRun::MeanOf(const Stream& stream,
+LayerSkipRun::Downstream LayerSkipRun::MeanOf(const PickedStream& stream,
                                               const std::string& metric,
                                               const std::string& domain,
-                                              int from) {
+                                              int from) const {
   Downstream downstream;
-  for (size_t i = from - stream.layer; i < stream.values.size(); ++i) {
-    for (const MetricVector& vector : stream.values[i]) {
+  for (int layer = from; layer < layers_; ++layer) {
+    for (const MetricVector& vector : stream.ValuesOf(layer)) {
       if (vector.metric != metric || vector.domain != domain) continue;
       for (float value : vector.values) downstream.sum += value;
       downstream.count += static_cast<int64_t>(vector.values.size());
@@ -144,8 +97,9 @@ void LayerSkipRun::AppendDownstream(const Stream& stream,
   // The stream is changed from the layer on, what reads it after it.
   const int from = stream.layer + (metric == "residual_norm_sink" ? 0 : 1);
   for (const PickedDomain& domain : domains_) {
-    const Downstream changed = MeanOf(stream, metric, domain.label, from);
-    const Downstream plain = MeanOf(streams_[0], metric, domain.label, from);
+    const Downstream changed =
+        MeanOf(stream.stream, metric, domain.label, from);
+    const Downstream plain = MeanOf(plain_, metric, domain.label, from);
     if (changed.count == 0 || changed.count != plain.count) continue;
     MetricVector vector;
     vector.domain = domain.label;
@@ -163,7 +117,7 @@ void LayerSkipRun::AppendLoss(const Stream& stream,
                               std::vector<MetricVector>& values) const {
   for (size_t d = 0; d < domains_.size(); ++d) {
     metrics::RowMeans difference;
-    difference.Fold(stream.losses[d].Finish() - streams_[0].losses[d].Finish(),
+    difference.Fold(stream.stream.loss(d).Finish() - plain_.loss(d).Finish(),
                     {});
     const auto mean = difference.Finish(0);
     if (!mean) continue;
@@ -181,14 +135,14 @@ void LayerSkipRun::AppendLoss(const Stream& stream,
 absl::StatusOr<std::vector<MetricVector>> LayerSkipRun::Finish() {
   if (!status_.ok()) return status_;
   std::vector<MetricVector> all;
-  for (size_t i = 1; i < streams_.size(); ++i) {
-    if (!streams_[i].applied) continue;
+  for (const Stream& changed : streams_) {
+    if (!changed.applied) continue;
     std::vector<MetricVector> values;
-    AppendLoss(streams_[i], values);
+    AppendLoss(changed, values);
     for (const std::string& metric : Watched()) {
-      AppendDownstream(streams_[i], metric, values);
+      AppendDownstream(changed, metric, values);
     }
-    const bool attention = streams_[i].skipped == Point::kAttnOut;
+    const bool attention = changed.skipped == Point::kAttnOut;
     for (MetricVector& vector : values) {
       vector.metric = absl::StrCat(metrics::kLayerSkip,
                                    attention ? "attn_" : "mlp_", vector.metric);

@@ -15,7 +15,6 @@
 #include "worker/executor/even_picks.h"
 #include "worker/metrics/row_means.h"
 #include "worker/metrics/side_metrics.h"
-#include "worker/model/recorder.h"
 
 namespace sinkwatch::executor {
 namespace {
@@ -44,11 +43,13 @@ at::Tensor TargetLogits(const at::Tensor& s_RV, const at::Tensor& target_R,
 }  // namespace
 
 LensRun::LensRun(const model::Architecture& architecture,
-                 std::vector<PickedDomain> domains,
-                 std::vector<std::string> metrics, at::Device device)
+                 const std::vector<PickedDomain>& domains,
+                 std::vector<std::string> metrics, at::Device device,
+                 const PickedStream& plain)
     : architecture_(architecture),
-      domains_(std::move(domains)),
-      metrics_(std::move(metrics)) {
+      domains_(domains),
+      metrics_(std::move(metrics)),
+      plain_(plain) {
   for (const PickedDomain& domain : domains_) {
     Rows rows;
     rows.row_N = PickRows(domain.tokens_PT.size(1));
@@ -59,29 +60,21 @@ LensRun::LensRun(const model::Architecture& architecture,
   }
 }
 
-void LensRun::Keep(Rows& rows) {
-  rows.kept.push_back(rows.x_PTD.index_select(1, rows.row_N).flatten(0, 1));
-}
-
-void LensRun::Start(const Embed& embed) {
+void LensRun::Keep() {
   for (size_t d = 0; d < domains_.size(); ++d) {
-    rows_[d].x_PTD = embed(domains_[d].tokens_PT);
-    Keep(rows_[d]);
+    rows_[d].kept.push_back(
+        plain_.x_PTD()[d].index_select(1, rows_[d].row_N).flatten(0, 1));
   }
 }
 
-void LensRun::RunLayer(int layer, const model::TensorMap& weights) {
-  model::NullRecorder recorder;
-  for (Rows& rows : rows_) {
-    rows.x_PTD = architecture_.Block(layer, weights, rows.x_PTD, recorder);
-    Keep(rows);
-  }
+void LensRun::RunLayer(int /*layer*/, const model::TensorMap& /*weights*/) {
+  Keep();
 }
 
 void LensRun::StartSums(Rows& rows) {
   const int64_t L = static_cast<int64_t>(rows.kept.size());
-  const at::Tensor zeros_LR = at::zeros({L, rows.target_R.size(0)},
-                                        rows.x_PTD.options().dtype(at::kFloat));
+  const at::Tensor zeros_LR = at::zeros(
+      {L, rows.target_R.size(0)}, rows.kept[0].options().dtype(at::kFloat));
   rows.most_LR =
       at::full_like(zeros_LR, -std::numeric_limits<float>::infinity());
   rows.sum_LR = zeros_LR.clone();
@@ -108,8 +101,11 @@ void LensRun::AddHeadSlice(const model::TensorMap& head, int64_t first) {
         .squeeze(0)
         .to(at::kFloat);
   };
+  if (!rows_.front().most_LR.defined()) {
+    Keep();
+    for (Rows& rows : rows_) StartSums(rows);
+  }
   for (Rows& rows : rows_) {
-    if (!rows.most_LR.defined()) StartSums(rows);
     const int64_t last = rows.most_LR.size(0) - 1;
     const at::Tensor last_RV = logits(rows.kept[last]);
     const at::Tensor most_R = last_RV.amax(1).maximum(rows.most_LR[last]);

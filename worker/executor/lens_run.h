@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "worker/executor/picked_stream.h"
 #include "worker/executor/side_run.h"
 
 namespace sinkwatch::executor {
@@ -20,11 +21,13 @@ class LensRun final : public SideRun {
   // Rows of a sequence, at most, evenly spaced over those with a next token.
   static constexpr int64_t kRows = 8;
 
+  // `plain`: the sequences; in RunLayer as they enter it. All must outlive the
+  // run.
   LensRun(const model::Architecture& architecture,
-          std::vector<PickedDomain> domains, std::vector<std::string> metrics,
-          at::Device device);
+          const std::vector<PickedDomain>& domains,
+          std::vector<std::string> metrics, at::Device device,
+          const PickedStream& plain);
 
-  void Start(const Embed& embed) override;
   void RunLayer(int layer, const model::TensorMap& weights) override;
   void AddHeadSlice(const model::TensorMap& head, int64_t first) override;
   absl::StatusOr<std::vector<metrics::MetricVector>> Finish() override;
@@ -33,7 +36,6 @@ class LensRun final : public SideRun {
   // One domain; what is summed over the columns is of s, the logits, against
   // the largest so far.
   struct Rows {
-    at::Tensor x_PTD;
     at::Tensor row_N;  // of a sequence
     at::Tensor target_R;
     std::vector<at::Tensor> kept;  // by layer, from the embedding: x_RD
@@ -50,7 +52,8 @@ class LensRun final : public SideRun {
     at::Tensor shrink_R;
   };
 
-  static void Keep(Rows& rows);
+  // The rows of the stream as it stands.
+  void Keep();
   static void StartSums(Rows& rows);
   static void Fold(int64_t l, const at::Tensor& s_RV, const LastLayer& last,
                    int64_t first, Rows& rows);
@@ -58,8 +61,9 @@ class LensRun final : public SideRun {
               std::vector<metrics::MetricVector>& values) const;
 
   const model::Architecture& architecture_;
-  const std::vector<PickedDomain> domains_;
+  const std::vector<PickedDomain>& domains_;
   const std::vector<std::string> metrics_;
+  const PickedStream& plain_;
   std::vector<Rows> rows_;  // by domain
 };
 

@@ -33,8 +33,8 @@ void NextTokenLoss::AddSlice(const model::Architecture& architecture,
                              const at::Tensor& x_BTD) {
   const int64_t all = sequences_ * rows_;
   const int64_t columns = head.at("lm_head").size(0);
-  const int64_t step = std::max<int64_t>(
-      1, (x_BTD.is_cpu() ? kLogitsPerBlock : kLogitsPerBlockOfGpu) / columns);
+  const int64_t step =
+      std::max<int64_t>(1, LogitsPerBlock(x_BTD.device()) / columns);
   const at::Tensor x_RD =
       x_BTD.slice(1, 0, rows_).reshape({all, x_BTD.size(2)});
   for (int64_t begin = 0; begin < all; begin += step) {
@@ -47,6 +47,10 @@ void NextTokenLoss::AddSlice(const model::Architecture& architecture,
     kernels::AddRowLoss(logits_RV, block(target_R_), first,
                         block(log_sum_exp_R_), block(target_logit_R_));
   }
+}
+
+int64_t NextTokenLoss::LogitsPerBlock(at::Device device) {
+  return device.is_cpu() ? kLogitsPerBlock : kLogitsPerBlockOfGpu;
 }
 
 at::Tensor NextTokenLoss::Finish() const {

@@ -31,6 +31,14 @@ class NextTokenLoss {
   // t + 1 from row t.
   at::Tensor Finish() const;
 
+  // Of each row over all columns, after all slices: [R] float32, R the rows of
+  // all sequences in turn; and the columns that they should have had.
+  const at::Tensor& log_sum_exp() const { return log_sum_exp_R_; }
+  const at::Tensor& targets() const { return target_R_; }
+
+  // Logits that are in memory at a time, by the device that they are on.
+  static int64_t LogitsPerBlock(at::Device device);
+
  private:
   const int64_t sequences_;
   const int64_t rows_;         // of each sequence: T - 1

@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "worker/metrics/accumulator.h"
 #include "worker/metrics/side_metrics.h"
-#include "worker/model/recorder.h"
 
 namespace sinkwatch::executor {
 namespace {
@@ -68,57 +67,39 @@ at::Tensor RoundedToBits(const at::Tensor& weight, int bits) {
 }
 
 QuantizedRun::QuantizedRun(const model::Architecture& architecture,
-                           std::vector<PickedDomain> domains,
+                           const std::vector<PickedDomain>& domains,
                            const std::vector<std::string>& metrics,
-                           at::Device device)
-    : architecture_(architecture), domains_(std::move(domains)) {
-  for (int bits : {0, 4, 8}) {
-    if (bits > 0 && !metrics::AsksFor(metrics, NameOf(bits))) continue;
-    Stream stream;
-    stream.bits = bits;
-    for (const PickedDomain& domain : domains_) {
-      stream.losses.emplace_back(domain.tokens_PT.to(device));
-    }
-    streams_.push_back(std::move(stream));
-  }
-}
-
-void QuantizedRun::Start(const Embed& embed) {
-  for (const PickedDomain& domain : domains_) {
-    const at::Tensor x_BTD = embed(domain.tokens_PT);
-    for (Stream& stream : streams_) stream.x_BTD.push_back(x_BTD);
+                           at::Device device, const PickedStream& plain)
+    : domains_(domains), plain_(plain) {
+  for (int bits : {4, 8}) {
+    if (!metrics::AsksFor(metrics, NameOf(bits))) continue;
+    streams_.push_back({bits, PickedStream(architecture, domains_, device)});
   }
 }
 
 void QuantizedRun::RunLayer(int layer, const model::TensorMap& weights) {
-  model::NullRecorder recorder;
-  for (Stream& stream : streams_) {
-    const model::TensorMap used =
-        stream.bits > 0 ? Rounded(weights, stream.bits) : weights;
-    for (at::Tensor& x_BTD : stream.x_BTD) {
-      x_BTD = architecture_.Block(layer, used, x_BTD, recorder);
-    }
+  for (Stream& rounded : streams_) {
+    if (!rounded.stream.has_begun()) rounded.stream.Begin(plain_.x_PTD());
+    status_.Update(
+        rounded.stream.RunLayer(layer, Rounded(weights, rounded.bits)));
   }
 }
 
 void QuantizedRun::AddHeadSlice(const model::TensorMap& head, int64_t first) {
-  for (Stream& stream : streams_) {
-    for (size_t d = 0; d < domains_.size(); ++d) {
-      stream.losses[d].AddSlice(architecture_, head, first, stream.x_BTD[d]);
-    }
-  }
+  for (Stream& rounded : streams_) rounded.stream.AddHeadSlice(head, first);
 }
 
 absl::StatusOr<std::vector<metrics::MetricVector>> QuantizedRun::Finish() {
+  if (!status_.ok()) return status_;
   std::vector<metrics::MetricVector> values;
-  for (size_t i = 1; i < streams_.size(); ++i) {
+  for (const Stream& rounded : streams_) {
     for (size_t d = 0; d < domains_.size(); ++d) {
-      const auto rise = RelativeRise(streams_[i].losses[d].Finish(),
-                                     streams_[0].losses[d].Finish());
+      const auto rise = RelativeRise(rounded.stream.loss(d).Finish(),
+                                     plain_.loss(d).Finish());
       if (!rise) continue;
       metrics::MetricVector vector;
       vector.domain = domains_[d].label;
-      vector.metric = NameOf(streams_[i].bits);
+      vector.metric = NameOf(rounded.bits);
       vector.values = {static_cast<float>(rise->value)};
       vector.standard_error = {static_cast<float>(rise->standard_error)};
       vector.count = domains_[d].tokens_PT.size(0);

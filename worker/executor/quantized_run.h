@@ -1,12 +1,11 @@
 #ifndef SINKWATCH_WORKER_EXECUTOR_QUANTIZED_RUN_H_
 #define SINKWATCH_WORKER_EXECUTOR_QUANTIZED_RUN_H_
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
-#include "worker/executor/loss.h"
+#include "worker/executor/picked_stream.h"
 #include "worker/executor/side_run.h"
 
 namespace sinkwatch::executor {
@@ -17,29 +16,30 @@ namespace sinkwatch::executor {
 // the weight's dtype.
 at::Tensor RoundedToBits(const at::Tensor& weight, int bits);
 
-// What rounding the weights costs: the sequences as they are, and streams that
-// go through rounded matrices.
+// What rounding the weights costs: streams that go through rounded matrices.
 class QuantizedRun final : public SideRun {
  public:
+  // `plain`: the same sequences as they are; in RunLayer as they enter it. All
+  // must outlive the run.
   QuantizedRun(const model::Architecture& architecture,
-               std::vector<PickedDomain> domains,
-               const std::vector<std::string>& metrics, at::Device device);
+               const std::vector<PickedDomain>& domains,
+               const std::vector<std::string>& metrics, at::Device device,
+               const PickedStream& plain);
 
-  void Start(const Embed& embed) override;
   void RunLayer(int layer, const model::TensorMap& weights) override;
   void AddHeadSlice(const model::TensorMap& head, int64_t first) override;
   absl::StatusOr<std::vector<metrics::MetricVector>> Finish() override;
 
  private:
   struct Stream {
-    int bits = 0;                   // 0: as they are
-    std::vector<at::Tensor> x_BTD;  // by domain
-    std::vector<NextTokenLoss> losses;
+    int bits = 0;
+    PickedStream stream;
   };
 
-  const model::Architecture& architecture_;
-  const std::vector<PickedDomain> domains_;
-  std::vector<Stream> streams_;  // the first is the plain one
+  const std::vector<PickedDomain>& domains_;
+  const PickedStream& plain_;
+  std::vector<Stream> streams_;
+  absl::Status status_;
 };
 
 }  // namespace sinkwatch::executor

@@ -8,8 +8,9 @@
 
 namespace sinkwatch::executor {
 
-metrics::SyntheticSequences SelectivityRun::SequencesFor(
-    const model::ModelShape& shape) {
+namespace {
+
+metrics::SyntheticSequences SequencesFor(const model::ModelShape& shape) {
   int64_t tokens = metrics::kSyntheticTokens;
   if (shape.max_positions > 0) tokens = std::min(tokens, shape.max_positions);
   if (tokens < metrics::kFewestSyntheticTokens || shape.vocabulary < 2) {
@@ -18,6 +19,8 @@ metrics::SyntheticSequences SelectivityRun::SequencesFor(
   return metrics::MakeSyntheticSequences(metrics::kSyntheticSequences, tokens,
                                          shape.vocabulary);
 }
+
+}  // namespace
 
 SelectivityRun::SelectivityRun(const model::Architecture& architecture,
                                std::vector<std::string> metrics,

@@ -18,10 +18,7 @@ class SelectivityRun final : public SideRun {
   SelectivityRun(const model::Architecture& architecture,
                  std::vector<std::string> metrics, int64_t tokens_per_batch);
 
-  // Without sequences where the model has no room for them.
-  static metrics::SyntheticSequences SequencesFor(
-      const model::ModelShape& shape);
-
+  at::Tensor tokens() const override { return sequences_.tokens_NT; }
   void Start(const Embed& embed) override;
   void RunLayer(int layer, const model::TensorMap& weights) override;
   absl::StatusOr<std::vector<metrics::MetricVector>> Finish() override;
@@ -30,6 +27,7 @@ class SelectivityRun final : public SideRun {
   const model::Architecture& architecture_;
   const std::vector<std::string> metrics_;
   const int64_t tokens_per_batch_;
+  // None where the model has no room for them.
   const metrics::SyntheticSequences sequences_;
   std::vector<at::Tensor> x_BTD_;  // by batch
   std::vector<metrics::MetricVector> values_;

@@ -19,49 +19,50 @@ namespace sinkwatch::executor {
 // Streams of its own that go through the layers beside those of the
 // measurement, while a layer's weights are in memory: what a few metrics on
 // request are made of. Calls come in this order: Start; RunLayer for each
-// layer; AddHeadSlice for each slice of the output matrix; Finish. Values that
-// cannot be told are left out.
+// layer; AddHeadSlice for each slice of the output matrix; if it goes back,
+// AddHeadSliceBack for each slice and RunLayerBack for each layer from the
+// last; Finish. Values that cannot be told are left out.
 //
 // Thread-compatible. B sequences, T tokens, D width.
 class SideRun {
  public:
   virtual ~SideRun() = default;
 
+  // Ids that it embeds beside those of the corpus, on the CPU; undefined: none.
+  virtual at::Tensor tokens() const { return {}; }
+
   // The embedded streams x_BTD, on the compute device, of tokens on the CPU.
   using Embed = std::function<at::Tensor(const at::Tensor& tokens_BT)>;
-  virtual void Start(const Embed& embed) = 0;
+  virtual void Start(const Embed& /*embed*/) {}
   virtual void RunLayer(int layer, const model::TensorMap& weights) = 0;
   // As NextTokenLoss::AddSlice.
   virtual void AddHeadSlice(const model::TensorMap& /*head*/,
                             int64_t /*first*/) {}
+
+  // Whether it wants all weights once more, from the last to the first.
+  virtual bool GoesBack() const { return false; }
+  virtual void AddHeadSliceBack(const model::TensorMap& /*head*/,
+                                int64_t /*first*/) {}
+  virtual void RunLayerBack(int /*layer*/,
+                            const model::TensorMap& /*weights*/) {}
+
   // DATA_LOSS for a value that is not finite.
   virtual absl::StatusOr<std::vector<metrics::MetricVector>> Finish() = 0;
 };
-
-// A few sequences of a domain, evenly spaced.
-struct PickedDomain {
-  std::string label;
-  at::Tensor tokens_PT;  // on the CPU
-};
-
-// Sequences of a domain that side runs take, at most.
-inline constexpr int64_t kMaxPicked = 16;
-std::vector<PickedDomain> PickSequences(const probe::Corpus& corpus);
 
 // The values, or DATA_LOSS that names the first that is not finite.
 absl::StatusOr<std::vector<metrics::MetricVector>> CheckedFinite(
     std::vector<metrics::MetricVector> values);
 
-// Ids that the runs below embed beside those of the corpus; undefined: none.
-at::Tensor TokensOfSideRuns(const model::Architecture& architecture,
-                            const std::vector<std::string>& metrics);
-
-// The runs that these metrics ask for, mostly none. `architecture` must outlive
-// them.
+// The runs that these metrics ask for, mostly none; they are called in this
+// order. `architecture` must outlive them.
 std::vector<std::unique_ptr<SideRun>> MakeSideRuns(
     const model::Architecture& architecture, const probe::Corpus& corpus,
     const std::vector<std::string>& metrics, at::Device device,
     int64_t tokens_per_batch);
+
+// SideRun::tokens of all of them in a row; undefined: none.
+at::Tensor TokensOf(const std::vector<std::unique_ptr<SideRun>>& runs);
 
 }  // namespace sinkwatch::executor
 

@@ -11,12 +11,15 @@
 #include <vector>
 
 #include "ATen/TensorOperators.h"
+#include "ATen/ops/index_select.h"
 #include "ATen/ops/tensor.h"
 #include "ATen/ops/zeros.h"
 #include "ATen/ops/zeros_like.h"
 #include "gtest/gtest.h"
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/executor/executor.h"
+#include "worker/executor/head_attribution_run.h"
+#include "worker/executor/picked_stream.h"
 #include "worker/executor/quantized_run.h"
 #include "worker/executor/tiny_run_testing.h"
 #include "worker/model/model_testing.h"
@@ -198,6 +201,127 @@ TEST(LensTest, TheLastLayersLossIsTheModels) {
               values.at({"probe_loss", "plain", -9}).values[0], kNear);
 }
 
+// What a head writes is scaled on disk, and the loss measured as it is.
+TEST(HeadAttributionTest, IsMinusTheSlopeOfTheLossAsTheHeadIsScaled) {
+  TinyRun run;
+  const Values values = Measure(run, {"head_attribution"});
+  constexpr double kStep = 1.0 / 32;
+  double largest = 0;
+  for (const auto& [layer, head] : {std::pair(0, 1), std::pair(1, 3)}) {
+    const auto loss = [&, layer = layer, head = head](double factor) {
+      model::Weights edited = run.weights();
+      at::Tensor& projection = edited.at(
+          "model.layers." + std::to_string(layer) + ".self_attn.o_proj.weight");
+      projection = projection.clone();
+      projection.slice(1, 4 * head, 4 * head + 4).mul_(factor);
+      TinyRun scaled;
+      scaled.WriteAgain(edited);
+      return Loss(scaled, "plain");
+    };
+    const double slope = (8 * (loss(1 + kStep) - loss(1 - kStep)) -
+                          (loss(1 + 2 * kStep) - loss(1 - 2 * kStep))) /
+                         (12 * kStep);
+    const MetricVector& found = values.at({"head_attribution", "plain", layer});
+    ASSERT_EQ(found.values.size(), 4u);
+    EXPECT_NEAR(found.values[head], -slope, 1e-4);
+    EXPECT_EQ(found.count, kTinySequences * (kTinyTokens - 1));
+    largest = std::max(largest, std::fabs(slope));
+  }
+  EXPECT_GT(largest, 1e-2) << "the test would see nothing";
+}
+
+TEST(HeadAttributionTest, DoesNotDependOnBatches) {
+  TinyRun run;
+  const std::vector<std::string> both = {"head_attribution",
+                                         "head_attribution_size"};
+  const Values whole = Measure(run, both);
+  const Values parts = Measure(run, both, 1);
+  EXPECT_EQ(whole.size(), parts.size());
+  for (const auto& [key, vector] : whole) {
+    for (size_t h = 0; h < vector.values.size(); ++h) {
+      EXPECT_NEAR(parts.at(key).values[h], vector.values[h], 1e-6);
+    }
+  }
+}
+
+// Forward and back through a model in memory, no more than so many bytes of
+// what enters its layers kept.
+std::vector<MetricVector> Attribute(const model::Architecture& architecture,
+                                    const model::Weights& weights,
+                                    const std::vector<PickedDomain>& domains,
+                                    int64_t max_kept_bytes,
+                                    const char* metric = "head_attribution") {
+  PickedStream plain(architecture, domains, at::kCPU);
+  HeadAttributionRun run(architecture, domains, {metric}, 8192, plain,
+                         max_kept_bytes);
+  const int layers = architecture.shape().layers;
+  const auto layer_weights = [&](int layer) {
+    return model::Pick(architecture.LayerTensors(layer), weights);
+  };
+  plain.Begin(
+      {architecture.Embed(model::Pick(architecture.EmbeddingTensors(), weights),
+                          domains[0].tokens_PT)});
+  for (int layer = 0; layer < layers; ++layer) {
+    run.RunLayer(layer, layer_weights(layer));
+    EXPECT_TRUE(plain.RunLayer(layer, layer_weights(layer)).ok());
+  }
+  const model::TensorMap head =
+      model::Pick(architecture.HeadTensors(), weights);
+  plain.AddHeadSlice(head, 0);
+  run.AddHeadSliceBack(head, 0);
+  for (int layer = layers - 1; layer >= 0; --layer) {
+    run.RunLayerBack(layer, layer_weights(layer));
+  }
+  auto values = run.Finish();
+  EXPECT_TRUE(values.ok()) << values.status();
+  return *std::move(values);
+}
+
+// Of one sequence there is nothing that cancels.
+TEST(HeadAttributionTest, TheSizeOfOneSequenceIsThatOfItsSlope) {
+  const auto architecture = model::CreateFrom(TinyLlama());
+  const model::Weights weights = model::RandomWeights(*architecture, 1);
+  const std::vector<PickedDomain> one = {
+      {"d", model::RandomTokens(1, kTinyTokens, kTinyVocabulary, 1)}};
+  const auto slope = Attribute(*architecture, weights, one, 1 << 30);
+  const auto size =
+      Attribute(*architecture, weights, one, 1 << 30, "head_attribution_size");
+  ASSERT_EQ(slope.size(), 2u);
+  ASSERT_EQ(size.size(), 2u);
+  int negative = 0;
+  for (size_t i = 0; i < 2; ++i) {
+    for (size_t h = 0; h < 4; ++h) {
+      EXPECT_EQ(size[i].values[h], std::fabs(slope[i].values[h]));
+      negative += slope[i].values[h] < 0;
+    }
+  }
+  EXPECT_GT(negative, 0) << "the test would see nothing";
+}
+
+TEST(HeadAttributionTest, TakesFewerSequencesWhereAllAreTooMuch) {
+  const auto architecture = model::CreateFrom(TinyLlama());
+  const model::Weights weights = model::RandomWeights(*architecture, 1);
+  const at::Tensor tokens_NT =
+      model::RandomTokens(4, kTinyTokens, kTinyVocabulary, 1);
+  // What enters two layers and what leaves them, of a sequence.
+  const int64_t bytes = 3 * kTinyTokens * 16 * 4;
+  const auto two = Attribute(*architecture, weights, {{"d", tokens_NT}},
+                             2 * bytes + bytes / 2);
+  const auto alone = Attribute(
+      *architecture, weights,
+      {{"d", tokens_NT.index_select(0, at::tensor({1, 3}, at::kLong))}},
+      int64_t{1} << 30);
+  ASSERT_EQ(two.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(two[i].count, 2 * (kTinyTokens - 1));
+    for (size_t h = 0; h < 4; ++h) {
+      EXPECT_NEAR(two[i].values[h], alone[i].values[h], 1e-6);
+    }
+  }
+  const auto none = Attribute(*architecture, weights, {{"d", tokens_NT}}, 0);
+  EXPECT_EQ(none.at(0).count, kTinyTokens - 1) << "one is always taken";
+}
+
 TEST(SelectivityRunTest, IsOfADomainOfItsOwnAndOfAllHeads) {
   TinyRun run;
   const Values values =
@@ -230,10 +354,29 @@ TEST(SideRunTest, TheMeasurementItselfStaysToTheBit) {
   const Values alone = Measure(run, {"default"});
   const Values beside =
       Measure(run, {"default", "selectivity_first", "quant_delta_w8", "lens_ce",
-                    "layer_skip_mlp_delta_loss"});
+                    "layer_skip_mlp_delta_loss", "head_attribution"});
   EXPECT_GT(beside.size(), alone.size());
   for (const auto& [key, vector] : alone) {
     EXPECT_EQ(beside.at(key).values, vector.values) << std::get<0>(key);
+  }
+}
+
+// They share the stream of the sequences as they are.
+TEST(SideRunTest, ARunSaysTheSameAloneAndBesideOthers) {
+  TinyRun run;
+  const std::vector<std::string> all = {
+      "layer_skip_mlp_sink_attention", "quant_delta_w4", "lens_kl",
+      "head_attribution", "selectivity_mass_self"};
+  const Values together = Measure(run, all);
+  for (const std::string& metric : all) {
+    const Values alone = Measure(run, {metric});
+    size_t compared = 0;
+    for (const auto& [key, vector] : alone) {
+      if (std::get<0>(key) != metric) continue;
+      EXPECT_EQ(together.at(key).values, vector.values) << metric;
+      ++compared;
+    }
+    EXPECT_GT(compared, 0u) << metric;
   }
 }
 

@@ -2,7 +2,9 @@
 // full pass with the head edited: for `zero` with the head's columns of the
 // output projection set to 0 and nothing else changed; for the others with the
 // head's attention computed anew in float64 loops, all keys, straight from the
-// definitions.
+// definitions. And the attribution of heads of every architecture against one
+// graph of the whole model, all its layers and its whole output matrix.
+// (Against a second program without a backward pass: on_request_test.)
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -18,7 +20,11 @@
 #include "ATen/Parallel.h"
 #include "ATen/TensorOperators.h"
 #include "ATen/core/grad_mode.h"
+#include "ATen/ops/arange.h"
+#include "ATen/ops/cat.h"
+#include "ATen/ops/index_select.h"
 #include "ATen/ops/log_softmax.h"
+#include "ATen/ops/ones.h"
 #include "gtest/gtest.h"
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/executor/weight_loader.h"
@@ -155,6 +161,35 @@ class EditedHead final : public model::Intervention {
   const AblationMode mode_;
 };
 
+// Multiplies one head's output by a number that the loss is differentiated by.
+class ScaledHead final : public model::Intervention {
+ public:
+  ScaledHead(int layer, int head) : layer_(layer), head_(head) {
+    factor.set_requires_grad(true);
+  }
+
+  at::Tensor HeadOutput(const model::AttentionInputs& attention,
+                        const at::Tensor& z_BHTE) override {
+    if (attention.layer != layer_) return z_BHTE;
+    const at::Tensor before = z_BHTE.slice(1, 0, head_);
+    const at::Tensor scaled = z_BHTE.slice(1, head_, head_ + 1) * factor;
+    return at::cat({before, scaled, z_BHTE.slice(1, head_ + 1)}, 1);
+  }
+
+  at::Tensor factor = at::ones({});
+
+ private:
+  const int layer_, head_;
+};
+
+// 16 sequences, evenly spaced, where there are more: those that are taken.
+at::Tensor PickedOf(const at::Tensor& tokens_NT) {
+  const int64_t all = tokens_NT.size(0);
+  if (all <= 16) return tokens_NT;
+  return tokens_NT.index_select(
+      0, ((at::arange(16) * 2 + 1) * all).floor_divide(32));
+}
+
 class AblationTest : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
@@ -175,7 +210,10 @@ class AblationTest : public ::testing::TestWithParam<Case> {
     loader.Prefetch({specs, "", {}});
     auto loaded = loader.Take();
     if (!loaded.ok()) ADD_FAILURE() << loaded.status();
-    return loaded.ok() ? *std::move(loaded) : model::TensorMap();
+    if (!loaded.ok()) return {};
+    // What was read in an InferenceMode cannot be in a graph.
+    for (auto& entry : *loaded) entry.second = entry.second.clone();
+    return *std::move(loaded);
   }
 
   // The layer's weights with the columns of the head that it writes through
@@ -197,37 +235,48 @@ class AblationTest : public ::testing::TestWithParam<Case> {
   }
 
   // Mean next-token loss of a domain in float64 from float32 logits, in a pass
-  // of its own with the head edited; no mode: as it is.
-  double Loss(const probe::Domain& domain, int layer, int head,
-              std::optional<AblationMode> mode) {
-    const at::NoGradGuard no_grad;
-    model::NullRecorder nothing;
-    EditedHead edit(layer, head, mode.value_or(AblationMode::kZero));
-    model::InterveningRecorder intervening(edit);
-    const bool by_weights = mode == AblationMode::kZero;
+  // of its own. `without`: a layer and a head that does not write.
+  at::Tensor LossOf(const probe::Domain& domain, model::Recorder& recorder,
+                    std::pair<int, int> without = {-1, 0}) {
     at::Tensor x_BTD = architecture_->Embed(
         Load(architecture_->EmbeddingTensors()), domain.tokens_NT);
     for (int l = 0; l < architecture_->shape().layers; ++l) {
-      const bool edited = l == layer && mode.has_value();
-      model::Recorder& recorder =
-          edited && !by_weights ? static_cast<model::Recorder&>(intervening)
-                                : nothing;
       x_BTD = architecture_->Block(l,
-                                   edited && by_weights
-                                       ? WithoutWrite(layer, head)
+                                   l == without.first
+                                       ? WithoutWrite(l, without.second)
                                        : Load(architecture_->LayerTensors(l)),
                                    x_BTD, recorder);
     }
-    EXPECT_EQ(edit.calls, mode && !by_weights ? 1 : 0);
     const at::Tensor logits_BTV =
         architecture_->Logits(Load(architecture_->HeadTensors()), x_BTD)
             .slice(1, 0, -1)
             .to(at::kDouble);
     const at::Tensor target = domain.tokens_NT.slice(1, 1).unsqueeze(2);
-    return -at::log_softmax(logits_BTV, 2)
-                .gather(2, target)
-                .mean()
-                .item<double>();
+    return -at::log_softmax(logits_BTV, 2).gather(2, target).mean();
+  }
+
+  // With the head edited; no mode: as it is.
+  double Loss(const probe::Domain& domain, int layer, int head,
+              std::optional<AblationMode> mode) {
+    const at::NoGradGuard no_grad;
+    model::NullRecorder nothing;
+    if (!mode) return LossOf(domain, nothing).item<double>();
+    if (*mode == AblationMode::kZero) {
+      return LossOf(domain, nothing, {layer, head}).item<double>();
+    }
+    EditedHead edit(layer, head, *mode);
+    model::InterveningRecorder intervening(edit);
+    const double loss = LossOf(domain, intervening).item<double>();
+    EXPECT_EQ(edit.calls, 1);
+    return loss;
+  }
+
+  // d loss / d m of a head that is multiplied by m, at m = 1.
+  double Slope(const probe::Domain& domain, int layer, int head) {
+    ScaledHead scaled(layer, head);
+    model::InterveningRecorder recorder(scaled);
+    LossOf(domain, recorder).backward();
+    return scaled.factor.grad().item<double>();
   }
 
   // The first, the last and one in between of the layers with attention, a head
@@ -255,12 +304,16 @@ class AblationTest : public ::testing::TestWithParam<Case> {
 using Values =
     std::map<std::tuple<std::string, std::string, int>, MetricVector>;
 
-Values MeasureAblations(const Case& test, const std::string& heads) {
+// `heads`: those that are ablated; empty: none.
+Values MeasureHeads(const Case& test, const std::string& heads,
+                    const std::string& metric = "probe_loss") {
   MeasureRequest request;
   request.checkpoint = test.checkpoint;
   request.probe = test.probe;
-  request.metrics = {"probe_loss"};
-  request.ablation.policy = *base::ReadAblationPolicy(heads, {}, 0);
+  request.metrics = {metric};
+  if (!heads.empty()) {
+    request.ablation.policy = *base::ReadAblationPolicy(heads, {}, 0);
+  }
   Values values;
   MeasureCallbacks callbacks;
   callbacks.on_values = [&](const std::vector<MetricVector>& vectors) {
@@ -283,7 +336,7 @@ TEST_P(AblationTest, EqualsAFullPassWithTheHeadEdited) {
     list += (list.empty() ? "" : ",") + std::to_string(layer) + "." +
             std::to_string(head);
   }
-  Values measured = MeasureAblations(GetParam(), list);
+  Values measured = MeasureHeads(GetParam(), list);
   double largest = 0;
   for (const probe::Domain& domain : corpus_.domains()) {
     const double loss = Loss(domain, 0, 0, std::nullopt);
@@ -304,6 +357,27 @@ TEST_P(AblationTest, EqualsAFullPassWithTheHeadEdited) {
     }
   }
   EXPECT_GT(largest, 1e-3) << "the test would see nothing";
+}
+
+TEST_P(AblationTest, AttributionIsTheSlopeOfTheLoss) {
+  Values measured = MeasureHeads(GetParam(), "", "head_attribution");
+  probe::Domain domain = corpus_.domains()[0];
+  domain.tokens_NT = PickedOf(domain.tokens_NT);
+  double largest = 0;
+  for (const auto& [layer, head] : Heads()) {
+    SCOPED_TRACE(std::to_string(layer) + "." + std::to_string(head));
+    const double expected = -Slope(domain, layer, head);
+    const MetricVector& vector =
+        measured[{domain.label, "head_attribution", layer}];
+    ASSERT_EQ(vector.values.size(),
+              static_cast<size_t>(architecture_->shape().heads));
+    EXPECT_GT(vector.standard_error[head], 0);
+    // Rounding of a few hundred float32 operations, forward and back.
+    EXPECT_LT(std::fabs(vector.values[head] - expected),
+              1e-5 + 1e-4 * std::fabs(expected));
+    largest = std::max(largest, std::fabs(expected));
+  }
+  EXPECT_GT(largest, 1e-4) << "the test would see nothing";
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, AblationTest, ::testing::ValuesIn(Cases()),

@@ -194,5 +194,19 @@ TEST(CausesTest, ASinkWhoseValueIsNotDrainedIsNoDormantHead) {
             metrics::HeadState::kMixed);
 }
 
+// Dormant without a sink: a negative for `active`. ReLU attention writes
+// nothing where there is nothing to copy.
+TEST(CausesTest, AHeadThatWritesNothingWithoutASinkIsQuiet) {
+  const Measured relu("relu/step800", "0");
+  EXPECT_EQ(relu.summary.head_states.at({"A", 0})[0],
+            metrics::HeadState::kQuiet);
+  EXPECT_EQ(relu.summary.head_states.at({"B", 0})[0],
+            metrics::HeadState::kActive);
+  EXPECT_LE(
+      std::fabs(relu.Value("A", "head_group_ablation_delta_loss_quiet_zero")),
+      0.01);
+  EXPECT_GE(relu.Value("B", "head_group_ablation_delta_loss_active_zero"), 1.0);
+}
+
 }  // namespace
 }  // namespace sinkwatch::worker

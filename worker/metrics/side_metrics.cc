@@ -20,6 +20,11 @@ constexpr char kLensCost[] =
     "the output matrix on 128 rows a domain of every layer, once for all lens "
     "metrics";
 
+constexpr char kAttributionCost[] =
+    "a forward and, from a second reading of all weights, another and a "
+    "backward pass of 16 sequences a domain; what enters each layer is kept, "
+    "at most 1 GiB";
+
 Descriptor Describe(const std::string& name, const std::string& unit,
                     Scope scope, const std::string& meaning,
                     const std::string& formula, const std::string& source,
@@ -138,6 +143,31 @@ void AppendLens(std::vector<Descriptor>& all) {
       "sum p_L ln(p_L / p), p_L of the last layer");
 }
 
+void AppendAttribution(std::vector<Descriptor>& all) {
+  const std::string slope =
+      "sum over t of <dCE/dz_t, z_t>, z the head's output before the output "
+      "projection and CE the loss of a sequence";
+  all.push_back(Describe(
+      kHeadAttribution, "nats", Scope::kHead,
+      "What switching the head off would do to the loss, to first order. Near "
+      "0 "
+      "wherever training has converged, however much the head is needed: read "
+      "head_attribution_size.",
+      absl::StrCat("minus the ", slope,
+                   "; mean over rows that have a next "
+                   "token"),
+      "Taylor expansion; Michel et al., arXiv 1905.10650", kAttributionCost));
+  all.push_back(Describe(
+      absl::StrCat(kHeadAttribution, "_size"), "nats", Scope::kHead,
+      "How much the loss of single sequences leans on the head, to first "
+      "order: "
+      "a screening of all heads at once; head_ablation_delta_loss_zero is "
+      "exact.",
+      absl::StrCat("mean over sequences of the absolute value of the ", slope,
+                   ", divided by its rows that have a next token"),
+      "Michel et al., arXiv 1905.10650", kAttributionCost));
+}
+
 std::vector<Descriptor> All() {
   std::vector<Descriptor> all;
   AppendSelectivity(all);
@@ -146,6 +176,7 @@ std::vector<Descriptor> All() {
   AppendQuantDelta("4", all);
   AppendQuantDelta("8", all);
   AppendLens(all);
+  AppendAttribution(all);
   return all;
 }
 

@@ -17,6 +17,7 @@ inline constexpr char kSelectivity[] = "selectivity_";
 inline constexpr char kLayerSkip[] = "layer_skip_";
 inline constexpr char kQuantDelta[] = "quant_delta_";
 inline constexpr char kLens[] = "lens_";
+inline constexpr char kHeadAttribution[] = "head_attribution";
 bool Asks(const std::vector<std::string>& metrics, const std::string& family);
 
 // Whether the very metric is asked for.
