@@ -17,8 +17,9 @@ sys.path.insert(0, str(HERE.parent / "hf"))
 from reference import layer_metrics, log_sum_exp, norm  # noqa: E402
 
 EPS = 1e-5
-# Several heads; of another preset than their folder's name; another probe.
-WITHOUT_GOLDEN = {"adam4", "broadcast", "nobos"}
+# Several heads; of another preset than their folder's name; another probe; its
+# golden values are those on request.
+WITHOUT_GOLDEN = {"adam4", "broadcast", "nobos", "moe"}
 
 
 def read_safetensors(path):
@@ -41,6 +42,10 @@ def layer_norm(x, weight=None, bias=None):
     return normed if weight is None else normed * weight + bias
 
 
+def rms_norm(x, weight):
+    return x / np.sqrt((x ** 2).mean(-1, keepdims=True) + EPS) * weight
+
+
 def rotate(x, theta=10000.0):
     """Rotary positions by halves; x [N, T, E]."""
     half = x.shape[-1] // 2
@@ -61,9 +66,32 @@ def attend(q, k, kind):
     return logits, weights / weights.sum(-1, keepdims=True)
 
 
+def swiglu(x, gate, up, down):
+    hidden = x @ gate.T
+    return (hidden / (1 + np.exp(-hidden)) * (x @ up.T)) @ down.T
+
+
+def mixture(w, x, chosen):
+    """What the experts add, the router's scores [N, T, X], whom it chose [N, T, K]."""
+    logits = x @ w["mlp.gate.weight"].T
+    scores = np.exp(logits - logits.max(-1, keepdims=True))
+    scores /= scores.sum(-1, keepdims=True)
+    experts = np.argsort(-scores, axis=-1, kind="stable")[..., :chosen]
+    added = np.zeros_like(x)
+    for expert in range(scores.shape[-1]):
+        share = scores[..., expert, None] * (experts == expert).any(-1)[..., None]
+        added += share * swiglu(x, *(w[f"mlp.experts.{expert}.{name}_proj.weight"]
+                                     for name in ["gate", "up", "down"]))
+    return added, scores, experts
+
+
 def final_logits(config, weights, x):
-    final = layer_norm(x) if config["model_type"] == "olmo" else layer_norm(
-        x, weights["model.norm.weight"], weights["model.norm.bias"])
+    if config["model_type"] == "olmoe":
+        final = rms_norm(x, weights["model.norm.weight"])
+    elif config["model_type"] == "olmo":
+        final = layer_norm(x)
+    else:
+        final = layer_norm(x, weights["model.norm.weight"], weights["model.norm.bias"])
     return final @ weights["lm_head.weight"].T
 
 
@@ -72,9 +100,9 @@ def forward(config, weights, tokens, edit=None, skip=None):
 
     `edit`, if given, makes the head's output of a layer from its number and what
     it has shown. `skip`: (layer, "attn" or "mlp") adds nothing."""
-    olmo = config["model_type"] == "olmo"
+    olmo, olmoe = config["model_type"] == "olmo", config["model_type"] == "olmoe"
     x = weights["model.embed_tokens.weight"][tokens]
-    if not olmo:
+    if not (olmo or olmoe):
         x = x + weights["model.embed_positions.weight"][:tokens.shape[1]]
     yield {"post": x}
     kind = config.get("attention_kind", "softmax")
@@ -82,12 +110,18 @@ def forward(config, weights, tokens, edit=None, skip=None):
         w = {name[len(f"model.layers.{layer}."):]: value for name, value in weights.items()
              if name.startswith(f"model.layers.{layer}.")}
         shown = {"pre": x, "kind": kind}
-        attention = "self_attn" if olmo else "attention"
+        attention = "self_attn" if olmo or olmoe else "attention"
         if f"{attention}.q_proj.weight" in w:
-            h = layer_norm(x) if olmo else layer_norm(
-                x, w["attention_norm.weight"], w["attention_norm.bias"])
+            if olmoe:
+                h = rms_norm(x, w["input_layernorm.weight"])
+            else:
+                h = layer_norm(x) if olmo else layer_norm(
+                    x, w["attention_norm.weight"], w["attention_norm.bias"])
             q, k, v = (h @ w[f"{attention}.{name}_proj.weight"].T for name in "qkv")
-            if olmo:
+            if olmoe:
+                q = rms_norm(q, w["self_attn.q_norm.weight"])
+                k = rms_norm(k, w["self_attn.k_norm.weight"])
+            if olmo or olmoe:
                 q, k = rotate(q), rotate(k)
             shown["s"], shown["A"] = attend(q, k, kind)
             shown["q"], shown["k"], shown["v"] = q, k, v
@@ -98,11 +132,13 @@ def forward(config, weights, tokens, edit=None, skip=None):
             shown["attn"] = shown["z"] @ shown["W"].T * (skip != (layer, "attn"))
             x = x + shown["attn"]
         shown["mid"] = x
-        if olmo:
-            h = layer_norm(x)
-            gate = h @ w["mlp.gate_proj.weight"].T
-            up = h @ w["mlp.up_proj.weight"].T
-            shown["mlp"] = (gate / (1 + np.exp(-gate)) * up) @ w["mlp.down_proj.weight"].T
+        if olmoe:
+            shown["mlp"], shown["router"], shown["experts"] = mixture(
+                w, rms_norm(x, w["post_attention_layernorm.weight"]),
+                config["num_experts_per_tok"])
+        elif olmo:
+            shown["mlp"] = swiglu(layer_norm(x), *(w[f"mlp.{name}_proj.weight"]
+                                                   for name in ["gate", "up", "down"]))
         elif "mlp.up_proj.weight" in w:
             h = layer_norm(x, w["mlp_norm.weight"], w["mlp_norm.bias"])
             shown["mlp"] = np.maximum(h @ w["mlp.up_proj.weight"].T, 0) @ w["mlp.down_proj.weight"].T

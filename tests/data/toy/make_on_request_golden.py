@@ -10,9 +10,10 @@ import numpy as np
 
 from make_golden import (HERE, attend, forward, log_sum_exp, norm, read_probe, read_safetensors,
                          row_metrics, sink_columns, sink_sets, write_golden)
-from side_metrics import lens, quant_delta, selectivity, skips, synthetic
+from side_metrics import (attribution, lens, losses_of, quant_delta, selectivity, skips,
+                          synthetic)
 
-CHECKPOINTS = ["adam/step800", "adam3/step1500", "olmo/step600", "relu/step800"]
+CHECKPOINTS = ["adam/step800", "adam3/step1500", "moe/step600", "olmo/step600", "relu/step800"]
 
 
 def spectral_entropy(matrices):
@@ -93,6 +94,25 @@ def sink_rows(shown):
             for name, bound in ABOVE.items()}
 
 
+def routing(scores, experts):
+    """Of tokens' scores [R, X], which add up to 1, and their choice [R, K]."""
+    mean = scores.mean(0)
+    entropy = -(mean * np.log(mean)).sum()
+    count = scores.shape[-1]
+    load = np.bincount(experts.ravel(), minlength=count) / experts.size
+    most = -np.sort(-scores, axis=-1)
+    chosen = experts.shape[-1]
+    return {
+        "router_entropy_norm": entropy / np.log(count),
+        "effective_experts": np.exp(entropy),
+        "expert_load_cv": load.std() / load.mean(),
+        "expert_max_share": load.max(),
+        "dead_experts": (load < .1 / count).sum(),
+        "router_margin": (most[:, 0] - most[:, 1]).mean(),
+        "router_margin_cut": (most[:, chosen - 1] - most[:, chosen]).mean(),
+    }
+
+
 def of_heads(masses, largest_logits):
     """Metrics of the model; one head a layer."""
     load = 1 - np.array(masses)
@@ -117,10 +137,9 @@ def layer_values(shown):
     return values
 
 
-def losses_of(config, weights, tokens, edit=None):
+def losses(config, weights, tokens, edit=None):
     *_, last = forward(config, weights, tokens, edit)
-    logits = last["logits"][:, :-1]
-    return log_sum_exp(logits) - np.take_along_axis(logits, tokens[:, 1:, None], -1)[..., 0]
+    return losses_of(last["logits"], tokens)
 
 
 def ablation(layer, mode):
@@ -141,6 +160,13 @@ def ablation(layer, mode):
         weights[:, 1:, 0] = 0
         return weights @ shown["v"]
     return edit
+
+
+def groups_of(domain, tokens, classes, names):
+    """All rows of a domain and those of each class that has some."""
+    groups = [(domain, tokens >= 0)] + [
+        (f"{domain}/{name}", classes == index) for index, name in enumerate(names)]
+    return [(label, mask) for label, mask in groups if mask.any()]
 
 
 def measure(config, weights, probe):
@@ -174,6 +200,11 @@ def measure(config, weights, probe):
                 add_rows(domain, metric, layer, values, 0, classes, names)
             for metric, values in layer_rows(shown).items():
                 add_rows(domain, metric, layer, values, 1, classes, names)
+            if "router" in shown:
+                for label, mask in groups_of(domain, tokens, classes, names):
+                    for metric, value in routing(shown["router"][mask],
+                                                 shown["experts"][mask]).items():
+                        add(label, metric, layer, value)
             if "A" in shown:
                 heads.append(layer)
                 by_row = row_metrics(shown)["sink_attention"][0][:, 1:]
@@ -194,7 +225,7 @@ def measure(config, weights, probe):
                             on_zero[mask].mean() / on_set[mask].mean())
         for metric, value in of_heads(masses, largest).items():
             add(domain, metric, None, value)
-        plain = losses_of(config, weights, tokens)
+        plain = losses(config, weights, tokens)
         # Row t predicts token t + 1.
         first = 1
         while first <= plain.shape[1]:
@@ -204,11 +235,11 @@ def measure(config, weights, probe):
             first *= 2
         for metric, layer, value in (
                 skips(config, weights, tokens) + quant_delta(config, weights, tokens)
-                + lens(config, weights, tokens)):
+                + lens(config, weights, tokens) + attribution(config, weights, tokens, heads)):
             add(domain, metric, layer, value)
         for layer in heads:
             for mode in ["zero", "to_sink", "no_sink"]:
-                changed = losses_of(config, weights, tokens, ablation(layer, mode))
+                changed = losses(config, weights, tokens, ablation(layer, mode))
                 add_rows(domain, f"head_ablation_delta_loss_{mode}", layer, changed - plain, 0,
                          classes, names)
     sequences = synthetic(500, 48, config["vocab_size"])

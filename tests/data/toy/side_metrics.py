@@ -75,14 +75,18 @@ def picked(tokens):
     return tokens[[(2 * i + 1) * len(tokens) // (2 * wanted) for i in range(wanted)]]
 
 
+def losses_of(logits, tokens):
+    """Of each row that has a next token."""
+    logits = logits[:, :-1]
+    return log_sum_exp(logits) - np.take_along_axis(logits, tokens[:, 1:, None], -1)[..., 0]
+
+
 def run(config, weights, tokens, skip=None):
     """Losses of each row, and by layer what is watched of it."""
     watched = {}
     for layer, shown in enumerate(forward(config, weights, tokens, skip=skip), start=-1):
         if "logits" in shown:
-            logits = shown["logits"][:, :-1]
-            losses = log_sum_exp(logits) - np.take_along_axis(
-                logits, tokens[:, 1:, None], -1)[..., 0]
+            losses = losses_of(shown["logits"], tokens)
             continue
         watched[layer] = {"residual_norm_sink": norm(shown["post"])[:, 0].mean()}
         if "A" in shown:
@@ -156,4 +160,24 @@ def lens(config, weights, tokens):
             ("lens_entropy", layer, -(np.exp(mine) * mine).sum(-1).mean()),
             ("lens_kl", layer, (p_last * (log_p[-1] - mine)).sum(-1).mean()),
         ]
+    return found
+
+
+def attribution(config, weights, tokens, heads):
+    """Minus the slope of the loss in a factor of the head's output, and its mean
+    size in single sequences: without a backward pass, from a factor a little
+    above and a little below 1. One head a layer: those of the layers `heads`."""
+    tokens = picked(tokens)
+    step = 1e-6
+
+    def losses(layer, factor):
+        *_, last = forward(config, weights, tokens, edit=lambda at, shown: (
+            shown["z"] * (factor if at == layer else 1)))
+        return losses_of(last["logits"], tokens).mean(-1)
+
+    found = []
+    for layer in heads:
+        slopes = (losses(layer, 1 + step) - losses(layer, 1 - step)) / (2 * step)
+        found += [("head_attribution", layer, -slopes.mean()),
+                  ("head_attribution_size", layer, np.abs(slopes).mean())]
     return found

@@ -62,6 +62,28 @@ json OlmoConfig() {
           {"bos_token_id", kBos}};
 }
 
+// Six experts of which a token goes through two, and nothing that evens them
+// out.
+json MixtureConfig() {
+  return {{"architectures", {"OlmoeForCausalLM"}},
+          {"model_type", "olmoe"},
+          {"hidden_size", 48},
+          {"intermediate_size", 24},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 1},
+          {"num_experts", 6},
+          {"num_experts_per_tok", 2},
+          {"norm_topk_prob", false},
+          {"vocab_size", kVocabulary},
+          {"max_position_embeddings", kLength},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 10000.0},
+          {"attention_bias", false},
+          {"hidden_act", "silu"},
+          {"tie_word_embeddings", false},
+          {"bos_token_id", kBos}};
+}
+
 const std::vector<int64_t> kGrid = {0,   5,   10,  20,  40,  60,
                                     80,  100, 130, 160, 200, 250,
                                     300, 400, 500, 600, 700, 800};
@@ -100,6 +122,9 @@ const std::vector<Preset>& Presets() {
       {"olmo",
        "two layers of OLMo's shape: RoPE, SwiGLU, LayerNorm of no weight",
        OlmoConfig(), "adamw", 1e-2, 600, 50, true, kOlmoGrid},
+      {"moe",
+       "two layers of OLMoE's shape: a mixture of six experts, two chosen",
+       MixtureConfig(), "adamw", 1e-2, 600, 50, true, kOlmoGrid},
   };
   return *kPresets;
 }

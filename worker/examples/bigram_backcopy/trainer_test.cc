@@ -67,7 +67,7 @@ TEST_P(TrainerTest, LearnsAndTheWorkerMeasuresTheVeryLossItReports) {
 
 INSTANTIATE_TEST_SUITE_P(Presets, TrainerTest,
                          ::testing::Values("adam", "relu", "sgd", "adam2",
-                                           "adam3", "sgd3", "olmo"));
+                                           "adam3", "sgd3", "olmo", "moe"));
 
 // Bytes of each tensor of a checkpoint.
 std::map<std::string, std::string> WeightsOf(const std::string& folder) {
