@@ -252,7 +252,7 @@ run_paper() {
   done
   causes adam3 1500 "$work/skip.csv" --metrics="default$skipped"
   say "adam: one layer, softmax attention"; table adam 0
-  say "relu: one layer, ReLU attention"; table relu 0
+  say "relu: one layer, ReLU attention (sink attention is a share of weights that may all be small)"; table relu 0
   say "Beside the paper"
   local after by censoring head="$work/head.csv" skip="$work/skip.csv" zero=head_ablation_delta_loss_zero
   IFS=, read -r after by censoring < <(emergence adam sink_attention train/other 0.5 0)
