@@ -102,6 +102,10 @@ absl::Status Prepare(sqlite3* connection, const std::string& path) {
   if (status.ok()) status = Execute(connection, "PRAGMA journal_mode = WAL");
   if (status.ok()) status = Execute(connection, "PRAGMA synchronous = FULL");
   if (status.ok()) status = Execute(connection, "PRAGMA cache_size = -65536");
+  // What the log keeps of a large commit.
+  if (status.ok()) {
+    status = Execute(connection, "PRAGMA journal_size_limit = 67108864");
+  }
   if (status.ok()) status = Migrate(connection, path);
   // What a killed process wrote and did not sync is read as committed from now
   // on, so it has to be on disk first. A full disk starts all the same.
