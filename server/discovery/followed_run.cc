@@ -22,8 +22,8 @@ namespace {
 // Observations between two looks at whether it is time to stop.
 constexpr size_t kTellAtOnce = 500;
 constexpr size_t kMaxSettling = 1000;
-constexpr double kMaxShareOfCore = 0.02;
-constexpr absl::Duration kAllowance = absl::Seconds(2);
+constexpr double kMaxShareOfCore = 0.015;
+constexpr absl::Duration kAllowance = absl::Milliseconds(500);
 constexpr absl::Duration kMaxPause = absl::Minutes(1);
 
 int64_t SteadyNanoseconds() {
@@ -109,16 +109,17 @@ absl::Status FollowedRun::LookForSteps(absl::Time now) {
     Hear();
     return stopped_ ? Stopped() : absl::OkStatus();
   };
-  is_still_ = false;
+  bool is_still = false;
   if (is_told_) {
-    ASSIGN_OR_RETURN(is_still_, scan_->IsStill(now, go_on));
+    ASSIGN_OR_RETURN(is_still, scan_->IsStill(now, go_on));
   }
-  is_told_ = false;
-  if (is_still_) {
+  is_partial_ = std::exchange(is_told_, false);
+  if (is_still) {
     seen_ = scan_->Again(again_, now);
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(seen_, scan_->Look(now, go_on));
+  ASSIGN_OR_RETURN(seen_,
+                   scan_->Look(now, go_on, is_partial_ ? &again_ : nullptr));
   NoteSurvey(scan_->survey());
   return absl::OkStatus();
 }
@@ -210,7 +211,7 @@ absl::Status FollowedRun::TellNews(store::Store& store) {
         store.Observe({std::make_move_iterator(news.begin() + begin),
                        std::make_move_iterator(news.begin() + end)}));
   }
-  if (is_still_) {
+  if (is_partial_) {
     for (const auto& [key, facts] : told) told_[key] = facts;
   } else {
     told_ = std::move(told);

@@ -28,6 +28,8 @@ struct Judged {
   int64_t under_way_ns = 0;  // of files that are on the way to be some
   // Whether it needs no look as long as its folder's own time stays.
   bool is_settled = false;
+  // Number of the last look that told of it as it is; 0: none.
+  int64_t told = 0;
 };
 
 // What a look at a folder takes from its run.

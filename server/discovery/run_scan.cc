@@ -185,7 +185,12 @@ absl::Status RunScan::LookAtAll(Found* found, const GoOn& go_on) {
       continue;
     }
     auto judged = LookAt(std::move(candidate), Context());
-    if (judged.has_value()) judged_.push_back(*std::move(judged));
+    if (!judged.has_value()) continue;
+    if (is_known && IsSameContent(*known->second, *judged)) {
+      judged->is_settled = true;
+      judged->told = known->second->told;
+    }
+    judged_.push_back(*std::move(judged));
   }
   return absl::OkStatus();
 }
@@ -224,7 +229,7 @@ void RunScan::ChooseBest(Found* found) {
 }
 
 absl::StatusOr<std::vector<store::Observation>> RunScan::Look(
-    absl::Time now, const GoOn& go_on) {
+    absl::Time now, const GoOn& go_on, const std::vector<StepKey>* but) {
   absl::Status status = ReadConfigured();
   if (!status.ok()) return status;
   auto candidates = FindCandidates();
@@ -245,14 +250,15 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(
   }
   due_ = absl::InfiniteFuture();
   Observed found;
-  for (const auto& [key, judged] : best_) Observe(*judged, now, found);
+  const AsTold as_told = ObserveNews(but, now, found);
   std::vector<const Candidate*> followed;
   for (const auto& [key, judged] : best_)
     followed.push_back(&judged->candidate);
   survey_ = {candidates->left.Report(),
              RootNotes(run_.root(), real_root_, *candidates, followed)};
-  SkipUnwanted(found);
-  AddVanished(doubted, found);
+  SkipUnwanted(as_told, now, found);
+  AddVanished(doubted, as_told, found);
+  NoteTold();
   NoteUnsettled();
   return Readable(std::move(found));
 }
@@ -426,12 +432,21 @@ store::Observation RunScan::Unreadable(v1::Checkpoint checkpoint,
   return observation;
 }
 
-void RunScan::SkipUnwanted(Observed& found) {
+void RunScan::SkipUnwanted(const AsTold& as_told, absl::Time now,
+                           Observed& found) {
+  // All are wanted, as nearly always.
+  if (run_.steps().policy_case() == v1::StepPolicy::kAll ||
+      run_.steps().policy_case() == v1::StepPolicy::POLICY_NOT_SET) {
+    return;
+  }
   std::map<std::string, std::vector<int64_t>> steps_by_stage;
   for (const auto& [key, observation] : found) {
     steps_by_stage[key.first].push_back(key.second);
   }
-  skipped_.clear();
+  for (const StepKey* key : as_told) {
+    steps_by_stage[key->first].push_back(key->second);
+  }
+  const std::set<StepKey> before = std::exchange(skipped_, {});
   for (const auto& [stage, steps] : steps_by_stage) {
     const std::set<int64_t> wanted =
         scheduler::WantedSteps(run_.steps(), steps);
@@ -439,7 +454,15 @@ void RunScan::SkipUnwanted(Observed& found) {
       if (wanted.count(step) == 0) skipped_.emplace(stage, step);
     }
   }
-  for (const StepKey& key : skipped_) Skip(found.at(key));
+  for (const StepKey* key : as_told) {
+    if (before.count(*key) != skipped_.count(*key)) {
+      Observe(*best_.at(*key), now, found);
+    }
+  }
+  for (const StepKey& key : skipped_) {
+    const auto place = found.find(key);
+    if (place != found.end()) Skip(place->second);
+  }
 }
 
 void RunScan::Skip(store::Observation& observation) {

@@ -73,9 +73,12 @@ class RunScan {
   // a stage folder, the probe, the manifest or the model configuration cannot
   // be read. A step folder that cannot be read waits, and is not gone. `go_on`,
   // if any, is asked before each folder is looked at; its error ends the look.
+  // With `but`, what is as the last look that succeeded told it is left out,
+  // but for those steps: of a plain root of many folders, nearly all.
   using GoOn = std::function<absl::Status()>;
-  absl::StatusOr<std::vector<store::Observation>> Look(absl::Time now,
-                                                       const GoOn& go_on = {});
+  absl::StatusOr<std::vector<store::Observation>> Look(
+      absl::Time now, const GoOn& go_on = {},
+      const std::vector<StepKey>* but = nullptr);
 
   // Whether a look would find what the last one found, as far as this can be
   // told without one: of more than 500 folders under a plain root, whose names
@@ -109,6 +112,8 @@ class RunScan {
   };
   // The followed folder of each step, among judged_.
   using Best = std::map<StepKey, Judged*>;
+  // Steps that are as they were told, in order; keys of best_.
+  using AsTold = std::vector<const StepKey*>;
 
   // The files that the configuration names: probe, manifest, model_config.
   // Notes whether one is other than it was.
@@ -156,14 +161,21 @@ class RunScan {
                                 const absl::Status& status) const;
   // Their reasons may name files whose names are no text.
   static std::vector<store::Observation> Readable(Observed found);
-  void SkipUnwanted(Observed& found);
+  // Observes what is not as it was told, or is one of `but` (null: all).
+  AsTold ObserveNews(const std::vector<StepKey>* but, absl::Time now,
+                     Observed& found);
+  static bool Has(const AsTold& steps, const StepKey& key);
+  // Of steps that are as they were told, those are observed that it touches.
+  void SkipUnwanted(const AsTold& as_told, absl::Time now, Observed& found);
   static void Skip(store::Observation& observation);
   // The folders that what is gone was in, and those of what is there.
   std::map<std::string, Presence::Folder> CountFolders(const Best& best) const;
   // Nothing that is in a doubted folder vouches for it.
   void NoteStrays(const std::set<std::string>& doubted, const Best& best);
   // But for what was in one of the folders `doubted`.
-  void AddVanished(const std::set<std::string>& doubted, Observed& found);
+  void AddVanished(const std::set<std::string>& doubted, const AsTold& as_told,
+                   Observed& found);
+  void NoteTold();
   v1::Checkpoint CheckpointOf(const Candidate& candidate) const;
   store::Observation NewObservation(const v1::Checkpoint& checkpoint) const;
 
@@ -186,6 +198,7 @@ class RunScan {
   std::vector<size_t> unsettled_;  // places in judged_
   std::set<StepKey> skipped_;
   size_t looks_ = 0;
+  int64_t told_ = 0;  // looks that succeeded
   // What IsStill goes by.
   Stillness names_;
   bool is_plain_ = false;   // no manifest and no download cache

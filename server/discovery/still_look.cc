@@ -1,4 +1,5 @@
-// The methods of RunScan that find out whether a look is needed.
+// The methods of RunScan that find out whether a look is needed, and what of it
+// is news.
 #include <algorithm>
 #include <utility>
 
@@ -100,6 +101,38 @@ std::vector<store::Observation> RunScan::Again(
     if (skipped_.count(key) != 0) Skip(observation);
   }
   return Readable(std::move(found));
+}
+
+RunScan::AsTold RunScan::ObserveNews(const std::vector<StepKey>* but,
+                                     absl::Time now, Observed& found) {
+  // A manifest may say something else of the same folder.
+  const bool all = but == nullptr || is_changed_ || !is_plain_;
+  std::set<StepKey> wanted;
+  if (but != nullptr) wanted.insert(but->begin(), but->end());
+  AsTold as_told;
+  for (const auto& [key, judged] : best_) {
+    if (!all && judged->is_settled && judged->told == told_ &&
+        wanted.count(key) == 0) {
+      as_told.push_back(&key);
+    } else {
+      Observe(*judged, now, found);
+    }
+  }
+  return as_told;
+}
+
+bool RunScan::Has(const AsTold& steps, const StepKey& key) {
+  const auto place =
+      std::lower_bound(steps.begin(), steps.end(), key,
+                       [](const StepKey* step, const StepKey& wanted) {
+                         return *step < wanted;
+                       });
+  return place != steps.end() && **place == key;
+}
+
+void RunScan::NoteTold() {
+  ++told_;
+  for (const auto& [key, judged] : best_) judged->told = told_;
 }
 
 }  // namespace sinkwatch::discovery

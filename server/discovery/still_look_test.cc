@@ -1,4 +1,5 @@
 // Whether a look is needed at a run of many folders.
+#include <set>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -36,6 +37,16 @@ class StillLookTest : public RunScanTest {
       if (!IsStill()) return true;
     }
     return false;
+  }
+  using Steps = std::set<int64_t>;
+  // The steps that a look tells of beside `but`.
+  Steps LookBut(const std::vector<StepKey>& but) {
+    Steps steps;
+    const auto seen = scan_->Look(now_, {}, &but);
+    for (const Observation& one : seen.value()) {
+      steps.insert(one.checkpoint.step());
+    }
+    return steps;
   }
   const Observation* Find(const std::vector<Observation>& seen, int64_t step) {
     for (const Observation& one : seen) {
@@ -146,6 +157,37 @@ TEST_F(StillLookTest, TimesThatStayThoughNamesChangeAreNotGoneBy) {
   EXPECT_EQ(Look().size(), seen_.size() + 1);
   Look(kGrace + 1);
   EXPECT_FALSE(IsStill());
+}
+
+// What is new, what is gone, what is asked for and what the policy of steps
+// turns.
+TEST_F(StillLookTest, ALookLeavesOutWhatIsAsItWasTold) {
+  run_.mutable_steps()->set_latest(2);
+  Settle();
+  EXPECT_TRUE(LookBut({}).empty());
+  EXPECT_EQ(LookBut({{"stage1", 7}}), (Steps{7}));
+  folder_.WriteCheckpoint("root/stage1/step1000");
+  EXPECT_EQ(LookBut({}), (Steps{598, 1000})) << "598 is not wanted any more";
+  EXPECT_EQ(LookBut({}), (Steps{1000})) << "it settles";
+  now_ += absl::Seconds(kQuiescence + 1);
+  EXPECT_EQ(LookBut({}), (Steps{1000}));
+  EXPECT_TRUE(LookBut({}).empty());
+  folder_.Delete("root/stage1/step1000");
+  EXPECT_EQ(LookBut({}), (Steps{598, 1000}));
+  folder_.Write("root/stage1/step7/model.safetensors.index.json", "new");
+  EXPECT_EQ(LookBut({}), (Steps{7}));
+  folder_.Write("probe/probe.json", R"({"name": "others"})");
+  EXPECT_EQ(LookBut({}).size(), static_cast<size_t>(kFolders));
+}
+
+TEST_F(StillLookTest, AFolderThatIsFollowedAgainIsNews) {
+  Settle();
+  folder_.WriteCheckpoint("root/stage1/step-7");
+  LookBut({});
+  folder_.Delete("root/stage1/step7");
+  EXPECT_EQ(LookBut({}), (Steps{7}));
+  folder_.Delete("root/stage1/step-7");
+  EXPECT_EQ(LookBut({}), (Steps{7}));
 }
 
 TEST_F(StillLookTest, SaysAgainWhatItSaid) {

@@ -46,10 +46,10 @@ void RunScan::NoteStrays(const std::set<std::string>& doubted,
 }
 
 void RunScan::AddVanished(const std::set<std::string>& doubted,
-                          Observed& found) {
+                          const AsTold& as_told, Observed& found) {
   for (auto place = seen_.begin(); place != seen_.end();) {
     const StepKey key = place->first;
-    if (found.count(key) != 0 ||
+    if (found.count(key) != 0 || Has(as_told, key) ||
         (place->second.checkpoint.fingerprint() != kMissing &&
          doubted.count(ParentOf(place->second.checkpoint.path())) != 0)) {
       ++place;
