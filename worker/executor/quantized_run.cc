@@ -54,13 +54,19 @@ at::Tensor RoundedToBits(const at::Tensor& weight, int bits) {
   const int64_t pad = (group - columns % group) % group;
   const at::Tensor runs = at::constant_pad_nd(weight.to(at::kFloat), {0, pad})
                               .unflatten(-1, {(columns + pad) / group, group});
-  const double levels = (1 << (bits - 1)) - 1;
-  // A run of zeros stays one.
-  const at::Tensor scale =
-      runs.abs().amax(-1, /*keepdim=*/true).div(levels).clamp_min(1e-30);
-  return runs.div(scale)
+  // A run of zeros stays one. Levels as a tensor, and each weight divided once:
+  // weights of few bits lie halfway between two levels often enough, and then a
+  // GPU, which divides by a number by multiplying with its inverse, would take
+  // another than the CPU.
+  const at::Tensor most =
+      runs.abs().amax(-1, /*keepdim=*/true).clamp_min(1e-30);
+  const at::Tensor levels =
+      runs.new_full({1}, static_cast<double>((1 << (bits - 1)) - 1));
+  return runs.mul(levels)
+      .div(most)
       .round()
-      .mul(scale)
+      .mul(most)
+      .div(levels)
       .flatten(-2)
       .slice(-1, 0, columns)
       .to(weight.scalar_type());

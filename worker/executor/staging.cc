@@ -21,6 +21,17 @@ c10::impl::VirtualGuardImpl DeviceOf(at::Device device) {
   return c10::impl::VirtualGuardImpl(device.type());
 }
 
+// The kernels' library has one that costs a card less memory.
+c10::Stream CopyStreamOf(at::Device device) {
+  static const auto op = c10::Dispatcher::singleton().findSchema(
+      {"sinkwatch::cuda_copy_stream", ""});
+  if (!op || !device.is_cuda()) {
+    return DeviceOf(device).getStreamFromGlobalPool(device);
+  }
+  static const auto typed = op->typed<int64_t(int64_t)>();
+  return c10::Stream(c10::Stream::UNSAFE, device, typed.call(device.index()));
+}
+
 at::Tensor PinnedBytes(int64_t bytes) {
   return at::empty({bytes}, at::TensorOptions(at::kByte).pinned_memory(true));
 }
@@ -46,8 +57,7 @@ void StartCopy(const at::Tensor& to, int64_t at, const at::Tensor& pinned,
 }  // namespace
 
 Staging::Staging(at::Device device, int threads)
-    : device_(device),
-      stream_(DeviceOf(device).getStreamFromGlobalPool(device)) {
+    : device_(device), stream_(CopyStreamOf(device)) {
   for (int i = 0; i < threads; ++i) lanes_.emplace_back(device.type());
 }
 

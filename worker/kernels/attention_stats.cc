@@ -72,10 +72,10 @@ std::optional<at::Tensor> Optional(const at::Tensor& x) {
 }
 
 // The one-pass form; none where a call is not for it, or the device has none.
-std::optional<OperatorResult> CallOnePass(const at::Tensor& q_BHTE,
-                                          const at::Tensor& k_BGTE,
-                                          const at::Tensor& v_BGTE,
-                                          const AttentionOptions& options) {
+std::optional<OnePassResult> CallOnePass(const at::Tensor& q_BHTE,
+                                         const at::Tensor& k_BGTE,
+                                         const at::Tensor& v_BGTE,
+                                         const AttentionOptions& options) {
   const bool fits =
       options.log_sum_exp_BHT.defined() && q_BHTE.is_cuda() &&
       q_BHTE.size(2) <= kMaxOnePass && !options.learned_sinks_H.defined() &&
@@ -87,9 +87,7 @@ std::optional<OperatorResult> CallOnePass(const at::Tensor& q_BHTE,
       c10::Dispatcher::singleton()
           .findSchemaOrThrow("sinkwatch::attention_stats_once", "")
           .typed<OnePassSignature>();
-  auto [rows, columns] =
-      op.call(q_BHTE, k_BGTE, options.log_sum_exp_BHT, options.scale);
-  return OperatorResult{rows, columns, at::Tensor()};
+  return op.call(q_BHTE, k_BGTE, options.log_sum_exp_BHT, options.scale);
 }
 
 OperatorResult CallOperator(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
@@ -107,7 +105,6 @@ OperatorResult CallOperator(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
         q_BHTE, k_BGTE, Optional(v_BGTE), Optional(sinks_H), options.scale,
         options.window, normalisation, options.soft_cap);
   }
-  if (auto once = CallOnePass(q_BHTE, k_BGTE, v_BGTE, options)) return *once;
   const bool by_row_blocks =
       !q_BHTE.is_cpu() &&
       !HasDeviceKernel(q_BHTE, v_BGTE.defined(), options.scale, normalisation);
@@ -186,8 +183,12 @@ AttentionStats ComputeAttentionStats(const at::Tensor& q_BHTE,
   CheckInput(q_BHTE, k_BGTE, v_BGTE, options);
   const at::NoGradGuard no_grad;
   const bool has_value = v_BGTE.defined();
-  auto [rows, columns, output] = CallOperator(q_BHTE, k_BGTE, v_BGTE, options);
+  const auto once = CallOnePass(q_BHTE, k_BGTE, v_BGTE, options);
+  auto [rows, columns, output] =
+      once ? OperatorResult{std::get<0>(*once), std::get<1>(*once), {}}
+           : CallOperator(q_BHTE, k_BGTE, v_BGTE, options);
   AttentionStats stats;
+  if (once) stats.query_norm = std::get<2>(*once);
   stats.log_sum_exp = rows[kLogSumExp];
   stats.sink_logit = rows[kSinkLogit];
   stats.sink_attention = rows[kSinkAttention];
@@ -249,7 +250,7 @@ TORCH_LIBRARY(sinkwatch, m) {
       "columns, float scale, int window, float soft_cap) -> Tensor");
   m.def(
       "attention_stats_once(Tensor q, Tensor k, Tensor log_sum_exp, float "
-      "scale) -> (Tensor, Tensor)");
+      "scale) -> (Tensor, Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {

@@ -1,7 +1,10 @@
 #include "worker/kernels/head_norms.h"
 
+#include <tuple>
+
 #include "ATen/core/dispatch/Dispatcher.h"
 #include "ATen/ops/bmm.h"
+#include "ATen/ops/empty.h"
 #include "ATen/ops/linalg_vector_norm.h"
 #include "c10/util/Exception.h"
 #include "torch/library.h"
@@ -16,8 +19,8 @@ at::Tensor HeadNormsByOperators(const at::Tensor& x) {
 
 // One product for all vectors of a group and the factors of its heads. S = B T
 // vectors, P = H / N rows of factors.
-at::Tensor WrittenNormsByOperators(const at::Tensor& x_BNTE,
-                                   const at::Tensor& factor_HRE) {
+std::tuple<at::Tensor, at::Tensor> WrittenNormsByOperators(
+    const at::Tensor& x_BNTE, const at::Tensor& factor_HRE) {
   const int64_t B = x_BNTE.size(0), N = x_BNTE.size(1), T = x_BNTE.size(2),
                 E = x_BNTE.size(3), H = factor_HRE.size(0),
                 R = factor_HRE.size(1);
@@ -27,7 +30,9 @@ at::Tensor WrittenNormsByOperators(const at::Tensor& x_BNTE,
       factor_HRE.reshape({N, H / N * R, E}).transpose(1, 2);
   const at::Tensor y_NBTPR =
       at::bmm(x_NSE, factor_NEP).view({N, B, T, H / N, R});
-  return HeadNormsByOperators(y_NBTPR).permute({1, 0, 3, 2}).reshape({B, H, T});
+  return {
+      HeadNormsByOperators(y_NBTPR).permute({1, 0, 3, 2}).reshape({B, H, T}),
+      at::empty({0}, factor_HRE.options())};
 }
 
 void CheckType(const char* name, const at::Tensor& x) {
@@ -46,8 +51,8 @@ at::Tensor HeadNorms(const at::Tensor& x_BNTE) {
   return op.call(x_BNTE);
 }
 
-at::Tensor WrittenNorms(const at::Tensor& x_BNTE,
-                        const at::Tensor& factor_HRE) {
+WrittenLengths WrittenNorms(const at::Tensor& x_BNTE,
+                            const at::Tensor& factor_HRE) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("sinkwatch::written_norms", "")
                              .typed<decltype(WrittenNormsByOperators)>();
@@ -60,18 +65,18 @@ at::Tensor WrittenNorms(const at::Tensor& x_BNTE,
   CheckType("written_norms", x_BNTE);
   // A device's own implementation has places for so much.
   constexpr int64_t kWidest = 256, kGrid = 65535;
-  if (x_BNTE.size(3) > kWidest || x_BNTE.size(0) > kGrid ||
-      factor_HRE.size(0) > kGrid) {
-    return WrittenNormsByOperators(x_BNTE, factor_HRE);
-  }
-  return op.call(x_BNTE, factor_HRE);
+  const bool fits = x_BNTE.size(3) <= kWidest && x_BNTE.size(0) <= kGrid &&
+                    factor_HRE.size(0) <= kGrid;
+  auto [written, plain] = fits ? op.call(x_BNTE, factor_HRE)
+                               : WrittenNormsByOperators(x_BNTE, factor_HRE);
+  return {written, plain.numel() > 0 ? plain : at::Tensor()};
 }
 
 }  // namespace sinkwatch::kernels
 
 TORCH_LIBRARY_FRAGMENT(sinkwatch, m) {
   m.def("head_norms(Tensor x) -> Tensor");
-  m.def("written_norms(Tensor x, Tensor factor) -> Tensor");
+  m.def("written_norms(Tensor x, Tensor factor) -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {

@@ -13,14 +13,22 @@ namespace sinkwatch::kernels {
 // ||x_t|| of every vector of x [B,N,T,E]: [B,N,T].
 at::Tensor HeadNorms(const at::Tensor& x_BNTE);
 
+struct WrittenLengths {
+  at::Tensor written_BHT;
+  // HeadNorms of x, where it was found on the way; else undefined.
+  at::Tensor plain_BNT;
+};
+
 // ||R_h x_t|| for every query head h, where x has a vector per head or per
-// group of H / N heads: [B,H,T]. factor_HRE float32. On a GPU the factor of a
+// group of H / N heads. factor_HRE float32. On a GPU the factor of a
 // bfloat16 x is rounded to bfloat16: that moves a norm of 64 and more products
 // by some 1e-4, where x itself is rounded to 4e-3.
-at::Tensor WrittenNorms(const at::Tensor& x_BNTE, const at::Tensor& factor_HRE);
+WrittenLengths WrittenNorms(const at::Tensor& x_BNTE,
+                            const at::Tensor& factor_HRE);
 
 // Operators sinkwatch::head_norms(Tensor x) -> Tensor and
-// sinkwatch::written_norms(Tensor x, Tensor factor) -> Tensor.
+// sinkwatch::written_norms(Tensor x, Tensor factor) -> (Tensor, Tensor), the
+// second empty where it was not found.
 
 }  // namespace sinkwatch::kernels
 

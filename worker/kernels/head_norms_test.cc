@@ -38,7 +38,8 @@ TEST(WrittenNormsTest, EachHeadUsesItsGroupsVectorsAndItsOwnFactor) {
   at::Tensor factor_HRE = at::zeros({4, 2, 2});
   for (int h = 0; h < 4; ++h) factor_HRE[h][h % 2][1] = h + 1;
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    const at::Tensor norms_BHT = WrittenNorms(Vectors().to(type), factor_HRE);
+    const at::Tensor norms_BHT =
+        WrittenNorms(Vectors().to(type), factor_HRE).written_BHT;
     ASSERT_EQ(norms_BHT.sizes(), at::IntArrayRef({2, 4, 3}));
     for (int b = 0; b < 2; ++b) {
       for (int h = 0; h < 4; ++h) {

@@ -87,33 +87,44 @@ const at::Tensor& LayerStatistics::key_norm_BGT() {
   return NormOnce(key_norm_BGT_, batch_.k_BGTE);
 }
 
+// Where a GPU has both to tell, one reading tells them.
 const at::Tensor& LayerStatistics::value_norm_BGT() {
+  if (batch_.v_BGTE.is_cuda() && write_factor_HRE_.defined()) {
+    value_write_norm_BHT();
+  }
   return NormOnce(value_norm_BGT_, batch_.v_BGTE);
 }
 
 const at::Tensor& LayerStatistics::value_write_norm_BHT() {
-  if (!value_write_norm_BHT_.defined()) {
-    value_write_norm_BHT_ =
-        kernels::WrittenNorms(batch_.v_BGTE, write_factor_HRE_);
-  }
-  return value_write_norm_BHT_;
+  return WrittenOnce(batch_.v_BGTE, value_write_norm_BHT_, value_norm_BGT_);
 }
 
 const at::Tensor& LayerStatistics::output_norm_BHT() {
+  if (batch_.z_BHTE.is_cuda() && write_factor_HRE_.defined()) {
+    output_write_norm_BHT();
+  }
   return NormOnce(output_norm_BHT_, batch_.z_BHTE);
+}
+
+const at::Tensor& LayerStatistics::output_write_norm_BHT() {
+  return WrittenOnce(batch_.z_BHTE, output_write_norm_BHT_, output_norm_BHT_);
+}
+
+const at::Tensor& LayerStatistics::WrittenOnce(const at::Tensor& x,
+                                               at::Tensor& written,
+                                               at::Tensor& plain) const {
+  if (!written.defined()) {
+    const kernels::WrittenLengths lengths =
+        kernels::WrittenNorms(x, write_factor_HRE_);
+    written = lengths.written_BHT;
+    if (lengths.plain_BNT.defined()) plain = lengths.plain_BNT;
+  }
+  return written;
 }
 
 const at::Tensor& LayerStatistics::gate_BHTN() {
   if (!gate_BHTN_.defined()) gate_BHTN_ = batch_.gate_BHTN.to(at::kFloat);
   return gate_BHTN_;
-}
-
-const at::Tensor& LayerStatistics::output_write_norm_BHT() {
-  if (!output_write_norm_BHT_.defined()) {
-    output_write_norm_BHT_ =
-        kernels::WrittenNorms(batch_.z_BHTE, write_factor_HRE_);
-  }
-  return output_write_norm_BHT_;
 }
 
 const at::Tensor& LayerStatistics::residual_pre_norm_BT() {

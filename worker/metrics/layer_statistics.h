@@ -72,6 +72,11 @@ class LayerStatistics {
   kernels::AttentionStats attention_;
   kernels::SinkColumns sinks_;
 
+  // Lengths of x as its heads write it, and, where they come with these, as it
+  // is.
+  const at::Tensor& WrittenOnce(const at::Tensor& x, at::Tensor& written,
+                                at::Tensor& plain) const;
+
   at::Tensor key_norm_BGT_;
   at::Tensor value_norm_BGT_;
   at::Tensor value_write_norm_BHT_;

@@ -32,7 +32,9 @@ Quantity Cosine(LayerStatistics& s) {
   const LayerBatch& batch = s.batch();
   const int64_t heads = batch.q_BHTE.size(1);
   Quantity quantity;
-  quantity.row.over = kernels::HeadNorms(batch.q_BHTE);
+  const at::Tensor& query_norm = s.attention().query_norm;
+  quantity.row.over =
+      query_norm.defined() ? query_norm : kernels::HeadNorms(batch.q_BHTE);
   quantity.row.over_too =
       ForQueryHeads(s.key_norm_BGT().narrow(-1, 0, 1), heads);
   if (batch.attention.soft_cap == 0) {

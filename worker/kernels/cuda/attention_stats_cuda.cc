@@ -67,9 +67,10 @@ OperatorResult AttentionStatsCuda(
   return {rows, columns, at::empty({0}, floats)};
 }
 
-std::tuple<at::Tensor, at::Tensor> AttentionStatsOnceCuda(
-    const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
-    const at::Tensor& log_sum_exp_BHT, double scale) {
+OnePassResult AttentionStatsOnceCuda(const at::Tensor& q_BHTE,
+                                     const at::Tensor& k_BGTE,
+                                     const at::Tensor& log_sum_exp_BHT,
+                                     double scale) {
   const int64_t batch = q_BHTE.size(0), heads = q_BHTE.size(1),
                 tokens = q_BHTE.size(2);
   TORCH_CHECK(HasDeviceKernel(q_BHTE, false, scale, 0) &&
@@ -84,15 +85,17 @@ std::tuple<at::Tensor, at::Tensor> AttentionStatsOnceCuda(
   const auto floats = q.options().dtype(at::kFloat);
   at::Tensor rows = at::empty({kNumRowStats, batch, heads, tokens}, floats);
   at::Tensor columns = at::empty({batch, heads, tokens}, floats);
+  at::Tensor query_norm = at::empty({batch, heads, tokens}, floats);
   const int64_t parts = (tokens + kRowsOfPart - 1) / kRowsOfPart;
   const at::Tensor column_parts =
       at::empty({parts, batch, heads, tokens}, floats);
   AttentionStatsCall call = CallOf(q, k, scale, rows, columns);
   call.log_sum_exp = log_sum_exp.const_data_ptr<float>();
   call.column_parts = column_parts.mutable_data_ptr<float>();
+  call.query_norm = query_norm.mutable_data_ptr<float>();
   CheckLaunch("attention_stats_once",
               LaunchAttentionStatsOnce(call, StreamOf(q.device())));
-  return {rows, columns};
+  return {rows, columns, query_norm};
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ struct AttentionStatsCall {
   // kRowsOfPart rows, [parts,B,H,T].
   const float* log_sum_exp = nullptr;
   float* column_parts = nullptr;
+  float* query_norm = nullptr;  // [B,H,T], a result of one pass
 };
 constexpr int kRowsOfPart = 128;
 

@@ -67,11 +67,13 @@ TEST_P(CudaHeadsTest, WrittenLengthsOverWidthsGroupsAndLengths) {
         const at::Tensor expected = ExactNorms(
             at::matmul(x.to(at::kDouble).repeat_interleave(4 / groups, 1),
                        used.transpose(1, 2)));
-        ExpectClose("dense", ToCpu(WrittenNorms(ToGpu(x), ToGpu(factor))),
-                    expected, 1e-5, 5e-6);
-        ExpectClose("between each other",
-                    ToCpu(WrittenNorms(Interleaved(ToGpu(x)), ToGpu(factor))),
-                    expected, 1e-5, 5e-6);
+        for (const at::Tensor& placed : {ToGpu(x), Interleaved(ToGpu(x))}) {
+          const WrittenLengths lengths = WrittenNorms(placed, ToGpu(factor));
+          ExpectClose("written", ToCpu(lengths.written_BHT), expected, 1e-5,
+                      5e-6);
+          ExpectClose("plain", ToCpu(lengths.plain_BNT), ExactNorms(x), 0,
+                      2e-6);
+        }
       }
     }
   }
@@ -83,7 +85,7 @@ TEST_P(CudaHeadsTest, ANaNShowsInItsVectorOnly) {
   const at::Tensor on_gpu = ToGpu(Rounded(x));
   EXPECT_EQ(HeadNorms(on_gpu).isnan().sum().item<int64_t>(), 1);
   const at::Tensor written =
-      WrittenNorms(on_gpu, ToGpu(Random({4, 64, 64}, 8)));
+      WrittenNorms(on_gpu, ToGpu(Random({4, 64, 64}, 8))).written_BHT;
   EXPECT_EQ(written.isnan().sum().item<int64_t>(), 2);  // of its group's heads
   EXPECT_TRUE(
       written[1].slice(0, 0, 2).select(1, 33).isnan().all().item<bool>());

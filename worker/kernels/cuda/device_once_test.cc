@@ -35,7 +35,7 @@ AttentionStats OnePass(const Input& input, AttentionOptions options,
   for (at::Tensor* x :
        {&s.log_sum_exp, &s.sink_logit, &s.sink_attention, &s.rest_log_sum_exp,
         &s.rest_mean_logit, &s.previous_attention, &s.entropy, &s.max_abs_logit,
-        &s.row_sum, &s.column_mass}) {
+        &s.row_sum, &s.column_mass, &s.query_norm}) {
     *x = ToCpu(*x);
   }
   return s;
@@ -45,8 +45,11 @@ void ExpectMatchesReference(const Input& input,
                             const AttentionOptions& options) {
   const AttentionStats expected = ReferenceAttentionStats(
       input.q_BHTE, input.k_BGTE, at::Tensor(), options);
-  ExpectSameStats(OnePass(input, options, expected.log_sum_exp), expected,
+  const AttentionStats actual = OnePass(input, options, expected.log_sum_exp);
+  ExpectSameStats(actual, expected,
                   expected.max_abs_logit.max().item<double>());
+  ExpectClose("query_norm", actual.query_norm,
+              input.q_BHTE.to(at::kDouble).square().sum(-1).sqrt(), 0, 2e-6);
 }
 
 TEST_P(CudaOnePassTest, MatchesReferenceOverWidthsAndLengths) {

@@ -43,6 +43,60 @@ __global__ void __launch_bounds__(kThreads) Rotary(RotaryCall call) {
   }
 }
 
+// The same eight pairs of bfloat16 at a time, some tokens a block; every element
+// of a head is turned.
+constexpr int kTokensOfBlock = 4;
+__global__ void __launch_bounds__(kThreads) RotaryEights(RotaryCall call) {
+  extern __shared__ float turns[];  // of each token: cosines, then sines
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kTokensOfBlock,
+                b = blockIdx.y;
+  const int tokens = static_cast<int>(
+      min(static_cast<int64_t>(kTokensOfBlock), call.tokens - first));
+  const int pairs = static_cast<int>(call.pairs);
+  for (int i = threadIdx.x; i < tokens * pairs; i += kThreads) {
+    const int token = i / pairs, pair = i % pairs;
+    const float angle =
+        static_cast<float>(first + token) * call.inverse[pair];
+    turns[2 * token * pairs + pair] = cosf(angle) * call.factor;
+    turns[(2 * token + 1) * pairs + pair] = sinf(angle) * call.factor;
+  }
+  __syncthreads();
+  const int eights = pairs / 8, heads = static_cast<int>(call.heads);
+  for (int i = threadIdx.x; i < tokens * heads * eights; i += kThreads) {
+    const int item = i % eights * 8, head = i / eights % heads,
+              token = i / eights / heads;
+    const uint16_t* const x = static_cast<const uint16_t*>(call.x) +
+                              b * call.batch_stride +
+                              (first + token) * call.token_stride +
+                              head * call.head_stride + item;
+    uint16_t* const y =
+        static_cast<uint16_t*>(call.y) +
+        ((b * call.tokens + first + token) * heads + head) * call.width + item;
+    uint4 low = *reinterpret_cast<const uint4*>(x),
+          high = *reinterpret_cast<const uint4*>(x + pairs);
+    uint16_t* const lows = reinterpret_cast<uint16_t*>(&low);
+    uint16_t* const highs = reinterpret_cast<uint16_t*>(&high);
+    const float* const cosines = turns + 2 * token * pairs + item;
+    const float* const sines = cosines + pairs;
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const float one = ToFloat(lows[j]), other = ToFloat(highs[j]);
+      Assign(lows[j], one * cosines[j] - other * sines[j]);
+      Assign(highs[j], other * cosines[j] + one * sines[j]);
+    }
+    *reinterpret_cast<uint4*>(y) = low;
+    *reinterpret_cast<uint4*>(y + pairs) = high;
+  }
+}
+
+bool ByEights(const RotaryCall& call) {
+  return call.bfloat16 && 2 * call.pairs == call.width && call.pairs % 8 == 0 &&
+         call.batch_stride % 8 == 0 && call.head_stride % 8 == 0 &&
+         call.token_stride % 8 == 0 &&
+         reinterpret_cast<uintptr_t>(call.x) % 16 == 0 &&
+         reinterpret_cast<uintptr_t>(call.y) % 16 == 0;
+}
+
 template <typename Element>
 __global__ void __launch_bounds__(kThreads)
     SiluTimes(Element* gate, const Element* up, int64_t n) {
@@ -89,7 +143,13 @@ int LaunchRotary(const RotaryCall& call, void* stream) {
   const dim3 grid(static_cast<unsigned>(call.tokens),
                   static_cast<unsigned>(call.batch));
   const size_t shared = 2 * call.pairs * sizeof(float);
-  if (call.bfloat16) {
+  if (ByEights(call)) {
+    const dim3 blocks(
+        static_cast<unsigned>((call.tokens + kTokensOfBlock - 1) /
+                              kTokensOfBlock),
+        static_cast<unsigned>(call.batch));
+    RotaryEights<<<blocks, kThreads, kTokensOfBlock * shared, on>>>(call);
+  } else if (call.bfloat16) {
     Rotary<uint16_t><<<grid, kThreads, shared, on>>>(call);
   } else {
     Rotary<float><<<grid, kThreads, shared, on>>>(call);

@@ -1,4 +1,6 @@
-// Cholesky's factors of Gram matrices, a block a matrix, in shared memory.
+// Cholesky's factors of Gram matrices, a block a matrix. The matrix stays in
+// registers, its elements dealt out to threads by rows and columns; only the row
+// that is eliminated goes through shared memory.
 #include <cuda_runtime.h>
 
 #include "worker/kernels/cuda/head_kernels.h"
@@ -7,71 +9,125 @@
 namespace sinkwatch::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 512;
+constexpr int kLanes = 32;  // a lane has columns lane, lane + 32, ...
+constexpr int kWarps = 16;  // a warp has rows warp, warp + 16, ...
+constexpr int kColumns = static_cast<int>(kMaxGramWidth) / kLanes;
+constexpr int kRows = static_cast<int>(kMaxGramWidth) / kWarps;
 
-// Row by row: what is left of the matrix below row j loses r_j' r_j. Of the
-// symmetric matrix only the upper triangle is kept.
-__global__ void __launch_bounds__(kThreads) GramFactor(GramFactorCall call) {
-  extern __shared__ double matrix[];  // [width,width + 1]
-  __shared__ double largest;
-  const int width = call.width, pitch = width + 1;
-  const int64_t size = static_cast<int64_t>(width) * width;
-  const int64_t apart = call.heads * size;
-  for (int i = threadIdx.x; i < size; i += kThreads) {
-    double sum = 0;
-    for (int part = 0; part < call.parts; ++part) {
-      sum += call.gram[part * apart + blockIdx.x * size + i];
+// A thread's elements: of row warp + 16 a and column lane + 32 b.
+struct Elements {
+  double at[kRows][kColumns];
+};
+
+__device__ __forceinline__ void Load(const GramFactorCall& call, int warp,
+                                     int lane, Elements& m) {
+  const int64_t size = static_cast<int64_t>(call.width) * call.width;
+#pragma unroll
+  for (int a = 0; a < kRows; ++a) {
+#pragma unroll
+    for (int b = 0; b < kColumns; ++b) {
+      const int i = warp + kWarps * a, k = lane + kLanes * b;
+      const bool there = i < call.width && k < call.width;
+      double sum = 0;
+      for (int part = 0; there && part < call.parts; ++part) {
+        sum += call.gram[(part * call.heads + blockIdx.x) * size +
+                         i * call.width + k];
+      }
+      m.at[a][b] = sum;
     }
-    matrix[i / width * pitch + i % width] = sum;
   }
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    double most = matrix[0];
-    for (int i = 1; i < width; ++i) {
-      const double next = matrix[i * pitch + i];
-      // What is no number stays: it is larger than all.
-      if (next > most || next != next) most = next;
-      if (most != most) break;
+}
+
+// The largest diagonal element of the matrix; what is no number is larger.
+__device__ __forceinline__ double LargestOf(const double* diagonal, int width,
+                                            int lane) {
+  double largest = diagonal[0];
+  const auto take = [&](double x) {
+    if (largest == largest && (x > largest || x != x)) largest = x;
+  };
+  for (int k = lane; k < width; k += kLanes) take(diagonal[k]);
+#pragma unroll
+  for (int mask = kLanes / 2; mask > 0; mask /= 2) {
+    take(__shfl_xor_sync(~0u, largest, mask));
+  }
+  return largest;
+}
+
+__global__ void __launch_bounds__(kLanes* kWarps)
+    GramFactor(GramFactorCall call) {
+  __shared__ double rows[2][kMaxGramWidth];
+  __shared__ double diagonal[kMaxGramWidth];
+  const int lane = threadIdx.x % kLanes, warp = threadIdx.x / kLanes;
+  const int width = call.width;
+  Elements m;
+  Load(call, warp, lane, m);
+  const auto for_diagonal = [&](auto f) {
+#pragma unroll
+    for (int a = 0; a < kRows; ++a) {
+#pragma unroll
+      for (int b = 0; b < kColumns; ++b) {
+        if (warp + kWarps * a == lane + kLanes * b) {
+          f(warp + kWarps * a, m.at[a][b]);
+        }
+      }
     }
-    largest = most;
-  }
+  };
+  for_diagonal([&](int i, double& x) { diagonal[i] = x; });
   __syncthreads();
-  const double ridge = largest * kRidge + kSmallestRidge;
-  if (threadIdx.x < width) matrix[threadIdx.x * pitch + threadIdx.x] += ridge;
-  __syncthreads();
-  // Threads in rows of 32 columns.
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  constexpr int kWarps = kThreads / 32;
+  const double ridge =
+      LargestOf(diagonal, width, lane) * kRidge + kSmallestRidge;
+  for_diagonal([&](int, double& x) { x += ridge; });
+
+  float* const to =
+      call.factor + static_cast<int64_t>(blockIdx.x) * width * width;
   for (int j = 0; j < width; ++j) {
-    double* const row = matrix + j * pitch;
-    const double pivot = rsqrt(row[j]);
-    __syncthreads();  // all have the pivot before it is overwritten
-    for (int k = j + threadIdx.x; k < width; k += kThreads) row[k] *= pivot;
-    __syncthreads();
-    for (int i = j + 1 + warp; i < width; i += kWarps) {
-      const double factor = row[i];
-      double* const below = matrix + i * pitch;
-      for (int k = i + lane; k < width; k += 32) below[k] -= factor * row[k];
+    double* const row = rows[j % 2];
+    if (warp == j % kWarps) {
+      double mine[kColumns] = {};
+      const int place = j / kWarps;
+#pragma unroll
+      for (int a = 0; a < kRows; ++a) {
+#pragma unroll
+        for (int b = 0; b < kColumns; ++b) {
+          mine[b] = a == place ? m.at[a][b] : mine[b];
+        }
+      }
+      double pivot = 0;
+#pragma unroll
+      for (int b = 0; b < kColumns; ++b) {
+        pivot = b == j / kLanes ? mine[b] : pivot;
+      }
+      const double scale = rsqrt(__shfl_sync(~0u, pivot, j % kLanes));
+#pragma unroll
+      for (int b = 0; b < kColumns; ++b) {
+        const int k = lane + kLanes * b;
+        row[k] = mine[b] * scale;
+        if (k >= width) continue;
+        to[j * width + k] = k < j ? 0.0f : static_cast<float>(row[k]);
+      }
     }
+    // One barrier a row: rows alternate between two places.
     __syncthreads();
-  }
-  float* const to = call.factor + blockIdx.x * size;
-  for (int i = threadIdx.x; i < size; i += kThreads) {
-    const int r = i / width, k = i % width;
-    to[i] = k < r ? 0.0f : static_cast<float>(matrix[r * pitch + k]);
+    double above[kColumns];
+#pragma unroll
+    for (int b = 0; b < kColumns; ++b) above[b] = row[lane + kLanes * b];
+#pragma unroll
+    for (int a = 0; a < kRows; ++a) {
+      const int i = warp + kWarps * a;
+      if (i <= j) continue;
+      const double factor = row[i];
+#pragma unroll
+      for (int b = 0; b < kColumns; ++b) {
+        m.at[a][b] = fma(-factor, above[b], m.at[a][b]);
+      }
+    }
   }
 }
 
 }  // namespace
 
 int LaunchGramFactor(const GramFactorCall& call, void* stream) {
-  const size_t bytes = static_cast<size_t>(call.width) * (call.width + 1) *
-                       sizeof(double);
-  const cudaError_t error = cudaFuncSetAttribute(
-      GramFactor, cudaFuncAttributeMaxDynamicSharedMemorySize,
-      static_cast<int>(bytes));
-  if (error != cudaSuccess) return error;
-  GramFactor<<<static_cast<unsigned>(call.heads), kThreads, bytes,
+  GramFactor<<<static_cast<unsigned>(call.heads), kLanes * kWarps, 0,
                static_cast<cudaStream_t>(stream)>>>(call);
   return cudaGetLastError();
 }

@@ -124,6 +124,16 @@ __global__ void __launch_bounds__(kThreads)
                           blockIdx.z * call.x.batch_stride +
                           group * call.x.head_stride,
                       call.x.token_stride, first, call.tokens);
+  // Once for the heads that share the vectors.
+  if (head % (call.heads / call.groups) == 0) {
+    ForEachLength(tile, [&](int row, float length) {
+      const int token = first + row;
+      if (token >= call.tokens) return;
+      const int64_t b = blockIdx.z + token / call.sequence;
+      call.plain[(b * call.groups + group) * call.sequence +
+                 token % call.sequence] = length;
+    });
+  }
   const Element* const factor =
       static_cast<const Element*>(call.factor) +
       static_cast<int64_t>(head) * call.rows * call.width;

@@ -31,6 +31,7 @@ struct WrittenNormsCall {
   // behind the other: batch 1, tokens of all, and so many of one sequence.
   int sequence = 0;
   float* norms = nullptr;
+  float* plain = nullptr;  // [batch,groups,tokens]: lengths of x itself
 };
 int LaunchWrittenNorms(const WrittenNormsCall& call, void* stream);
 

@@ -1,5 +1,7 @@
 // CUDA implementations of the operators over heads: head_norms.h, and
 // AttentionAtColumns of attention_stats.h.
+#include <tuple>
+
 #include "ATen/core/Tensor.h"
 #include "ATen/ops/constant_pad_nd.h"
 #include "ATen/ops/empty.h"
@@ -42,8 +44,8 @@ at::Tensor HeadNormsCuda(const at::Tensor& x_BNTE) {
   return norms;
 }
 
-at::Tensor WrittenNormsCuda(const at::Tensor& x_BNTE,
-                            const at::Tensor& factor_HRE) {
+std::tuple<at::Tensor, at::Tensor> WrittenNormsCuda(
+    const at::Tensor& x_BNTE, const at::Tensor& factor_HRE) {
   const c10::DeviceGuard guard(x_BNTE.device());
   const bool bfloat16 = IsBfloat16("written_norms", x_BNTE);
   TORCH_CHECK(x_BNTE.size(3) <= kMaxKernelWidth && x_BNTE.size(0) <= kGrid &&
@@ -61,7 +63,8 @@ at::Tensor WrittenNormsCuda(const at::Tensor& x_BNTE,
   const int64_t heads = factor.size(0);
   at::Tensor norms =
       at::empty({batch, heads, tokens}, x.options().dtype(at::kFloat));
-  if (norms.numel() == 0) return norms;
+  at::Tensor plain = at::empty({batch, x.size(1), tokens}, norms.options());
+  if (norms.numel() == 0) return {norms, plain};
   WrittenNormsCall call;
   call.x = HeadsOf(x);
   call.factor = factor.const_data_ptr();
@@ -76,8 +79,9 @@ at::Tensor WrittenNormsCuda(const at::Tensor& x_BNTE,
   call.batch = joined ? 1 : static_cast<int>(batch);
   call.tokens = static_cast<int>(joined ? batch * tokens : tokens);
   call.norms = norms.mutable_data_ptr<float>();
+  call.plain = plain.mutable_data_ptr<float>();
   CheckLaunch("written_norms", LaunchWrittenNorms(call, StreamOf(x.device())));
-  return norms;
+  return {norms, plain};
 }
 
 at::Tensor AttentionAtColumnsCuda(const at::Tensor& q_BHTE,

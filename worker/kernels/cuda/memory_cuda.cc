@@ -3,11 +3,14 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <string>
 
 #include "ATen/core/Tensor.h"
 #include "c10/core/DeviceGuard.h"
 #include "c10/cuda/CUDACachingAllocator.h"
+#include "c10/cuda/CUDAStream.h"
 #include "c10/util/Exception.h"
 #include "torch/library.h"
 #include "worker/kernels/cuda/device_call.h"
@@ -37,6 +40,23 @@ void BoundMemory(int64_t device, int64_t bytes) {
                        static_cast<double>(properties.totalGlobalMem);
   c10::cuda::CUDACachingAllocator::setMemoryFraction(
       std::min(share, 1.0), static_cast<c10::DeviceIndex>(device));
+}
+
+// A stream for copies, made once for each card of a process: its id. LibTorch
+// would make all 128 of its pool for the first one, which hold 70 MB of the
+// card.
+int64_t CopyStream(int64_t device) {
+  static std::mutex& mutex = *new std::mutex;
+  static auto& streams = *new std::map<int64_t, cudaStream_t>;
+  const std::lock_guard<std::mutex> lock(mutex);
+  const auto index = static_cast<c10::DeviceIndex>(device);
+  cudaStream_t& stream = streams[device];
+  if (stream == nullptr) {
+    const c10::DeviceGuard guard(c10::Device(c10::kCUDA, index));
+    CheckLaunch("cuda_copy_stream",
+                cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  }
+  return c10::cuda::getStreamFromExternal(stream, index).id();
 }
 
 // Starts a copy from pinned memory to `to` from byte `at` on, on the current
@@ -71,6 +91,8 @@ TORCH_LIBRARY_FRAGMENT(sinkwatch, m) {
         sinkwatch::kernels::cuda::CardName);
   m.def("cuda_bound_memory(int device, int bytes) -> ()",
         sinkwatch::kernels::cuda::BoundMemory);
+  m.def("cuda_copy_stream(int device) -> int",
+        sinkwatch::kernels::cuda::CopyStream);
   m.def("cuda_release_workspaces() -> ()",
         sinkwatch::kernels::cuda::ReleaseWorkspaces);
   m.def("copy_pinned_(Tensor(a!) to, int at, Tensor pinned, int bytes) -> ()");

@@ -292,6 +292,26 @@ void SearchMedians(const RowMedianCall& call, cudaStream_t stream) {
 
 // log(exp(a) + exp(b)) as a shift and a sum of 2^(x - shift).
 struct ExpSum {
+  // Of several numbers: their own maximum first, then an exponential each.
+  template <int kCount>
+  __device__ __forceinline__ void AddAll(const float (&x)[kCount]) {
+    float most = x[0];
+#pragma unroll
+    for (int i = 1; i < kCount; ++i) most = fmaxf(most, x[i]);
+    if (most > largest) {
+      sum *= largest == -kInfinity ? 0.0f : expf(largest - most);
+      largest = most;
+    }
+    if (largest == -kInfinity) {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) {
+        if (x[i] != x[i]) sum = x[i];
+      }
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) sum += expf(x[i] - largest);
+  }
   __device__ void Add(float x) {
     if (x == -kInfinity) return;
     if (x > largest) {
@@ -323,7 +343,21 @@ __global__ void __launch_bounds__(kLossThreads) RowLoss(RowLossCall call) {
   const int row = blockIdx.x;
   const int64_t begin = row * call.columns;
   ExpSum all;
-  for (int64_t i = threadIdx.x; i < call.columns; i += kLossThreads) {
+  // 16 bytes at a time where every row begins at such a place.
+  constexpr int kPerLoad = 16 / sizeof(Element);
+  const bool wide = call.columns % kPerLoad == 0 &&
+                    reinterpret_cast<uintptr_t>(call.logits) % 16 == 0;
+  const uint4* const loads = reinterpret_cast<const uint4*>(
+      static_cast<const Element*>(call.logits) + begin);
+  for (int64_t i = threadIdx.x; wide && i < call.columns / kPerLoad;
+       i += kLossThreads) {
+    const uint4 load = loads[i];
+    float x[kPerLoad];
+#pragma unroll
+    for (int j = 0; j < kPerLoad; ++j) x[j] = Reader<Element>::At(&load, j);
+    all.AddAll(x);
+  }
+  for (int64_t i = threadIdx.x; !wide && i < call.columns; i += kLossThreads) {
     all.Add(Reader<Element>::At(call.logits, begin + i));
   }
   for (int mask = 16; mask > 0; mask /= 2) {

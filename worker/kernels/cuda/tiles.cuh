@@ -105,13 +105,13 @@ __device__ __forceinline__ void CopyVectors(Element* to, int pitch,
 
 // bfloat16 by the tensor cores. Shared memory: two buffers of streaming
 // vectors; the stationary ones pass through them into registers, or, where they
-// are too wide for that, stay behind them.
-template <int kWidth>
+// are too wide for that or registers are short, stay behind them.
+template <int kWidth, bool kKept = kWidth <= 128>
 class Bf16Tile {
  public:
   using Element = uint16_t;
   static constexpr int kPitch = kWidth + 8;  // odd in units of 16 bytes
-  static constexpr bool kInRegisters = kWidth <= 128;
+  static constexpr bool kInRegisters = kKept;
   static constexpr int kBuffers = 2;
   static constexpr int kStationaryAt =
       kInRegisters ? 0 : kBuffers * kTileColumns * kPitch;
@@ -159,6 +159,26 @@ class Bf16Tile {
         for (int m = 0; m < 2; ++m) {
           MultiplyAdd(products.at[m][n], a[m], b[0], b[1]);
           MultiplyAdd(products.at[m][n + 1], a[m], b[2], b[3]);
+        }
+      }
+    }
+  }
+
+  // Adds the squares of this thread's elements of the stationary vectors, of its
+  // four rows.
+  __device__ void AddSquares(float (&sums)[kRowsPerThread]) {
+#pragma unroll
+    for (int k = 0; k < kSteps; ++k) {
+      uint32_t a[2][4];
+      Step(k, a);
+#pragma unroll
+      for (int m = 0; m < 2; ++m) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const float low = __uint_as_float(a[m][i] << 16),
+                      high = __uint_as_float(a[m][i] & 0xffff0000u);
+          float& sum = sums[2 * m + i % 2];
+          sum = fmaf(low, low, fmaf(high, high, sum));
         }
       }
     }
@@ -229,6 +249,18 @@ class Float32Tile {
                 kTileColumns, tokens, width_);
   }
 
+  __device__ void AddSquares(float (&sums)[kRowsPerThread]) {
+    const Place place;
+    const Element* row = shared_ + place.first_row * pitch_;
+    for (int k = place.lane % 4; k < width_; k += 4) {
+#pragma unroll
+      for (int r = 0; r < kRowsPerThread; ++r) {
+        const float x = row[8 * r * pitch_ + k];
+        sums[r] = fmaf(x, x, sums[r]);
+      }
+    }
+  }
+
   __device__ void Multiply(int, Products& products) {
     const Place place;
     const Element* row = shared_ + place.first_row * pitch_;
@@ -264,6 +296,21 @@ class Float32Tile {
   Element* shared_;
   const int width_, pitch_;
 };
+
+// Lengths of the stationary vectors: f(row of the tile, length), once a row.
+template <typename Tile, typename F>
+__device__ __forceinline__ void ForEachLength(Tile& tile, F f) {
+  const Place place;
+  float squares[kRowsPerThread] = {};
+  tile.AddSquares(squares);
+#pragma unroll
+  for (int r = 0; r < kRowsPerThread; ++r) {
+    float sum = squares[r];
+    sum += __shfl_xor_sync(~0u, sum, 1);
+    sum += __shfl_xor_sync(~0u, sum, 2);
+    if (place.lane % 4 == r) f(place.Row(r), sqrtf(sum));
+  }
+}
 
 }  // namespace sinkwatch::kernels::cuda
 
