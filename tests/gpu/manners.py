@@ -25,7 +25,7 @@ import tempfile
 import time
 
 MB = 1 << 20
-IDLE_MB = 1000
+IDLE_MB = 700
 GRPC, HTTP = 17581, 17580
 STORIES = pathlib.Path("tests/data/stories260K")
 STORIES_PROBE = pathlib.Path("tests/data/stories_probe")

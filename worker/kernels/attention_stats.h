@@ -58,7 +58,7 @@ struct AttentionStats {
   at::Tensor column_mass;    // [B,H,T], per COLUMN k: sum over rows t >= 1
   at::Tensor output;         // [B,H,T,E] = A v; undefined without v
   // ||q_t||, where it was found on the way; else undefined.
-  at::Tensor query_norm;
+  at::Tensor query_norm = {};
 };
 
 // The statistics, and A v where `v` is defined, without a T x T tensor at any

@@ -51,10 +51,10 @@ __device__ __forceinline__ void SumColumns(const Products& e,
   columns[8 * n + place.first_column + 1] = sums[1];
 }
 
-// e_k in place of q.k, and what the row keeps of it.
+// e_k in place of q.k, and what the row keeps of it: of its size the largest,
+// which is all that is told.
 __device__ __forceinline__ float TakeOne(float product, float c, RowSums& row) {
-  row.largest = fmaxf(row.largest, product);
-  row.smallest = fminf(row.smallest, product);
+  row.largest = fmaxf(row.largest, fabsf(product));
   const float x = fmaf(product, c, -row.shift);
   const float e = Exp2(x);
   row.exp_sum += e;
@@ -107,8 +107,6 @@ __device__ __forceinline__ void Join(RowSums& row) {
 #pragma unroll
   for (int mask = 1; mask <= 2; mask *= 2) {
     row.largest = fmaxf(row.largest, __shfl_xor_sync(~0u, row.largest, mask));
-    row.smallest =
-        fminf(row.smallest, __shfl_xor_sync(~0u, row.smallest, mask));
     row.exp_sum += __shfl_xor_sync(~0u, row.exp_sum, mask);
     row.weighted += __shfl_xor_sync(~0u, row.weighted, mask);
     row.below_sum += __shfl_xor_sync(~0u, row.below_sum, mask);
