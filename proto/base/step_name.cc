@@ -89,6 +89,7 @@ struct Place {
   std::string digits;
   std::string unit;
   std::string after;
+  bool is_weak = false;  // the word proves little
 };
 
 bool IsLetter(char c) {
@@ -136,8 +137,17 @@ std::optional<Place> FindStep(const std::string& text) {
       kIcase);
   static const auto& kNumberFirst = *new std::regex(
       R"(()(\d+)([km]?)[-_]?(?:steps|iters|iterations|updates))", kIcase);
-  for (const std::regex* pattern : {&kFairseq, &kWordFirst, &kNumberFirst}) {
-    if (auto place = FindLast(text, *pattern)) return place;
+  // What people write themselves.
+  static const auto& kWeak = *new std::regex(
+      R"((n?steps|iters|iterations|updates|trainstep|chkpt|chkpnt|snapshot|save))"
+      R"([-_=]?(\d+)([km]?))",
+      kIcase);
+  for (const std::regex* pattern :
+       {&kFairseq, &kWordFirst, &kNumberFirst, &kWeak}) {
+    auto place = FindLast(text, *pattern);
+    if (!place.has_value()) continue;
+    place->is_weak = pattern == &kWeak;
+    return place;
   }
   return std::nullopt;
 }
@@ -156,7 +166,13 @@ std::optional<Place> FindTokens(const std::string& text) {
   // 2BT, 3T: billions and trillions of tokens.
   static const auto& kShort =
       *new std::regex(R"(()(\d+(?:\.\d+)?)([kmb]t|t))", kIcase);
-  for (const std::regex* pattern : {&kWordFirst, &kNumberFirst, &kShort}) {
+  // No step has so large a unit, and no vocabulary.
+  static const auto& kLarge = *new std::regex(
+      R"((checkpoint|ckpt|toks?)[-_=]?(\d+(?:\.\d+)?)([bt]))", kIcase);
+  static const auto& kLargeFirst =
+      *new std::regex(R"(()(\d+(?:\.\d+)?)([bt])[-_]?(?:toks?))", kIcase);
+  for (const std::regex* pattern :
+       {&kWordFirst, &kNumberFirst, &kShort, &kLarge, &kLargeFirst}) {
     if (auto place = FindLast(text, *pattern)) return place;
   }
   return std::nullopt;
@@ -189,14 +205,21 @@ void TakeSeed(const std::regex& pattern, std::string* text, std::string* seed) {
 void TakeNoise(std::string* text) {
   static const auto& kPairs =
       *new std::regex(R"([A-Za-z_]+=[-+]?[0-9.]+(e[-+]?\d+)?)");
+  // loss-2.31, val_ppl_12.3: the same without a sign.
+  static const auto& kMetrics = *new std::regex(
+      R"((^|[-_.])(?:(?:val|valid|eval|test|train)(?:ation)?[-_]?)?)"
+      R"((?:loss|ppl|perplexity|acc|accuracy|bpb|bpc|nll|ce|score|reward))"
+      R"([-_]?\d+(?:\.\d+)?(?=$|[-_.]))",
+      kIcase);
   static const auto& kEpochs = *new std::regex(
       R"((^|[-_.])(epoch|ep)[-_=]?\d+(epochstep\d+)?(?![0-9A-Za-z]))", kIcase);
   static const auto& kWords = *new std::regex(
       R"((^|[-_.])(model|state|checkpoints?|ckpts?|weights|params|train|steps?)"
-      R"(|iter|hf)(?=$|[-_.]))",
+      R"(|iter|hf|n|num)(?=$|[-_.]))",
       kIcase);
   Take(kEpochs, text);
   Take(kPairs, text);
+  Take(kMetrics, text);
   Take(kWords, text);
 }
 
@@ -242,10 +265,20 @@ bool IsNumber(const std::string& text) {
          text.find_first_not_of("0123456789") == std::string::npos;
 }
 
+// Whether a number is a day (20251101, with a time behind it or not) or seconds
+// since 1970: no step is.
+bool IsTime(const std::string& number) {
+  static const auto& kDay = *new std::regex(
+      R"((?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{4}|\d{6})?)");
+  static const auto& kSeconds = *new std::regex(R"(1[4-9]\d{8})");
+  return std::regex_match(number, kDay) || std::regex_match(number, kSeconds);
+}
+
 std::optional<StepName> ParseAnyName(const std::string& name) {
   StepName parsed;
   parsed.form = NameForm::kLoose;
   if (IsNumber(name)) {
+    if (IsTime(name)) return std::nullopt;
     if (!absl::SimpleAtoi(name, &parsed.step)) return std::nullopt;
     return parsed;
   }
@@ -262,7 +295,7 @@ std::optional<StepName> ParseAnyName(const std::string& name) {
   parsed.step = *step;
   if (parsed.axis == StepAxis::kTokens) parsed.tokens = *step;
   ReadAround(place->before, place->after, &parsed);
-  const bool is_bare = parsed.axis == StepAxis::kSteps &&
+  const bool is_bare = parsed.axis == StepAxis::kSteps && !place->is_weak &&
                        place->before.empty() && place->after.empty();
   if (is_bare) {
     parsed.form = absl::StartsWith(place->word, "global")

@@ -81,6 +81,11 @@ TEST(StepNameTest, LeavesNamesWithoutAStepAlone) {
                                "run-a",
                                "lr3e-4",
                                "28f8e9a9",
+                               "20251101",
+                               "20251101101010",
+                               "1730000000",
+                               "saved5",
+                               "mysteps_5",
                                "latest",
                                "latest-unsharded",
                                "main",
@@ -167,6 +172,17 @@ TEST(StepNameTest, ReadsRealNames) {
       {"averages", "step1000-ema", 1000, 0, "", "", "ema"},
       {"sweeps", "lr3e-4_seed_7_step_2K", 2000, 0, "lr3e-4", "7", ""},
       {"counts", "step10-tokens5M", 10, 5 * kMillion, "", "", ""},
+      {"losses", "step-000100_loss-2.31", 100, 0, "", "", ""},
+      {"losses", "model_step_600_ppl_12.3", 600, 0, "", "", ""},
+      {"losses", "loss2.31_step500", 500, 0, "", "", ""},
+      {"losses", "step_200_val_loss_2.11-lr3e-4", 200, 0, "", "", "lr3e-4"},
+      {"NeMo 2", "model_name=0--val_loss=2.31-step=999-consumed_samples=8000.0",
+       999, 0, "", "", ""},
+      {"ColossalAI", "epoch-0_step-1000", 1000, 0, "", "", ""},
+      {"by hand", "steps_25000", 25000, 0, "", "", ""},
+      {"by hand", "num_steps_21k", 21000, 0, "", "", ""},
+      {"by hand", "chkpt-8000", 8000, 0, "", "", ""},
+      {"by hand", "ablation_snapshot_11000", 11000, 0, "ablation", "", ""},
   };
   std::set<std::string> projects;
   for (const Case& c : cases) {
@@ -195,6 +211,10 @@ TEST(StepNameTest, SaysWhatTheStepCountsWhereItIsNoStep) {
       {"240b_tokens", StepAxis::kTokens, 240000000000, 240000000000},  // INCITE
       {"tokens-1.5T", StepAxis::kTokens, 1500000000000, 1500000000000},
       {"100BT", StepAxis::kTokens, 100000000000, 100000000000},
+      {"checkpoint-10B", StepAxis::kTokens, 10000000000, 10000000000},
+      {"tok10B", StepAxis::kTokens, 10000000000, 10000000000},
+      {"10b_tok", StepAxis::kTokens, 10000000000, 10000000000},
+      {"n_tokens=1000000", StepAxis::kTokens, 1000000, 1000000},
       {"epoch_3", StepAxis::kEpochs, 3, 0},  // torchtune, OpenLM
       {"ep2", StepAxis::kEpochs, 2, 0},
       // The step speaks where there is one.
@@ -221,7 +241,8 @@ TEST(StepNameTest, TakesTheLastNumberThatAWordNames) {
 }
 
 TEST(StepNameTest, TellsHowMuchANameProves) {
-  for (const char* name : {"1000", "epoch_3", "run-a_step5", "step5-ema"}) {
+  for (const char* name :
+       {"1000", "epoch_3", "run-a_step5", "step5-ema", "steps_5", "chkpt-5"}) {
     EXPECT_EQ(ParseStepName(name)->form, NameForm::kLoose) << name;
   }
   for (const char* name : {"iter_0001000", "ba5000", "checkpoint_7", "step5"}) {
@@ -246,8 +267,8 @@ TEST(StepFileTest, ReadsFilesThatAreACheckpointEach) {
   for (const char* name :
        {"meta_000100.json", "optim_000100_rank0.pt", "optim_000100.pt",
         "optimizer_step500.pt", "model-00001-of-00002.safetensors", "model.pt",
-        "ckpt.pt", "00001.bin", "step500", "step500.pt.tmp", "rank0.pt",
-        "checkpoint_last.pt", "step500.log"}) {
+        "ckpt.pt", "00001.bin", "tok512.bin", "tok32k.bin", "step500",
+        "step500.pt.tmp", "rank0.pt", "checkpoint_last.pt", "step500.log"}) {
     EXPECT_FALSE(ParseStepFile(name).has_value()) << name;
   }
 }

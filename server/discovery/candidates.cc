@@ -1,14 +1,16 @@
 #include "server/discovery/candidates.h"
 
 #include <map>
-#include <set>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "proto/base/status_macros.h"
 #include "proto/base/utf8.h"
 #include "server/discovery/listing.h"
+#include "server/discovery/stillness.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -21,21 +23,41 @@ void AddPart(const std::string& part, std::string* stage) {
 // Which folders there are under a root, each parent listed once.
 class Folders {
  public:
-  explicit Folders(std::string real_root) : real_root_(std::move(real_root)) {}
+  using Times = std::map<std::string, int64_t>;  // of folders, by name
 
-  absl::StatusOr<bool> Has(const std::string& parent, const std::string& name) {
+  // Notes in `listed` the own times of the folders that decide what there is.
+  Folders(std::string root, std::string real_root, Found* found)
+      : root_(std::move(root)),
+        real_root_(std::move(real_root)),
+        found_(*found) {}
+
+  // The folder's own time; none where it is not there.
+  absl::StatusOr<std::optional<int64_t>> Find(const std::string& parent,
+                                              const std::string& name) {
     auto place = known_.find(parent);
     if (place == known_.end()) {
+      NoteTimes(parent);
       auto names = NamesIn(parent);
       if (!names.ok()) return names.status();
       place = known_.emplace(parent, *std::move(names)).first;
     }
-    return place->second.count(name) != 0;
+    const auto time = place->second.find(name);
+    if (time == place->second.end()) return std::optional<int64_t>();
+    return std::optional<int64_t>(time->second);
   }
 
  private:
-  absl::StatusOr<std::set<std::string>> NamesIn(const std::string& parent) {
-    std::set<std::string> names;
+  // A parent that is not there comes into one that is.
+  void NoteTimes(std::string folder) {
+    for (; folder.size() > root_.size();
+         folder = folder.substr(0, folder.rfind('/'))) {
+      const int64_t time = Stillness::TimeOf(folder);
+      if (time != 0) found_.listed.emplace_back(folder, time);
+    }
+  }
+
+  absl::StatusOr<Times> NamesIn(const std::string& parent) {
+    Times names;
     const auto real = RealPath(parent);
     if (absl::IsNotFound(real.status())) return names;
     if (!real.ok()) return real.status();
@@ -46,13 +68,15 @@ class Folders {
     if (absl::IsNotFound(entries.status())) return names;
     if (!entries.ok()) return entries.status();
     for (const Entry& entry : *entries) {
-      if (entry.is_folder) names.insert(entry.name);
+      if (entry.is_folder) names.emplace(entry.name, entry.modified_ns);
     }
     return names;
   }
 
+  const std::string root_;
   const std::string real_root_;
-  std::map<std::string, std::set<std::string>> known_;
+  Found& found_;
+  std::map<std::string, Times> known_;
 };
 
 std::string JoinFrom(const std::string& root,
@@ -63,18 +87,20 @@ std::string JoinFrom(const std::string& root,
                     path.end(), "/"));
 }
 
-// The row's folder; empty if it is not there.
-absl::StatusOr<std::string> FolderOf(const std::string& root,
-                                     const ManifestRow& row, size_t common,
-                                     Folders& folders) {
+// Puts the row's folder into the candidate, if it is there.
+absl::Status FindFolder(const std::string& root, const ManifestRow& row,
+                        size_t common, Folders& folders, Candidate* candidate) {
   for (size_t start = common + 1; start-- > 0;) {
     const std::string path = JoinFrom(root, row.path, start);
     const std::string parent = path.substr(0, path.rfind('/'));
-    const auto has = folders.Has(parent, row.path.back());
-    if (!has.ok()) return has.status();
-    if (*has) return path;
+    const auto time = folders.Find(parent, row.path.back());
+    if (!time.ok()) return time.status();
+    if (!time->has_value()) continue;
+    candidate->path = path;
+    candidate->modified_ns = **time;
+    break;
   }
-  return std::string();
+  return absl::OkStatus();
 }
 
 // Ingredients restart within a stage, which only the run knows.
@@ -115,24 +141,22 @@ std::string StageOf(const std::string& run_stage,
 }
 
 absl::Status FindManifestRows(const v1::RunConfig& run,
-                              const Manifest& manifest,
-                              std::vector<Candidate>* found) {
+                              const Manifest& manifest, Found* found) {
   auto real_root = RealPath(run.root());
   if (!real_root.ok()) return real_root.status();
-  Folders folders(*std::move(real_root));
+  Folders folders(run.root(), *std::move(real_root), found);
   for (const ManifestRow& row : manifest.rows) {
     Candidate candidate = CandidateOfRow(run, row);
     const std::string wanted = JoinFrom(run.root(), row.path, manifest.common);
     if (row.why_bad.empty()) {
-      auto folder = FolderOf(run.root(), row, manifest.common, folders);
-      if (!folder.ok()) return folder.status();
-      candidate.path = *std::move(folder);
+      RETURN_IF_ERROR(
+          FindFolder(run.root(), row, manifest.common, folders, &candidate));
       if (candidate.path.empty()) {
         candidate.why_missing = absl::StrCat("not there yet: ", wanted);
       }
     }
     if (candidate.path.empty()) candidate.path = wanted;
-    found->push_back(std::move(candidate));
+    found->candidates.push_back(std::move(candidate));
   }
   return absl::OkStatus();
 }

@@ -47,7 +47,8 @@ struct Candidate {
 struct Found {
   std::vector<Candidate> candidates;
   LeftAlone left;
-  // The stage folders that were listed, and their own times before it.
+  // The folders below the root that were listed (of stages, of a download
+  // cache, of a manifest's rows), and their own times before it.
   std::vector<std::pair<std::string, int64_t>> listed;
   // Of folders that hold checkpoints further down: roots that would work, by
   // path, with a checkpoint in each. The first 20.
@@ -58,8 +59,7 @@ struct Found {
 // directory under the run's root: the shortest end that tells it from all other
 // rows, else longer ones. That of a bad row is not looked for.
 absl::Status FindManifestRows(const v1::RunConfig& run,
-                              const Manifest& manifest,
-                              std::vector<Candidate>* found);
+                              const Manifest& manifest, Found* found);
 
 // Stage of a checkpoint whose folder has this name and lies in `folder_stage`
 // (empty: at the top), in a run whose root is of `run_stage`: with everything

@@ -33,15 +33,16 @@ class CandidatesTest : public testing::Test {
     return paths;
   }
   std::map<std::string, std::string> Rows(const std::string& text) {
-    std::vector<Candidate> found;
+    found_ = {};
     const auto status =
-        FindManifestRows(run_, ParseManifest("m.csv", text).value(), &found);
+        FindManifestRows(run_, ParseManifest("m.csv", text).value(), &found_);
     EXPECT_TRUE(status.ok()) << status;
-    return PathsOf(found);
+    return PathsOf(found_.candidates);
   }
 
   const WatchedFolder folder_;
   v1::RunConfig run_;
+  Found found_;
 };
 
 using Paths = std::map<std::string, std::string>;
@@ -71,13 +72,25 @@ TEST_F(CandidatesTest, NeverTakesOneStagesFolderForAnothers) {
 }
 
 TEST_F(CandidatesTest, SaysWhereAMissingRowIsLookedFor) {
-  std::vector<Candidate> found;
-  ASSERT_TRUE(
-      FindManifestRows(run_, ParseManifest("m", kStages).value(), &found).ok());
+  Rows(kStages);
+  const std::vector<Candidate>& found = found_.candidates;
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].why_missing,
             absl::StrCat("not there yet: ", run_.root(), "/step5"));
   EXPECT_TRUE(found[0].is_listed);
+}
+
+TEST_F(CandidatesTest, NotesTheTimesByWhichItIsKnownThatNothingCame) {
+  MakeFolders({"step5", "olmo/stage2"});
+  Rows(kStages);
+  std::map<std::string, int64_t> times(found_.listed.begin(),
+                                       found_.listed.end());
+  for (const char* name : {"root/olmo", "root/olmo/stage2"}) {
+    EXPECT_NE(times[folder_.Path(name)], 0) << name;
+  }
+  // What is not there has no time: it comes into a folder that is.
+  EXPECT_EQ(times.count(folder_.Path("root/stage2")), 0u);
+  EXPECT_NE(found_.candidates[0].modified_ns, 0);
 }
 
 TEST_F(CandidatesTest, LeavesTheRootThroughNoLink) {

@@ -1,7 +1,7 @@
 #include "server/discovery/foreign_format.h"
 
 #include <algorithm>
-#include <iterator>
+#include <initializer_list>
 #include <memory>
 #include <vector>
 
@@ -22,7 +22,8 @@ constexpr ForeignFormat kFormats[] = {
     {"peft-adapter", "a PEFT adapter (LoRA)",
      R"(adapter_(config\.json|model\.(safetensors|bin)))",
      "merge it into its base model (merge_and_unload) and save that"},
-    {"mlx-adapter", "an MLX adapter (LoRA)", R"(adapters\.(safetensors|npz))",
+    {"mlx-adapter", "an MLX adapter (LoRA)",
+     R"((\d+_)?adapters\.(safetensors|npz))",
      "merge it into its base model (mlx_lm.fuse)"},
     {"deepspeed-zero", "DeepSpeed's ZeRO shards",
      R"(zero_to_fp32\.py|zero_pp_rank_.*|bf16_zero_pp_rank_.*|.*_optim_states\.pt|global_step\d+/|pytorch_model/|mp_rank_\d+_model_states\.pt)",
@@ -43,6 +44,10 @@ constexpr ForeignFormat kFormats[] = {
      R"(mp_rank_\d+(_\d+)*/|model_optim_rng\.pt|model_rng\.pt)",
      "convert it to the Hugging Face form (tools/checkpoint/convert.py, or "
      "Megatron Bridge), or save with --ckpt-format torch_dist"},
+    {"megatron-zarr", "a Megatron checkpoint in zarr's form",
+     R"((model|optimizer.*)\.(module\.)?(decoder|embedding|output_layer)\..*/)",
+     "save with --ckpt-format torch_dist, or convert it to the Hugging Face "
+     "form (Megatron Bridge)"},
     {"nemo", "NeMo's", R"(.*\.nemo|model_weights/|weights/|context/)",
      "export it to the Hugging Face form (nemo.export, "
      "scripts/checkpoint_converters)"},
@@ -53,12 +58,14 @@ constexpr ForeignFormat kFormats[] = {
      R"(consolidated(\.\d+)?\.(pth|pt|safetensors)|consolidated/)",
      "convert it to the Hugging Face form "
      "(convert_llama_weights_to_hf.py)"},
-    {"torchtune", "torchtune's",
-     R"((hf|meta)_model_\d+(_\d+)?\.pt|recipe_state\.pt|recipe_state/)",
+    {"torchtune", "torchtune's", R"((hf|meta)_model_\d+(_\d+)?\.pt)",
      "save with its FullModelHFCheckpointer and safe_serialization"},
     {"composer", "Composer's file of a rank",
      R"((ep\d+-ba\d+|latest|ba\d+)-rank\d+(\.pt)?)",
      "convert it (llm-foundry's convert_composer_to_hf.py)"},
+    {"colossalai", "ColossalAI's", R"(running_states\.json)",
+     "save the model with save_pretrained, or gather modeling/ into "
+     "model.safetensors beside its config.json"},
     {"orbax", "Orbax's (JAX)",
      R"(_METADATA|_CHECKPOINT_METADATA|_sharding|array_metadatas/)",
      "export it to the Hugging Face form with the trainer's own converter "
@@ -95,7 +102,8 @@ constexpr ForeignFormat kFormats[] = {
     {"hugging-face-below", "a Hugging Face checkpoint in a folder of its own",
      R"((hf|huggingface|hf_model|hf_checkpoint|hf_ckpt)/)",
      "give the run a root of such folders, or move the files up"},
-    {"ranks", "a folder for each rank", R"(rank[-_]?\d+/)",
+    {"ranks", "a folder for each rank",
+     R"((tp|pp|dp|cp|mp|rank|shard)([-_]?rank)?[-_]?\d+([-_]?(tp|pp|ep|dp|cp)([-_]?rank)?[-_]?\d+)*/)",
      "gather the weights with the trainer's own tool"},
     {"megatron-below", "a folder of Megatron's steps",
      R"(iter_\d+/|latest_checkpointed_iteration\.txt)",
@@ -111,10 +119,19 @@ constexpr ForeignFormat kFormats[] = {
     {"gpt-neox", "gpt-neox's (DeepSpeed's)",
      R"(layer_\d+-model_\d+-model_states\.pt)",
      "convert it to the Hugging Face form"},
+    {"dvc", "a pointer of DVC",
+     R"((model|pytorch_model|weights)\.dvc|.*\.(safetensors|bin|pt|pth|ckpt)\.dvc)",
+     "fetch the weights: dvc pull"},
+    {"rank-files", "a file for each rank",
+     R"((.*[-_.])?(tp|pp|dp|cp|mp|rank)([-_]?rank)?[-_]?\d+([-_.].*)?\.(pt|pth|bin|ckpt|safetensors))",
+     "gather the weights with the trainer's own tool"},
     {"other-weights", "a file of weights under a name that is not known",
      R"(.*\.(safetensors|pt|pth|ckpt|bin)|.*\.safetensors-\d+.*)",
      "rename it to model.safetensors or model.pt if it holds the model's "
      "tensors, beside its config.json"},
+    // Hugging Face's Trainer writes it last.
+    {"no-weights", "a trainer's state without weights",
+     R"(trainer_state\.json)", "put the model's weights beside it"},
 };
 
 struct Compiled {
@@ -136,9 +153,21 @@ const std::vector<Compiled>& Table() {
 
 // What a trainer keeps beside the weights of any form.
 bool IsState(const std::string& name) {
-  static const re2::RE2 kState(
-      R"((optim|scheduler|rng|scaler|trainer|training|random_states|dataloader|sampler|step_|tokenizer|vocab|merges|events|eval|results|metrics).*|.*[-_.](optim(izer)?|rng|scheduler|state)\.(pt|pth|bin))");
+  static const auto& kState = *new re2::RE2(
+      R"((common|recipe|optim|scheduler|rng|scaler|trainer|training|random_states|dataloader|sampler|step_|tokenizer|vocab|merges|events|eval|results|metrics).*|.*[-_.](optim(izer)?|rng|scheduler|state)\.(pt|pth|bin))");
   return re2::RE2::FullMatch(name, kState);
+}
+
+bool IsCode(const ForeignFormat& format,
+            std::initializer_list<absl::string_view> codes) {
+  return std::find(codes.begin(), codes.end(), format.code) != codes.end();
+}
+
+bool HasFolder(const Listing& listing, absl::string_view name) {
+  return std::any_of(listing.entries.begin(), listing.entries.end(),
+                     [&](const Entry& entry) {
+                       return entry.is_folder && entry.name == name;
+                     });
 }
 
 std::string NameOf(const Entry& entry) {
@@ -147,25 +176,24 @@ std::string NameOf(const Entry& entry) {
 
 // The entry that speaks for `row`; nullptr if none does.
 const Entry* EvidenceOf(const Compiled& row, const Listing& listing) {
-  const bool is_any = row.format == &kFormats[std::size(kFormats) - 1];
+  const bool is_any = IsCode(*row.format, {"rank-files", "other-weights"});
   for (const Entry& entry : listing.entries) {
+    if (!re2::RE2::FullMatch(NameOf(entry), *row.evidence)) continue;
     if (is_any && IsState(entry.name)) continue;
-    if (BelongsToCheckpoint("", entry)) continue;
-    if (re2::RE2::FullMatch(NameOf(entry), *row.evidence)) return &entry;
+    if (!BelongsToCheckpoint("", entry)) return &entry;
   }
   return nullptr;
 }
 
 }  // namespace
 
-bool IsProof(const ForeignFormat& format) {
-  const absl::string_view code = format.code;
-  for (const char* other :
-       {"hugging-face-below", "nemo", "onnx", "diffusers", "ranks",
-        "megatron-below", "archive", "arrays", "jax-arrays", "keras"}) {
-    if (code == other) return false;
+bool IsProof(const ForeignFormat& format, const Listing& listing) {
+  if (IsCode(format, {"nemo"})) {
+    return HasFolder(listing, "weights") && HasFolder(listing, "context");
   }
-  return true;
+  return !IsCode(format, {"hugging-face-below", "onnx", "diffusers", "ranks",
+                          "megatron-below", "archive", "arrays", "jax-arrays",
+                          "keras", "no-weights"});
 }
 
 const ForeignFormat* FindForeignFormat(const Listing& listing) {
@@ -173,6 +201,12 @@ const ForeignFormat* FindForeignFormat(const Listing& listing) {
     if (EvidenceOf(row, listing) != nullptr) return row.format;
   }
   return nullptr;
+}
+
+const ForeignFormat* FindForeignFile(const std::string& name) {
+  Listing alone;
+  alone.entries.push_back({name, false, 1, 0, "", ""});
+  return FindForeignFormat(alone);
 }
 
 std::string WhyForeign(const ForeignFormat& format, const Listing& listing) {

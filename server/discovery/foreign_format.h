@@ -17,13 +17,17 @@ struct ForeignFormat {
   const char* advice;    // what makes a checkpoint of it that is read
 };
 
-// Whether the row proves that a folder of any name is a checkpoint: of some
-// rows the names are those of other things too (hf/, weights/).
-bool IsProof(const ForeignFormat& format);
+// Whether the row, found in `listing`, proves that a folder of any name is a
+// checkpoint: of some rows the names are those of other things too (hf/,
+// weights/).
+bool IsProof(const ForeignFormat& format, const Listing& listing);
 
 // The first row of the table of which a name is there; nullptr if there is
 // none.
 const ForeignFormat* FindForeignFormat(const Listing& listing);
+
+// The row that a file of this name would be of, whatever lies beside it.
+const ForeignFormat* FindForeignFile(const std::string& name);
 
 // "lit_model.pth is litgpt's, which is not read: convert it with ...".
 std::string WhyForeign(const ForeignFormat& format, const Listing& listing);

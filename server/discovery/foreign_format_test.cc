@@ -64,6 +64,23 @@ TEST(ForeignFormatTest, KnowsWhatIsNotReadAndWhatToDo) {
       {{"mp_rank_00_000/"}, "megatron", "torch_dist"},
       {{"gpt.nemo"}, "nemo", "NeMo"},
       {{"weights/", "context/"}, "nemo", "NeMo"},
+      {{"metadata.json", "common.pt",
+        "model.decoder.layers.mlp.linear_fc1.weight/"},
+       "megatron-zarr",
+       "torch_dist"},
+      {{"running_states.json", "modeling/", "optimizer/"},
+       "colossalai",
+       "ColossalAI"},
+      {{"0000100_adapters.safetensors"}, "mlx-adapter", "mlx_lm.fuse"},
+      {{"config.json", "tp0_pp1/", "tp1_pp1/"}, "ranks", "rank"},
+      {{"config.json", "tp_rank_00/"}, "ranks", "rank"},
+      {{"config.json", "model_tp0_pp0.safetensors"}, "rank-files", "gather"},
+      {{"config.json", "rank_0.pt", "rank_1.pt"}, "rank-files", "gather"},
+      {{"config.json", "model-tp-0-of-2.safetensors"}, "rank-files", "gather"},
+      {{"config.json", "model.safetensors.dvc"}, "dvc", "dvc pull"},
+      {{"config.json", "optimizer.pt", "trainer_state.json"},
+       "no-weights",
+       "weights"},
       {{"lit_model.pth", "model_config.yaml"}, "litgpt", "convert"},
       {{"consolidated.00.pth", "consolidated.01.pth", "params.json"},
        "meta-consolidated",
@@ -130,6 +147,44 @@ TEST(ForeignFormatTest, LeavesASaveThatIsUnderWayAlone) {
     const Verdict verdict = JudgeNamed("step5", files);
     EXPECT_EQ(verdict.kind, Verdict::Kind::kWaiting);
     EXPECT_EQ(verdict.later, Verdict::Kind::kWaiting) << verdict.why_later;
+  }
+}
+
+TEST(ForeignFormatTest, SaysOfAFileAloneWhoseItIs) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"ep0-ba100-rank0.pt", "composer"},
+      {"model-Q4_K_M.gguf", "gguf"},
+      {"step5_rank3.pt", "rank-files"},
+      {"adapter_model.safetensors", "peft-adapter"},
+      {"last.ckpt", "other-weights"},
+      {"step5.tar.gz", "archive"},
+  };
+  for (const auto& [name, code] : cases) {
+    ASSERT_NE(FindForeignFile(name), nullptr) << name;
+    EXPECT_STREQ(FindForeignFile(name)->code, code) << name;
+  }
+  for (const char* name : {"optim_000100_rank0.pt", "README.md", "config.json",
+                           "model.safetensors", "common.pt"}) {
+    EXPECT_EQ(FindForeignFile(name), nullptr) << name;
+  }
+}
+
+// A folder of weights within the step's folder.
+TEST(ForeignFormatTest, TellsWhatLiesInModelByItsNames) {
+  Subject subject{*base::ParseStepName("step5"), ListingOf({"model/"}), false,
+                  false};
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"chunk-00000.safetensors"}, "olmo-core-split"},
+      {{"config.json", "model.safetensors"}, "hugging-face-below"},
+      {{"config.json", "model-00001-of-00002.safetensors"},
+       "hugging-face-below"},
+      {{".metadata", "__0_0.distcp"}, "dcp-below"},
+  };
+  for (const auto& [files, code] : cases) {
+    subject.listing.folders["model"] = ListingOf(files).entries;
+    const Verdict verdict = Judge(*FindLayout(subject), subject);
+    EXPECT_EQ(verdict.kind, Verdict::Kind::kUnsupported) << code;
+    EXPECT_EQ(verdict.code, code);
   }
 }
 
@@ -228,7 +283,8 @@ TEST(DownloadTest, WaitsForNoFileThatAHubDoesNotHave) {
 
 TEST(EvidenceTest, AsksALooseNameForWeights) {
   const std::vector<std::string> none[] = {
-      {}, {"results.json"}, {"config.json"}, {"optimizer.pt"}, {"hf/"}};
+      {},      {"results.json"},       {"config.json"}, {"optimizer.pt"},
+      {"hf/"}, {"trainer_state.json"}, {"weights/"},    {"tp0/"}};
   for (const auto& files : none) {
     for (const char* name : {"1000", "epoch_3", "run-a_step5"}) {
       const Subject subject{*base::ParseStepName(name), ListingOf(files), false,
@@ -243,6 +299,8 @@ TEST(EvidenceTest, AsksALooseNameForWeights) {
                                            {"model_config.json"},
                                            {"pytorch_model-00001-of-00002.bin"},
                                            {"default/"},
+                                           {"weights/", "context/"},
+                                           {"running_states.json"},
                                            {"actor/"}};
   for (const auto& files : some) {
     const Subject subject{*base::ParseStepName("1000"), ListingOf(files), false,

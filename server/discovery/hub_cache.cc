@@ -11,6 +11,7 @@
 #include "proto/base/utf8.h"
 #include "server/discovery/listing.h"
 #include "server/discovery/small_file.h"
+#include "server/discovery/stillness.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -55,6 +56,7 @@ class Revisions {
 
   absl::Status AddRefs(const std::string& folder, const std::string& stage,
                        int depth) {
+    NoteTime(folder);
     const auto entries = ListFolder(PathOf(folder));
     if (absl::IsNotFound(entries.status())) return absl::OkStatus();
     if (!entries.ok()) return entries.status();
@@ -77,6 +79,8 @@ class Revisions {
   // Tells the revisions when their snapshots were changed, so that not every
   // one is listed at each look, and leaves those of other revisions alone.
   absl::Status AddSnapshots() {
+    NoteTime("blobs");  // what is being downloaded
+    NoteTime("snapshots");
     const auto entries = ListFolder(PathOf("snapshots"));
     if (absl::IsNotFound(entries.status())) return absl::OkStatus();
     if (!entries.ok()) return entries.status();
@@ -96,6 +100,11 @@ class Revisions {
   }
 
  private:
+  void NoteTime(const std::string& folder) {
+    const int64_t time = Stillness::TimeOf(PathOf(folder));
+    if (time != 0) found_.listed.emplace_back(PathOf(folder), time);
+  }
+
   std::string PathOf(const std::string& path) const {
     return absl::StrCat(naming_.run.root(), "/", path);
   }

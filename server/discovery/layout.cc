@@ -146,7 +146,9 @@ const Layout* FindLayout(const Subject& subject) {
   if (subject.name.form == base::NameForm::kLoose &&
       !HoldsCheckpoint(subject.listing)) {
     const ForeignFormat* const format = FindForeignFormat(subject.listing);
-    if (format == nullptr || !IsProof(*format)) return nullptr;
+    if (format == nullptr || !IsProof(*format, subject.listing)) {
+      return nullptr;
+    }
   }
   for (const Layout* layout : kLayouts) {
     if (layout->recognises(subject)) return layout;
@@ -163,8 +165,9 @@ bool HoldsCheckpoint(const Listing& listing) {
     if (!entry.is_folder) files.entries.push_back(entry);
   }
   const ForeignFormat* const format = FindForeignFormat(files);
-  // An archive may be of anything.
-  return format != nullptr && std::string(format->code) != "archive";
+  // An archive may be of anything, and a trainer's state lies beside runs too.
+  return format != nullptr && std::string(format->code) != "archive" &&
+         std::string(format->code) != "no-weights";
 }
 
 Verdict Judge(const Layout& layout, const Subject& subject) {

@@ -17,8 +17,8 @@ constexpr const char* kFiles[] = {kConfig,
                                   "*.distcp",
                                   "model_and_optim/.metadata",
                                   "model_and_optim/*.distcp",
-                                  "rank*.pt",
-                                  "model/rank*.pt"};
+                                  "rank#.pt",
+                                  "model/rank#.pt"};
 
 // rank0.pt at the top (torch_legacy) or in model (local).
 bool HasForeignShards(const Listing& listing) {

@@ -50,6 +50,11 @@ Words WordsOf(WhyAlone why) {
       return {"not-listed", "the run's manifest does not name it"};
     case WhyAlone::kNoRun:
       return {"no-run", "the run's runs_below pattern does not mean it"};
+    case WhyAlone::kForeign:
+      return {"foreign",
+              "a file of a form that is not read (a rank's, an adapter, GGUF, "
+              "NumPy's, JAX's, an archive): gather, merge, convert or unpack "
+              "it"};
     case WhyAlone::kFile:
       break;
   }

@@ -26,6 +26,7 @@ enum class WhyAlone {
   kSecond,
   kNotListed,
   kNoRun,
+  kForeign,
   kFile,
 };
 

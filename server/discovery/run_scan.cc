@@ -94,6 +94,7 @@ absl::Status RunScan::ReadConfigured() {
   }
   auto manifest = ReadManifest(run_.manifest());
   if (!manifest.ok()) return manifest.status();
+  is_changed_ = true;
   manifest_ = *std::move(manifest);
   manifest_file_ = *std::move(file);
   return absl::OkStatus();
@@ -114,9 +115,8 @@ absl::StatusOr<Found> RunScan::FindCandidates() {
 }
 
 absl::Status RunScan::FindIn(const std::vector<Entry>& entries, Found* found) {
-  is_plain_ = false;
   if (!run_.manifest().empty()) {
-    absl::Status status = FindManifestRows(run_, manifest_, &found->candidates);
+    absl::Status status = FindManifestRows(run_, manifest_, found);
     if (status.ok()) LeaveUnlisted(entries, found);
     return status;
   }
@@ -125,7 +125,6 @@ absl::Status RunScan::FindIn(const std::vector<Entry>& entries, Found* found) {
   }
   const Naming naming{run_, step_pattern_, real_root_, &read_names_};
   if (!IsHubCache(entries)) {
-    is_plain_ = true;
     return FindStepFolders(naming, entries, unknown_, found);
   }
   auto downloads = DownloadsIn(run_.root());

@@ -201,7 +201,6 @@ class RunScan {
   int64_t told_ = 0;  // looks that succeeded
   // What IsStill goes by.
   Stillness names_;
-  bool is_plain_ = false;   // no manifest and no download cache
   bool is_changed_ = true;  // what the configuration names
   absl::Time due_;          // when it changes by itself
   int still_looks_ = 0;

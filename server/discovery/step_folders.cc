@@ -5,9 +5,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "proto/base/status_macros.h"
 #include "proto/base/utf8.h"
 #include "server/discovery/flat_file.h"
+#include "server/discovery/foreign_format.h"
+#include "server/discovery/layout.h"
 #include "server/discovery/listing.h"
 
 namespace sinkwatch::discovery {
@@ -41,6 +44,38 @@ std::optional<base::StepName> ByPattern(const server::NamePattern& pattern,
   parsed.step = step.value_or(parsed.tokens);
   if (!step.has_value()) parsed.axis = base::StepAxis::kTokens;
   return parsed;
+}
+
+bool IsWeightsFile(const std::string& name) {
+  for (const char* end : {".pt", ".pth", ".ckpt", ".bin", ".safetensors"}) {
+    if (absl::EndsWith(name, end)) return true;
+  }
+  return false;
+}
+
+// Whether a file of weights says nothing of a step, and so for a person to
+// name: model.safetensors, last.ckpt. A .bin may hold anything.
+bool IsUnnamed(const std::string& name, const ForeignFormat* format) {
+  const bool is_known = BelongsToCheckpoint("", {name, false, 1, 0, "", ""});
+  return is_known ? IsWeightsFile(name)
+                  : format != nullptr &&
+                        absl::string_view(format->code) == "other-weights" &&
+                        !absl::EndsWith(name, ".bin");
+}
+
+// Why a file that tells no step as a checkpoint of its own is left alone.
+WhyAlone WhyNoCheckpoint(const std::string& name) {
+  const ForeignFormat* const format = FindForeignFile(name);
+  if (IsUnnamed(name, format)) return WhyAlone::kNoStep;
+  const absl::string_view code = format == nullptr ? "" : format->code;
+  if (code.empty() || code == "other-weights" || code == "no-weights") {
+    return WhyAlone::kFile;
+  }
+  // Arrays and archives may hold anything, unless they are named by a step.
+  const std::string stem = name.substr(0, name.find('.'));
+  return IsProof(*format, {}) || base::ParseStepName(stem).has_value()
+             ? WhyAlone::kForeign
+             : WhyAlone::kFile;
 }
 
 class Search {
@@ -183,7 +218,7 @@ class Search {
   void AddFile(const Place& place, const Entry& entry,
                const std::vector<Entry>& beside) {
     const auto name = ReadStepName(naming_, entry.name, true);
-    if (!name.has_value()) return Leave(WhyAlone::kFile, place);
+    if (!name.has_value()) return Leave(WhyNoCheckpoint(entry.name), place);
     found_.candidates.push_back(NewCandidate(place, *name, entry));
     found_.candidates.back().file = entry;
     const Entry* const config = FindConfigOfFile(entry.name, beside);
@@ -195,13 +230,6 @@ class Search {
   Found& found_;
   std::vector<Linked> linked_;
 };
-
-bool IsWeightsFile(const std::string& name) {
-  for (const char* end : {".pt", ".pth", ".ckpt", ".bin", ".safetensors"}) {
-    if (absl::EndsWith(name, end)) return true;
-  }
-  return false;
-}
 
 std::optional<base::StepName> ReadAnew(const Naming& naming,
                                        const std::string& name, bool is_file) {

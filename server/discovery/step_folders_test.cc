@@ -144,6 +144,25 @@ TEST_F(StepFoldersTest, SaysOfEveryOtherEntryWhyItIsLeftAlone) {
                    {"under-way", "model.safetensors.part step6-tmp"}}));
 }
 
+TEST_F(StepFoldersTest, SaysOfFilesWhetherTheyLackAStepOrAreOfAnotherForm) {
+  for (const char* name :
+       {"model.safetensors", "last.ckpt", "4000.pt", "ep0-ba100-rank0.pt",
+        "model-step20-Q4_K_M.gguf", "step100.tar.gz", "ckpt_6000.npz",
+        "adapters.safetensors", "train.bin", "data.npz", "data.tar",
+        "optimizer.pt", "training_args.bin", "trainer_state.json"}) {
+    folder_.Write(std::string("root/") + name, "x");
+  }
+  EXPECT_EQ(
+      LeftAlone(),
+      (Paths{{"file",
+              "data.npz data.tar optimizer.pt train.bin trainer_state.json "
+              "training_args.bin"},
+             {"foreign",
+              "adapters.safetensors ckpt_6000.npz ep0-ba100-rank0.pt "
+              "model-step20-Q4_K_M.gguf step100.tar.gz"},
+             {"no-step", "4000.pt last.ckpt model.safetensors"}}));
+}
+
 TEST_F(StepFoldersTest, NamesTheRootThatWouldWork) {
   folder_.WriteCheckpoint("root/a/run-a/step10");
   folder_.WriteCheckpoint("root/b/0001000");

@@ -35,7 +35,7 @@ void RunScan::NoteUnsettled() {
 }
 
 absl::StatusOr<bool> RunScan::IsStill(absl::Time now, const GoOn& go_on) {
-  if (!is_plain_ || judged_.size() <= kListedEachLook || !doubt().empty() ||
+  if (judged_.size() <= kListedEachLook || !doubt().empty() ||
       ++still_looks_ >= kStillLooks || now >= due_ || !ReadConfigured().ok() ||
       is_changed_ || !names_.AreStill()) {
     return false;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "server/discovery/run_scan_testing.h"
 
 namespace sinkwatch::discovery {
@@ -159,6 +160,7 @@ TEST_F(StillLookTest, TimesThatStayThoughNamesChangeAreNotGoneBy) {
   EXPECT_FALSE(IsStill());
 }
 
+<<<<<<< HEAD
 // What is new, what is gone, what is asked for and what the policy of steps
 // turns.
 TEST_F(StillLookTest, ALookLeavesOutWhatIsAsItWasTold) {
@@ -188,6 +190,56 @@ TEST_F(StillLookTest, AFolderThatIsFollowedAgainIsNews) {
   EXPECT_EQ(LookBut({}), (Steps{7}));
   folder_.Delete("root/stage1/step-7");
   EXPECT_EQ(LookBut({}), (Steps{7}));
+=======
+TEST_F(StillLookTest, ADownloadCacheIsGoneByTheTimesOfItsFolders) {
+  const auto add = [&](int step) {
+    const std::string commit = absl::StrFormat("%040x", step);
+    folder_.Write(absl::StrCat("root/refs/step", step), commit);
+    folder_.WriteCheckpoint("root/snapshots/" + commit);
+  };
+  const char* const kTimed[] = {"root/refs", "root/snapshots", "root/blobs",
+                                "root"};
+  const auto settle = [&] {
+    for (const char* name : kTimed) MakeOld(name);
+    Look();
+    return Look(kQuiescence + 1).size();
+  };
+  for (int step = 0; step < 600; ++step) add(step);
+  folder_.MakeFolder("root/blobs");
+  ASSERT_EQ(settle(), 600u) << status_;
+  EXPECT_TRUE(IsStill());
+  add(1000);
+  EXPECT_FALSE(IsStill());
+  ASSERT_EQ(settle(), 601u) << status_;
+  EXPECT_TRUE(IsStill());
+  folder_.Write("root/blobs/0123.incomplete", "x");
+  EXPECT_FALSE(IsStill());
+}
+
+TEST_F(StillLookTest, AManifestIsGoneByItsOwnTimeAndThoseOfItsFolders) {
+  std::string rows = "Step,Checkpoint Directory\n";
+  for (int step = 0; step < 600; ++step) {
+    folder_.WriteCheckpoint(absl::StrCat("root/a/step", step));
+    absl::StrAppend(&rows, step, ",https://host/run/a/step", step, "/\n");
+  }
+  absl::StrAppend(&rows, "1000,https://host/run/b/step1000/\n");
+  folder_.Write("rows.csv", rows);
+  run_.set_manifest(folder_.Path("rows.csv"));
+  MakeOld("root/a");
+  MakeOld("root");
+  Look();
+  ASSERT_EQ(Look(kQuiescence + 1).size(), 601u) << status_;
+  EXPECT_TRUE(IsStill());
+  folder_.WriteCheckpoint("root/b/step1000");  // of the row that waits
+  EXPECT_FALSE(IsStill());
+  MakeOld("root/b");
+  MakeOld("root");
+  Look();
+  Look(kQuiescence + 1);
+  EXPECT_TRUE(IsStill());
+  folder_.Write("rows.csv", rows + "2000,https://host/run/a/step2000/\n");
+  EXPECT_FALSE(IsStill());
+>>>>>>> f5f094c (worker/model, server/discovery: the right model or none, and no folder unexplained)
 }
 
 TEST_F(StillLookTest, SaysAgainWhatItSaid) {

@@ -54,6 +54,11 @@ class Search {
       FoundIn(place.path, "refs and snapshots");
       return true;
     }
+    for (const Entry& entry : listing->entries) {
+      if (entry.is_folder || !base::ParseStepFile(entry.name)) continue;
+      FoundIn(place.path, entry.name);
+      return true;
+    }
     if (HoldsCheckpoint(*listing)) {
       if (place.depth == 0) {
         found_.why = WhyAlone::kNoStep;

@@ -28,6 +28,19 @@ TEST(UnknownFolderTest, TakesADownloadedRepositoryForTheRootThatWouldWork) {
   EXPECT_EQ(found.root, "models--a--b");
 }
 
+// nanochat's base_checkpoints/d20, modded-nanogpt's folder of a run.
+TEST(UnknownFolderTest, TakesAFolderOfFlatFilesForTheRootThatWouldWork) {
+  const WatchedFolder folder;
+  folder.Write("root/d20/model_000100.pt", "x");
+  folder.Write("root/d20/optim_000100_rank0.pt", "x");
+  UnknownFolders unknown;
+  const UnknownFolder& found =
+      unknown.LookInto(folder.Path("root/d20"), 1, folder.path());
+  EXPECT_EQ(found.why, WhyAlone::kBelow);
+  EXPECT_EQ(found.root, "");
+  EXPECT_EQ(found.checkpoint, "model_000100.pt");
+}
+
 TEST(UnknownFolderTest, FollowsNoLinks) {
   const WatchedFolder folder;
   folder.WriteCheckpoint("root/step5");

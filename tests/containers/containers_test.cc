@@ -1,9 +1,14 @@
 // The same weights in every container that a trainer may leave: after loading
 // they are equal bit for bit, and so are the logits. tests/data/containers has
-// the list of who wrote what.
+// the list of who wrote what. Of every architecture in those containers that do
+// not depend on it.
+#include <algorithm>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ATen/TensorOperators.h"
@@ -14,6 +19,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "proto/base/temp_folder_testing.h"
+#include "tests/containers/rewritten_testing.h"
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/executor/weight_loader.h"
 #include "worker/model/architecture.h"
@@ -21,6 +28,8 @@
 
 namespace sinkwatch {
 namespace {
+
+namespace fs = std::filesystem;
 
 using checkpoint::Checkpoint;
 using executor::WeightLoader;
@@ -61,8 +70,11 @@ absl::StatusOr<Model> Load(const std::string& path) {
 
 at::Tensor LogitsOf(const Model& model) {
   const auto& shape = model.architecture->shape();
+  const int64_t tokens =
+      shape.max_positions > 0 ? std::min<int64_t>(24, shape.max_positions) : 24;
   const at::Tensor tokens_BT =
-      at::remainder(at::arange(2 * 24) * 7, shape.vocabulary).view({2, 24});
+      at::remainder(at::arange(2 * tokens) * 7, shape.vocabulary)
+          .view({2, tokens});
   model::NullRecorder recorder;
   at::Tensor x_BTD = model.architecture->Embed(model.parts.front(), tokens_BT);
   for (int i = 0; i < shape.layers; ++i) {
@@ -122,6 +134,53 @@ INSTANTIATE_TEST_SUITE_P(
                       Form{"containers/megatron", "containers/hf_llama"},
                       Form{"containers/megatron_qwen3", "hf/qwen3"},
                       Form{"containers/stories260K.bin", "stories260K"}));
+
+// Each golden model of tests/data/hf in each container that a trainer may leave
+// a model of any architecture in.
+class EveryModelTest : public ::testing::TestWithParam<std::string> {};
+
+std::vector<std::string> GoldenModels() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator("tests/data/hf")) {
+    if (!fs::exists(entry.path() / "model.safetensors")) continue;
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::map<std::string, at::Tensor> WeightsOf(const std::string& folder) {
+  std::map<std::string, at::Tensor> weights;
+  auto opened = Checkpoint::Open(folder);
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  for (const checkpoint::TensorInfo& tensor : (*opened)->tensors()) {
+    auto read = (*opened)->ReadTensor(tensor.name, tensor.shape);
+    EXPECT_TRUE(read.ok()) << read.status();
+    if (read.ok()) weights[tensor.name] = *std::move(read);
+  }
+  return weights;
+}
+
+TEST_P(EveryModelTest, IsTheSameInEveryContainer) {
+  const std::string golden = "tests/data/hf/" + GetParam();
+  const auto want = Load(golden);
+  ASSERT_TRUE(want.ok()) << want.status();
+  const auto weights = WeightsOf(golden);
+  for (const Container container : kContainers) {
+    SCOPED_TRACE(NameOf(container));
+    const base::TempFolder temp;
+    WriteAs(container, temp.path(), golden + "/config.json", weights);
+    const auto read = Load(temp.path());
+    ASSERT_TRUE(read.ok()) << read.status();
+    ExpectSame(*read, *want);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(EachGolden, EveryModelTest,
+                         ::testing::ValuesIn(GoldenModels()),
+                         [](const auto& info) { return info.param; });
+
+TEST(EveryModelListTest, IsNotEmpty) { EXPECT_GE(GoldenModels().size(), 50u); }
 
 // Else equality would show nothing.
 TEST(ContainersModelTest, TheTwoModelsDiffer) {

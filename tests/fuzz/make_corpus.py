@@ -16,6 +16,8 @@ os.chdir(ROOT)  # where tests/hostile expects to be
 sys.path.insert(0, str(ROOT / "tests/hostile"))
 
 import corpus_of_bytes  # noqa: E402
+import corpus_of_configs  # noqa: E402
+import corpus_of_names  # noqa: E402
 import corpus_of_text  # noqa: E402
 
 
@@ -47,8 +49,8 @@ def copies():
 
 
 def main():
-    for targets in (corpus_of_text.TARGETS, corpus_of_bytes.TARGETS):
-        for target, inputs in targets.items():
+    for recipes in (corpus_of_text, corpus_of_configs, corpus_of_names, corpus_of_bytes):
+        for target, inputs in recipes.TARGETS.items():
             for name, data in inputs.items():
                 write(target, name, data)
     copies()

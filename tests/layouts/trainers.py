@@ -17,7 +17,8 @@ WITH_CONVERSIONS = [runs.conversions]
 SHORT_GRACE = [runs.fails_half_way, olmo.olmo_core_without_config,
                waiting.without_trainer_state, waiting.lora_adapter,
                waiting.zero_shards_then_gathered, waiting.litgpt, waiting.megatron_ranks,
-               waiting.evaluation_left_things]
+               waiting.evaluation_left_things, waiting.state_without_weights,
+               waiting.files_of_ranks, waiting.megatron_zarr]
 # Another model than the others.
 OTHER_WEIGHTS = [other.torchtitan]
 
@@ -50,4 +51,5 @@ MAYBE_TWICE = [hf.save_pretrained, hf.sharded_over_one_file, hf.lfs_pointer,
 NEVER = [olmo.olmo_local_shards, olmo.olmo_core_async_failed, olmo.olmo_core_retention,
          other.dcp_metadata_per_rank, other.nanotron, other.gpt_neox, runs.retention,
          waiting.lora_adapter, waiting.litgpt, waiting.megatron_ranks,
-         waiting.flat_files_without_config]
+         waiting.flat_files_without_config, waiting.state_without_weights,
+         waiting.files_of_ranks, waiting.megatron_zarr]

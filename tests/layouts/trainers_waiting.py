@@ -51,6 +51,33 @@ def litgpt(root, _):
     yield dead("litgpt convert_from_litgpt")
 
 
+def state_without_weights(root, data):
+    """Somebody deleted the weights to save space, or only the state was saved."""
+    folder = Folder(root / "checkpoint-5").make()
+    folder.write("config.json", data("hf/config.json"))
+    folder.write("optimizer.pt", b"x")
+    yield waits("optimizer.pt", is_late=True)
+    folder.write("trainer_state.json", "{}")
+    yield dead("a trainer's state without weights")
+
+
+def files_of_ranks(root, data):
+    """A trainer's own shards of tensor parallel ranks."""
+    folder = Folder(root / "step5").make()
+    folder.write("config.json", data("hf/config.json"))
+    folder.write("model_tp0_pp0.safetensors", data("hf/model.safetensors"))
+    yield dead("model_tp0_pp0.safetensors is a file for each rank")
+
+
+def megatron_zarr(root, data):
+    """Megatron's distributed checkpoints before torch_dist."""
+    folder = Folder(root / "iter_0000005").make()
+    folder.write("common.pt", b"x")
+    yield waits("config.json", is_late=True)
+    folder.write("model.decoder.layers.mlp.linear_fc1.weight/.zarray", "{}")
+    yield dead("zarr's form")
+
+
 def megatron_ranks(root, _):
     folder = Folder(root / "iter_0000005").make()
     yield waits("config.json is not there yet")

@@ -12,6 +12,7 @@
 #include "worker/checkpoint/detect.h"
 #include "worker/checkpoint/flat_file.h"
 #include "worker/checkpoint/wrapped_names.h"
+#include "worker/files/fields.h"
 #include "worker/files/strict_json.h"
 
 namespace sinkwatch::checkpoint {
@@ -35,6 +36,14 @@ absl::StatusOr<at::Tensor> ReadAll(const RowsReader& reader) {
   }
   RETURN_IF_ERROR(reader.Finish());
   return tensor;
+}
+
+// transformers reads the weights that a config names by this key, whatever else
+// is in the folder.
+absl::Status CheckWeightsAreNamed(const Config& config, const char* weights) {
+  files::Fields fields = config.fields();
+  fields.RequireString("transformers_weights", weights, weights);
+  return fields.status();
 }
 
 }  // namespace
@@ -71,6 +80,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(
   ASSIGN_OR_RETURN(const std::string confinement, ConfinementOf(folder));
   ASSIGN_OR_RETURN(Config config,
                    ReadModelConfig(folder, confinement, model_config));
+  RETURN_IF_ERROR(CheckWeightsAreNamed(config, container->marker));
   ASSIGN_OR_RETURN(Contents contents, container->open(folder, confinement));
   return Create(folder, std::move(config), std::move(contents));
 }

@@ -20,14 +20,15 @@
 namespace sinkwatch::checkpoint {
 namespace {
 
-// The first whose marker is there counts.
+// The first whose marker is there counts. Of Hugging Face's in the order of
+// transformers' from_pretrained: a single file goes before an index beside it.
 constexpr Container kContainers[] = {
     {"model_and_optim/.metadata", OpenModelAndOptim},
     {".metadata", OpenDcp},
-    {"model.safetensors.index.json", OpenShardedSafetensors},
     {"model.safetensors", OpenSafetensors},
-    {"pytorch_model.bin.index.json", OpenShardedTorchBin},
+    {"model.safetensors.index.json", OpenShardedSafetensors},
     {"pytorch_model.bin", OpenTorchBin},
+    {"pytorch_model.bin.index.json", OpenShardedTorchBin},
     {"model.pt", OpenTorchModel},
 };
 
@@ -59,7 +60,8 @@ absl::Status CheckIsFolder(const std::string& folder) {
     return absl::UnimplementedError(absl::StrCat(
         folder,
         ": a file; a checkpoint is a folder of config.json and weights, or a "
-        "file of llama2.c, whose name ends in .bin"));
+        "file whose name ends in .pt, .pth, .ckpt or .safetensors with a "
+        "config beside it, or in .bin (llama2.c)"));
   }
   // What cannot be searched must not look as if nothing were in it.
   if (there && ::access(folder.c_str(), R_OK | X_OK) == 0) {

@@ -105,11 +105,23 @@ TEST_F(ShardTest, AShardThatLinksOutOfTheFolderIsNotRead) {
   files::ExpectError(Open(), kUnsupported, {"m-2.safetensors", "/etc/passwd"});
 }
 
-TEST_F(ShardTest, TheIndexGoesBeforeASingleFile) {
+// As in transformers' from_pretrained.
+TEST_F(ShardTest, ASingleFileGoesBeforeTheIndex) {
   SetShard("model.safetensors", {{"z", at::ones({1}, at::kFloat)}});
   auto checkpoint = Checkpoint::Open(temp_.path());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
-  EXPECT_EQ((*checkpoint)->Find("z"), nullptr);
+  EXPECT_NE((*checkpoint)->Find("z"), nullptr);
+  EXPECT_EQ((*checkpoint)->Find("a"), nullptr);
+}
+
+TEST_F(ShardTest, AConfigThatNamesOtherWeightsIsUnsupported) {
+  files::WriteFile(temp_ / "config.json",
+                   R"({"transformers_weights": "ema.safetensors"})");
+  files::ExpectError(Open(), kUnsupported, {"config.json", "ema.safetensors"});
+  files::WriteFile(
+      temp_ / "config.json",
+      R"({"transformers_weights": "model.safetensors.index.json"})");
+  EXPECT_TRUE(Open().ok()) << Open();
 }
 
 }  // namespace

@@ -54,6 +54,8 @@ class Fields {
   bool Has(const char* key);
   // Whether the field is there and null.
   bool IsNull(const char* key) const;
+  // Whether somebody asked for the field.
+  bool IsTaken(const char* key) const { return taken_.count(key) > 0; }
 
   int64_t Int(const char* key, int64_t low, int64_t high);
   int64_t IntOr(const char* key, int64_t low, int64_t high, int64_t fallback);

@@ -111,7 +111,7 @@ nlohmann::json InKeysOfVersion4(nlohmann::json config) {
 TEST(NamingSchemesTest, KeysOfTransformersVersion4) {
   for (const char* name :
        {"llama", "llama_bias", "mistral", "qwen2", "qwen3", "olmo", "olmo2",
-        "olmo3", "olmo3_yarn", "olmoe", "olmoe_options"}) {
+        "olmo3", "olmoe", "olmoe_options"}) {
     SCOPED_TRACE(name);
     const Model model = Read(name);
     ExpectSameLogits(name, InKeysOfVersion4(model.config), model.weights);

@@ -34,9 +34,8 @@ struct ApertusConfig {
 };
 
 Rope ReadApertusRope(files::Fields& config, const ModelShape& shape) {
-  // Hugging Face's class would fill in a scaling of its own.
-  if (!config.Has("rope_parameters") && !config.Has("rope_scaling") &&
-      !config.Has("rope_theta")) {
+  // Hugging Face's class would fill in a scaling of its own, and a base.
+  if (!config.Has("rope_parameters") && !config.Has("rope_scaling")) {
     config.Contradiction("rope_parameters is missing");
   }
   RopeFamily family;

@@ -14,7 +14,8 @@ namespace sinkwatch::model {
 using ArchitectureFactory =
     std::unique_ptr<Architecture>(files::Fields& config);
 
-// One per file of this folder; the registry's table names them.
+// One per file of this folder (Ministral is in mistral.cc); the registry's
+// table names them.
 ArchitectureFactory MakeApertus;
 ArchitectureFactory MakeBigramBackcopy;
 ArchitectureFactory MakeDeepseekV2;
@@ -25,6 +26,7 @@ ArchitectureFactory MakeGpt2;
 ArchitectureFactory MakeGptNeoX;
 ArchitectureFactory MakeGptOss;
 ArchitectureFactory MakeLlama;
+ArchitectureFactory MakeMinistral;
 ArchitectureFactory MakeMistral;
 ArchitectureFactory MakeMixtral;
 ArchitectureFactory MakeNanoChat;

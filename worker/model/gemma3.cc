@@ -16,12 +16,10 @@ namespace {
 // scaling for them.
 Rope ReadSlidingRope(files::Fields& config, const ModelShape& shape) {
   RopeFamily family;
+  family.by_layer_type = true;
   family.theta = 10000;
-  if (config.Has("rope_parameters")) {
-    return ReadRope(config, shape, "sliding_attention", family);
-  }
-  return PlainRope(shape.head_dim,
-                   config.PositiveOr("rope_local_base_freq", family.theta));
+  family.theta_key = "rope_local_base_freq";
+  return ReadRope(config, shape, "sliding_attention", family);
 }
 
 }  // namespace
@@ -36,6 +34,7 @@ std::unique_ptr<Architecture> MakeGemma3(files::Fields& config) {
   gemma.final_soft_cap = ReadSoftCap(config, "final_logit_softcapping", 0);
   // attn_logit_softcapping is a key of the config that its attention ignores.
   RopeFamily family;
+  family.by_layer_type = true;
   family.theta = 1e6;
   const Rope full = ReadRope(config, gemma.shape, "full_attention", family);
   const Rope sliding = ReadSlidingRope(config, gemma.shape);

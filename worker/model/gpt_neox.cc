@@ -40,6 +40,8 @@ GptNeoXConfig ReadConfig(files::Fields& config) {
   neox.norm_epsilon = config.PositiveOr("layer_norm_eps", 1e-5);
   RopeFamily family;
   family.partial_factor = 0.25;
+  family.theta_key = "rotary_emb_base";
+  family.partial_key = "rotary_pct";
   neox.rope = ReadRope(config, neox.shape, "full_attention", family);
   neox.activation = ReadGelu(config, "hidden_act", "gelu");
   neox.attention_bias = config.BoolOr("attention_bias", true);
@@ -120,8 +122,9 @@ class GptNeoX final : public Architecture {
  private:
   TokenTensors Tokens() const {
     const std::vector<int64_t> shape = config_.shape.EmbeddingShape();
-    const TokenTensors own{{"embed_tokens", "gpt_neox.embed_in.weight", shape},
-                           {"lm_head", "embed_out.weight", shape}};
+    TokenTensors own{{"embed_tokens", "gpt_neox.embed_in.weight", shape},
+                     {"lm_head", "embed_out.weight", shape}};
+    AddName("lm_head.weight", own.output);  // transformers 5.24's own name
     return config_.tied ? Tied(own) : own;
   }
 

@@ -17,7 +17,8 @@ std::unique_ptr<Architecture> MakeOlmo3(files::Fields& config) {
       [](int layer) { return (layer + 1) % 4 != 0; }, olmo.shape);
   RopeFamily family;
   family.theta = 500000;
-  family.scales_full_layers_only = true;
+  family.by_layer_type = true;
+  family.outer_theta_is_for_full_layers = true;
   const Rope full = ReadRope(config, olmo.shape, "full_attention", family);
   const Rope sliding =
       ReadRope(config, olmo.shape, "sliding_attention", family);

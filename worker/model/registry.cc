@@ -29,6 +29,7 @@ constexpr Row kTable[] = {
     {"Gemma3ForCausalLM", "gemma3_text", MakeGemma3},
     {"GptOssForCausalLM", "gpt_oss", MakeGptOss},
     {"LlamaForCausalLM", "llama", MakeLlama},
+    {"MinistralForCausalLM", "ministral", MakeMinistral},
     {"MistralForCausalLM", "mistral", MakeMistral},
     {"MixtralForCausalLM", "mixtral", MakeMixtral},
     {"NanoChatForCausalLM", "nanochat", MakeNanoChat},
@@ -172,6 +173,18 @@ absl::Status RefuseQuantised(const checkpoint::Config& config) {
       " is not implemented: weights must be float32, bfloat16 or float16"));
 }
 
+// Layer types in a family that has none: transformers does not look at them or
+// fails, other programs follow them.
+void RefuseLayerTypes(const Row& row, files::Fields& fields) {
+  if (fields.IsTaken("layer_types") || !fields.Has("layer_types")) return;
+  for (const nlohmann::json& type : fields.Array("layer_types")) {
+    if (type != "full_attention") {
+      fields.Unsupported(absl::StrCat(
+          "layer_types ", files::Quoted(type.dump()), " in ", row.name));
+    }
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Architecture>> CreateArchitecture(
@@ -179,7 +192,10 @@ absl::StatusOr<std::unique_ptr<Architecture>> CreateArchitecture(
   ASSIGN_OR_RETURN(const Row* row, FindRow(config));
   RETURN_IF_ERROR(RefuseQuantised(config));
   files::Fields fields = config.fields();
+  // transformers makes a model of any family look at what comes after, too.
+  fields.RequireBool("is_causal", true, true);
   std::unique_ptr<Architecture> architecture = row->make(fields);
+  RefuseLayerTypes(*row, fields);
   RETURN_IF_ERROR(fields.status());
   return architecture;
 }

@@ -36,7 +36,9 @@ nlohmann::json ConfigOf(const std::string& architecture) {
                    {"n_group", 2},
                    {"topk_group", 1}});
   }
-  if (architecture == "ApertusForCausalLM") config["rope_theta"] = 500.0;
+  if (architecture == "ApertusForCausalLM") {
+    config["rope_parameters"] = {{"rope_theta", 500.0}};
+  }
   if (architecture == "GptOssForCausalLM") {
     config["num_local_experts"] = 4;
     config["rope_parameters"] = {{"rope_type", "default"}};
@@ -227,6 +229,7 @@ TEST(RegistryTest, EveryNameIsAlsoFoundByItsModelType) {
       {"gpt_neox", "GPTNeoXForCausalLM"},
       {"gpt_oss", "GptOssForCausalLM"},
       {"llama", "LlamaForCausalLM"},
+      {"ministral", "MinistralForCausalLM"},
       {"mistral", "MistralForCausalLM"},
       {"mixtral", "MixtralForCausalLM"},
       {"nanochat", "NanoChatForCausalLM"},
@@ -383,6 +386,19 @@ TEST(RegistryTest, OptionsThatANewFamilyDoesNotHaveAreRefusedByName) {
                 absl::StatusCode::kUnimplemented);
 }
 
+// transformers would put in a scaling of its own, with a base of its own.
+TEST(RegistryTest, ApertusAndGptOssMustSayTheirRotaryPositions) {
+  for (const char* name : {"ApertusForCausalLM", "GptOssForCausalLM"}) {
+    nlohmann::json config = ConfigOf(name);
+    config.erase("rope_parameters");
+    config["rope_theta"] = 500.0;
+    const absl::Status status = Create(config).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << name;
+    EXPECT_NE(status.message().find("rope_parameters"), std::string::npos)
+        << status;
+  }
+}
+
 TEST(RegistryTest, UnknownRopeTypeIsUnimplementedByName) {
   for (const char* name : {"LlamaForCausalLM", "OlmoForCausalLM"}) {
     nlohmann::json config = ConfigOf(name);
@@ -391,6 +407,29 @@ TEST(RegistryTest, UnknownRopeTypeIsUnimplementedByName) {
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
     EXPECT_NE(std::string(status.message()).find("longrope"), std::string::npos)
         << status.ToString();
+  }
+}
+
+TEST(RegistryTest, LayerTypesInAFamilyWithoutThemAreRefused) {
+  for (const char* name : {"LlamaForCausalLM", "Qwen3MoeForCausalLM",
+                           "Olmo2ForCausalLM", "MixtralForCausalLM"}) {
+    ExpectRefused(ConfigOf(name), "layer_types",
+                  {"sliding_attention", "full_attention"},
+                  absl::StatusCode::kUnimplemented);
+    nlohmann::json config = ConfigOf(name);
+    config["layer_types"] = {"full_attention", "full_attention"};
+    EXPECT_TRUE(Create(config).ok()) << name;
+  }
+}
+
+TEST(RegistryTest, AttentionToWhatComesAfterIsUnimplemented) {
+  for (const char* name : {"LlamaForCausalLM", "GPT2LMHeadModel"}) {
+    nlohmann::json config = ConfigOf(name);
+    config.update(
+        {{"n_embd", 16}, {"n_layer", 2}, {"n_head", 4}, {"n_positions", 64}});
+    ExpectRefused(config, "is_causal", false, absl::StatusCode::kUnimplemented);
+    config["is_causal"] = true;
+    EXPECT_TRUE(Create(config).ok()) << name;
   }
 }
 

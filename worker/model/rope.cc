@@ -48,71 +48,121 @@ int CountOf(const Json& object, bool (*is)(const Json&)) {
   return static_cast<int>(std::count_if(object.begin(), object.end(), is));
 }
 
+// The object that describes a layer type.
+struct Section {
+  Fields fields;
+  bool by_layer_type = false;  // it is one of several
+};
+
+Section Nothing(const Fields& config, bool by_layer_type) {
+  static const Json* const nothing = new Json(Json::object());
+  return {config.Part(*nothing, ""), by_layer_type};
+}
+
+// An object of an older generation under today's names.
+Json Renamed(const Json& section) {
+  Json renamed = Json::object();
+  for (const auto& [key, value] : section.items()) {
+    renamed[key == "type" ? "rope_type" : key] = value;
+  }
+  return renamed;
+}
+
+double OuterTheta(Fields& config, const RopeFamily& family) {
+  return config.PositiveOr(family.theta_key, family.theta);
+}
+
+// What rope_parameters without layer types says to a family that has it by
+// layer type: nothing.
+void CheckSaysNothing(Fields& parameters, double theta) {
+  const std::string type = TypeOf(parameters);
+  if (type != "default") {
+    parameters.Unsupported(absl::StrCat("rope type ", Quoted(type),
+                                        " that is not given by layer type"));
+  } else if (parameters.PositiveOr("rope_theta", theta) != theta) {
+    parameters.Unsupported("a rope_theta that is not given by layer type");
+  }
+}
+
 // rope_parameters itself, or its object of the layer type.
-Fields OfLayerType(Fields& parameters, const std::string& layer_type,
-                   const RopeFamily& family) {
+Section OfLayerType(Fields& config, Fields& parameters,
+                    const std::string& layer_type, const RopeFamily& family) {
   const Json& json = parameters.json();
   const int objects =
       CountOf(json, [](const Json& value) { return value.is_object(); });
   const int empty =
       CountOf(json, [](const Json& value) { return value.is_null(); });
   if (objects > 0 && objects + empty == static_cast<int>(json.size())) {
-    return parameters.Section(layer_type.c_str());
+    return {parameters.Section(layer_type.c_str()), true};
   }
-  const std::string type = objects == 0 ? TypeOf(parameters) : "default";
   if (objects > 0) {
     parameters.Unsupported("a mix of layer types and values");
-  } else if (type != "default" && family.scales_full_layers_only) {
-    parameters.Unsupported(absl::StrCat("rope type ", Quoted(type),
-                                        " that is not given by layer type"));
+  } else if (family.by_layer_type) {
+    if (layer_type == "full_attention") {
+      CheckSaysNothing(parameters, OuterTheta(config, family));
+    }
+    return Nothing(config, true);
   }
-  return parameters;
+  return {parameters, false};
 }
 
-// Today's name of a key of an older generation.
-std::string TodaysName(const std::string& key) {
-  return key == "type" ? "rope_type" : key;
-}
-
-// rope_scaling beside rope_parameters must say nothing of its own.
-void CheckAgrees(Fields& scaling, const Fields& parameters) {
-  if (TypeOf(scaling) == "default") return;
-  for (const auto& [key, value] : scaling.json().items()) {
-    const auto found = parameters.json().find(TodaysName(key));
-    if (found != parameters.json().end() && *found == value) continue;
+// rope_scaling beside rope_parameters must say what that says.
+void CheckAgrees(Fields& config, Fields& scaling, const Fields& parameters,
+                 const RopeFamily& family) {
+  Json said = {{"rope_type", "default"},
+               {"rope_theta", OuterTheta(config, family)}};
+  said.update(Renamed(scaling.json()));
+  Json wanted = parameters.json();
+  wanted.emplace("rope_type", "default");
+  wanted.emplace("rope_theta", said["rope_theta"]);
+  for (const auto& [key, value] : said.items()) {
+    const auto found = wanted.find(key);
+    if (found != wanted.end() && *found == value) continue;
     scaling.Unsupported(
         absl::StrCat(Quoted(absl::StrCat(key, " ", value.dump())),
                      " beside a rope_parameters that does not say so"));
   }
+  if (wanted.size() > said.size()) {
+    scaling.Unsupported("less than the rope_parameters beside it");
+  }
 }
 
 // The object that describes `layer_type`, empty where nothing does.
-Fields FindSection(Fields& config, const std::string& layer_type,
-                   const RopeFamily& family) {
-  static const Json* const nothing = new Json(Json::object());
+Section FindSection(Fields& config, const std::string& layer_type,
+                    const RopeFamily& family) {
   Fields scaling = config.Section("rope_scaling");
   Fields parameters = config.Section("rope_parameters");
   if (!parameters.json().empty()) {
-    CheckAgrees(scaling, parameters);
-    return OfLayerType(parameters, layer_type, family);
+    if (!scaling.json().empty()) {
+      CheckAgrees(config, scaling, parameters, family);
+    }
+    return OfLayerType(config, parameters, layer_type, family);
   }
-  const bool scaled =
-      !family.scales_full_layers_only || layer_type == "full_attention";
-  return scaled ? scaling : config.Part(*nothing, "");
+  if (family.by_layer_type && layer_type != "full_attention") {
+    return Nothing(config, true);
+  }
+  // transformers puts it into an object that has a rope_type already.
+  if (family.by_layer_type && scaling.Has("type") &&
+      !scaling.Has("rope_type")) {
+    scaling.Unsupported("type in place of rope_type");
+  }
+  return {scaling, family.by_layer_type};
 }
 
-double ReadTheta(Fields& config, Fields& section, double fallback) {
-  const double neox = config.PositiveOr("rotary_emb_base", fallback);
-  return section.PositiveOr("rope_theta",
-                            config.PositiveOr("rope_theta", neox));
+double ReadTheta(Fields& config, Fields& section, const std::string& layer_type,
+                 const RopeFamily& family) {
+  if (family.outer_theta_is_for_full_layers && layer_type != "full_attention" &&
+      !section.Has("rope_theta")) {
+    config.RequireNumber(family.theta_key, family.theta, family.theta);
+  }
+  return section.PositiveOr("rope_theta", OuterTheta(config, family));
 }
 
 // How many elements of a head are turned.
 int64_t ReadWidth(Fields& config, Fields& section, int64_t head_dim,
                   const RopeFamily& family) {
-  const double neox =
-      config.PositiveOr("rotary_pct", family.partial_factor.value_or(1.0));
-  const double outside = config.PositiveOr("partial_rotary_factor", neox);
+  const double outside = config.PositiveOr(family.partial_key,
+                                           family.partial_factor.value_or(1.0));
   const double factor = section.PositiveOr("partial_rotary_factor", outside);
   if (!family.partial_factor.has_value() && factor != 1.0) {
     section.Unsupported(absl::StrCat("partial_rotary_factor ", factor,
@@ -129,11 +179,13 @@ int64_t ReadWidth(Fields& config, Fields& section, int64_t head_dim,
 }
 
 // Positions that the model saw before its scaling. A key beside the section
-// counts first (Phi's habit), max_position_embeddings last.
-double ReadOriginalPositions(Fields& config, Fields& section,
+// counts first (Phi's habit), unless there are several, max_position_embeddings
+// last.
+double ReadOriginalPositions(Fields& config, Section& section,
                              const ModelShape& shape) {
   const char* const key = "original_max_position_embeddings";
-  Fields& said = config.Has(key) ? config : section;
+  Fields& said =
+      !section.by_layer_type && config.Has(key) ? config : section.fields;
   return static_cast<double>(
       shape.max_positions > 0
           ? said.IntOr(key, 1, kMaxPositions, shape.max_positions)
@@ -187,15 +239,16 @@ void ReadMscale(Fields& section, Yarn& yarn, double& attention_factor) {
   if (all != 0) yarn.logit_factor = std::pow(YarnScale(yarn.factor, all), 2);
 }
 
-Yarn ReadYarn(Fields& section, const ModelShape& shape, double theta,
+Yarn ReadYarn(Section& several, const ModelShape& shape, double theta,
               double original, bool has_mscale) {
+  Fields& section = several.fields;
   for (const char* key : {"mscale", "mscale_all_dim"}) {
     if (!has_mscale && section.Has(key)) section.Unsupported(key);
   }
   Yarn yarn;
   yarn.theta = theta;
   yarn.original = original;
-  const bool implied = !section.Has("factor") && shape.max_positions > 0;
+  const bool implied = section.IsNull("factor") && shape.max_positions > 0;
   yarn.factor = implied ? static_cast<double>(shape.max_positions) / original
                         : section.Positive("factor");
   double attention_factor = YarnScale(yarn.factor, 1);
@@ -205,6 +258,7 @@ Yarn ReadYarn(Fields& section, const ModelShape& shape, double theta,
   yarn.beta_fast = section.PositiveOr("beta_fast", 32);
   yarn.beta_slow = section.PositiveOr("beta_slow", 1);
   yarn.truncate = section.BoolOr("truncate", true);
+  if (several.by_layer_type) section.RequireBool("truncate", true, true);
   if (yarn.beta_fast < yarn.beta_slow || theta <= 1) {
     section.Contradiction(
         "yarn needs beta_fast >= beta_slow and rope_theta > 1");
@@ -247,9 +301,10 @@ Rope PlainRope(int64_t width, double theta) {
 
 Rope ReadRope(Fields& config, const ModelShape& shape,
               const std::string& layer_type, const RopeFamily& family) {
-  Fields section = FindSection(config, layer_type, family);
+  Section found = FindSection(config, layer_type, family);
+  Fields& section = found.fields;
   const std::string type = TypeOf(section);
-  const double theta = ReadTheta(config, section, family.theta);
+  const double theta = ReadTheta(config, section, layer_type, family);
   const int64_t head =
       family.rotated_head > 0 ? family.rotated_head : shape.head_dim;
   const int64_t width = ReadWidth(config, section, head, family);
@@ -261,10 +316,9 @@ Rope ReadRope(Fields& config, const ModelShape& shape,
     section.Unsupported(absl::StrCat("rope type ", Quoted(type)));
     return PlainRope(width, theta);
   }
-  const double original = ReadOriginalPositions(config, section, shape);
+  const double original = ReadOriginalPositions(config, found, shape);
   if (type == "llama3") return ReadLlama3(section, original, inverse);
-  const Yarn yarn =
-      ReadYarn(section, shape, theta, original, family.has_mscale);
+  const Yarn yarn = ReadYarn(found, shape, theta, original, family.has_mscale);
   return StretchByYarn(yarn, inverse);
 }
 

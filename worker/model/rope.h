@@ -32,13 +32,20 @@ struct RopeFamily {
   // Share of the head that is turned. Not set: the family turns whole heads,
   // and a config that asks for less is refused.
   std::optional<double> partial_factor;
-  // A scaling that is not given by layer type is that of full_attention alone
-  // (OLMo 3).
-  bool scales_full_layers_only = false;
+  // Sliding layers have rotary positions of their own (OLMo 3, Gemma 3): what
+  // is not given by layer type is full_attention's alone.
+  bool by_layer_type = false;
+  // theta_key is of full_attention alone to transformers 5.24, and of all
+  // layers to older versions and OLMo's trainers (OLMo 3): refused for other
+  // layers where it is not `theta`.
+  bool outer_theta_is_for_full_layers = false;
   // YaRN may have mscale and mscale_all_dim (DeepSeek).
   bool has_mscale = false;
   // Whose width is turned where that is not the head's: 0: the head's.
   int64_t rotated_head = 0;
+  // What its configs call the two beside rope_parameters and rope_scaling.
+  const char* theta_key = "rope_theta";
+  const char* partial_key = "partial_rotary_factor";
 };
 
 // theta^(-2i/width), not scaled. `width` is even.
@@ -48,16 +55,17 @@ Rope PlainRope(int64_t width, double theta);
 // "sliding_attention"), from either generation of keys:
 //   - rope_parameters, one object or one per layer type (a type that is not in
 //     it, or null, is plain);
-//   - rope_theta, beside rope_scaling with rope_type or type;
-//   - GPT-NeoX's rotary_emb_base and rotary_pct.
-// rope_parameters counts where both are there; a rope_scaling that says
-// anything else is refused, so that neither hides the other.
+//   - theta_key, beside rope_scaling with rope_type or type.
+// transformers goes by rope_scaling where both objects are there; one that says
+// anything else than rope_parameters is refused, so that neither hides the
+// other.
 //
-// With scales_full_layers_only, rope_scaling is the full layers' only; a
-// scaling in a rope_parameters without layer types is refused, because writers
-// do not agree on whether it is meant for all.
+// With by_layer_type, rope_scaling is the full layers' only; a rope_parameters
+// without layer types is refused if it says anything (transformers 5.24 does
+// not look at it, earlier ones did), and so is a truncate other than true,
+// which transformers looks for beside the layer types.
 //
-// Types: default, linear, llama3, yarn, by the formulas of transformers 5.23.
+// Types: default, linear, llama3, yarn, by the formulas of transformers 5.24.
 // UNIMPLEMENTED, by name: any other type, YaRN with mscale or a partial factor
 // that the family does not have. DATA_LOSS: a key that is missing, of the wrong
 // type or out of range, or a rotated width that is no even number.

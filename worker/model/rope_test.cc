@@ -132,7 +132,6 @@ TEST(RopeTest, ThetaIsFoundInEveryGenerationOfKeys) {
       {R"({"rope_theta": 500})", 500},
       {R"({"rope_theta": 500.0, "rope_scaling": null})", 500},
       {R"({"rope_theta": 5, "rope_scaling": {"type": "default"}})", 5},
-      {R"({"rotary_emb_base": 70})", 70},
       {R"({"rope_parameters": null, "rope_theta": 5})", 5},
       {R"({"rope_parameters": {}, "rope_theta": 5})", 5},
       {R"({"rope_parameters": {"rope_type": "default"}, "rope_theta": 5})", 5},
@@ -165,38 +164,80 @@ TEST(RopeTest, EachLayerTypeHasItsOwn) {
   EXPECT_GT(Read(text, "full_attention")->attention_factor, 1.2);
 }
 
-// OLMo 3.
-TEST(RopeTest, OlderScalingOfAFamilyWithWindowsIsThatOfFullLayers) {
+TEST(RopeTest, KeysBesideTheSectionAreThoseOfTheFamily) {
+  RopeFamily neox;
+  neox.partial_factor = 0.5;
+  neox.theta_key = "rotary_emb_base";
+  neox.partial_key = "rotary_pct";
+  const auto rope = Read(R"({"rotary_emb_base": 70, "rotary_pct": 1.0,
+                             "rope_theta": 5, "partial_rotary_factor": 0.5})",
+                         "full_attention", neox);
+  EXPECT_NEAR(Theta(rope), 70, 1e-3);
+  EXPECT_EQ(rope->width(), 12);
+  EXPECT_NEAR(Theta(Read(R"({"rotary_emb_base": 70, "rotary_pct": 0.5})")),
+              10000, 1e-1);
+}
+
+RopeFamily ByLayerType() {
   RopeFamily family;
   family.theta = 500000;
-  family.scales_full_layers_only = true;
+  family.by_layer_type = true;
+  family.outer_theta_is_for_full_layers = true;
+  return family;
+}
+
+// OLMo 3.
+TEST(RopeTest, OlderScalingOfAFamilyWithWindowsIsThatOfFullLayers) {
+  const RopeFamily family = ByLayerType();
   const char* text = R"({"rope_theta": 1000.0,
       "rope_scaling": {"rope_type": "yarn", "factor": 8.0,
                        "original_max_position_embeddings": 512}})";
   ExpectFrequencies(Read(text, "full_attention", family), kGolden[4].inverse);
-  const auto sliding = Read(text, "sliding_attention", family);
-  EXPECT_NEAR(Theta(sliding), 1000, 1e-2);
+  // transformers 5.24 gives sliding layers another base than older versions.
+  ExpectError(Read(text, "sliding_attention", family),
+              absl::StatusCode::kUnimplemented, {"rope_theta"});
+  const auto sliding = Read(R"({"rope_theta": 500000,
+      "rope_scaling": {"rope_type": "yarn", "factor": 8.0,
+                       "original_max_position_embeddings": 512}})",
+                            "sliding_attention", family);
+  EXPECT_NEAR(Theta(sliding), 5e5, 5);
   EXPECT_EQ(sliding->attention_factor, 1.0);
   EXPECT_NEAR(Theta(Read("{}", "sliding_attention", family)), 5e5, 5);
 }
 
-TEST(RopeTest, NewerScalingOfSuchAFamilyMustBeByLayerType) {
-  RopeFamily family;
-  family.scales_full_layers_only = true;
-  ExpectError(Read(R"({"rope_parameters": {"rope_type": "linear",
-                                           "factor": 2.0}})",
-                   "full_attention", family),
-              absl::StatusCode::kUnimplemented, {"linear", "layer type"});
-  EXPECT_NEAR(Theta(Read(R"({"rope_parameters": {"rope_theta": 7}})",
+TEST(RopeTest, WhatSuchAFamilySaysMustBeByLayerType) {
+  const RopeFamily family = ByLayerType();
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"rope_parameters": {"rope_type": "linear", "factor": 2.0}})",
+       "linear"},
+      {R"({"rope_parameters": {"rope_theta": 7}})", "rope_theta"},
+      {R"({"rope_scaling": {"type": "linear", "factor": 2}})", "rope_type"},
+      // Which transformers looks for beside the layer types.
+      {R"({"rope_parameters": {"full_attention": {
+             "rope_type": "yarn", "factor": 2, "truncate": false}}})",
+       "truncate"},
+  };
+  for (const auto& [text, word] : cases) {
+    ExpectError(Read(text, "full_attention", family),
+                absl::StatusCode::kUnimplemented, {word});
+  }
+  EXPECT_NEAR(Theta(Read(R"({"rope_parameters": {"rope_theta": 500000}})",
                          "sliding_attention", family)),
-              7, 1e-4);
+              5e5, 5);
 }
 
 TEST(RopeTest, BothGenerationsMayAgree) {
-  EXPECT_TRUE(Read(R"({
-      "rope_parameters": {"rope_type": "linear", "factor": 2, "rope_theta": 5},
-      "rope_scaling": {"type": "linear", "factor": 2.0}})")
-                  .ok());
+  const char* const texts[] = {
+      R"({"rope_parameters": {"rope_type": "linear", "factor": 2,
+                              "rope_theta": 5},
+          "rope_scaling": {"type": "linear", "factor": 2.0},
+          "rope_theta": 5})",
+      R"({"rope_parameters": {"rope_type": "linear", "factor": 2},
+          "rope_scaling": {"type": "linear", "factor": 2.0}})",
+      R"({"rope_parameters": {"rope_type": "default", "rope_theta": 5},
+          "rope_scaling": {"type": "default", "rope_theta": 5.0}})",
+  };
+  for (const char* text : texts) EXPECT_TRUE(Read(text).ok()) << text;
 }
 
 TEST(RopeTest, OriginalPositionsBesideTheSectionCountFirst) {
@@ -207,14 +248,23 @@ TEST(RopeTest, OriginalPositionsBesideTheSectionCountFirst) {
   ExpectFrequencies(rope, kGolden[4].inverse);
 }
 
+TEST(RopeTest, OriginalPositionsBesideSeveralSectionsAreOfNone) {
+  const auto rope = Read(R"({
+      "original_max_position_embeddings": 64,
+      "rope_parameters": {"full_attention": {
+          "rope_type": "yarn", "factor": 8.0, "rope_theta": 1000.0,
+          "original_max_position_embeddings": 512}}})");
+  ExpectFrequencies(rope, kGolden[4].inverse);
+}
+
 TEST(RopeTest, PartOfTheHeadIsTurnedWhereTheFamilyDoesSo) {
   RopeFamily family;
   family.partial_factor = 0.25;
   const std::pair<const char*, int64_t> cases[] = {
       {R"({"partial_rotary_factor": 0.5})", 6},
       {R"({"rope_parameters": {"partial_rotary_factor": 0.5}})", 6},
-      {R"({"rotary_pct": 0.7})", 8},  // cut off, not rounded
-      {R"({"rotary_pct": 1})", 12},
+      {R"({"partial_rotary_factor": 0.7})", 8},  // cut off, not rounded
+      {R"({"partial_rotary_factor": 1})", 12},
   };
   for (const auto& [text, width] : cases) {
     const auto rope = Read(text, "full_attention", family);
@@ -226,7 +276,7 @@ TEST(RopeTest, PartOfTheHeadIsTurnedWhereTheFamilyDoesSo) {
               {"head_dim 12", "3 elements"});
   // Frequencies go by the turned width, not the head's.
   ExpectFrequencies(
-      Read(R"({"rotary_pct": 0.34, "rotary_emb_base": 100})", "", family),
+      Read(R"({"partial_rotary_factor": 0.34, "rope_theta": 100})", "", family),
       {1.0, 0.1});
 }
 
@@ -236,17 +286,25 @@ TEST(RopeTest, WhatIsNotImplementedIsRefusedByName) {
       {R"({"rope_scaling": {"rope_type": "longrope"}})", "'longrope'"},
       {R"({"rope_parameters": {"rope_type": "mrope"}})", "'mrope'"},
       // Neither generation may hide the other.
-      {R"({"rope_parameters": {"rope_theta": 5},
+      {R"({"rope_parameters": {"rope_theta": 5}, "rope_theta": 5,
            "rope_scaling": {"rope_type": "dynamic"}})",
        "dynamic"},
       {R"({"rope_parameters": {"rope_type": "linear", "factor": 2},
            "rope_scaling": {"type": "linear", "factor": 4}})",
        "factor 4"},
+      // transformers takes its base for rope_scaling, and that is 10000.
+      {R"({"rope_parameters": {"rope_type": "linear", "factor": 2,
+                               "rope_theta": 5},
+           "rope_scaling": {"type": "linear", "factor": 2}})",
+       "rope_theta 10000"},
+      {R"({"rope_parameters": {"rope_type": "linear", "factor": 2},
+           "rope_scaling": {"type": "default"}})",
+       "rope_type"},
       {R"({"rope_parameters": {"full_attention": {}, "rope_theta": 6}})",
        "layer types"},
       {R"({"rope_parameters": {"partial_rotary_factor": 0.25}})",
        "partial_rotary_factor"},
-      {R"({"rotary_pct": 0.25})", "partial_rotary_factor"},
+      {R"({"partial_rotary_factor": 0.25})", "partial_rotary_factor"},
       {R"({"rope_scaling": {"rope_type": "yarn", "factor": 2, "mscale": 1}})",
        "mscale"},
   };
@@ -265,6 +323,7 @@ TEST(RopeTest, KeysThatAreWrongAreCorrupt) {
       {R"({"rope_scaling": "yarn"})", "rope_scaling"},
       {R"({"rope_parameters": {"rope_type": 3}})", "rope_type"},
       {R"({"rope_scaling": {"type": "linear"}})", "factor"},
+      {R"({"rope_scaling": {"type": "yarn"}})", "factor"},
       {R"({"rope_scaling": {"type": "llama3", "factor": 2}})",
        "low_freq_factor"},
       {R"({"rope_scaling": {"type": "llama3", "factor": 2, "low_freq_factor": 4,

@@ -84,6 +84,26 @@ TEST(WindowsTest, AllLayersOfMistralSlideUnlessTheWindowIsNull) {
   ExpectWindows(kMistral, Json::object(), std::vector<int64_t>(8, 4096));
 }
 
+// transformers gives all layers of Mistral one window, whatever layer_types
+// says.
+TEST(WindowsTest, LayerTypesAreRefusedInMistralWhereTheySayAnythingElse) {
+  ExpectWindows(kMistral, {{"sliding_window", 7}, {"layer_types", Types(8, 0)}},
+                std::vector<int64_t>(8, 7));
+  ExpectError(kMistral, {{"sliding_window", 7}, {"layer_types", Types(4, 4)}},
+              absl::StatusCode::kUnimplemented, "layer_types");
+  ExpectError(kMistral,
+              {{"sliding_window", nullptr}, {"layer_types", Types(8, 0)}},
+              absl::StatusCode::kUnimplemented, "layer_types");
+}
+
+TEST(WindowsTest, LayersOfMinistralSlideAsLayerTypesSays) {
+  const char* const ministral = "MinistralForCausalLM";
+  ExpectWindows(ministral,
+                {{"sliding_window", 7}, {"layer_types", Types(2, 6)}},
+                {7, 7, 0, 0, 0, 0, 0, 0});
+  ExpectWindows(ministral, {{"sliding_window", 7}}, std::vector<int64_t>(8, 7));
+}
+
 TEST(WindowsTest, LaterLayersOfQwenSlideIfAskedFor) {
   for (const char* qwen : {"Qwen2ForCausalLM", "Qwen3ForCausalLM"}) {
     ExpectWindows(qwen, {{"sliding_window", 7}, {"max_window_layers", 2}},

@@ -166,6 +166,9 @@ CASES = {
     "mistral": ("MistralForCausalLM", small(sliding_window=5, head_dim=10)),
     "mistral_full": ("MistralForCausalLM", small(
         num_key_value_heads=4, sliding_window=None, rope_parameters=YARN)),
+    "ministral": ("MinistralForCausalLM", small(
+        sliding_window=5, head_dim=8, num_key_value_heads=1,
+        layer_types=["full_attention", "sliding_attention"])),
     "mixtral": ("MixtralForCausalLM", small(num_local_experts=4, num_experts_per_tok=2)),
     "mixtral_window": ("MixtralForCausalLM", small(
         num_local_experts=5, num_experts_per_tok=3, sliding_window=6, head_dim=8,
@@ -235,10 +238,11 @@ CASES = {
 
 
 class Family:
-    """Where an architecture keeps what is looked at."""
+    """Where an architecture keeps what is looked at; `text`: its language model,
+    if it is more than one."""
 
-    def __init__(self, layers, output, gated=False):
-        self.layers, self.output, self.gated = layers, output, gated
+    def __init__(self, layers, output, gated=False, text=lambda model: model):
+        self.layers, self.output, self.gated, self.text = layers, output, gated, text
 
 
 def output_if_any(layer):
@@ -345,7 +349,7 @@ class Watch:
 
     def __init__(self, model, family):
         self.layers, self.inputs, self.outputs, self.removers = {}, [], [], []
-        self.module = sys.modules[type(model).__module__]
+        self.module = sys.modules[type(family.text(model)).__module__]
         self.eager = self.module.eager_attention_forward
         self.module.eager_attention_forward = self.attend
         self.rule = getattr(self.module, "torch_chunk_gated_delta_rule", None)

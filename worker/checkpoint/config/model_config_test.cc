@@ -280,6 +280,15 @@ TEST(ModelConfigTest, WhatTheOuterConfigSaysCountsForTheText) {
   EXPECT_FALSE(config->Has("architectures"));
 }
 
+// Which only the model of text alone looks at.
+TEST(ModelConfigTest, TheCapOfGemma3sLogitsIsNoneBesideImages) {
+  Json root = Json::parse(kWithImages);
+  root["text_config"]["final_logit_softcapping"] = 30.0;
+  const auto config = ParseModelConfig("config.json", root.dump());
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_FALSE(config->Has("final_logit_softcapping"));
+}
+
 TEST(ModelConfigTest, ATextConfigOfUnknownModelsIsRefusedByName) {
   Json root = Json::parse(kWithImages);
   root["model_type"] = "paligemma";

@@ -119,6 +119,8 @@ absl::StatusOr<Json> TranslateTextConfig(const Json& root) {
     keys["quantization_config"] = root.at("quantization_config");
   }
   FillDefaults(text_type, keys);
+  // Gemma3ForConditionalGeneration does not look at it.
+  if (model_type == "gemma3") keys.erase("final_logit_softcapping");
   if (!fields.status().ok()) return fields.status();
   return keys;
 }

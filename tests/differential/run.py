@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""The right model or none: random configs of every family against transformers.
+
+  run.py --worker=bazel-bin/worker/sinkwatch_worker [--cases=40] [--first=0]
+         [--only=llama,qwen3] [--keep=FOLDER]
+
+Each case is a folder that is drawn from its number. The worker measures it, or
+refuses it; transformers measures it in float64. Right are: equal values and a
+refusal. Wrong: other values, and values where transformers has no model. Prints each wrong case, then a table; exit code 1 if
+there is one. Needs torch 2.11, transformers 5.24, numpy.
+"""
+import argparse
+import collections
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "data" / "hf"))
+
+import torch
+import transformers
+
+import folders
+import oracle
+from draw import Draw
+from families import FAMILIES
+
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
+# What float32 itself loses in a case that is badly conditioned, times this.
+ROUNDING = 8
+CODES = {1: "other", 2: "usage", 3: "incomplete", 4: "corrupt", 5: "unsupported", 6: "vanished"}
+
+
+def run_worker(worker, folder, probe):
+    """(values, None), or (None, why it refuses)."""
+    done = subprocess.run(
+        [worker, "measure", f"--checkpoint={folder}", f"--probe={probe}", "--device=cpu",
+         "--dtype=float32", "--format=json"], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        return None, f"{CODES.get(done.returncode, done.returncode)}: {lines[-1] if lines else ''}"
+    found = json.loads(done.stdout)["measurements"]
+    return {(row["domain"], row["metric"],
+             -1 if row["layer"] == -1 else row["layer"]): row["values"] for row in found}, None
+
+
+def differences(ours, right, rounded):
+    """The keys whose values differ by more than rounding can, with both values."""
+    off = []
+    for key, values in right.items():
+        if key not in ours:
+            off.append((key, "missing", values))
+            continue
+        for index, value in enumerate(values):
+            lost = abs(rounded[key][index] - value) if key in rounded else 0
+            bound = max(ABSOLUTE, RELATIVE * abs(value), ROUNDING * lost)
+            if not abs(ours[key][index] - value) <= bound:
+                off.append((key, ours[key][index], value))
+    return off
+
+
+def judge(case, folder, options):
+    """(outcome, words) of one case."""
+    name, number = case
+    draw = Draw(f"{name} {number}")
+    config, stored = folders.draw_config(draw, name)
+    try:
+        folders.make_folder(folder, config, stored, number)
+    except Exception as error:
+        return "no model", f"{type(error).__name__}: {error}"
+    ours, why = run_worker(options.worker, folder, options.probe)
+    if ours is None:
+        return "refused", f"[{stored}] {why}"
+    try:
+        right = oracle.measure(folder, options.tokens, torch.float64)
+    except Exception as error:
+        return "only ours", f"[{stored}] transformers: {type(error).__name__}: {error}"
+    off = differences(ours, right, {})
+    if not off:
+        return "equal", ""
+    off = differences(ours, right, oracle.measure(folder, options.tokens, torch.float32))
+    if not off:
+        return "equal", "within float32"
+    key, got, wanted = off[0]
+    return "WRONG", f"[{stored}] {len(off)} values, first {key}: {got} instead of {wanted}"
+
+
+def table(counts):
+    outcomes = ["equal", "refused", "no model", "only ours", "WRONG"]
+    print("| family | " + " | ".join(outcomes) + " |")
+    print("|---|" + "---:|" * len(outcomes))
+    for name, row in counts.items():
+        print(f"| {name} | " + " | ".join(str(row[outcome]) for outcome in outcomes) + " |")
+
+
+def parse():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--worker", required=True)
+    parser.add_argument("--cases", type=int, default=40)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--verbose", action="store_true")
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.disable(logging.WARNING)
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    names = options.only.split(",") if options.only else list(FAMILIES)
+    counts = {name: collections.Counter() for name in names}
+    with tempfile.TemporaryDirectory() as scratch:
+        options.probe = Path(scratch) / "probe"
+        options.tokens = oracle.make_probe(options.probe)
+        for name in names:
+            for number in range(options.first, options.first + options.cases):
+                folder = (options.keep or Path(scratch)) / f"{name}-{number}"
+                outcome, words = judge((name, number), folder, options)
+                counts[name][outcome] += 1
+                if options.verbose or outcome in ("WRONG", "only ours"):
+                    print(f"{name} {number}: {outcome}: {words[:300]}", flush=True)
+    table(counts)
+    return any(row["WRONG"] + row["only ours"] for row in counts.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
