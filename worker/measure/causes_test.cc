@@ -3,6 +3,7 @@
 // (worker/examples/bigram_backcopy/README.md).
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -206,6 +207,59 @@ TEST(CausesTest, AHeadThatWritesNothingWithoutASinkIsQuiet) {
       std::fabs(relu.Value("A", "head_group_ablation_delta_loss_quiet_zero")),
       0.01);
   EXPECT_GE(relu.Value("B", "head_group_ablation_delta_loss_active_zero"), 1.0);
+}
+
+// Places of the values in their order, from 0.
+std::vector<double> RanksOf(const std::vector<double>& values) {
+  std::vector<double> ranks;
+  for (double value : values) {
+    ranks.push_back(static_cast<double>(
+        std::count_if(values.begin(), values.end(),
+                      [value](double other) { return other < value; })));
+  }
+  return ranks;
+}
+
+double Spearman(const std::vector<double>& x, const std::vector<double>& y) {
+  const std::vector<double> a = RanksOf(x), b = RanksOf(y);
+  const double middle = (static_cast<double>(a.size()) - 1) / 2;
+  double together = 0, alone = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    together += (a[i] - middle) * (b[i] - middle);
+    alone += (a[i] - middle) * (a[i] - middle);
+  }
+  return together / alone;
+}
+
+// What the first order is good for, on a small language model: it finds the
+// heads that are missed. Of 40 heads without any order in them the correlation
+// has a standard deviation of .16.
+TEST(CausesTest, TheSizeOfAttributionRanksHeadsAsZeroingThemDoes) {
+  MeasureRequest request;
+  request.checkpoint = "tests/data/stories260K";
+  request.probe = "tests/data/stories_probe";
+  request.metrics = {"head_attribution_size"};
+  request.ablation.policy = *base::ReadAblationPolicy("all", {"zero"}, 0);
+  std::map<std::string, std::map<int, std::vector<float>>> layers;
+  MeasureCallbacks callbacks;
+  callbacks.on_values = [&](const std::vector<MetricVector>& vectors) {
+    for (const MetricVector& vector : vectors) {
+      if (vector.domain != "story" || !vector.layer) continue;
+      layers[vector.metric][*vector.layer] = vector.values;
+    }
+    return absl::OkStatus();
+  };
+  const auto measured = Measure(request, callbacks);
+  ASSERT_TRUE(measured.ok()) << measured.status();
+  const auto heads = [&layers](const std::string& metric) {
+    std::vector<double> all;
+    for (const auto& [layer, values] : layers[metric]) {
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  };
+  ASSERT_EQ(heads(Delta("zero")).size(), 40u);
+  EXPECT_GE(Spearman(heads("head_attribution_size"), heads(Delta("zero"))), .7);
 }
 
 }  // namespace
