@@ -71,16 +71,16 @@ v1::HeadType TypeOf(const std::vector<HeadSignals>& domains,
       told_apart.value_or(ErrorsTellApart(domains))) {
     return v1::HEAD_TYPE_SWITCHING;
   }
-  const auto all = [&](const auto& holds) {
+  const double largest = LargestWrite(domains);
+  const auto all = [&](v1::HeadState state) {
     return !domains.empty() &&
-           std::all_of(domains.begin(), domains.end(), holds);
+           std::all_of(domains.begin(), domains.end(),
+                       [&](const HeadSignals& s) {
+                         return StateOf(s, largest, rule) == state;
+                       });
   };
-  if (all([&](const HeadSignals& s) { return s.dormancy >= rule.dormant; })) {
-    return v1::HEAD_TYPE_ALWAYS_DORMANT;
-  }
-  if (all([&](const HeadSignals& s) { return s.dormancy <= rule.active; })) {
-    return v1::HEAD_TYPE_ALWAYS_ACTIVE;
-  }
+  if (all(v1::HEAD_STATE_DORMANT)) return v1::HEAD_TYPE_ALWAYS_DORMANT;
+  if (all(v1::HEAD_STATE_ACTIVE)) return v1::HEAD_TYPE_ALWAYS_ACTIVE;
   return v1::HEAD_TYPE_UNSPECIFIED;
 }
 

@@ -110,6 +110,19 @@ TEST(TypeOfTest, WhatTheSequencesSayGoesBeforeStandardErrors) {
             v1::HEAD_TYPE_UNSPECIFIED);
 }
 
+// What is quiet somewhere is not always active, what broadcasts somewhere not
+// always dormant.
+TEST(TypeOfTest, TheSameEverywhereIsTheSameState) {
+  EXPECT_EQ(TypeOf({Signals(0, .28, .002), Signals(0, .35, .52)}, {}),
+            v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({Signals(0, .28, .4), Signals(0, .35, .52)}, {}),
+            v1::HEAD_TYPE_ALWAYS_ACTIVE);
+  EXPECT_EQ(TypeOf({Signals(.96, .57, .1), Signals(.95, .3, .1)}, {}),
+            v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({Signals(.96, .4, .1), Signals(.95, .3, .1)}, {}),
+            v1::HEAD_TYPE_ALWAYS_DORMANT);
+}
+
 TEST(TypeOfTest, OthersAreTheSameEverywhere) {
   EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.91)}, {}),
             v1::HEAD_TYPE_ALWAYS_DORMANT);
