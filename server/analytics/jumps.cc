@@ -35,6 +35,7 @@ std::vector<double> ChangesOf(const Series& series) {
 
 // What changes are like around one of them.
 struct Usual {
+  bool known = false;  // there are enough of them
   double middle = 0;
   double scatter = 0;
 };
@@ -113,7 +114,7 @@ std::vector<Usual> AroundChanges(const std::vector<double>& changes,
     others.Next();
     if (others.size() < kFewestNeighbours) continue;
     const double middle = others.Median();
-    around[i] = {middle, others.ScatterAround(middle)};
+    around[i] = {true, middle, others.ScatterAround(middle)};
   }
   return around;
 }
@@ -132,7 +133,8 @@ struct Scores {
 };
 
 // How many times its noise each change is, with its sign; 0 where it is smaller
-// than usual or goes the other way than its excess.
+// than usual or goes the other way than its excess, and where nobody knows what
+// is usual.
 Scores ScoresOf(const Series& series, const std::vector<double>& changes,
                 const JumpRule& rule) {
   const std::vector<Usual> around = AroundChanges(changes, rule.neighbours);
@@ -147,8 +149,8 @@ Scores ScoresOf(const Series& series, const std::vector<double>& changes,
                    KnownError(series[i + 1].standard_error),
                    std::max(around[i].scatter, scores.typical));
     const double excess = changes[i] - around[i].middle;
-    const bool goes_on = excess * changes[i] > 0;
-    scores.of_changes.push_back(noise > 0 && goes_on ? excess / noise : 0);
+    const bool tells = around[i].known && excess * changes[i] > 0;
+    scores.of_changes.push_back(noise > 0 && tells ? excess / noise : 0);
   }
   return scores;
 }

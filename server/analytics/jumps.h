@@ -14,7 +14,8 @@ struct JumpRule {
   // by chance once in 5 * 10^8: a run of 32 layers and 300 checkpoints has
   // 10^4.
   double min_score = 6;
-  // Changes to either side that tell what is usual there.
+  // Changes to either side that tell what is usual there; fewer than four in
+  // all tell nothing, and then there is no jump.
   int neighbours = 10;
 };
 

@@ -181,6 +181,15 @@ TEST(FindJumpsTest, APauseIsNoJump) {
   EXPECT_TRUE(FindJumps(series, {}).empty());
 }
 
+// Of five checkpoints nobody knows which change is usual.
+TEST(FindJumpsTest, FewCheckpointsTellNone) {
+  std::vector<SeriesPoint> series = {{0, 10, .1}, {1000, 20, .1}};
+  for (int64_t step : {2000, 3000, 4000}) series.push_back({step, 30, .1});
+  EXPECT_TRUE(FindJumps(series, {}).empty());
+  for (int64_t step : {5000, 6000, 7000}) series.push_back({step, 30, .1});
+  EXPECT_EQ(FindJumps(series, {}).size(), 1u);
+}
+
 TEST(FindJumpsTest, AConstantSeriesAndAShortOneHaveNone) {
   EXPECT_TRUE(FindJumps({{0, 1}, {1, 1}, {2, 1}, {3, 1}}, {}).empty());
   EXPECT_TRUE(FindJumps({{0, 1}}, {}).empty());
