@@ -53,6 +53,23 @@ __device__ __forceinline__ double LargestOf(const double* diagonal, int width,
   return largest;
 }
 
+// Row j over the root of its diagonal element, which is of the thread's column
+// `place`: for the rows below, and as a row of the factor.
+__device__ __forceinline__ void StoreRow(const GramFactorCall& call,
+                                         const double (&mine)[kColumns], int j,
+                                         int place, double* row) {
+  const int lane = threadIdx.x % kLanes, width = call.width;
+  float* const to =
+      call.factor + (static_cast<int64_t>(blockIdx.x) * width + j) * width;
+  const double scale = rsqrt(__shfl_sync(~0u, mine[place], j % kLanes));
+#pragma unroll
+  for (int b = 0; b < kColumns; ++b) {
+    const int k = lane + kLanes * b;
+    row[k] = mine[b] * scale;
+    if (k < width) to[k] = k < j ? 0.0f : static_cast<float>(row[k]);
+  }
+}
+
 __global__ void __launch_bounds__(kLanes* kWarps)
     GramFactor(GramFactorCall call) {
   __shared__ double rows[2][kMaxGramWidth];
@@ -78,47 +95,28 @@ __global__ void __launch_bounds__(kLanes* kWarps)
       LargestOf(diagonal, width, lane) * kRidge + kSmallestRidge;
   for_diagonal([&](int, double& x) { x += ridge; });
 
-  float* const to =
-      call.factor + static_cast<int64_t>(blockIdx.x) * width * width;
-  for (int j = 0; j < width; ++j) {
-    double* const row = rows[j % 2];
-    if (warp == j % kWarps) {
-      double mine[kColumns] = {};
-      const int place = j / kWarps;
+  // Rows in turn, warp by warp; which of a thread's rows it is, is known when
+  // this is compiled.
 #pragma unroll
-      for (int a = 0; a < kRows; ++a) {
+  for (int a = 0; a < kRows; ++a) {
+    for (int turn = 0; turn < kWarps && kWarps * a + turn < width; ++turn) {
+      const int j = kWarps * a + turn;
+      double* const row = rows[j % 2];
+      if (warp == turn) StoreRow(call, m.at[a], j, a * kWarps / kLanes, row);
+      // One barrier a row: rows alternate between two places.
+      __syncthreads();
+      double above[kColumns];
+#pragma unroll
+      for (int b = 0; b < kColumns; ++b) above[b] = row[lane + kLanes * b];
+#pragma unroll
+      for (int below = a; below < kRows; ++below) {
+        const int i = warp + kWarps * below;
+        if (i <= j) continue;
+        const double factor = row[i];
 #pragma unroll
         for (int b = 0; b < kColumns; ++b) {
-          mine[b] = a == place ? m.at[a][b] : mine[b];
+          m.at[below][b] = fma(-factor, above[b], m.at[below][b]);
         }
-      }
-      double pivot = 0;
-#pragma unroll
-      for (int b = 0; b < kColumns; ++b) {
-        pivot = b == j / kLanes ? mine[b] : pivot;
-      }
-      const double scale = rsqrt(__shfl_sync(~0u, pivot, j % kLanes));
-#pragma unroll
-      for (int b = 0; b < kColumns; ++b) {
-        const int k = lane + kLanes * b;
-        row[k] = mine[b] * scale;
-        if (k >= width) continue;
-        to[j * width + k] = k < j ? 0.0f : static_cast<float>(row[k]);
-      }
-    }
-    // One barrier a row: rows alternate between two places.
-    __syncthreads();
-    double above[kColumns];
-#pragma unroll
-    for (int b = 0; b < kColumns; ++b) above[b] = row[lane + kLanes * b];
-#pragma unroll
-    for (int a = 0; a < kRows; ++a) {
-      const int i = warp + kWarps * a;
-      if (i <= j) continue;
-      const double factor = row[i];
-#pragma unroll
-      for (int b = 0; b < kColumns; ++b) {
-        m.at[a][b] = fma(-factor, above[b], m.at[a][b]);
       }
     }
   }

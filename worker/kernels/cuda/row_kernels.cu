@@ -10,6 +10,7 @@ namespace {
 constexpr float kInfinity = __builtin_huge_valf();
 constexpr int kMedianThreads = 512;
 constexpr int kBlocksPerRow = 64;  // at most
+constexpr int kBlocks = 544;       // of all rows; four for each multiprocessor
 constexpr int kBins = 2048;
 // Copies of a block's histogram, one per so many neighbouring lanes: values
 // crowd in a few bins, and lanes that count in one bin wait for each other.
@@ -276,9 +277,12 @@ void SearchMedians(const RowMedianCall& call, cudaStream_t stream) {
         <<<call.rows, kShortThreads, call.n * sizeof(uint32_t), stream>>>(call);
     return;
   }
-  const int64_t blocks =
+  const int64_t wanted =
       (call.n + kMedianThreads * 4 - 1) / (kMedianThreads * 4);
-  const dim3 grid(blocks < kBlocksPerRow ? blocks : kBlocksPerRow, call.rows);
+  // No more than fill a card: each block clears and adds up a histogram.
+  const int64_t most = kBlocks / call.rows < 1 ? 1 : kBlocks / call.rows;
+  const int64_t most_of_row = most < kBlocksPerRow ? most : kBlocksPerRow;
+  const dim3 grid(wanted < most_of_row ? wanted : most_of_row, call.rows);
   BeginSearch<<<call.rows, 256, 0, stream>>>(call);
   // The sizes of bfloat16 end with zeros where the last digit is.
   const bool short_keys = sizeof(Element) == 2 && call.absolute;
