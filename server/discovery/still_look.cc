@@ -105,8 +105,8 @@ std::vector<store::Observation> RunScan::Again(
 
 RunScan::AsTold RunScan::ObserveNews(const std::vector<StepKey>* but,
                                      absl::Time now, Observed& found) {
-  // A manifest may say something else of the same folder.
-  const bool all = but == nullptr || is_changed_ || !is_plain_;
+  // A manifest that has changed may say something else of the same folder.
+  const bool all = but == nullptr || is_changed_;
   std::set<StepKey> wanted;
   if (but != nullptr) wanted.insert(but->begin(), but->end());
   AsTold as_told;

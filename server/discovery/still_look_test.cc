@@ -160,7 +160,6 @@ TEST_F(StillLookTest, TimesThatStayThoughNamesChangeAreNotGoneBy) {
   EXPECT_FALSE(IsStill());
 }
 
-<<<<<<< HEAD
 // What is new, what is gone, what is asked for and what the policy of steps
 // turns.
 TEST_F(StillLookTest, ALookLeavesOutWhatIsAsItWasTold) {
@@ -190,7 +189,8 @@ TEST_F(StillLookTest, AFolderThatIsFollowedAgainIsNews) {
   EXPECT_EQ(LookBut({}), (Steps{7}));
   folder_.Delete("root/stage1/step-7");
   EXPECT_EQ(LookBut({}), (Steps{7}));
-=======
+}
+
 TEST_F(StillLookTest, ADownloadCacheIsGoneByTheTimesOfItsFolders) {
   const auto add = [&](int step) {
     const std::string commit = absl::StrFormat("%040x", step);
@@ -239,7 +239,6 @@ TEST_F(StillLookTest, AManifestIsGoneByItsOwnTimeAndThoseOfItsFolders) {
   EXPECT_TRUE(IsStill());
   folder_.Write("rows.csv", rows + "2000,https://host/run/a/step2000/\n");
   EXPECT_FALSE(IsStill());
->>>>>>> f5f094c (worker/model, server/discovery: the right model or none, and no folder unexplained)
 }
 
 TEST_F(StillLookTest, SaysAgainWhatItSaid) {
