@@ -22,8 +22,8 @@ namespace {
 // Observations between two looks at whether it is time to stop.
 constexpr size_t kTellAtOnce = 500;
 constexpr size_t kMaxSettling = 1000;
-constexpr double kMaxShareOfCore = 0.015;
-constexpr absl::Duration kAllowance = absl::Milliseconds(500);
+constexpr double kMaxShareOfCore = 0.0125;
+constexpr absl::Duration kAllowance = absl::Milliseconds(250);
 constexpr absl::Duration kMaxPause = absl::Minutes(1);
 
 int64_t SteadyNanoseconds() {

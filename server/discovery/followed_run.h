@@ -47,7 +47,7 @@ class FollowedRun {
   const std::vector<v1::RunConfig>& runs_below() const { return runs_below_; }
 
   // How long the next look should wait at least, so that looks at a large root
-  // are 1.5 % of a core: nothing as long as they took half a second of CPU time
+  // are 1.25 % of a core: nothing as long as they took .25 s of CPU time
   // more than that, then as long as it takes to be so again, up to a minute. A
   // look that was much news starts anew.
   absl::Duration Pause() const;
@@ -82,7 +82,7 @@ class FollowedRun {
   std::vector<StepKey> again_;  // of those, what its own state may
   bool is_partial_ = false;     // seen_ is of again_ and of what is new
   bool is_told_ = false;        // all of the last look
-  absl::Duration debt_;         // CPU time above 1.5 % of a core
+  absl::Duration debt_;         // CPU time above 1.25 % of a core
   int64_t looked_ns_ = 0;       // when debt_ was that
   std::map<std::string, std::string> folders_;  // as the store has them
   std::atomic<bool> stopped_{false};
