@@ -1,6 +1,6 @@
 // Random histories of a server and its workers against a model:
 //   HISTORIES=1000000 SEED=5000000 bazel run //server/scheduler:history_test
-// runs so many, of which one in six has faults, from that seed on.
+// runs so many, of which one in ten has faults, from that seed on.
 #include <algorithm>
 #include <cstdlib>
 
@@ -13,7 +13,7 @@ namespace sinkwatch::scheduler {
 namespace {
 
 constexpr uint64_t kHistories = 100'000;  // a minute of CPU
-constexpr uint64_t kWithFaults = 6;       // one in so many
+constexpr uint64_t kWithFaults = 10;      // one in so many
 // Of those without faults, that share a store.
 constexpr uint64_t kTogether = 100;
 
