@@ -33,7 +33,7 @@ from families import FAMILIES
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 # What float32 itself loses in a case that is badly conditioned, times this.
 ROUNDING = 8
-CODES = {1: "other", 2: "usage", 3: "incomplete", 4: "corrupt", 5: "unsupported", 6: "vanished"}
+CODES = {3: "incomplete", 4: "corrupt", 5: "unsupported"}
 
 
 def run_worker(worker, folder, probe):
@@ -41,9 +41,11 @@ def run_worker(worker, folder, probe):
     done = subprocess.run(
         [worker, "measure", f"--checkpoint={folder}", f"--probe={probe}", "--device=cpu",
          "--dtype=float32", "--format=json"], capture_output=True, text=True, timeout=120)
+    lines = [line for line in done.stderr.splitlines() if line.strip()] or [""]
+    if done.returncode in CODES:
+        return None, f"{CODES[done.returncode]}: {lines[-1]}"
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        return None, f"{CODES.get(done.returncode, done.returncode)}: {lines[-1] if lines else ''}"
+        raise RuntimeError(f"exit code {done.returncode}: {lines[-1]}")
     found = json.loads(done.stdout)["measurements"]
     return {(row["domain"], row["metric"],
              -1 if row["layer"] == -1 else row["layer"]): row["values"] for row in found}, None

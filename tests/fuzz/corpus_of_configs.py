@@ -83,7 +83,13 @@ ARCHITECTURES = {  # what a config asks of the registry
     "unsupported-two-names-and-code": model(
         architectures=["MistralForCausalLM"], auto_map={"AutoConfig": "x.Y"}),
     "good-name-before-release": model(
-        architectures=["Olmo2RetrofitForCausalLM"], model_type="olmo2-retrofit"),
+        architectures=["Olmo2RetrofitForCausalLM"], model_type="olmo2-retrofit",
+        rope_parameters=None, rope_theta=5e5),
+    "unsupported-rope-of-no-layer-type": model(
+        architectures=["Olmo3ForCausalLM"], model_type="olmo3"),
+    "unsupported-rope-twice": model(rope_scaling={"type": "linear", "factor": 2}),
+    "unsupported-layer-types": model(layer_types=["sliding_attention"] * 5),
+    "unsupported-not-causal": model(is_causal=False),
     "good-qwen3-moe": mixture("qwen3_moe", "Qwen3MoeForCausalLM", mlp_only_layers=[1]),
     "corrupt-dense-layer": mixture("qwen3_moe", "Qwen3MoeForCausalLM", mlp_only_layers=[-1]),
     "corrupt-experts": mixture("qwen3_moe", "Qwen3MoeForCausalLM", num_experts=2**40),
