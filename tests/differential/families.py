@@ -56,6 +56,7 @@ def mistral(draw):
 
 def ministral(draw):
     config = mistral(draw)
+    config["num_key_value_heads"] = draw.divisor(config["num_attention_heads"])
     layer_types(draw, config, SLIDING)
     return config
 
@@ -183,7 +184,7 @@ def mla(draw):
     draw.set(config, "first_k_dense_replace", ABSENT, 0, 1, 2)
     draw.set(config, "norm_topk_prob", ABSENT, True, False)
     draw.set(config, "routed_scaling_factor", ABSENT, 1.0, 1.5)
-    biases(draw, config, "attention_bias", "mlp_bias")
+    biases(draw, config, "attention_bias")
     groups = draw.divisor(experts)
     draw.set(config, "n_group", groups, groups, ABSENT, None, 1)
     draw.set(config, "topk_group", draw.randint(1, groups), ABSENT, None, 1)
@@ -199,6 +200,11 @@ def deepseek_v2(draw):
 
 def deepseek_v3(draw):
     config = mla(draw)
+    config.pop("num_experts", None)  # a key that this class does not have
+    groups = draw.pick(1, 2, 3)
+    config["n_routed_experts"] = groups * draw.pick(2, 3)  # two of a group at least
+    config.update(n_group=groups, topk_group=draw.randint(1, groups))
+    config["num_experts_per_tok"] = draw.randint(1, 2)
     draw.set(config, "rope_interleave", ABSENT, True, False)
     draw.set(config, "num_nextn_predict_layers", ABSENT, 0, 1)
     draw.set(config, "num_mtp_layers", ABSENT, ABSENT, 0)
@@ -216,8 +222,8 @@ def gpt2(draw):
         config["num_hidden_layers"] = config.pop("n_layer")
     draw.set(config, "n_inner", ABSENT, None, 20)
     draw.set(config, "n_ctx", ABSENT, 64)
-    draw.set(config, "activation_function", ABSENT, "gelu_new", "gelu", "relu",
-             "gelu_pytorch_tanh", "gelu_fast", "quick_gelu")
+    draw.set(config, "activation_function", *[ABSENT, "gelu_new", "gelu"] * 4,
+             "gelu_pytorch_tanh", "gelu_fast", "relu", "quick_gelu")
     draw.set(config, "layer_norm_epsilon", ABSENT, 1e-5, 1e-2)
     draw.set(config, "scale_attn_weights", ABSENT, True, False)
     draw.set(config, "scale_attn_by_inverse_layer_idx", ABSENT, True, False)
@@ -261,7 +267,7 @@ def gpt_oss(draw):
 def olmo(draw):
     config = shape(draw)
     config.pop("rms_norm_eps", None)
-    draw.set(config, "clip_qkv", ABSENT, None, 1.5, 3)
+    draw.set(config, "clip_qkv", ABSENT, None, 1.5, 3.0)
     biases(draw, config, "attention_bias")
     add_rope(draw, config)
     return config
