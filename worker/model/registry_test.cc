@@ -1,7 +1,6 @@
 #include "worker/model/registry.h"
 
 #include <algorithm>
-#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -10,48 +9,10 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/config/config.h"
+#include "worker/model/registry_testing.h"
 
 namespace sinkwatch::model {
 namespace {
-
-constexpr char kFile[] = "run/step5/config.json";
-
-nlohmann::json ConfigOf(const std::string& architecture) {
-  nlohmann::json config = {
-      {"architectures", {architecture}}, {"hidden_size", 16},
-      {"intermediate_size", 24},         {"num_hidden_layers", 2},
-      {"num_attention_heads", 4},        {"vocab_size", 32},
-      {"num_key_value_heads", nullptr},  {"head_dim", nullptr},
-      {"max_position_embeddings", 64},   {"num_experts_per_tok", 2}};
-  for (const char* mixed :
-       {"OlmoeForCausalLM", "Qwen3MoeForCausalLM", "Qwen3NextForCausalLM",
-        "MixtralForCausalLM", "Qwen3_5MoeForCausalLM", "DeepseekV2ForCausalLM",
-        "DeepseekV3ForCausalLM"}) {
-    if (architecture == mixed) config["num_experts"] = 4;
-  }
-  if (architecture.rfind("Deepseek", 0) == 0) {
-    config.update({{"n_shared_experts", 1},
-                   {"moe_intermediate_size", 8},
-                   {"n_group", 2},
-                   {"topk_group", 1}});
-  }
-  if (architecture == "ApertusForCausalLM") {
-    config["rope_parameters"] = {{"rope_theta", 500.0}};
-  }
-  if (architecture == "GptOssForCausalLM") {
-    config["num_local_experts"] = 4;
-    config["rope_parameters"] = {{"rope_type", "default"}};
-    config["sliding_window"] = 8;  // of layer 0, not 1
-  }
-  // A quarter of a head of 4 would be one element.
-  if (architecture == "GPTNeoXForCausalLM") config["rotary_pct"] = 0.5;
-  if (architecture == "Qwen3NextForCausalLM" ||
-      architecture.rfind("Qwen3_5", 0) == 0) {
-    config["partial_rotary_factor"] = 0.5;
-  }
-  return config;
-}
 
 // GPT-2's keys have other names, Gemma's scale and DeepSeek's heads are keys of
 // their own, and hybrids have layers without attention.
@@ -67,25 +28,6 @@ std::vector<std::string> ArchitecturesOfTheUsualKeys() {
     if (others.count(name) == 0) names.push_back(name);
   }
   return names;
-}
-
-absl::StatusOr<std::unique_ptr<Architecture>> Create(
-    const nlohmann::json& json) {
-  const auto config = checkpoint::Config::Parse(kFile, json.dump());
-  if (!config.ok()) return config.status();
-  return CreateArchitecture(*config);
-}
-
-// The config with `key` set to `value` is refused, by file and key.
-void ExpectRefused(const nlohmann::json& base, const std::string& key,
-                   const nlohmann::json& value, absl::StatusCode code) {
-  nlohmann::json config = base;
-  config[key] = value;
-  const absl::Status status = Create(config).status();
-  EXPECT_EQ(status.code(), code) << key << ": " << status.ToString();
-  const std::string message(status.message());
-  EXPECT_NE(message.find(kFile), std::string::npos) << message;
-  EXPECT_NE(message.find(key), std::string::npos) << message;
 }
 
 class EveryArchitectureTest : public ::testing::TestWithParam<std::string> {
@@ -145,15 +87,6 @@ TEST_P(EveryArchitectureTest, HeadsThatDoNotShareOutAreDataLoss) {
   ExpectRefused(Base(), "num_attention_heads", 5, absl::StatusCode::kDataLoss);
 }
 
-TEST(RegistryTest, UnknownArchitectureIsUnimplementedWithTheKnownOnes) {
-  const absl::Status status = Create(ConfigOf("NewForCausalLM")).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-  const std::string message(status.message());
-  EXPECT_NE(message.find("NewForCausalLM"), std::string::npos) << message;
-  EXPECT_NE(message.find("LlamaForCausalLM"), std::string::npos) << message;
-  EXPECT_NE(message.find(kFile), std::string::npos) << message;
-}
-
 TEST(RegistryTest, QuantisedWeightsAreUnimplementedByMethod) {
   ExpectRefused(ConfigOf("LlamaForCausalLM"), "quantization_config",
                 {{"quant_method", "gptq"}}, absl::StatusCode::kUnimplemented);
@@ -166,11 +99,6 @@ TEST(RegistryTest, HeadsThatDoNotFillTheStreamAreRefusedWhereCodeNeedsThem) {
     ExpectRefused(ConfigOf(name), "head_dim", 6,
                   absl::StatusCode::kUnimplemented);
   }
-}
-
-TEST(RegistryTest, NamesAreInOrderAndDifferent) {
-  const std::vector<std::string> names = ArchitectureNames();
-  for (size_t i = 1; i < names.size(); ++i) EXPECT_LT(names[i - 1], names[i]);
 }
 
 // What configuration_*.py of transformers 5.24 has for keys that are not there.
@@ -201,141 +129,6 @@ TEST(RegistryTest, HeadsThatTheConfigLeavesOutAreTransformersDefaults) {
     const ModelShape shape = shape_of(want.name);
     EXPECT_EQ(shape.kv_heads, want.kv_heads) << want.name;
     EXPECT_EQ(shape.head_dim, want.head_dim) << want.name;
-  }
-}
-
-// A config without `architectures` of the type.
-nlohmann::json ConfigOfType(const std::string& model_type,
-                            const std::string& architecture) {
-  nlohmann::json config = ConfigOf(architecture);
-  config.erase("architectures");
-  config["model_type"] = model_type;
-  config.update({{"n_embd", 16},
-                 {"n_layer", 2},
-                 {"n_head", 4},
-                 {"n_positions", 64}});  // GPT-2's names
-  return config;
-}
-
-TEST(RegistryTest, EveryNameIsAlsoFoundByItsModelType) {
-  const std::pair<const char*, const char*> types[] = {
-      {"apertus", "ApertusForCausalLM"},
-      {"bigram_backcopy", "BigramBackcopyForCausalLM"},
-      {"deepseek_v2", "DeepseekV2ForCausalLM"},
-      {"deepseek_v3", "DeepseekV3ForCausalLM"},
-      {"gemma2", "Gemma2ForCausalLM"},
-      {"gemma3_text", "Gemma3ForCausalLM"},
-      {"gpt2", "GPT2LMHeadModel"},
-      {"gpt_neox", "GPTNeoXForCausalLM"},
-      {"gpt_oss", "GptOssForCausalLM"},
-      {"llama", "LlamaForCausalLM"},
-      {"ministral", "MinistralForCausalLM"},
-      {"mistral", "MistralForCausalLM"},
-      {"mixtral", "MixtralForCausalLM"},
-      {"nanochat", "NanoChatForCausalLM"},
-      {"olmo", "OlmoForCausalLM"},
-      {"olmo2", "Olmo2ForCausalLM"},
-      {"olmo3", "Olmo3ForCausalLM"},
-      {"olmo_hybrid", "OlmoHybridForCausalLM"},
-      {"olmoe", "OlmoeForCausalLM"},
-      {"qwen2", "Qwen2ForCausalLM"},
-      {"qwen3", "Qwen3ForCausalLM"},
-      {"qwen3_moe", "Qwen3MoeForCausalLM"},
-      {"qwen3_5_moe_text", "Qwen3_5MoeForCausalLM"},
-      {"qwen3_5_text", "Qwen3_5ForCausalLM"},
-      {"qwen3_next", "Qwen3NextForCausalLM"},
-      {"smollm3", "SmolLM3ForCausalLM"}};
-  std::set<std::string> found;
-  for (const auto& [type, name] : types) {
-    const auto architecture = Create(ConfigOfType(type, name));
-    ASSERT_TRUE(architecture.ok()) << type << ": " << architecture.status();
-    EXPECT_EQ((*architecture)->shape().architecture, name);
-    found.insert(name);
-  }
-  const std::vector<std::string> names = ArchitectureNames();
-  EXPECT_EQ(found, std::set<std::string>(names.begin(), names.end()));
-}
-
-// As transformers 5.24's AutoModelForCausalLM, which never looks at
-// `architectures`.
-TEST(RegistryTest, TheModelTypeCountsWhereTwoKnownNamesDisagree) {
-  nlohmann::json config = ConfigOf("Olmo2ForCausalLM");
-  config["model_type"] = "olmo3";
-  EXPECT_EQ((*Create(config))->shape().architecture, "Olmo3ForCausalLM");
-  config["model_type"] = "llama";
-  EXPECT_EQ((*Create(config))->shape().architecture, "LlamaForCausalLM");
-  for (const nlohmann::json& none :
-       {nlohmann::json(), nlohmann::json::array()}) {
-    config["architectures"] = none;
-    EXPECT_EQ((*Create(config))->shape().architecture, "LlamaForCausalLM");
-  }
-}
-
-TEST(RegistryTest, TwoNamesOfWhichOneIsNotKnownAreRefusedWithBoth) {
-  const std::pair<const char*, const char*> pairs[] = {
-      {"LlamaForCausalLM", "mamba"},
-      {"NewForCausalLM", "llama"},
-      {"LlamaForSequenceClassification", "llama"},
-      {"NewForCausalLM", "new"}};
-  for (const auto& [name, type] : pairs) {
-    nlohmann::json config = ConfigOf(name);
-    config["model_type"] = type;
-    const absl::Status status = Create(config).status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-    for (const char* word : {name, type, kFile}) {
-      EXPECT_NE(status.message().find(word), std::string::npos) << status;
-    }
-  }
-}
-
-// With code in the folder the class of `architectures` is that code's.
-TEST(RegistryTest, TwoNamesBesideCodeOfItsOwnAreRefused) {
-  nlohmann::json config = ConfigOf("MistralForCausalLM");
-  config["model_type"] = "llama";
-  config["auto_map"] = {{"AutoModelForCausalLM", "code.MistralForCausalLM"}};
-  ExpectRefused(config, "model_type", "llama",
-                absl::StatusCode::kUnimplemented);
-  config["model_type"] = "mistral";
-  EXPECT_TRUE(Create(config).ok());
-}
-
-TEST(RegistryTest, NamesFromBeforeTheReleaseAreThoseOfTheFamily) {
-  struct Old {
-    const char* name;
-    const char* model_type;
-    const char* released;
-  };
-  const Old olds[] = {
-      {"Olmo1124ForCausalLM", "olmo_1124", "Olmo2ForCausalLM"},
-      {"Olmo2RetrofitForCausalLM", "olmo2-retrofit", "Olmo3ForCausalLM"},
-      {"SwissAIForCausalLM", "swissai", "ApertusForCausalLM"}};
-  for (const Old& old : olds) {
-    nlohmann::json config = ConfigOf(old.released);
-    config["architectures"] = {old.name};
-    EXPECT_EQ((*Create(config))->shape().architecture, old.released);
-    config["model_type"] = old.model_type;
-    EXPECT_EQ((*Create(config))->shape().architecture, old.released);
-    config.erase("architectures");
-    EXPECT_EQ((*Create(config))->shape().architecture, old.released);
-  }
-}
-
-TEST(RegistryTest, AnArchitectureThatNobodyNamesIsUnsupported) {
-  nlohmann::json config = ConfigOf("LlamaForCausalLM");
-  config.erase("architectures");
-  const absl::Status nameless = Create(config).status();
-  EXPECT_EQ(nameless.code(), absl::StatusCode::kUnimplemented);
-  for (const char* word : {kFile, "'architectures'", "'model_type'"}) {
-    EXPECT_NE(nameless.message().find(word), std::string::npos) << nameless;
-  }
-  ExpectRefused(config, "model_type", "mamba",
-                absl::StatusCode::kUnimplemented);
-  config["model_type"] = "mamba";
-  EXPECT_NE(Create(config).status().message().find("'mamba'"),
-            std::string::npos);
-  for (const nlohmann::json& value :
-       {nlohmann::json("Llama"), nlohmann::json::array({1})}) {
-    ExpectRefused(config, "architectures", value, absl::StatusCode::kDataLoss);
   }
 }
 
