@@ -294,6 +294,14 @@ void ReadGroups(files::Fields& config, MlaFamily& family) {
                                       family.groups, " groups (n_group)"));
     family.groups = 1;
   }
+  // Else experts of groups that are not chosen are chosen too, in an order and
+  // with a weight that no formula says.
+  const int64_t within = experts / family.groups * family.chosen_groups;
+  if (family.mixture.counts.chosen > within) {
+    config.Contradiction(
+        absl::StrCat("num_experts_per_tok ", family.mixture.counts.chosen,
+                     " of the ", within, " in topk_group of n_group groups"));
+  }
 }
 
 std::unique_ptr<Architecture> MakeMlaFamily(MlaFamily family) {

@@ -173,6 +173,11 @@ TEST(RegistryTest, OptionsThatANewFamilyDoesNotHaveAreRefusedByName) {
                 absl::StatusCode::kUnimplemented);
   ExpectRefused(ConfigOf("DeepseekV3ForCausalLM"), "n_group", 4,
                 absl::StatusCode::kDataLoss);  // groups of one expert
+  nlohmann::json groups = ConfigOf("DeepseekV2ForCausalLM");
+  groups["topk_method"] = "group_limited_greedy";
+  EXPECT_TRUE(Create(groups).ok());
+  ExpectRefused(groups, "num_experts_per_tok", 3,
+                absl::StatusCode::kDataLoss);  // of a group of two
   ExpectRefused(ConfigOf("Gemma2ForCausalLM"), "use_bidirectional_attention",
                 true, absl::StatusCode::kUnimplemented);
   ExpectRefused(ConfigOf("ApertusForCausalLM"), "hidden_act", "silu",
