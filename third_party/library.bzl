@@ -6,6 +6,9 @@ _TORCH = "@libtorch//:torch"
 # headers, whose precompiled form comes first (third_party/torch_prelude.h).
 TORCH_COPTS = ["-include", "torch_prelude.h"]
 
+# Of a test without tensors: the same of GoogleTest's (third_party/test_prelude.h).
+_TEST_COPTS = ["-include", "test_prelude.h"]
+
 def _copts(deps):
     return TORCH_COPTS if _TORCH in deps else []
 
@@ -47,6 +50,10 @@ def sinkwatch_library(
             size = test_size,
             srcs = [name + "_test.cc"] + test_srcs,
             data = test_data,
-            copts = _copts(deps + test_deps),
-            deps = [":" + name, "//third_party:gtest_main"] + test_deps,
+            copts = _copts(deps + test_deps) or _TEST_COPTS,
+            deps = [
+                ":" + name,
+                "//third_party:gtest_main",
+                "//third_party:test_prelude",
+            ] + test_deps,
         )
