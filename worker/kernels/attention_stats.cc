@@ -188,7 +188,10 @@ AttentionStats ComputeAttentionStats(const at::Tensor& q_BHTE,
       once ? OperatorResult{std::get<0>(*once), std::get<1>(*once), {}}
            : CallOperator(q_BHTE, k_BGTE, v_BGTE, options);
   AttentionStats stats;
-  if (once) stats.query_norm = std::get<2>(*once);
+  if (once) {
+    stats.query_norm = std::get<2>(*once);
+    stats.key_norm = std::get<3>(*once);
+  }
   stats.log_sum_exp = rows[kLogSumExp];
   stats.sink_logit = rows[kSinkLogit];
   stats.sink_attention = rows[kSinkAttention];
@@ -250,7 +253,7 @@ TORCH_LIBRARY(sinkwatch, m) {
       "columns, float scale, int window, float soft_cap) -> Tensor");
   m.def(
       "attention_stats_once(Tensor q, Tensor k, Tensor log_sum_exp, float "
-      "scale) -> (Tensor, Tensor, Tensor)");
+      "scale) -> (Tensor, Tensor, Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(sinkwatch, CompositeExplicitAutograd, m) {

@@ -57,8 +57,9 @@ struct AttentionStats {
                              // with a learned sink less
   at::Tensor column_mass;    // [B,H,T], per COLUMN k: sum over rows t >= 1
   at::Tensor output;         // [B,H,T,E] = A v; undefined without v
-  // ||q_t||, where it was found on the way; else undefined.
-  at::Tensor query_norm = {};
+  // ||q_t||, and ||k_t|| as [B,G,T], where they were found on the way; else
+  // undefined.
+  at::Tensor query_norm = {}, key_norm = {};
 };
 
 // The statistics, and A v where `v` is defined, without a T x T tensor at any

@@ -46,13 +46,14 @@ inline bool HasDeviceKernel(const at::Tensor& q_BHTE, bool has_value,
          q_BHTE.size(1) <= kGrid;
 }
 
-// sinkwatch::attention_stats_once: rows, columns and query_norm of causal
-// softmax without a window, in one pass over q k', from q and k and the
+// sinkwatch::attention_stats_once: rows, columns, query_norm and key_norm of
+// causal softmax without a window, in one pass over q k', from q and k and the
 // log-sum-exp of each row (float32 [B,H,T], AttentionOptions::log_sum_exp_BHT).
 // What a device may have beside the operator above, for so many tokens: it
 // keeps a sum of each column for every 128 rows.
 constexpr int64_t kMaxOnePass = 8192;
-using OnePassResult = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
+using OnePassResult =
+    std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 using OnePassSignature = OnePassResult(const at::Tensor& q_BHTE,
                                        const at::Tensor& k_BGTE,
                                        const at::Tensor& log_sum_exp_BHT,

@@ -7,8 +7,10 @@
 namespace sinkwatch::kernels {
 
 constexpr double kRidge = 1e-13;          // of the largest diagonal element
+constexpr double kRidgeOfFloats = 1e-5;   // the same, where parts are float32
 constexpr double kSmallestRidge = 1e-60;  // where the matrix is 0
-constexpr int64_t kMaxGramWidth = 128;    // of a device's own implementation
+constexpr double kSmallestRidgeOfFloats = 1e-30;
+constexpr int64_t kMaxGramWidth = 128;  // of a device's own implementation
 
 }  // namespace sinkwatch::kernels
 

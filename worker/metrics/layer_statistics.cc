@@ -40,18 +40,42 @@ unsigned Available(const LayerBatch& batch) {
   return available;
 }
 
-at::Tensor WriteFactor(const at::Tensor& output_projection_DHE, int64_t heads) {
-  const int64_t D = output_projection_DHE.size(0);
-  // On a GPU the rows are cut, so that more of it has a part of the product.
-  const int64_t cuts =
-      !output_projection_DHE.is_cpu() && D % kCuts == 0 ? kCuts : 1;
+namespace {
+
+// The rows [D,H,E] of a projection in `cuts`, head by head: [S*H,R,E].
+at::Tensor Slices(const at::Tensor& projection_DHE, int64_t heads, int64_t cuts,
+                  at::ScalarType type) {
   const at::Tensor slices_SHRE =
-      output_projection_DHE.reshape({cuts, D / cuts, heads, -1})
+      projection_DHE.reshape({cuts, projection_DHE.size(0) / cuts, heads, -1})
           .permute({0, 2, 1, 3});
   at::Tensor slices =
-      at::empty(slices_SHRE.sizes(), slices_SHRE.options().dtype(at::kDouble));
+      at::empty(slices_SHRE.sizes(), slices_SHRE.options().dtype(type));
   slices.copy_(slices_SHRE);
-  slices = slices.flatten(0, 1);
+  return slices.flatten(0, 1);
+}
+
+}  // namespace
+
+at::Tensor WriteFactor(const at::Tensor& output_projection_DHE, int64_t heads) {
+  const int64_t D = output_projection_DHE.size(0);
+  const int64_t width = output_projection_DHE.numel() / (D * heads);
+  const bool on_cpu = output_projection_DHE.is_cpu();
+  constexpr int64_t kFours = 4;  // of bfloat16 are a number of 64 bits
+  if (!on_cpu && output_projection_DHE.scalar_type() == at::kBFloat16 &&
+      output_projection_DHE.is_contiguous() && width % kFours == 0 &&
+      D % kernels::kRowsOfFloatPart == 0) {
+    const int64_t cuts = D / kernels::kRowsOfFloatPart;
+    const at::Tensor slices =
+        Slices(output_projection_DHE.view(at::kLong), heads, cuts, at::kLong)
+            .view(at::kBFloat16);
+    return kernels::GramFactor(
+        at::bmm(slices.transpose(1, 2), slices, at::kFloat)
+            .unflatten(0, {cuts, heads}));
+  }
+  // On a GPU the rows are cut, so that more of it has a part of the product.
+  const int64_t cuts = !on_cpu && D % kCuts == 0 ? kCuts : 1;
+  const at::Tensor slices =
+      Slices(output_projection_DHE, heads, cuts, at::kDouble);
   return kernels::GramFactor(
       at::bmm(slices.transpose(1, 2), slices).unflatten(0, {cuts, heads}));
 }
@@ -84,6 +108,11 @@ const kernels::SinkColumns& LayerStatistics::sinks() {
 }
 
 const at::Tensor& LayerStatistics::key_norm_BGT() {
+  // Queries are kept where attention is asked for, which may find it.
+  if (!key_norm_BGT_.defined() && batch_.q_BHTE.defined() &&
+      batch_.attention.log_sum_exp_BHT.defined()) {
+    key_norm_BGT_ = attention().key_norm;
+  }
   return NormOnce(key_norm_BGT_, batch_.k_BGTE);
 }
 

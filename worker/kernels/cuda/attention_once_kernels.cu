@@ -1,37 +1,17 @@
-// Attention statistics in one pass over q k', where the forward pass has told
-// each row's log-sum-exp L: with shift = L / ln 2 the exponentials e_k are the
-// row's weights already, so that what a block of 128 queries adds to each column
-// is known at once. Rows are told from their sums, as in two passes, so that L's
-// own rounding cancels in them; columns are as right as L.
+// Attention statistics in one pass over q k' (attention_once.cuh) by mma.sync
+// and by fused multiply-adds, for every card; and which card has another
+// kernel.
 #include <cuda_runtime.h>
 
-#include "worker/kernels/cuda/attention_rows.cuh"
+#include "worker/kernels/cuda/attention_once.cuh"
+#include "worker/kernels/cuda/wgmma_tile.cuh"
 
 namespace sinkwatch::kernels::cuda {
 namespace {
 
-// Below this the keys k >= 1 of a row are lost beside key 0, or L is not that of
-// the row: it is swept again with its own maximum.
-constexpr float kFewestExp = 1e-30f;
-
-constexpr int kWarps = kThreads / 32;
-
-// Halves the columns that a lane has sums of: the others are its partner's.
-template <int kHalf>
-__device__ __forceinline__ void Exchange(float (&sums)[16], int lane,
-                                         int mask) {
-  const bool upper = (lane & mask) != 0;
-#pragma unroll
-  for (int j = 0; j < kHalf; ++j) {
-    const float given = upper ? sums[j] : sums[j + kHalf];
-    const float kept = upper ? sums[j + kHalf] : sums[j];
-    sums[j] = kept + __shfl_xor_sync(~0u, given, mask);
-  }
-}
-
 // Sums of a warp's 32 rows, for each of the tile's columns.
 __device__ __forceinline__ void SumColumns(const Products& e,
-                                           const Place& place,
+                                           const MmaPlace& place,
                                            float (&columns)[kTileColumns]) {
   float sums[16];
 #pragma unroll
@@ -42,24 +22,7 @@ __device__ __forceinline__ void SumColumns(const Products& e,
                         (e.at[1][n][j] + e.at[1][n][2 + j]);
     }
   }
-  Exchange<8>(sums, place.lane, 16);
-  Exchange<4>(sums, place.lane, 8);
-  Exchange<2>(sums, place.lane, 4);
-  const int n = (place.lane >> 4 & 1) * 4 + (place.lane >> 3 & 1) * 2 +
-                (place.lane >> 2 & 1);
-  columns[8 * n + place.first_column] = sums[0];
-  columns[8 * n + place.first_column + 1] = sums[1];
-}
-
-// e_k in place of q.k, and what the row keeps of it: of its size the largest,
-// which is all that is told.
-__device__ __forceinline__ float TakeOne(float product, float c, RowSums& row) {
-  row.largest = fmaxf(row.largest, fabsf(product));
-  const float x = fmaf(product, c, -row.shift);
-  const float e = Exp2(x);
-  row.exp_sum += e;
-  row.weighted = fmaf(e, x, row.weighted);
-  return e;
+  StoreColumns(sums, place, columns);
 }
 
 __device__ __forceinline__ void TakeWhole(Products& products, float c,
@@ -79,9 +42,9 @@ __device__ __forceinline__ void TakeWhole(Products& products, float c,
   }
 }
 
-__device__ __forceinline__ void TakeEdge(Products& products, const Place& place,
-                                         int row_begin, int column_begin,
-                                         float c,
+__device__ __forceinline__ void TakeEdge(Products& products,
+                                         const MmaPlace& place, int row_begin,
+                                         int column_begin, float c,
                                          RowSums (&rows)[kRowsPerThread]) {
 #pragma unroll
   for (int m = 0; m < 2; ++m) {
@@ -89,29 +52,12 @@ __device__ __forceinline__ void TakeEdge(Products& products, const Place& place,
     for (int n = 0; n < 8; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        float& product = products.at[m][n][i];
         const int r = 2 * m + i / 2;
-        const int t = row_begin + place.Row(r);
-        const int k = column_begin + 8 * n + place.first_column + i % 2;
-        if (k == 0) rows[r].sink = product;
-        if (k == t - 1) rows[r].previous = product;
-        if (k >= 1 && k < t) rows[r].below_sum += product;
-        product = k >= 1 && k <= t ? TakeOne(product, c, rows[r]) : 0.0f;
+        TakeEdgeOne(products.at[m][n][i], row_begin + place.Row(r),
+                    column_begin + 8 * n + place.first_column + i % 2, c,
+                    rows[r]);
       }
     }
-  }
-}
-
-// Sums of the four threads of a row, which have its shift in common.
-__device__ __forceinline__ void Join(RowSums& row) {
-#pragma unroll
-  for (int mask = 1; mask <= 2; mask *= 2) {
-    row.largest = fmaxf(row.largest, __shfl_xor_sync(~0u, row.largest, mask));
-    row.exp_sum += __shfl_xor_sync(~0u, row.exp_sum, mask);
-    row.weighted += __shfl_xor_sync(~0u, row.weighted, mask);
-    row.below_sum += __shfl_xor_sync(~0u, row.below_sum, mask);
-    row.sink += __shfl_xor_sync(~0u, row.sink, mask);
-    row.previous += __shfl_xor_sync(~0u, row.previous, mask);
   }
 }
 
@@ -122,37 +68,26 @@ __global__ void __launch_bounds__(kThreads)
   extern __shared__ __align__(16) unsigned char shared[];
   __shared__ float of_warps[kWarps][kTileColumns];
   Tile tile(shared, call.width);
-  const Place place;
+  const MmaPlace place;
   const float c = call.scale * kLog2E;
-  const int row_block = gridDim.x - 1 - blockIdx.x;  // long rows first
+  const int row_block = gridDim.z - 1 - blockIdx.z;  // long rows first
   const int row_begin = row_block * kTileRows;
   const int row_last = min(row_begin + kTileRows, call.tokens) - 1;
-  const int group = blockIdx.y / (call.heads / call.groups);
-  const Element* const k = HeadOf<Element>(call.k, group);
-  tile.LoadStationary(HeadOf<Element>(call.q, blockIdx.y), call.q.token_stride,
-                      row_begin, call.tokens);
-  ForEachLength(tile, [&](int row, float length) {
-    const int t = row_begin + row;
-    if (t < call.tokens) call.query_norm[HeadOffset(call) + t] = length;
-  });
+  const Element* const k = HeadOf<Element>(call.k, GroupOfBlock(call));
+  tile.LoadStationary(HeadOf<Element>(call.q, HeadOfBlock()),
+                      call.q.token_stride, row_begin, call.tokens);
+  StoreLengths(call, tile, row_begin);
   RowSums rows[kRowsPerThread];
 #pragma unroll
   for (int r = 0; r < kRowsPerThread; ++r) {
-    const int t = row_begin + place.Row(r);
-    // A query that is not there weighs nothing.
-    rows[r].shift = t < call.tokens
-                        ? call.log_sum_exp[HeadOffset(call) + t] * kLog2E
-                        : kInfinity;
+    rows[r].shift = ShiftOf(call, row_begin + place.Row(r));
   }
   const auto start = [&](int i) {
     tile.StartStreaming(k, call.k.token_stride, i * kTileColumns, call.tokens,
                         i % Tile::kBuffers);
     CommitCopies();
   };
-  float* const columns =
-      call.column_parts +
-      static_cast<int64_t>(row_block) * call.batch * call.heads * call.tokens +
-      HeadOffset(call);
+  float* const columns = ColumnParts(call, row_block);
   Products products;
   const int last = row_last / kTileColumns;
   start(0);
@@ -163,6 +98,7 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     tile.Multiply(i % Tile::kBuffers, products);
     const int column = i * kTileColumns;
+    StoreKeyLengths(call, tile, i % Tile::kBuffers, column, row_begin);
     // The column left of the block's first row is of the last whole tile.
     if (column + kTileColumns == row_begin && place.Row(0) == 0 &&
         place.first_column == 6) {
@@ -175,92 +111,66 @@ __global__ void __launch_bounds__(kThreads)
     }
     SumColumns(products, place, of_warps[threadIdx.x / 32]);
     __syncthreads();
-    if (threadIdx.x < kTileColumns && column + threadIdx.x < call.tokens) {
-      float sum = 0;
-#pragma unroll
-      for (int warp = 0; warp < kWarps; ++warp) {
-        sum += of_warps[warp][threadIdx.x];
-      }
-      columns[column + threadIdx.x] = sum;
-    }
+    AddWarps(of_warps, column, call.tokens, columns);
     if (Tile::kBuffers == 1 && i < last) start(i + 1);
   }
-  bool lost = false;
-#pragma unroll
-  for (int r = 0; r < kRowsPerThread; ++r) {
-    Join(rows[r]);
-    const int t = row_begin + place.Row(r);
-    lost = lost ||
-           (t > 0 && t < call.tokens && !(rows[r].exp_sum > kFewestExp));
-  }
-  if (__syncthreads_or(lost)) {
-#pragma unroll
-    for (int r = 0; r < kRowsPerThread; ++r) rows[r] = RowSums();
-    SweepRows(call, tile, k, row_begin, rows);
-    FinishRows(call, row_begin, rows);
-    return;
-  }
-#pragma unroll
-  for (int r = 0; r < kRowsPerThread; ++r) {
-    const int t = row_begin + place.Row(r);
-    if (place.lane % 4 == r && t < call.tokens) Row(call, rows[r], t).Store(c);
-  }
+  FinishOnce<Tile>(call, shared, row_begin, rows);
 }
 
 // Columns from what each block of rows has added, in the order of the rows.
-__global__ void __launch_bounds__(kThreads) JoinColumns(AttentionStatsCall call,
-                                                        int row_blocks) {
+__global__ void __launch_bounds__(kThreads)
+    JoinColumns(AttentionStatsCall call, int row_blocks) {
   __shared__ float sink_sums[kThreads];
-  const int k = blockIdx.x * kTileRows + threadIdx.x;
+  const int k = blockIdx.z * kTileRows + threadIdx.x;
   const int64_t heads_tokens =
       static_cast<int64_t>(call.batch) * call.heads * call.tokens;
   if (k >= 1 && k < call.tokens) {
     float sum = 0;
-    for (int block = blockIdx.x; block < row_blocks; ++block) {
+    for (int block = blockIdx.z; block < row_blocks; ++block) {
       sum += call.column_parts[block * heads_tokens + HeadOffset(call) + k];
     }
     call.columns[HeadOffset(call) + k] = sum;
   }
-  if (blockIdx.x == 0) SumSinkColumn(call, sink_sums);
+  if (blockIdx.z == 0) SumSinkColumn(call, sink_sums);
 }
 
 template <typename Tile>
-cudaError_t Launch(const AttentionStatsCall& call, cudaStream_t stream) {
-  static_assert(kThreads == kTileRows, "a thread of JoinColumns has a column");
+cudaError_t Launch(const AttentionStatsCall& call, const dim3& grid,
+                   cudaStream_t stream) {
   const size_t bytes = Tile::SharedBytes(call.width);
-  const int row_blocks = (call.tokens + kTileRows - 1) / kTileRows;
-  const dim3 grid(row_blocks, call.heads, call.batch);
   const cudaError_t error = cudaFuncSetAttribute(
       OnceKernel<Tile>, cudaFuncAttributeMaxDynamicSharedMemorySize,
       static_cast<int>(bytes));
   if (error != cudaSuccess) return error;
   OnceKernel<Tile><<<grid, kThreads, bytes, stream>>>(call);
-  const cudaError_t launched = cudaGetLastError();
-  if (launched != cudaSuccess) return launched;
-  JoinColumns<<<grid, kThreads, 0, stream>>>(call, row_blocks);
   return cudaGetLastError();
+}
+
+// Rows, and what each block of them adds to the columns.
+cudaError_t LaunchRows(const AttentionStatsCall& call, const dim3& grid,
+                       cudaStream_t stream) {
+  if (!call.bfloat16) return Launch<Float32Tile>(call, grid, stream);
+  if (!call.portable && IsWgmmaWidth(call.width) && CardHasWgmma()) {
+    return static_cast<cudaError_t>(LaunchAttentionStatsWgmma(call, stream));
+  }
+  return ForBf16Width(call.width, [&](auto width) {
+    constexpr int kWidth = decltype(width)::value;
+    // Measured at 128: with the queries in registers 3 to 8 % slower.
+    return Launch<Bf16Tile<kWidth, (kWidth < 128)>>(call, grid, stream);
+  });
 }
 
 }  // namespace
 
 int LaunchAttentionStatsOnce(const AttentionStatsCall& call, void* stream) {
+  static_assert(kThreads == kTileRows, "a thread of JoinColumns has a column");
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
-  if (!call.bfloat16) return Launch<Float32Tile>(call, on);
-  switch (call.width) {
-    case 64:
-      return Launch<Bf16Tile<64>>(call, on);
-    case 80:
-      return Launch<Bf16Tile<80>>(call, on);
-    case 96:
-      return Launch<Bf16Tile<96>>(call, on);
-    case 128:
-      // Measured: with the queries in registers 3 to 8 % slower.
-      return Launch<Bf16Tile<128, /*kKept=*/false>>(call, on);
-    case 256:
-      return Launch<Bf16Tile<256>>(call, on);
-    default:
-      return cudaErrorInvalidValue;
-  }
+  const int row_blocks = (call.tokens + kTileRows - 1) / kTileRows;
+  const dim3 grid = GridOf(call, row_blocks);
+  const cudaError_t launched = LaunchRows(call, grid, on);
+  if (launched != cudaSuccess) return launched;
+  JoinColumns<<<grid, kThreads, 0, on>>>(call, row_blocks);
+  return cudaGetLastError();
 }
 
 }  // namespace sinkwatch::kernels::cuda

@@ -32,16 +32,28 @@ __device__ __forceinline__ float SumOfQuad(float x) {
   return x + __shfl_xor_sync(~0u, x, 2);
 }
 
+// Blocks are numbered by head, then by sequence, then by what they have of it:
+// so those that take longest are begun first, of all heads.
+inline dim3 GridOf(const AttentionStatsCall& call, int blocks_of_head) {
+  return dim3(call.heads, call.batch, blocks_of_head);
+}
+__device__ __forceinline__ int HeadOfBlock() { return blockIdx.x; }
+__device__ __forceinline__ int SequenceOfBlock() { return blockIdx.y; }
+__device__ __forceinline__ int GroupOfBlock(const AttentionStatsCall& call) {
+  return blockIdx.x / (call.heads / call.groups);
+}
+
 // Where a head's numbers begin in [B,H,T].
 __device__ __forceinline__ int64_t HeadOffset(const AttentionStatsCall& call) {
-  return (static_cast<int64_t>(blockIdx.z) * call.heads + blockIdx.y) *
+  return (static_cast<int64_t>(SequenceOfBlock()) * call.heads +
+          HeadOfBlock()) *
          call.tokens;
 }
 
 template <typename Element>
 __device__ const Element* HeadOf(const Heads& heads, int head) {
   return static_cast<const Element*>(heads.data) +
-         blockIdx.z * heads.batch_stride + head * heads.head_stride;
+         SequenceOfBlock() * heads.batch_stride + head * heads.head_stride;
 }
 
 // What is known of a row over the columns k >= 1 seen so far.
@@ -136,7 +148,7 @@ class Row {
     }
     float learned_entropy = 0;
     if (call.learned_sinks != nullptr) {
-      const float learned = call.learned_sinks[blockIdx.y];
+      const float learned = call.learned_sinks[HeadOfBlock()];
       const Split keys(lse_ - learned);
       sink_mass_ *= keys.first;
       rest_mass_ *= keys.first;
@@ -196,6 +208,7 @@ class Row {
 };
 
 // Where every column is seen, by all rows, and lies left of the diagonal.
+template <typename Place>
 __device__ __forceinline__ void TakeWholeTile(const Products& products,
                                               const Place& place, float c,
                                               RowSums (&rows)[kRowsPerThread]) {
@@ -214,6 +227,7 @@ __device__ __forceinline__ void TakeWholeTile(const Products& products,
 }
 
 // Where a column may be column 0, the diagonal, or hidden.
+template <typename Place>
 __device__ __forceinline__ void TakeEdgeTile(const Products& products,
                                              const Place& place, int row_begin,
                                              int column_begin, int window,
@@ -242,15 +256,16 @@ __device__ __forceinline__ void TakeEdgeTile(const Products& products,
   });
 }
 
-// Keys of a head stream by the tile's queries, rows [row_begin, row_begin + 128)
-// up to the diagonal, until each row's sums are those of its thread's columns.
+// Keys of a head stream by the tile's queries, rows [row_begin, row_begin +
+// 128) up to the diagonal, until each row's sums are those of its thread's
+// columns.
 template <typename Tile>
 __device__ __forceinline__ void SweepRows(const AttentionStatsCall& call,
                                           Tile& tile,
                                           const typename Tile::Element* k,
                                           int row_begin,
                                           RowSums (&rows)[kRowsPerThread]) {
-  const Place place;
+  const typename Tile::Place place;
   const float c = call.scale * kLog2E;
   const int row_last = min(row_begin + kTileRows, call.tokens) - 1;
   const int column_begin =
@@ -261,13 +276,13 @@ __device__ __forceinline__ void SweepRows(const AttentionStatsCall& call,
     CommitCopies();
   };
   Products products;
-  const int first = column_begin / kTileColumns,
-            last = row_last / kTileColumns;
+  const int first = column_begin / kTileColumns, last = row_last / kTileColumns;
   start(first);
   for (int i = first; i <= last; ++i) {
     const bool ahead = Tile::kBuffers > 1 && i < last;
     if (ahead) start(i + 1);
-    ahead ? WaitForCopies<1>() : WaitForCopies<0>();
+    ahead ? Tile::template WaitForStreaming<1>()
+          : Tile::template WaitForStreaming<0>();
     __syncthreads();
     tile.Multiply(i % Tile::kBuffers, products);
     const int column = i * kTileColumns;
@@ -288,24 +303,39 @@ __device__ __forceinline__ void SweepRows(const AttentionStatsCall& call,
   }
 }
 
-// Joins the sums of the four threads of each row; each tells of one of them.
+// Each of the four threads that have a row's sums tells of one of their rows.
+template <typename Tile>
+__device__ __forceinline__ void StoreRows(
+    const AttentionStatsCall& call, int row_begin,
+    const RowSums (&rows)[kRowsPerThread]) {
+  const typename Tile::Place place;
+  const int mine = place.lane % 4;
+  RowSums sums = rows[0];
+#pragma unroll
+  for (int r = 1; r < kRowsPerThread; ++r) {
+    if (mine == r) sums = rows[r];
+  }
+  const int t = row_begin + place.Row(mine);
+  if (t < call.tokens) Row(call, sums, t).Store(call.scale * kLog2E);
+}
+
+// Joins the sums of the four threads of each row.
+template <typename Tile>
 __device__ __forceinline__ void FinishRows(const AttentionStatsCall& call,
                                            int row_begin,
                                            RowSums (&rows)[kRowsPerThread]) {
-  const Place place;
   const float c = call.scale * kLog2E;
 #pragma unroll
   for (int r = 0; r < kRowsPerThread; ++r) {
     rows[r].Merge(1, c);
     rows[r].Merge(2, c);
-    const int t = row_begin + place.Row(r);
-    if (place.lane % 4 == r && t < call.tokens) Row(call, rows[r], t).Store(c);
   }
+  StoreRows<Tile>(call, row_begin, rows);
 }
 
 // Column 0: its shares were kept apart for the sake of their digits.
 __device__ __forceinline__ void SumSinkColumn(const AttentionStatsCall& call,
-                                             float* shared) {
+                                              float* shared) {
   const int64_t plane =
       static_cast<int64_t>(call.batch) * call.heads * call.tokens;
   const float* const mass =

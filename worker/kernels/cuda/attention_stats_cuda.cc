@@ -67,10 +67,9 @@ OperatorResult AttentionStatsCuda(
   return {rows, columns, at::empty({0}, floats)};
 }
 
-OnePassResult AttentionStatsOnceCuda(const at::Tensor& q_BHTE,
-                                     const at::Tensor& k_BGTE,
-                                     const at::Tensor& log_sum_exp_BHT,
-                                     double scale) {
+OnePassResult OnePass(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+                      const at::Tensor& log_sum_exp_BHT, double scale,
+                      bool portable) {
   const int64_t batch = q_BHTE.size(0), heads = q_BHTE.size(1),
                 tokens = q_BHTE.size(2);
   TORCH_CHECK(HasDeviceKernel(q_BHTE, false, scale, 0) &&
@@ -86,23 +85,50 @@ OnePassResult AttentionStatsOnceCuda(const at::Tensor& q_BHTE,
   at::Tensor rows = at::empty({kNumRowStats, batch, heads, tokens}, floats);
   at::Tensor columns = at::empty({batch, heads, tokens}, floats);
   at::Tensor query_norm = at::empty({batch, heads, tokens}, floats);
+  at::Tensor key_norm = at::empty({batch, k.size(1), tokens}, floats);
   const int64_t parts = (tokens + kRowsOfPart - 1) / kRowsOfPart;
   const at::Tensor column_parts =
       at::empty({parts, batch, heads, tokens}, floats);
   AttentionStatsCall call = CallOf(q, k, scale, rows, columns);
+  call.portable = portable;
   call.log_sum_exp = log_sum_exp.const_data_ptr<float>();
   call.column_parts = column_parts.mutable_data_ptr<float>();
   call.query_norm = query_norm.mutable_data_ptr<float>();
+  call.key_norm = key_norm.mutable_data_ptr<float>();
   CheckLaunch("attention_stats_once",
               LaunchAttentionStatsOnce(call, StreamOf(q.device())));
-  return {rows, columns, query_norm};
+  return {rows, columns, query_norm, key_norm};
+}
+
+OnePassResult AttentionStatsOnceCuda(const at::Tensor& q_BHTE,
+                                     const at::Tensor& k_BGTE,
+                                     const at::Tensor& log_sum_exp_BHT,
+                                     double scale) {
+  return OnePass(q_BHTE, k_BGTE, log_sum_exp_BHT, scale, /*portable=*/false);
+}
+
+OnePassResult AttentionStatsOncePortable(const at::Tensor& q_BHTE,
+                                         const at::Tensor& k_BGTE,
+                                         const at::Tensor& log_sum_exp_BHT,
+                                         double scale) {
+  return OnePass(q_BHTE, k_BGTE, log_sum_exp_BHT, scale, /*portable=*/true);
 }
 
 }  // namespace
 }  // namespace sinkwatch::kernels::cuda
 
+// attention_stats_once by the kernel for every card: a card that has its own is
+// tested against it.
+TORCH_LIBRARY_FRAGMENT(sinkwatch, m) {
+  m.def(
+      "attention_stats_once_portable(Tensor q, Tensor k, Tensor log_sum_exp, "
+      "float scale) -> (Tensor, Tensor, Tensor, Tensor)");
+}
+
 TORCH_LIBRARY_IMPL(sinkwatch, CUDA, m) {
   m.impl("attention_stats", sinkwatch::kernels::cuda::AttentionStatsCuda);
   m.impl("attention_stats_once",
          sinkwatch::kernels::cuda::AttentionStatsOnceCuda);
+  m.impl("attention_stats_once_portable",
+         sinkwatch::kernels::cuda::AttentionStatsOncePortable);
 }

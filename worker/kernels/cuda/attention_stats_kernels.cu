@@ -1,7 +1,7 @@
 // Attention statistics in two passes over q k', neither of which leaves the
-// registers: rows first (each block keeps 128 queries and streams keys by), then
-// columns (128 keys stay and queries stream by, from the diagonal on), with what
-// the first pass learnt of each row.
+// registers: rows first (each block keeps 128 queries and streams keys by),
+// then columns (128 keys stay and queries stream by, from the diagonal on),
+// with what the first pass learnt of each row.
 #include <cuda_runtime.h>
 
 #include "worker/kernels/cuda/attention_rows.cuh"
@@ -15,13 +15,13 @@ __global__ void __launch_bounds__(kThreads) RowKernel(AttentionStatsCall call) {
   extern __shared__ __align__(16) unsigned char shared[];
   Tile tile(shared, call.width);
   // Long rows first: they end last.
-  const int row_begin = (gridDim.x - 1 - blockIdx.x) * kTileRows;
-  const int group = blockIdx.y / (call.heads / call.groups);
-  tile.LoadStationary(HeadOf<Element>(call.q, blockIdx.y), call.q.token_stride,
-                      row_begin, call.tokens);
+  const int row_begin = (gridDim.z - 1 - blockIdx.z) * kTileRows;
+  tile.LoadStationary(HeadOf<Element>(call.q, HeadOfBlock()),
+                      call.q.token_stride, row_begin, call.tokens);
   RowSums rows[kRowsPerThread];
-  SweepRows(call, tile, HeadOf<Element>(call.k, group), row_begin, rows);
-  FinishRows(call, row_begin, rows);
+  SweepRows(call, tile, HeadOf<Element>(call.k, GroupOfBlock(call)), row_begin,
+            rows);
+  FinishRows<Tile>(call, row_begin, rows);
 }
 
 template <typename Tile>
@@ -33,19 +33,18 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ float weights[Tile::kBuffers][kTileColumns];
   __shared__ float sink_sums[kThreads];
   Tile tile(shared, call.width);
-  const Place place;
+  const typename Tile::Place place;
   const float c = call.scale * kLog2E;
-  const int key_begin = blockIdx.x * kTileRows;
+  const int key_begin = blockIdx.z * kTileRows;
   const int query_last =
       call.window > 0
           ? min(call.tokens - 1, key_begin + kTileRows - 1 + call.window - 1)
           : call.tokens - 1;
-  const int group = blockIdx.y / (call.heads / call.groups);
-  const Element* const q = HeadOf<Element>(call.q, blockIdx.y);
+  const Element* const q = HeadOf<Element>(call.q, HeadOfBlock());
   const int64_t plane =
       static_cast<int64_t>(call.batch) * call.heads * call.tokens;
-  tile.LoadStationary(HeadOf<Element>(call.k, group), call.k.token_stride,
-                      key_begin, call.tokens);
+  tile.LoadStationary(HeadOf<Element>(call.k, GroupOfBlock(call)),
+                      call.k.token_stride, key_begin, call.tokens);
   const auto start = [&](int i) {
     const int buffer = i % Tile::kBuffers;
     tile.StartStreaming(q, call.q.token_stride, i * kTileColumns, call.tokens,
@@ -63,8 +62,7 @@ __global__ void __launch_bounds__(kThreads)
 
   float mass[kRowsPerThread] = {};
   Products products;
-  const int first = key_begin / kTileColumns,
-            last = query_last / kTileColumns;
+  const int first = key_begin / kTileColumns, last = query_last / kTileColumns;
   start(first);
   for (int i = first; i <= last; ++i) {
     const int buffer = i % Tile::kBuffers;
@@ -74,14 +72,13 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     tile.Multiply(buffer, products);
     const int query = i * kTileColumns;
-    const bool whole =
-        query >= key_begin + kTileRows - 1 &&
-        (call.window == 0 ||
-         query + kTileColumns - 1 < key_begin + call.window);
+    const bool whole = query >= key_begin + kTileRows - 1 &&
+                       (call.window == 0 ||
+                        query + kTileColumns - 1 < key_begin + call.window);
     ForEach(products, place, [&](int r, int column, float product) {
       const int k = key_begin + place.Row(r), t = query + column;
-      const bool seen = whole || (k <= t && (call.window == 0 ||
-                                             k > t - call.window));
+      const bool seen =
+          whole || (k <= t && (call.window == 0 || k > t - call.window));
       const float e = Exp2(fmaf(product, c, -shifts[buffer][column]));
       if (seen) mass[r] = fmaf(e, weights[buffer][column], mass[r]);
     });
@@ -102,8 +99,7 @@ __global__ void __launch_bounds__(kThreads)
 template <typename Tile>
 cudaError_t Launch(const AttentionStatsCall& call, cudaStream_t stream) {
   const size_t bytes = Tile::SharedBytes(call.width);
-  const dim3 grid((call.tokens + kTileRows - 1) / kTileRows, call.heads,
-                  call.batch);
+  const dim3 grid = GridOf(call, (call.tokens + kTileRows - 1) / kTileRows);
   for (const auto kernel : {RowKernel<Tile>, ColumnKernel<Tile>}) {
     const cudaError_t error = cudaFuncSetAttribute(
         kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
@@ -121,20 +117,9 @@ cudaError_t Launch(const AttentionStatsCall& call, cudaStream_t stream) {
 int LaunchAttentionStats(const AttentionStatsCall& call, void* stream) {
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   if (!call.bfloat16) return Launch<Float32Tile>(call, on);
-  switch (call.width) {
-    case 64:
-      return Launch<Bf16Tile<64>>(call, on);
-    case 80:
-      return Launch<Bf16Tile<80>>(call, on);
-    case 96:
-      return Launch<Bf16Tile<96>>(call, on);
-    case 128:
-      return Launch<Bf16Tile<128>>(call, on);
-    case 256:
-      return Launch<Bf16Tile<256>>(call, on);
-    default:
-      return cudaErrorInvalidValue;
-  }
+  return ForBf16Width(call.width, [&](auto width) {
+    return Launch<Bf16Tile<decltype(width)::value>>(call, on);
+  });
 }
 
 }  // namespace sinkwatch::kernels::cuda

@@ -33,6 +33,9 @@ struct AttentionStatsCall {
   const float* log_sum_exp = nullptr;
   float* column_parts = nullptr;
   float* query_norm = nullptr;  // [B,H,T], a result of one pass
+  float* key_norm = nullptr;    // [B,G,T], another
+  bool portable = false;  // by the kernel for every card, where this one has
+                          // its own: one is the other's test
 };
 constexpr int kRowsOfPart = 128;
 
@@ -55,6 +58,8 @@ int LaunchAttentionStats(const AttentionStatsCall& call, void* stream);
 
 // The same from the log-sum-exp, without window and learned sinks.
 int LaunchAttentionStatsOnce(const AttentionStatsCall& call, void* stream);
+// Its rows and parts of columns by wgmma, where the card and the width have it.
+int LaunchAttentionStatsWgmma(const AttentionStatsCall& call, void* stream);
 
 }  // namespace sinkwatch::kernels::cuda
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ATen/TensorOperators.h"
+#include "ATen/ops/bmm.h"
 #include "ATen/ops/full.h"
 #include "ATen/ops/matmul.h"
 #include "ATen/ops/repeat_interleave.h"
@@ -149,13 +150,39 @@ TEST(CudaGramFactorTest, AsOnTheCpu) {
   }
 }
 
+// From tensor cores' sums of bfloat16, of a matrix with dependent columns and
+// of positive ones too, whose sums are truncated to one side: the ridge holds.
+TEST(CudaGramFactorTest, FactorsOfFloatPartsTellLengths) {
+  for (const int64_t width : {64, 128}) {
+    SCOPED_TRACE(width);
+    at::Tensor w = Random({8, 4, kRowsOfFloatPart, width}, 410 + width);
+    w.select(1, 2).select(2, width - 1).copy_(w.select(1, 2).select(2, 0));
+    w.select(1, 3).abs_();
+    w = w.to(at::kBFloat16);
+    const at::Tensor on_gpu = ToGpu(w).flatten(0, 1);
+    const at::Tensor parts = at::bmm(on_gpu.transpose(1, 2), on_gpu, at::kFloat)
+                                 .unflatten(0, {8, 4});
+    const at::Tensor wide = w.to(at::kDouble);
+    const at::Tensor gram = at::matmul(wide.transpose(2, 3), wide).sum(0);
+    const at::Tensor factor = ToCpu(GramFactor(parts)).to(at::kDouble);
+    EXPECT_TRUE(factor.triu().equal(factor));
+    // The ridge, on the diagonal, and what the sums are off.
+    const double largest = gram.diagonal(0, 1, 2).max().item<double>();
+    ExpectClose("gram",
+                at::matmul(factor.transpose(1, 2), factor).to(at::kFloat), gram,
+                1.5e-5 * largest, 0);
+  }
+}
+
 TEST(CudaGramFactorTest, ANaNShowsInItsHeadOnly) {
-  at::Tensor gram = at::full({1, 2, 16, 16}, 0.0, at::kDouble);
-  gram.select(2, 3).select(2, 3).fill_(2);
-  gram[0][1][15][15] = std::nan("");
-  const at::Tensor factor = ToCpu(GramFactor(ToGpu(gram)));
-  EXPECT_TRUE(factor[0].isfinite().all().item<bool>());
-  EXPECT_FALSE(factor[1].isfinite().all().item<bool>());
+  for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+    at::Tensor gram = at::full({1, 2, 16, 16}, 0.0, type);
+    gram.select(2, 3).select(2, 3).fill_(2);
+    gram[0][1][15][15] = std::nan("");
+    const at::Tensor factor = ToCpu(GramFactor(ToGpu(gram)));
+    EXPECT_TRUE(factor[0].isfinite().all().item<bool>());
+    EXPECT_FALSE(factor[1].isfinite().all().item<bool>());
+  }
 }
 
 }  // namespace

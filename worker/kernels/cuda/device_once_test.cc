@@ -5,11 +5,13 @@
 #include <vector>
 
 #include "ATen/TensorOperators.h"
+#include "ATen/core/dispatch/Dispatcher.h"
 #include "ATen/ops/_scaled_dot_product_cudnn_attention.h"
 #include "ATen/ops/_scaled_dot_product_efficient_attention.h"
 #include "ATen/ops/_scaled_dot_product_flash_attention.h"
 #include "gtest/gtest.h"
 #include "worker/kernels/attention_stats.h"
+#include "worker/kernels/attention_stats_operator.h"
 #include "worker/kernels/attention_stats_reference.h"
 #include "worker/kernels/attention_stats_testing.h"
 #include "worker/kernels/cuda/device_testing.h"
@@ -27,15 +29,43 @@ class CudaOnePassTest : public InBothDtypes {
 INSTANTIATE_TEST_SUITE_P(Dtypes, CudaOnePassTest,
                          testing::Values(at::kFloat, at::kBFloat16), DtypeName);
 
+// By the kernel for every card.
+AttentionStats Portable(const at::Tensor& q_BHTE, const at::Tensor& k_BGTE,
+                        const AttentionOptions& options) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("sinkwatch::attention_stats_once_portable", "")
+          .typed<OnePassSignature>();
+  const auto [rows, columns, query_norm, key_norm] =
+      op.call(q_BHTE, k_BGTE, options.log_sum_exp_BHT, options.scale);
+  AttentionStats stats;
+  stats.log_sum_exp = rows[kLogSumExp];
+  stats.sink_logit = rows[kSinkLogit];
+  stats.sink_attention = rows[kSinkAttention];
+  stats.rest_log_sum_exp = rows[kRestLogSumExp];
+  stats.rest_mean_logit = rows[kRestMeanLogit];
+  stats.previous_attention = rows[kPreviousAttention];
+  stats.entropy = rows[kEntropy];
+  stats.max_abs_logit = rows[kMaxAbsLogit];
+  stats.row_sum = rows[kRowSum];
+  stats.column_mass = columns;
+  stats.query_norm = query_norm;
+  stats.key_norm = key_norm;
+  return stats;
+}
+
 AttentionStats OnePass(const Input& input, AttentionOptions options,
-                       const at::Tensor& log_sum_exp_BHT) {
+                       const at::Tensor& log_sum_exp_BHT,
+                       bool portable = false) {
   options.log_sum_exp_BHT = ToGpu(log_sum_exp_BHT).to(at::kFloat);
-  AttentionStats s = ComputeAttentionStats(
-      ToGpu(input.q_BHTE), ToGpu(input.k_BGTE), at::Tensor(), options);
+  const at::Tensor q = ToGpu(input.q_BHTE), k = ToGpu(input.k_BGTE);
+  AttentionStats s = portable
+                         ? Portable(q, k, options)
+                         : ComputeAttentionStats(q, k, at::Tensor(), options);
   for (at::Tensor* x :
        {&s.log_sum_exp, &s.sink_logit, &s.sink_attention, &s.rest_log_sum_exp,
         &s.rest_mean_logit, &s.previous_attention, &s.entropy, &s.max_abs_logit,
-        &s.row_sum, &s.column_mass, &s.query_norm}) {
+        &s.row_sum, &s.column_mass, &s.query_norm, &s.key_norm}) {
     *x = ToCpu(*x);
   }
   return s;
@@ -45,11 +75,17 @@ void ExpectMatchesReference(const Input& input,
                             const AttentionOptions& options) {
   const AttentionStats expected = ReferenceAttentionStats(
       input.q_BHTE, input.k_BGTE, at::Tensor(), options);
-  const AttentionStats actual = OnePass(input, options, expected.log_sum_exp);
-  ExpectSameStats(actual, expected,
-                  expected.max_abs_logit.max().item<double>());
-  ExpectClose("query_norm", actual.query_norm,
-              input.q_BHTE.to(at::kDouble).square().sum(-1).sqrt(), 0, 2e-6);
+  for (const bool portable : {false, true}) {
+    SCOPED_TRACE(portable ? "for every card" : "for this card");
+    const AttentionStats actual =
+        OnePass(input, options, expected.log_sum_exp, portable);
+    ExpectSameStats(actual, expected,
+                    expected.max_abs_logit.max().item<double>());
+    ExpectClose("query_norm", actual.query_norm,
+                input.q_BHTE.to(at::kDouble).square().sum(-1).sqrt(), 0, 2e-6);
+    ExpectClose("key_norm", actual.key_norm,
+                input.k_BGTE.to(at::kDouble).square().sum(-1).sqrt(), 0, 2e-6);
+  }
 }
 
 TEST_P(CudaOnePassTest, MatchesReferenceOverWidthsAndLengths) {

@@ -65,6 +65,15 @@ TEST_P(CudaRowsTest, MoreRowsThanAGridHasPlacesFor) {
   EXPECT_TRUE(ToCpu(RowMedian(ToGpu(x))).equal(RowMedian(x)));
 }
 
+// Long rows take scratch memory, which is meant for so many at a time.
+TEST_P(CudaRowsTest, MoreLongRowsThanScratchMemoryIsMeantFor) {
+  const at::Tensor x = Rounded(Random({600, 8200}, 6));
+  for (const bool absolute : {false, true}) {
+    EXPECT_TRUE(
+        ToCpu(RowMedian(ToGpu(x), absolute)).equal(RowMedian(x, absolute)));
+  }
+}
+
 TEST_P(CudaRowsTest, SumsAndKurtosisOfRows) {
   uint64_t seed = 20;
   for (const int64_t width : {1, 7, 64, 100, 2048, 5120}) {

@@ -1,6 +1,6 @@
 // Cholesky's factors of Gram matrices, a block a matrix. The matrix stays in
-// registers, its elements dealt out to threads by rows and columns; only the row
-// that is eliminated goes through shared memory.
+// registers, its elements dealt out to threads by rows and columns; only the
+// row that is eliminated goes through shared memory.
 #include <cuda_runtime.h>
 
 #include "worker/kernels/cuda/head_kernels.h"
@@ -14,24 +14,28 @@ constexpr int kWarps = 16;  // a warp has rows warp, warp + 16, ...
 constexpr int kColumns = static_cast<int>(kMaxGramWidth) / kLanes;
 constexpr int kRows = static_cast<int>(kMaxGramWidth) / kWarps;
 
-// A thread's elements: of row warp + 16 a and column lane + 32 b.
+// A thread's elements: of row warp + 16 a and column lane + 32 b. What is told
+// in float32 is computed in it: the ridge is larger than its rounding.
+template <typename Number>
 struct Elements {
-  double at[kRows][kColumns];
+  Number at[kRows][kColumns];
 };
 
+template <typename Number>
 __device__ __forceinline__ void Load(const GramFactorCall& call, int warp,
-                                     int lane, Elements& m) {
+                                     int lane, Elements<Number>& m) {
   const int64_t size = static_cast<int64_t>(call.width) * call.width;
+  const Number* const gram = static_cast<const Number*>(call.gram);
 #pragma unroll
   for (int a = 0; a < kRows; ++a) {
 #pragma unroll
     for (int b = 0; b < kColumns; ++b) {
       const int i = warp + kWarps * a, k = lane + kLanes * b;
       const bool there = i < call.width && k < call.width;
-      double sum = 0;
+      Number sum = 0;
       for (int part = 0; there && part < call.parts; ++part) {
-        sum += call.gram[(part * call.heads + blockIdx.x) * size +
-                         i * call.width + k];
+        sum +=
+            gram[(part * call.heads + blockIdx.x) * size + i * call.width + k];
       }
       m.at[a][b] = sum;
     }
@@ -39,10 +43,11 @@ __device__ __forceinline__ void Load(const GramFactorCall& call, int warp,
 }
 
 // The largest diagonal element of the matrix; what is no number is larger.
-__device__ __forceinline__ double LargestOf(const double* diagonal, int width,
+template <typename Number>
+__device__ __forceinline__ Number LargestOf(const Number* diagonal, int width,
                                             int lane) {
-  double largest = diagonal[0];
-  const auto take = [&](double x) {
+  Number largest = diagonal[0];
+  const auto take = [&](Number x) {
     if (largest == largest && (x > largest || x != x)) largest = x;
   };
   for (int k = lane; k < width; k += kLanes) take(diagonal[k]);
@@ -55,13 +60,14 @@ __device__ __forceinline__ double LargestOf(const double* diagonal, int width,
 
 // Row j over the root of its diagonal element, which is of the thread's column
 // `place`: for the rows below, and as a row of the factor.
+template <typename Number>
 __device__ __forceinline__ void StoreRow(const GramFactorCall& call,
-                                         const double (&mine)[kColumns], int j,
-                                         int place, double* row) {
+                                         const Number (&mine)[kColumns], int j,
+                                         int place, Number* row) {
   const int lane = threadIdx.x % kLanes, width = call.width;
   float* const to =
       call.factor + (static_cast<int64_t>(blockIdx.x) * width + j) * width;
-  const double scale = rsqrt(__shfl_sync(~0u, mine[place], j % kLanes));
+  const Number scale = rsqrt(__shfl_sync(~0u, mine[place], j % kLanes));
 #pragma unroll
   for (int b = 0; b < kColumns; ++b) {
     const int k = lane + kLanes * b;
@@ -70,13 +76,14 @@ __device__ __forceinline__ void StoreRow(const GramFactorCall& call,
   }
 }
 
+template <typename Number>
 __global__ void __launch_bounds__(kLanes* kWarps)
     GramFactor(GramFactorCall call) {
-  __shared__ double rows[2][kMaxGramWidth];
-  __shared__ double diagonal[kMaxGramWidth];
+  __shared__ Number rows[2][kMaxGramWidth];
+  __shared__ Number diagonal[kMaxGramWidth];
   const int lane = threadIdx.x % kLanes, warp = threadIdx.x / kLanes;
   const int width = call.width;
-  Elements m;
+  Elements<Number> m;
   Load(call, warp, lane, m);
   const auto for_diagonal = [&](auto f) {
 #pragma unroll
@@ -89,11 +96,14 @@ __global__ void __launch_bounds__(kLanes* kWarps)
       }
     }
   };
-  for_diagonal([&](int i, double& x) { diagonal[i] = x; });
+  for_diagonal([&](int i, Number& x) { diagonal[i] = x; });
   __syncthreads();
-  const double ridge =
-      LargestOf(diagonal, width, lane) * kRidge + kSmallestRidge;
-  for_diagonal([&](int, double& x) { x += ridge; });
+  constexpr bool kFloats = sizeof(Number) == sizeof(float);
+  constexpr auto kPart = static_cast<Number>(kFloats ? kRidgeOfFloats : kRidge);
+  constexpr auto kLeast =
+      static_cast<Number>(kFloats ? kSmallestRidgeOfFloats : kSmallestRidge);
+  const Number ridge = LargestOf(diagonal, width, lane) * kPart + kLeast;
+  for_diagonal([&](int, Number& x) { x += ridge; });
 
   // Rows in turn, warp by warp; which of a thread's rows it is, is known when
   // this is compiled.
@@ -101,20 +111,24 @@ __global__ void __launch_bounds__(kLanes* kWarps)
   for (int a = 0; a < kRows; ++a) {
     for (int turn = 0; turn < kWarps && kWarps * a + turn < width; ++turn) {
       const int j = kWarps * a + turn;
-      double* const row = rows[j % 2];
+      Number* const row = rows[j % 2];
       if (warp == turn) StoreRow(call, m.at[a], j, a * kWarps / kLanes, row);
       // One barrier a row: rows alternate between two places.
       __syncthreads();
-      double above[kColumns];
+      // Columns left of the row's own are zeros by now.
+      const int first_of_row = a * kWarps / kLanes;
+      Number above[kColumns];
 #pragma unroll
-      for (int b = 0; b < kColumns; ++b) above[b] = row[lane + kLanes * b];
+      for (int b = first_of_row; b < kColumns; ++b) {
+        above[b] = row[lane + kLanes * b];
+      }
 #pragma unroll
       for (int below = a; below < kRows; ++below) {
         const int i = warp + kWarps * below;
         if (i <= j) continue;
-        const double factor = row[i];
+        const Number factor = row[i];
 #pragma unroll
-        for (int b = 0; b < kColumns; ++b) {
+        for (int b = first_of_row; b < kColumns; ++b) {
           m.at[below][b] = fma(-factor, above[b], m.at[below][b]);
         }
       }
@@ -125,8 +139,10 @@ __global__ void __launch_bounds__(kLanes* kWarps)
 }  // namespace
 
 int LaunchGramFactor(const GramFactorCall& call, void* stream) {
-  GramFactor<<<static_cast<unsigned>(call.heads), kLanes * kWarps, 0,
-               static_cast<cudaStream_t>(stream)>>>(call);
+  const auto heads = static_cast<unsigned>(call.heads);
+  const cudaStream_t on = static_cast<cudaStream_t>(stream);
+  call.floats ? GramFactor<float><<<heads, kLanes * kWarps, 0, on>>>(call)
+              : GramFactor<double><<<heads, kLanes * kWarps, 0, on>>>(call);
   return cudaGetLastError();
 }
 

@@ -5,6 +5,7 @@
 #include "worker/kernels/cuda/head_kernels.h"
 #include "worker/kernels/cuda/numbers.cuh"
 #include "worker/kernels/cuda/tiles.cuh"
+#include "worker/kernels/cuda/wgmma_tile.cuh"
 
 namespace sinkwatch::kernels::cuda {
 namespace {
@@ -92,9 +93,8 @@ __global__ void __launch_bounds__(256)
     const uint32_t out = rest % outer;
     const int64_t b = rest / outer;
     const int64_t n = by_head ? in : out, t = by_head ? out : in;
-    x[v] = static_cast<const Element*>(call.x.data) +
-           b * call.x.batch_stride + n * call.x.head_stride +
-           t * call.x.token_stride;
+    x[v] = static_cast<const Element*>(call.x.data) + b * call.x.batch_stride +
+           n * call.x.head_stride + t * call.x.token_stride;
     to[v] = at < all ? (b * call.groups + n) * call.tokens + t : -1;
   }
   const int lane = threadIdx.x % lanes;
@@ -112,14 +112,22 @@ __global__ void __launch_bounds__(256)
 // 128 vectors stay, the rows of their head's factor stream by: no product is
 // written down.
 template <typename Tile>
-__global__ void __launch_bounds__(kThreads)
-    WrittenNorms(WrittenNormsCall call) {
+__device__ __forceinline__ void MeasureWritten(const WrittenNormsCall& call,
+                                               void* shared) {
   using Element = typename Tile::Element;
-  extern __shared__ __align__(16) unsigned char shared[];
   Tile tile(shared, call.width);
-  const Place place;
+  const typename Tile::Place place;
   const int head = blockIdx.y, group = head / (call.heads / call.groups);
   const int first = blockIdx.x * kTileRows;
+  const Element* const factor =
+      static_cast<const Element*>(call.factor) +
+      static_cast<int64_t>(head) * call.rows * call.width;
+  const auto start = [&](int i) {
+    tile.StartStreaming(factor, call.width, i * kTileColumns, call.rows,
+                        i % Tile::kBuffers);
+    CommitCopies();
+  };
+  if (Tile::kApart) start(0);
   tile.LoadStationary(static_cast<const Element*>(call.x.data) +
                           blockIdx.z * call.x.batch_stride +
                           group * call.x.head_stride,
@@ -134,22 +142,15 @@ __global__ void __launch_bounds__(kThreads)
                  token % call.sequence] = length;
     });
   }
-  const Element* const factor =
-      static_cast<const Element*>(call.factor) +
-      static_cast<int64_t>(head) * call.rows * call.width;
-  const auto start = [&](int i) {
-    tile.StartStreaming(factor, call.width, i * kTileColumns, call.rows,
-                        i % Tile::kBuffers);
-    CommitCopies();
-  };
   float squares[kRowsPerThread] = {};
   Products products;
   const int last = (call.rows - 1) / kTileColumns;
-  start(0);
+  if (!Tile::kApart) start(0);
   for (int i = 0; i <= last; ++i) {
     const bool ahead = Tile::kBuffers > 1 && i < last;
     if (ahead) start(i + 1);
-    ahead ? WaitForCopies<1>() : WaitForCopies<0>();
+    ahead ? Tile::template WaitForStreaming<1>()
+          : Tile::template WaitForStreaming<0>();
     __syncthreads();
     tile.Multiply(i % Tile::kBuffers, products);
     // Rows that are not there are zeros.
@@ -170,6 +171,13 @@ __global__ void __launch_bounds__(kThreads)
     call.norms[(b * call.heads + head) * call.sequence +
                token % call.sequence] = sqrtf(sum);
   }
+}
+
+template <typename Tile>
+__global__ void __launch_bounds__(kThreads)
+    WrittenNorms(WrittenNormsCall call) {
+  extern __shared__ __align__(16) unsigned char shared[];
+  if constexpr (kIsCompiled<Tile>) MeasureWritten<Tile>(call, shared);
 }
 
 template <typename Tile>
@@ -200,16 +208,14 @@ __global__ void __launch_bounds__(kColumnThreads)
   const int row_begin = blockIdx.x * kColumnRows;
   const int row_end = min(row_begin + kColumnRows, call.tokens);
   if (threadIdx.x < call.chosen) {
-    columns[threadIdx.x] =
-        call.columns[of_head * call.chosen + threadIdx.x];
+    columns[threadIdx.x] = call.columns[of_head * call.chosen + threadIdx.x];
   }
   __syncthreads();
   const auto is_seen = [&](int64_t column, int64_t row) {
     return column >= 0 && column <= row &&
            (call.window == 0 || column > row - call.window);
   };
-  float* const attention =
-      call.attention + of_head * call.tokens * call.chosen;
+  float* const attention = call.attention + of_head * call.tokens * call.chosen;
   bool any = false;
   for (int c = 0; c < call.chosen; ++c) {
     any = any || (columns[c] >= 0 && columns[c] < row_end);
@@ -223,10 +229,8 @@ __global__ void __launch_bounds__(kColumnThreads)
   }
   const int group = head / (call.heads / call.groups);
   const Element* const k = static_cast<const Element*>(call.k.data) +
-                           b * call.k.batch_stride +
-                           group * call.k.head_stride;
-  for (int i = threadIdx.x; i < call.chosen * call.width;
-       i += kColumnThreads) {
+                           b * call.k.batch_stride + group * call.k.head_stride;
+  for (int i = threadIdx.x; i < call.chosen * call.width; i += kColumnThreads) {
     const int64_t column = columns[i / call.width];
     const bool there = column >= 0 && column < call.tokens;
     keys[i] = there ? ToFloat(k[column * call.k.token_stride + i % call.width])
@@ -236,10 +240,9 @@ __global__ void __launch_bounds__(kColumnThreads)
   const int lane = threadIdx.x % kWarp;
   for (int row = row_begin + threadIdx.x / kWarp; row < row_end;
        row += kColumnThreads / kWarp) {
-    const Element* const q = static_cast<const Element*>(call.q.data) +
-                             b * call.q.batch_stride +
-                             head * call.q.head_stride +
-                             row * call.q.token_stride;
+    const Element* const q =
+        static_cast<const Element*>(call.q.data) + b * call.q.batch_stride +
+        head * call.q.head_stride + row * call.q.token_stride;
     float dot[kMaxChosenColumns] = {};
     for (int i = lane; i < call.width; i += kWarp) {
       const float x = ToFloat(q[i]);
@@ -287,20 +290,12 @@ int LaunchHeadNorms(const HeadNormsCall& call, void* stream) {
 int LaunchWrittenNorms(const WrittenNormsCall& call, void* stream) {
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   if (!call.bfloat16) return Launch<Float32Tile>(call, on);
-  switch (call.width) {
-    case 64:
-      return Launch<Bf16Tile<64>>(call, on);
-    case 80:
-      return Launch<Bf16Tile<80>>(call, on);
-    case 96:
-      return Launch<Bf16Tile<96>>(call, on);
-    case 128:
-      return Launch<Bf16Tile<128>>(call, on);
-    case 256:
-      return Launch<Bf16Tile<256>>(call, on);
-    default:
-      return cudaErrorInvalidValue;
-  }
+  const bool wgmma = IsWgmmaWidth(call.width) && CardHasWgmma();
+  if (wgmma && call.width == 64) return Launch<WgmmaTile<64>>(call, on);
+  if (wgmma) return Launch<WgmmaTile<128>>(call, on);
+  return ForBf16Width(call.width, [&](auto width) {
+    return Launch<Bf16Tile<decltype(width)::value>>(call, on);
+  });
 }
 
 int LaunchAttentionAtColumns(const ColumnsCall& call, void* stream) {

@@ -53,7 +53,8 @@ int LaunchAttentionAtColumns(const ColumnsCall& call, void* stream);
 
 // gram_factor.h: gram [parts,heads,width,width], width <= kMaxGramWidth.
 struct GramFactorCall {
-  const double* gram = nullptr;
+  const void* gram = nullptr;
+  bool floats = false;  // float32, or else float64
   int parts = 0;
   int64_t heads = 0;
   int width = 0;

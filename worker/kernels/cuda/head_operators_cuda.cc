@@ -133,7 +133,8 @@ at::Tensor GramFactorCuda(const at::Tensor& parts_SHEE) {
                                 gram.options().dtype(at::kFloat));
   if (factor.numel() == 0) return factor;
   GramFactorCall call;
-  call.gram = gram.const_data_ptr<double>();
+  call.gram = gram.const_data_ptr();
+  call.floats = gram.scalar_type() == at::kFloat;
   call.parts = static_cast<int>(gram.size(0));
   call.heads = gram.size(1);
   call.width = static_cast<int>(gram.size(3));

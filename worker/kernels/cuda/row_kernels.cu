@@ -9,8 +9,8 @@ namespace {
 
 constexpr float kInfinity = __builtin_huge_valf();
 constexpr int kMedianThreads = 512;
-constexpr int kBlocksPerRow = 64;  // at most
-constexpr int kBlocks = 544;       // of all rows; four for each multiprocessor
+constexpr int kBlocks = 544;  // of all rows; four for each multiprocessor
+constexpr int64_t kMostCounted = (int64_t{1} << 32) - 1;  // by 32 bits
 constexpr int kBins = 2048;
 // Copies of a block's histogram, one per so many neighbouring lanes: values
 // crowd in a few bins, and lanes that count in one bin wait for each other.
@@ -196,8 +196,103 @@ __global__ void EndSearch(RowMedianCall call) {
   call.median[row] = same ? lower : (lower + FromKey(search.next)) / 2;
 }
 
+// The sizes of bfloat16 are 15 bits: a histogram of all of them fits into
+// shared memory, and one reading of a row tells its median.
+constexpr int kSizes = 1 << 15;
+constexpr int kSizeThreads = 1024;
+constexpr int kSizeBlocks = 132;  // of all rows; a multiprocessor has one
+
+__global__ void __launch_bounds__(kSizeThreads) CountSizes(RowMedianCall call) {
+  extern __shared__ unsigned int sizes[];  // [kSizes]
+  for (int i = threadIdx.x; i < kSizes; i += kSizeThreads) sizes[i] = 0;
+  __syncthreads();
+  ForEachKey<uint16_t>(call, [&](uint32_t key) {
+    atomicAdd(&sizes[key >> 16 & (kSizes - 1)], 1u);
+  });
+  __syncthreads();
+  unsigned int* const all = static_cast<unsigned int*>(call.scratch) +
+                            static_cast<int64_t>(blockIdx.y) * kSizes;
+  for (int i = threadIdx.x; i < kSizes; i += kSizeThreads) {
+    if (sizes[i] > 0) atomicAdd(&all[i], sizes[i]);
+  }
+}
+
+// The sum of `mine` over this thread and those before it.
+__device__ unsigned int SumUpTo(unsigned int mine) {
+  __shared__ unsigned int of_warps[kSizeThreads / 32];
+  unsigned int sum = mine;
+  for (int reach = 1; reach < 32; reach *= 2) {
+    const unsigned int before = __shfl_up_sync(~0u, sum, reach);
+    if (threadIdx.x % 32 >= reach) sum += before;
+  }
+  if (threadIdx.x % 32 == 31) of_warps[threadIdx.x / 32] = sum;
+  __syncthreads();
+  for (int warp = 0; warp < threadIdx.x / 32; ++warp) sum += of_warps[warp];
+  return sum;
+}
+
+// A block a row: the sizes of its lower and its upper middle element.
+__global__ void __launch_bounds__(kSizeThreads) PickSizes(RowMedianCall call) {
+  constexpr int kEach = kSizes / kSizeThreads;
+  __shared__ unsigned int found[2];
+  // All of a thread's at once: its loads do not wait for each other.
+  uint4 loads[kEach / 4];
+  const uint4* const from = reinterpret_cast<const uint4*>(
+                                static_cast<unsigned int*>(call.scratch) +
+                                static_cast<int64_t>(blockIdx.x) * kSizes) +
+                            threadIdx.x * (kEach / 4);
+#pragma unroll
+  for (int i = 0; i < kEach / 4; ++i) loads[i] = from[i];
+  unsigned int mine = 0;
+#pragma unroll
+  for (const uint4& load : loads) mine += load.x + load.y + load.z + load.w;
+  const unsigned int end = SumUpTo(mine);
+  const unsigned int n = static_cast<unsigned int>(call.n);
+  const unsigned int ranks[2] = {(n - 1) / 2, n / 2};
+#pragma unroll
+  for (int middle = 0; middle < 2; ++middle) {
+    const unsigned int rank = ranks[middle];
+    if (rank < end - mine || rank >= end) continue;
+    // Sizes whose elements all come before it.
+    unsigned int below = end - mine, before = 0;
+#pragma unroll
+    for (const uint4& load : loads) {
+      for (const unsigned int count : {load.x, load.y, load.z, load.w}) {
+        below += count;
+        before += below <= rank;
+      }
+    }
+    found[middle] = threadIdx.x * kEach + before;
+  }
+  __syncthreads();
+  if (threadIdx.x > 0) return;
+  const float lower = __uint_as_float(found[0] << 16),
+              upper = __uint_as_float(found[1] << 16);
+  call.median[blockIdx.x] = found[0] == found[1] ? lower : (lower + upper) / 2;
+}
+
+// Blocks of a row: no more than fill a card.
+unsigned BlocksOfRow(const RowMedianCall& call, int64_t threads, int blocks) {
+  const int64_t wanted = (call.n + threads * 4 - 1) / (threads * 4);
+  const int64_t most = blocks / call.rows < 1 ? 1 : blocks / call.rows;
+  return static_cast<unsigned>(wanted < most ? wanted : most);
+}
+
+cudaError_t MedianOfSizes(const RowMedianCall& call, cudaStream_t stream) {
+  constexpr int kBytes = kSizes * sizeof(unsigned int);
+  const cudaError_t error = cudaFuncSetAttribute(
+      CountSizes, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  if (error != cudaSuccess) return error;
+  const cudaError_t cleared = cudaMemsetAsync(
+      call.scratch, 0, static_cast<size_t>(call.rows) * kBytes, stream);
+  if (cleared != cudaSuccess) return cleared;
+  const dim3 grid(BlocksOfRow(call, kSizeThreads, kSizeBlocks), call.rows);
+  CountSizes<<<grid, kSizeThreads, kBytes, stream>>>(call);
+  PickSizes<<<call.rows, kSizeThreads, 0, stream>>>(call);
+  return cudaGetLastError();
+}
+
 // A row that fits into shared memory: all of that by one block, in one launch.
-constexpr int kShortRow = 8192;
 constexpr int kShortThreads = 1024;
 
 // The digit in whose bin `rank` falls, and the rank inside: by the first warp.
@@ -271,27 +366,24 @@ __global__ void __launch_bounds__(kShortThreads)
 }
 
 template <typename Element>
-void SearchMedians(const RowMedianCall& call, cudaStream_t stream) {
+cudaError_t SearchMedians(const RowMedianCall& call, cudaStream_t stream) {
   if (call.n <= kShortRow) {
     ShortRowMedian<Element>
         <<<call.rows, kShortThreads, call.n * sizeof(uint32_t), stream>>>(call);
-    return;
+    return cudaGetLastError();
   }
-  const int64_t wanted =
-      (call.n + kMedianThreads * 4 - 1) / (kMedianThreads * 4);
-  // No more than fill a card: each block clears and adds up a histogram.
-  const int64_t most = kBlocks / call.rows < 1 ? 1 : kBlocks / call.rows;
-  const int64_t most_of_row = most < kBlocksPerRow ? most : kBlocksPerRow;
-  const dim3 grid(wanted < most_of_row ? wanted : most_of_row, call.rows);
+  if (sizeof(Element) == 2 && call.absolute && call.n <= kMostCounted) {
+    return MedianOfSizes(call, stream);
+  }
+  const dim3 grid(BlocksOfRow(call, kMedianThreads, kBlocks), call.rows);
   BeginSearch<<<call.rows, 256, 0, stream>>>(call);
-  // The sizes of bfloat16 end with zeros where the last digit is.
-  const bool short_keys = sizeof(Element) == 2 && call.absolute;
-  for (int level = 0; level < (short_keys ? 2 : 3); ++level) {
+  for (int level = 0; level < 3; ++level) {
     CountDigits<Element><<<grid, kMedianThreads, 0, stream>>>(call, level);
     PickDigit<<<call.rows, 1024, 0, stream>>>(call, level);
   }
   FindNext<Element><<<grid, kMedianThreads, 0, stream>>>(call);
   EndSearch<<<(call.rows + 255) / 256, 256, 0, stream>>>(call);
+  return cudaGetLastError();
 }
 
 // log(exp(a) + exp(b)) as a shift and a sum of 2^(x - shift).
@@ -330,10 +422,10 @@ struct ExpSum {
       sum += other_sum;
       return;
     }
-    sum = (largest == -kInfinity ? sum * 0 : sum * expf(largest - both)) +
-          (other_largest == -kInfinity ? other_sum * 0
-                                       : other_sum *
-                                             expf(other_largest - both));
+    sum =
+        (largest == -kInfinity ? sum * 0 : sum * expf(largest - both)) +
+        (other_largest == -kInfinity ? other_sum * 0
+                                     : other_sum * expf(other_largest - both));
     largest = both;
   }
   float largest = -kInfinity;
@@ -391,16 +483,17 @@ __global__ void __launch_bounds__(kLossThreads) RowLoss(RowLossCall call) {
 
 }  // namespace
 
-int64_t RowMedianScratchBytes(int rows) {
-  return rows * static_cast<int64_t>(sizeof(Search) +
-                                     kBins * sizeof(unsigned int));
+int64_t RowMedianScratchBytes(int rows, int64_t n) {
+  if (n <= kShortRow) return 0;
+  const int64_t search = sizeof(Search) + kBins * sizeof(unsigned int);
+  const int64_t sizes = kSizes * sizeof(unsigned int);
+  return rows * (search < sizes ? sizes : search);
 }
 
 int LaunchRowMedian(const RowMedianCall& call, void* stream) {
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
-  call.bfloat16 ? SearchMedians<uint16_t>(call, on)
-                : SearchMedians<float>(call, on);
-  return cudaGetLastError();
+  return call.bfloat16 ? SearchMedians<uint16_t>(call, on)
+                       : SearchMedians<float>(call, on);
 }
 
 int LaunchRowLoss(const RowLossCall& call, void* stream) {

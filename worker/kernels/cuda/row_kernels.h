@@ -7,8 +7,10 @@
 // `stream` is a cudaStream_t, results are a cudaError_t.
 namespace sinkwatch::kernels::cuda {
 
-// row_median.h. x [rows,n], contiguous; scratch: bytes as below, of any
-// content.
+// row_median.h. x [rows,n], contiguous; rows <= kMedianRows where a row is
+// longer than kShortRow; scratch: bytes as below, of any content.
+constexpr int64_t kShortRow = 8192;  // fits into shared memory
+constexpr int kMedianRows = 256;     // that scratch memory is meant for
 struct RowMedianCall {
   const void* x = nullptr;
   bool bfloat16 = false;
@@ -18,7 +20,7 @@ struct RowMedianCall {
   float* median = nullptr;  // [rows]
   void* scratch = nullptr;
 };
-int64_t RowMedianScratchBytes(int rows);
+int64_t RowMedianScratchBytes(int rows, int64_t n);
 int LaunchRowMedian(const RowMedianCall& call, void* stream);
 
 // row_loss.h. logits [rows,columns], contiguous.

@@ -19,10 +19,11 @@ at::Tensor RowMedianCuda(const at::Tensor& x_BN, bool absolute) {
   const c10::DeviceGuard guard(x_BN.device());
   const at::Tensor x = x_BN.contiguous();
   const int64_t rows = x.size(0), n = x.size(1);
-  const int64_t at_a_time = std::min(rows, kGrid);
+  const int64_t at_a_time =
+      std::min(rows, n <= kShortRow ? kGrid : int64_t{kMedianRows});
   at::Tensor median_B = at::empty({rows}, x.options().dtype(at::kFloat));
   const at::Tensor scratch =
-      at::empty({RowMedianScratchBytes(static_cast<int>(at_a_time))},
+      at::empty({RowMedianScratchBytes(static_cast<int>(at_a_time), n)},
                 x.options().dtype(at::kByte));
   for (int64_t row = 0; row < rows; row += at_a_time) {
     RowMedianCall call;

@@ -1,5 +1,6 @@
 // A tile of products: 128 stationary vectors against 64 that stream by, by four
-// warps of 32 rows. A thread's products are where mma.sync leaves them:
+// warps of 32 rows. A thread's products are where mma.sync leaves them (for
+// wgmma_tile.cuh, where that leaves them):
 //
 //   product [m][n][i]:  row    = 32 warp + 16 m + 8 (i / 2) + lane / 4
 //                       column = 8 n + 2 (lane % 4) + i % 2
@@ -12,6 +13,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace sinkwatch::kernels::cuda {
 
@@ -24,8 +26,8 @@ struct Products {
   float at[2][8][4];
 };
 
-struct Place {  // of a thread in its tile
-  __device__ Place()
+struct MmaPlace {  // of a thread in its tile
+  __device__ MmaPlace()
       : lane(threadIdx.x % 32),
         first_row(threadIdx.x / 32 * 32 + lane / 4),
         first_column(2 * (lane % 4)) {}
@@ -34,7 +36,7 @@ struct Place {  // of a thread in its tile
 };
 
 // Calls f(r, column, product) for each product of the thread, r = 0..3.
-template <typename F>
+template <typename Place, typename F>
 __device__ __forceinline__ void ForEach(const Products& products,
                                         const Place& place, F f) {
 #pragma unroll
@@ -57,9 +59,9 @@ __device__ __forceinline__ uint32_t SharedAddress(const void* p) {
 // 16 bytes to shared memory; zeros where they are not there.
 __device__ __forceinline__ void CopyAsync(void* to, const void* from,
                                           bool there) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
-                   SharedAddress(to)),
-               "l"(from), "r"(there ? 16 : 0));
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(SharedAddress(to)),
+      "l"(from), "r"(there ? 16 : 0));
 }
 __device__ __forceinline__ void CommitCopies() {
   asm volatile("cp.async.commit_group;");
@@ -70,15 +72,14 @@ __device__ __forceinline__ void WaitForCopies() {
 }
 
 __device__ __forceinline__ void LoadMatrices(uint32_t (&r)[4], const void* p) {
-  asm volatile(
-      "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-      : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-      : "r"(SharedAddress(p)));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(SharedAddress(p)));
 }
 
 __device__ __forceinline__ void MultiplyAdd(float (&c)[4],
-                                            const uint32_t (&a)[4],
-                                            uint32_t b0, uint32_t b1) {
+                                            const uint32_t (&a)[4], uint32_t b0,
+                                            uint32_t b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
       "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -103,6 +104,37 @@ __device__ __forceinline__ void CopyVectors(Element* to, int pitch,
   }
 }
 
+// Adds the squares of eight bfloat16.
+__device__ __forceinline__ void AddSquaresOf(const uint4& eight, float& sum) {
+  const uint32_t words[4] = {eight.x, eight.y, eight.z, eight.w};
+#pragma unroll
+  for (const uint32_t word : words) {
+    const float low = __uint_as_float(word << 16),
+                high = __uint_as_float(word & 0xffff0000u);
+    sum = fmaf(low, low, fmaf(high, high, sum));
+  }
+}
+
+// The widths of attention_stats_kernels.h, IsKernelWidth of bfloat16, as types:
+// what f(std::integral_constant<int, width>()) returns, or that there is none.
+template <typename F>
+cudaError_t ForBf16Width(int width, F f) {
+  switch (width) {
+    case 64:
+      return f(std::integral_constant<int, 64>());
+    case 80:
+      return f(std::integral_constant<int, 80>());
+    case 96:
+      return f(std::integral_constant<int, 96>());
+    case 128:
+      return f(std::integral_constant<int, 128>());
+    case 256:
+      return f(std::integral_constant<int, 256>());
+    default:
+      return cudaErrorInvalidValue;
+  }
+}
+
 // bfloat16 by the tensor cores. Shared memory: two buffers of streaming
 // vectors; the stationary ones pass through them into registers, or, where they
 // are too wide for that or registers are short, stay behind them.
@@ -110,9 +142,12 @@ template <int kWidth, bool kKept = kWidth <= 128>
 class Bf16Tile {
  public:
   using Element = uint16_t;
+  using Place = MmaPlace;
   static constexpr int kPitch = kWidth + 8;  // odd in units of 16 bytes
   static constexpr bool kInRegisters = kKept;
   static constexpr int kBuffers = 2;
+  // Whether streaming can begin before the stationary vectors are there.
+  static constexpr bool kApart = !kInRegisters;
   static constexpr int kStationaryAt =
       kInRegisters ? 0 : kBuffers * kTileColumns * kPitch;
   static size_t SharedBytes(int) {
@@ -135,6 +170,12 @@ class Bf16Tile {
     __syncthreads();
   }
 
+  // Before the barrier after which copies are read.
+  template <int kUnderWay>
+  __device__ static void WaitForStreaming() {
+    WaitForCopies<kUnderWay>();
+  }
+
   __device__ void StartStreaming(const Element* from, int64_t token_stride,
                                  int first, int tokens, int buffer) {
     CopyVectors(shared_ + buffer * kTileColumns * kPitch, kPitch, from,
@@ -144,8 +185,8 @@ class Bf16Tile {
   __device__ void Multiply(int buffer, Products& products) {
     const Element* streamed = shared_ + buffer * kTileColumns * kPitch;
     const int lane = threadIdx.x % 32;
-    const Element* mine = streamed + (lane / 16 * 8 + lane % 8) * kPitch +
-                          lane / 8 % 2 * 8;
+    const Element* mine =
+        streamed + (lane / 16 * 8 + lane % 8) * kPitch + lane / 8 % 2 * 8;
     Clear(products);
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) {
@@ -164,8 +205,8 @@ class Bf16Tile {
     }
   }
 
-  // Adds the squares of this thread's elements of the stationary vectors, of its
-  // four rows.
+  // Adds the squares of this thread's elements of the stationary vectors, of
+  // its four rows.
   __device__ void AddSquares(float (&sums)[kRowsPerThread]) {
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) {
@@ -182,6 +223,18 @@ class Bf16Tile {
         }
       }
     }
+  }
+
+  // Of a streaming vector, the squares of one half of its elements.
+  __device__ float SquaresOfHalf(int buffer, int vector, int half) const {
+    const Element* const begin =
+        shared_ + (buffer * kTileColumns + vector) * kPitch + half * kWidth / 2;
+    float sum = 0;
+#pragma unroll 4
+    for (int i = 0; i < kWidth / 2; i += 8) {
+      AddSquaresOf(*reinterpret_cast<const uint4*>(begin + i), sum);
+    }
+    return sum;
   }
 
   __device__ static void Clear(Products& products) {
@@ -224,6 +277,8 @@ class Bf16Tile {
 class Float32Tile {
  public:
   using Element = float;
+  using Place = MmaPlace;
+  static constexpr bool kApart = true;
   static constexpr int kBuffers = 1;
   static size_t SharedBytes(int width) {
     return (kTileRows + kTileColumns) * (width + 4) * sizeof(Element);
@@ -241,6 +296,11 @@ class Float32Tile {
     CommitCopies();
     WaitForCopies<0>();
     __syncthreads();
+  }
+
+  template <int kUnderWay>
+  __device__ static void WaitForStreaming() {
+    WaitForCopies<kUnderWay>();
   }
 
   __device__ void StartStreaming(const Element* from, int64_t token_stride,
@@ -261,11 +321,19 @@ class Float32Tile {
     }
   }
 
+  __device__ float SquaresOfHalf(int, int vector, int half) const {
+    const Element* const begin = shared_ + (kTileRows + vector) * pitch_;
+    float sum = 0;
+    for (int i = half; i < width_; i += 2) {
+      sum = fmaf(begin[i], begin[i], sum);
+    }
+    return sum;
+  }
+
   __device__ void Multiply(int, Products& products) {
     const Place place;
     const Element* row = shared_ + place.first_row * pitch_;
-    const Element* column =
-        shared_ + (kTileRows + place.first_column) * pitch_;
+    const Element* column = shared_ + (kTileRows + place.first_column) * pitch_;
     Bf16Tile<64>::Clear(products);
     for (int k = 0; k < width_; k += 4) {
       float4 a[4];
@@ -300,7 +368,7 @@ class Float32Tile {
 // Lengths of the stationary vectors: f(row of the tile, length), once a row.
 template <typename Tile, typename F>
 __device__ __forceinline__ void ForEachLength(Tile& tile, F f) {
-  const Place place;
+  const typename Tile::Place place;
   float squares[kRowsPerThread] = {};
   tile.AddSquares(squares);
 #pragma unroll
