@@ -2,6 +2,7 @@
 // reading.
 #include <cuda_runtime.h>
 
+#include "worker/kernels/cuda/numbers.cuh"
 #include "worker/kernels/cuda/row_kernels.h"
 
 namespace sinkwatch::kernels::cuda {
@@ -17,20 +18,9 @@ constexpr int kBins = 2048;
 constexpr int kCopies = 4;
 
 template <typename Element>
-struct Reader;
-template <>
-struct Reader<float> {
-  static __device__ float At(const void* x, int64_t i) {
-    return static_cast<const float*>(x)[i];
-  }
-};
-template <>
-struct Reader<uint16_t> {
-  static __device__ float At(const void* x, int64_t i) {
-    return __uint_as_float(
-        static_cast<uint32_t>(static_cast<const uint16_t*>(x)[i]) << 16);
-  }
-};
+__device__ __forceinline__ float At(const void* x, int64_t i) {
+  return ToFloat(static_cast<const Element*>(x)[i]);
+}
 
 // Floats as unsigned integers of the same order.
 __device__ __forceinline__ uint32_t KeyOf(float x, bool absolute) {
@@ -95,7 +85,7 @@ __device__ __forceinline__ void ForEachKey(const RowMedianCall& call, F f) {
       const Element* const values = reinterpret_cast<const Element*>(&load);
 #pragma unroll
       for (int j = 0; j < kPerLoad; ++j) {
-        f(KeyOf(Reader<Element>::At(values, j), call.absolute));
+        f(KeyOf(At<Element>(values, j), call.absolute));
       }
     };
     int64_t i = first;
@@ -108,7 +98,7 @@ __device__ __forceinline__ void ForEachKey(const RowMedianCall& call, F f) {
     begin = count * kPerLoad;
   }
   for (int64_t i = begin + first; i < call.n; i += stride) {
-    f(KeyOf(Reader<Element>::At(x, i), call.absolute));
+    f(KeyOf(At<Element>(x, i), call.absolute));
   }
 }
 
@@ -328,7 +318,7 @@ __global__ void __launch_bounds__(kShortThreads)
   const int n = static_cast<int>(call.n);
   const int64_t row = blockIdx.x * call.n;
   for (int i = threadIdx.x; i < n; i += kShortThreads) {
-    keys[i] = KeyOf(Reader<Element>::At(call.x, row + i), call.absolute);
+    keys[i] = KeyOf(At<Element>(call.x, row + i), call.absolute);
   }
   if (threadIdx.x == 0) rank = (n - 1) / 2;
   uint32_t prefix = 0;
@@ -450,11 +440,11 @@ __global__ void __launch_bounds__(kLossThreads) RowLoss(RowLossCall call) {
     const uint4 load = loads[i];
     float x[kPerLoad];
 #pragma unroll
-    for (int j = 0; j < kPerLoad; ++j) x[j] = Reader<Element>::At(&load, j);
+    for (int j = 0; j < kPerLoad; ++j) x[j] = At<Element>(&load, j);
     all.AddAll(x);
   }
   for (int64_t i = threadIdx.x; !wide && i < call.columns; i += kLossThreads) {
-    all.Add(Reader<Element>::At(call.logits, begin + i));
+    all.Add(At<Element>(call.logits, begin + i));
   }
   for (int mask = 16; mask > 0; mask /= 2) {
     const float largest = __shfl_xor_sync(~0u, all.largest, mask);
@@ -477,7 +467,7 @@ __global__ void __launch_bounds__(kLossThreads) RowLoss(RowLossCall call) {
   call.log_sum_exp[row] = old == old && now == now ? joined : old + now;
   const int64_t column = call.target[row] - call.first;
   if (column >= 0 && column < call.columns) {
-    call.target_logit[row] = Reader<Element>::At(call.logits, begin + column);
+    call.target_logit[row] = At<Element>(call.logits, begin + column);
   }
 }
 
