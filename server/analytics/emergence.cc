@@ -7,7 +7,8 @@ namespace sinkwatch::analytics {
 namespace {
 
 bool IsBeyond(double value, const EmergenceRule& rule) {
-  return rule.below ? value <= rule.threshold : value >= rule.threshold;
+  const double threshold = AsStored(rule.threshold);
+  return rule.below ? value <= threshold : value >= threshold;
 }
 
 // Checkpoints in a row beyond the threshold, from `first` on.
@@ -57,6 +58,7 @@ double Crossing(const SeriesPoint& before, const SeriesPoint& after,
 v1::Emergence Found(const std::vector<SeriesPoint>& series, size_t first,
                     const EmergenceRule& rule) {
   v1::Emergence emergence;
+  emergence.set_checkpoints(static_cast<int32_t>(series.size()));
   emergence.set_by_step(series[first].step);
   if (first == 0) {
     emergence.set_censoring(v1::CENSORING_LEFT);
@@ -89,9 +91,19 @@ v1::Emergence FindEmergence(const std::vector<SeriesPoint>& series,
     first += length + 1;
   }
   v1::Emergence never;
+  if (series.empty()) {
+    never.set_censoring(v1::CENSORING_UNMEASURED);
+    return never;
+  }
   never.set_censoring(v1::CENSORING_RIGHT);
-  never.set_after_step(series.empty() ? -1 : series.back().step);
+  never.set_checkpoints(static_cast<int32_t>(series.size()));
+  never.set_after_step(series.back().step);
   return never;
+}
+
+bool HasEmerged(const v1::Emergence& emergence) {
+  return emergence.censoring() == v1::CENSORING_NONE ||
+         emergence.censoring() == v1::CENSORING_LEFT;
 }
 
 }  // namespace sinkwatch::analytics

@@ -10,7 +10,8 @@ namespace sinkwatch::analytics {
 
 struct EmergenceRule {
   double threshold = 0.5;
-  // Beyond means value >= threshold, or <= with `below`.
+  // Beyond means value >= threshold, or <= with `below`; the threshold as
+  // float32, which values are.
   bool below = false;
   // Consecutive checkpoints that must lie beyond it.
   int consecutive = 2;
@@ -27,12 +28,16 @@ struct EmergenceRule {
 //          crossing linearly in the value over ln(1 + step)
 //   left   beyond it from the first checkpoint on; by_step is that one
 //   right  never for long enough; after_step is the last checkpoint
+//   unmeasured  an empty series: nothing is known
 //
 // provisional: beyond it up to the last checkpoint, but for fewer checkpoints
-// than asked for; by_step and estimate are as for `none`. The key and the rise
-// are left unset. An empty series is right-censored at step -1.
+// than asked for; by_step and estimate are as for `none`. The key, the rise
+// and tokens are left unset.
 v1::Emergence FindEmergence(const std::vector<SeriesPoint>& series,
                             const EmergenceRule& rule);
+
+// Whether it emerged, be it provisionally or before the first checkpoint.
+bool HasEmerged(const v1::Emergence& emergence);
 
 }  // namespace sinkwatch::analytics
 

@@ -106,5 +106,34 @@ TEST(FindEmergence, AFallForLongEnoughIsAReversal) {
   EXPECT_FALSE(FindEmergence(kPaper, Above(.5)).has_reversal_step());
 }
 
+TEST(FindEmergence, OfNoCheckpointsNothingIsKnown) {
+  const v1::Emergence found = FindEmergence({}, Above(.5));
+  EXPECT_EQ(found.censoring(), v1::CENSORING_UNMEASURED);
+  EXPECT_EQ(found.checkpoints(), 0);
+  EXPECT_FALSE(HasEmerged(found));
+}
+
+TEST(FindEmergence, CountsTheCheckpointsThatTellIt) {
+  EXPECT_EQ(FindEmergence({{0, 0}}, Above(.5)).checkpoints(), 1);
+  EXPECT_EQ(FindEmergence({{0, 0}, {1, 1}, {2, 1}}, Above(.5)).checkpoints(),
+            3);
+}
+
+TEST(HasEmerged, IsTrueOfAllButThoseThatNeverDid) {
+  EXPECT_TRUE(HasEmerged(FindEmergence({{0, 1}, {1, 1}}, Above(.5))));
+  EXPECT_TRUE(HasEmerged(FindEmergence({{0, 0}, {1, 1}}, Above(.5))));
+  EXPECT_FALSE(HasEmerged(FindEmergence({{0, 0}, {1, 0}}, Above(.5))));
+}
+
+// The float32 that is nearest to .7 lies below it.
+TEST(FindEmergence, AStoredValueMeetsItsThreshold) {
+  const auto found = FindEmergence({{0, 0}, {1, .7f}, {2, .7f}}, Above(.7));
+  EXPECT_EQ(found.by_step(), 1);
+  EmergenceRule below;
+  below.threshold = .1;
+  below.below = true;
+  EXPECT_EQ(FindEmergence({{0, 1}, {1, .1f}, {2, .1f}}, below).by_step(), 1);
+}
+
 }  // namespace
 }  // namespace sinkwatch::analytics

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "server/analytics/contrast.h"
+#include "server/analytics/series_point.h"
 
 namespace sinkwatch::analytics {
 namespace {
@@ -21,18 +22,30 @@ bool ErrorsTellApart(const std::vector<HeadSignals>& domains) {
   return std::isnan(contrast.standard_error()) || ExcludesZero(contrast);
 }
 
+bool IsKnown(const HeadSignals& signals) {
+  return !std::isnan(signals.dormancy);
+}
+
+// Another domain that has a dormancy; `one` if there is none.
+size_t OtherKnown(const std::vector<HeadSignals>& domains, size_t one) {
+  for (size_t d = 0; d < domains.size(); ++d) {
+    if (d != one && IsKnown(domains[d])) return d;
+  }
+  return one;
+}
+
 }  // namespace
 
 v1::HeadState StateOf(const HeadSignals& signals, double largest_write,
                       const HeadStateRule& rule) {
   if (std::isnan(signals.dormancy)) return v1::HEAD_STATE_UNSPECIFIED;
-  if (signals.dormancy >= rule.dormant) {
-    return signals.drain > rule.drained ? v1::HEAD_STATE_BROADCAST
-                                        : v1::HEAD_STATE_DORMANT;
+  if (signals.dormancy >= AsStored(rule.dormant)) {
+    return signals.drain > AsStored(rule.drained) ? v1::HEAD_STATE_BROADCAST
+                                                  : v1::HEAD_STATE_DORMANT;
   }
-  if (signals.dormancy > rule.active) return v1::HEAD_STATE_MIXED;
-  return signals.write <= rule.quiet * largest_write ? v1::HEAD_STATE_QUIET
-                                                     : v1::HEAD_STATE_ACTIVE;
+  if (signals.dormancy > AsStored(rule.active)) return v1::HEAD_STATE_MIXED;
+  const double little = rule.quiet * largest_write * (1 + kRounding);
+  return signals.write <= little ? v1::HEAD_STATE_QUIET : v1::HEAD_STATE_ACTIVE;
 }
 
 double LargestWrite(const std::vector<HeadSignals>& domains) {
@@ -54,6 +67,7 @@ std::pair<size_t, size_t> FurthestApart(
     if (!any || dormancy < domains[low].dormancy) low = d;
     any = true;
   }
+  if (any && high == low) low = OtherKnown(domains, high);
   return {high, low};
 }
 
@@ -62,7 +76,8 @@ bool MaySwitch(const std::vector<HeadSignals>& domains,
   const auto [high, low] = FurthestApart(domains);
   if (high == low) return false;
   const double difference = domains[high].dormancy - domains[low].dormancy;
-  return difference >= rule.contrast && domains[high].dormancy >= rule.awake;
+  return difference >= rule.contrast - kRounding &&
+         domains[high].dormancy >= AsStored(rule.awake);
 }
 
 v1::HeadType TypeOf(const std::vector<HeadSignals>& domains,
@@ -70,6 +85,9 @@ v1::HeadType TypeOf(const std::vector<HeadSignals>& domains,
   if (MaySwitch(domains, rule) &&
       told_apart.value_or(ErrorsTellApart(domains))) {
     return v1::HEAD_TYPE_SWITCHING;
+  }
+  if (!std::all_of(domains.begin(), domains.end(), IsKnown)) {
+    return v1::HEAD_TYPE_UNSPECIFIED;
   }
   const double largest = LargestWrite(domains);
   const auto all = [&](v1::HeadState state) {
@@ -81,7 +99,7 @@ v1::HeadType TypeOf(const std::vector<HeadSignals>& domains,
   };
   if (all(v1::HEAD_STATE_DORMANT)) return v1::HEAD_TYPE_ALWAYS_DORMANT;
   if (all(v1::HEAD_STATE_ACTIVE)) return v1::HEAD_TYPE_ALWAYS_ACTIVE;
-  return v1::HEAD_TYPE_UNSPECIFIED;
+  return domains.size() < 2 ? v1::HEAD_TYPE_UNSPECIFIED : v1::HEAD_TYPE_OTHER;
 }
 
 bool Settled::Observe(int state, int64_t step) {

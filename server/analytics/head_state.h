@@ -12,8 +12,12 @@
 
 namespace sinkwatch::analytics {
 
-// The bounds of states. Those of metrics come from their descriptors; the
-// defaults are calibrated on a toy model only.
+// What two stored values, which are float32, may lie beside a bound of their
+// difference or quotient that they are meant to meet.
+inline constexpr double kRounding = 1e-6;
+
+// The bounds of states, as float32. Those of metrics come from their
+// descriptors; the defaults are calibrated on a toy model only.
 struct HeadStateRule {
   double dormant = .9;   // dormancy from there on
   double active = .1;    // dormancy up to there
@@ -47,8 +51,8 @@ v1::HeadState StateOf(const HeadSignals& signals, double largest_write,
 // The largest write of a head over its domains; NaN if none is known.
 double LargestWrite(const std::vector<HeadSignals>& domains);
 
-// The two domains whose dormancies differ most, as indices (high, low). Equal
-// ones without a second domain that has a dormancy.
+// The two domains whose dormancies differ most, as indices (high, low). The
+// same index twice without a second domain that has a dormancy.
 std::pair<size_t, size_t> FurthestApart(
     const std::vector<HeadSignals>& domains);
 
@@ -60,8 +64,9 @@ bool MaySwitch(const std::vector<HeadSignals>& domains,
 
 // What a head does over all its domains: switching if it may and the two
 // domains that are furthest apart are told apart; always active or dormant if
-// it is on every domain. UNSPECIFIED for the rest, and with fewer than two
-// domains for what would be switching. `told_apart`: whether the interval that
+// it is on every domain; else OTHER. UNSPECIFIED where the dormancy of a domain
+// is not known and the others do not make it switching, and for what would be
+// OTHER with fewer than two domains. `told_apart`: whether the interval that
 // the sequences give excludes 0; none where they are not known, then the
 // standard errors say it, and where these are not known either they are told
 // apart.

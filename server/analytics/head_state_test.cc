@@ -46,6 +46,18 @@ TEST(StateOfTest, FollowsItsTable) {
   }
 }
 
+// Each bound met exactly, as float32: the nearest to .9 lies below it, that to
+// .1 above.
+TEST(StateOfTest, BoundsAreMetByStoredValues) {
+  EXPECT_EQ(StateOf(Signals(.9f, .5f, 1), 1, {}), v1::HEAD_STATE_DORMANT);
+  EXPECT_EQ(StateOf(Signals(.1f, 1, .5f), 1, {}), v1::HEAD_STATE_ACTIVE);
+  EXPECT_EQ(StateOf(Signals(0, 1, .06f), .2f, {}), v1::HEAD_STATE_QUIET);
+  EXPECT_EQ(StateOf(Signals(.8999f, .5f, 1), 1, {}), v1::HEAD_STATE_MIXED);
+  EXPECT_EQ(StateOf(Signals(.1001f, 1, 1), 1, {}), v1::HEAD_STATE_MIXED);
+  EXPECT_TRUE(MaySwitch({Dormancy(.9f), Dormancy(.6f)}, {}));
+  EXPECT_FALSE(MaySwitch({Dormancy(.9f), Dormancy(.6001f)}, {}));
+}
+
 // The paper's toy without a learned position: the sink is weak, the head stays
 // out of the way by writing little.
 TEST(StateOfTest, AHeadThatWritesLittleElsewhereIsQuiet) {
@@ -86,16 +98,14 @@ TEST(TypeOfTest, SwitchingNeedsAContrastThatIsLargeAndSure) {
             v1::HEAD_TYPE_SWITCHING);
   EXPECT_EQ(TypeOf({Dormancy(.05), Dormancy(.95)}, {}),
             v1::HEAD_TYPE_SWITCHING);
-  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.651)}, {}),
-            v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.651)}, {}), v1::HEAD_TYPE_OTHER);
   EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.649)}, {}),
             v1::HEAD_TYPE_SWITCHING);
   // Nowhere dormant for half of the queries.
-  EXPECT_EQ(TypeOf({Dormancy(.49), Dormancy(.05)}, {}),
-            v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({Dormancy(.49), Dormancy(.05)}, {}), v1::HEAD_TYPE_OTHER);
   // The interval holds 0.
   EXPECT_EQ(TypeOf({Dormancy(.8, .2), Dormancy(.4, .2)}, {}),
-            v1::HEAD_TYPE_UNSPECIFIED);
+            v1::HEAD_TYPE_OTHER);
   EXPECT_EQ(TypeOf({Dormancy(.8, NAN), Dormancy(.4, NAN)}, {}),
             v1::HEAD_TYPE_SWITCHING);
 }
@@ -103,22 +113,22 @@ TEST(TypeOfTest, SwitchingNeedsAContrastThatIsLargeAndSure) {
 TEST(TypeOfTest, WhatTheSequencesSayGoesBeforeStandardErrors) {
   const std::vector<HeadSignals> sure = {Dormancy(.8, .02), Dormancy(.4, .02)};
   const std::vector<HeadSignals> unsure = {Dormancy(.8, .2), Dormancy(.4, .2)};
-  EXPECT_EQ(TypeOf(sure, {}, false), v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf(sure, {}, false), v1::HEAD_TYPE_OTHER);
   EXPECT_EQ(TypeOf(unsure, {}, true), v1::HEAD_TYPE_SWITCHING);
   // Whatever they say, a small difference is none.
   EXPECT_EQ(TypeOf({Dormancy(.8, .02), Dormancy(.6, .02)}, {}, true),
-            v1::HEAD_TYPE_UNSPECIFIED);
+            v1::HEAD_TYPE_OTHER);
 }
 
 // What is quiet somewhere is not always active, what broadcasts somewhere not
 // always dormant.
 TEST(TypeOfTest, TheSameEverywhereIsTheSameState) {
   EXPECT_EQ(TypeOf({Signals(0, .28, .002), Signals(0, .35, .52)}, {}),
-            v1::HEAD_TYPE_UNSPECIFIED);
+            v1::HEAD_TYPE_OTHER);
   EXPECT_EQ(TypeOf({Signals(0, .28, .4), Signals(0, .35, .52)}, {}),
             v1::HEAD_TYPE_ALWAYS_ACTIVE);
   EXPECT_EQ(TypeOf({Signals(.96, .57, .1), Signals(.95, .3, .1)}, {}),
-            v1::HEAD_TYPE_UNSPECIFIED);
+            v1::HEAD_TYPE_OTHER);
   EXPECT_EQ(TypeOf({Signals(.96, .4, .1), Signals(.95, .3, .1)}, {}),
             v1::HEAD_TYPE_ALWAYS_DORMANT);
 }
@@ -128,10 +138,28 @@ TEST(TypeOfTest, OthersAreTheSameEverywhere) {
             v1::HEAD_TYPE_ALWAYS_DORMANT);
   EXPECT_EQ(TypeOf({Dormancy(.05), Dormancy(.1)}, {}),
             v1::HEAD_TYPE_ALWAYS_ACTIVE);
+  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.7)}, {}), v1::HEAD_TYPE_OTHER);
+  EXPECT_EQ(TypeOf({Dormancy(.95)}, {}), v1::HEAD_TYPE_ALWAYS_DORMANT);
+  EXPECT_EQ(TypeOf({Dormancy(.5)}, {}), v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({}, {}), v1::HEAD_TYPE_UNSPECIFIED);
+}
+
+// A domain without a value tells no "none of these", but nothing makes a head
+// that switches between two others cease to.
+TEST(TypeOfTest, IsNotKnownWhereADomainIsNot) {
   EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(NAN)}, {}),
             v1::HEAD_TYPE_UNSPECIFIED);
-  EXPECT_EQ(TypeOf({Dormancy(.95)}, {}), v1::HEAD_TYPE_ALWAYS_DORMANT);
-  EXPECT_EQ(TypeOf({}, {}), v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(.7), Dormancy(NAN)}, {}),
+            v1::HEAD_TYPE_UNSPECIFIED);
+  EXPECT_EQ(TypeOf({Dormancy(.95), Dormancy(NAN), Dormancy(.05)}, {}),
+            v1::HEAD_TYPE_SWITCHING);
+}
+
+TEST(FurthestApartTest, OfEqualOnesAreTwo) {
+  EXPECT_EQ(FurthestApart({Dormancy(NAN), Dormancy(1), Dormancy(1)}),
+            std::make_pair(size_t{1}, size_t{2}));
+  EXPECT_EQ(FurthestApart({Dormancy(NAN), Dormancy(1)}),
+            std::make_pair(size_t{1}, size_t{1}));
 }
 
 TEST(FurthestApartTest, PassesOverWhatIsNotKnown) {

@@ -12,7 +12,7 @@ namespace sinkwatch::analytics {
 namespace {
 
 // Fewer neighbours tell no scatter.
-constexpr size_t kFewestNeighbours = 4;
+constexpr size_t kFewestNeighbours = kFewestForJumps - 2;
 // Values that tell a level.
 constexpr size_t kOfALevel = 3;
 // Stored values are float32: what is smaller than some ulps of the largest one

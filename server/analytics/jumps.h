@@ -1,6 +1,7 @@
 #ifndef SINKWATCH_SERVER_ANALYTICS_JUMPS_H_
 #define SINKWATCH_SERVER_ANALYTICS_JUMPS_H_
 
+#include <cstddef>
 #include <vector>
 
 #include "server/analytics/series_point.h"
@@ -18,6 +19,10 @@ struct JumpRule {
   // all tell nothing, and then there is no jump.
   int neighbours = 10;
 };
+
+// Checkpoints below which nothing is known of what changes are usual, so that
+// there are no jumps.
+inline constexpr size_t kFewestForJumps = 6;
 
 // The jumps of a series, ascending; the key is left unset.
 //

@@ -2,20 +2,18 @@
 
 #include <limits>
 
+#include "server/analytics/emergence.h"
 #include "server/analytics/rise.h"
 
 namespace sinkwatch::analytics {
 namespace {
 
-bool Never(const v1::Emergence& e) {
-  return e.censoring() == v1::CENSORING_RIGHT;
-}
-
 // Whether all of `first` lies before all of `second`: (.., by] and (after, ..].
 // What is provisional may still come later, so it lies before nothing.
 bool LiesBefore(const v1::Emergence& first, const v1::Emergence& second) {
-  if (Never(first) || first.provisional() ||
-      second.censoring() == v1::CENSORING_LEFT) {
+  if (!HasEmerged(first) || first.provisional() ||
+      second.censoring() == v1::CENSORING_LEFT ||
+      second.censoring() == v1::CENSORING_UNMEASURED) {
     return false;
   }
   return first.by_step() <= second.after_step();

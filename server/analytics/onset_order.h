@@ -20,7 +20,8 @@ struct OnsetOrder {
 // `first` relative to `second`: earlier if the whole interval of the one lies
 // before that of the other. What never emerged lies behind its last checkpoint,
 // what was there from the start at or before its first; two that never emerged
-// have no order. What is provisional comes before nothing.
+// have no order, and what was never measured has none. What is provisional
+// comes before nothing.
 OnsetOrder OrderOf(const v1::Emergence& first, const v1::Emergence& second);
 
 }  // namespace sinkwatch::analytics

@@ -64,5 +64,16 @@ TEST(OrderOfTest, WhatIsProvisionalComesBeforeNothing) {
   EXPECT_EQ(OrderOf(last, In(10, 20, 15)).order, Order::kLater);
 }
 
+TEST(OrderOfTest, WhatWasNotMeasuredHasNoOrder) {
+  v1::Emergence unmeasured;
+  unmeasured.set_censoring(v1::CENSORING_UNMEASURED);
+  for (const v1::Emergence& other :
+       {In(10, 20, 15), FromTheStart(0), NeverUpTo(100), unmeasured}) {
+    EXPECT_EQ(OrderOf(unmeasured, other).order, Order::kUnresolved);
+    EXPECT_EQ(OrderOf(other, unmeasured).order, Order::kUnresolved);
+    EXPECT_TRUE(std::isnan(OrderOf(other, unmeasured).gap));
+  }
+}
+
 }  // namespace
 }  // namespace sinkwatch::analytics

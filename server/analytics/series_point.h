@@ -14,6 +14,12 @@ struct SeriesPoint {
   double standard_error = std::numeric_limits<double>::quiet_NaN();
 };
 
+// A bound as stored values can meet it: these are float32, and the float32 that
+// is nearest to .9 lies below .9.
+inline double AsStored(double bound) {
+  return static_cast<double>(static_cast<float>(bound));
+}
+
 }  // namespace sinkwatch::analytics
 
 #endif  // SINKWATCH_SERVER_ANALYTICS_SERIES_POINT_H_

@@ -96,7 +96,7 @@ Table ContrastsTable(const v1::CompareDomainsResponse& contrasts) {
 Table JumpsTable(const v1::FindJumpsResponse& jumps) {
   Table table{{"run", "domain", "series", "layer", "head", "after_step",
                "by_step", "before", "after", "change", "score", "from_step",
-               "to_step", "provisional"},
+               "to_step", "provisional", "after_tokens", "by_tokens"},
               {}};
   for (const v1::Jump& jump : jumps.jumps()) {
     const v1::SeriesKey& key = jump.key();
@@ -106,21 +106,24 @@ Table JumpsTable(const v1::FindJumpsResponse& jumps) {
          IndexCell(key.has_head(), key.head()), int64_t{jump.after_step()},
          int64_t{jump.by_step()}, jump.before(), jump.after(),
          jump.after() - jump.before(), jump.score(), int64_t{jump.from_step()},
-         int64_t{jump.to_step()}, jump.provisional()});
+         int64_t{jump.to_step()}, jump.provisional(),
+         StepCell(jump.has_after_tokens(), jump.after_tokens()),
+         StepCell(jump.has_by_tokens(), jump.by_tokens())});
   }
   return table;
 }
 
 Table JumpIntervalsTable(const v1::FindJumpsResponse& jumps) {
   Table table{{"run", "domain", "after_step", "by_step", "series", "of",
-               "median_change", "max_score"},
+               "median_change", "max_score", "after_tokens", "by_tokens"},
               {}};
   for (const v1::JumpInterval& interval : jumps.intervals()) {
-    table.rows.push_back({interval.run(), interval.domain(),
-                          int64_t{interval.after_step()},
-                          int64_t{interval.by_step()},
-                          int64_t{interval.series()}, int64_t{interval.of()},
-                          interval.median_change(), interval.max_score()});
+    table.rows.push_back(
+        {interval.run(), interval.domain(), int64_t{interval.after_step()},
+         int64_t{interval.by_step()}, int64_t{interval.series()},
+         int64_t{interval.of()}, interval.median_change(), interval.max_score(),
+         StepCell(interval.has_after_tokens(), interval.after_tokens()),
+         StepCell(interval.has_by_tokens(), interval.by_tokens())});
   }
   return table;
 }
@@ -145,10 +148,11 @@ Table FitsTable(const v1::FitSeriesResponse& fits) {
 }
 
 Table FactsTable(const google::protobuf::RepeatedPtrField<v1::Fact>& facts) {
-  Table table{{"topic", "run", "metric", "domain", "layer", "head", "count",
-               "of", "value", "low", "high", "after_step", "by_step", "verdict",
-               "text", "evidence"},
-              {}};
+  Table table{
+      {"topic", "run", "metric", "domain", "layer", "head", "count", "of",
+       "value", "low", "high", "after_step", "by_step", "verdict", "text",
+       "evidence", "after_tokens", "by_tokens", "verdict_by_tokens"},
+      {}};
   const auto number = [](bool has, double value) {
     return has ? Cell(value) : Cell();
   };
@@ -162,7 +166,10 @@ Table FactsTable(const google::protobuf::RepeatedPtrField<v1::Fact>& facts) {
          StepCell(f.has_after_step(), f.after_step()),
          StepCell(f.has_by_step(), f.by_step()), TextCell(f.verdict()),
          f.text(),
-         std::vector<std::string>(f.evidence().begin(), f.evidence().end())});
+         std::vector<std::string>(f.evidence().begin(), f.evidence().end()),
+         StepCell(f.has_after_tokens(), f.after_tokens()),
+         StepCell(f.has_by_tokens(), f.by_tokens()),
+         TextCell(f.verdict_by_tokens())});
   }
   return table;
 }

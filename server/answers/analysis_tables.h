@@ -27,10 +27,12 @@ Table StateChangesTable(const v1::GetStatesResponse& states);
 Table ContrastsTable(const v1::CompareDomainsResponse& contrasts);
 
 // run, domain, series, layer, head, after_step, by_step, before, after, change,
-// score, from_step, to_step, provisional: the largest score first.
+// score, from_step, to_step, provisional, after_tokens, by_tokens: the largest
+// score first.
 Table JumpsTable(const v1::FindJumpsResponse& jumps);
 
-// run, domain, after_step, by_step, series, of, median_change, max_score.
+// run, domain, after_step, by_step, series, of, median_change, max_score,
+// after_tokens, by_tokens.
 Table JumpIntervalsTable(const v1::FindJumpsResponse& jumps);
 
 // run, domain, series, points, first_step, last_step, model, preferred, a, b,
@@ -38,7 +40,8 @@ Table JumpIntervalsTable(const v1::FindJumpsResponse& jumps);
 Table FitsTable(const v1::FitSeriesResponse& fits);
 
 // topic, run, metric, domain, layer, head, count, of, value, low, high,
-// after_step, by_step, verdict, text, evidence.
+// after_step, by_step, verdict, text, evidence, after_tokens, by_tokens,
+// verdict_by_tokens.
 Table FactsTable(const google::protobuf::RepeatedPtrField<v1::Fact>& facts);
 
 // reference, metric, model, revision, step, tokens, layer, head, value,

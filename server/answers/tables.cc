@@ -144,6 +144,13 @@ void AppendRise(const v1::Emergence& emergence, std::vector<Cell>* cells) {
                  rise.width_high(), RiseShapeName(rise.shape())});
 }
 
+// after_tokens, by_tokens.
+void AppendTokens(const v1::Emergence& e, std::vector<Cell>* cells) {
+  cells->push_back(e.has_after_tokens() ? Cell(int64_t{e.after_tokens()})
+                                        : Cell());
+  cells->push_back(e.has_by_tokens() ? Cell(int64_t{e.by_tokens()}) : Cell());
+}
+
 absl::Status CheckShape(const v1::QuerySeriesResponse& series) {
   const int64_t cells = int64_t{series.steps_size()} * series.columns_size();
   if (series.tokens_size() == series.steps_size() &&
@@ -315,8 +322,10 @@ Table EmergenceTable(const v1::GetEmergenceResponse& emergence) {
                    "estimate",      "provisional",     "holds_from_step",
                    "reversal_step", "half_after_step", "half_by_step",
                    "half_step",     "width",           "width_low",
-                   "width_high",    "shape",           "run"};
+                   "width_high",    "shape",           "run",
+                   "after_tokens",  "by_tokens",       "checkpoints"};
   for (const v1::Emergence& e : emergence.emergences()) {
+    const bool between = e.censoring() == v1::CENSORING_NONE;
     const bool left = e.censoring() == v1::CENSORING_LEFT;
     const bool right = e.censoring() == v1::CENSORING_RIGHT;
     // A censored end of the interval is no value.
@@ -324,14 +333,16 @@ Table EmergenceTable(const v1::GetEmergenceResponse& emergence) {
         {e.key().label(), IndexCell(e.key().has_layer(), e.key().layer()),
          IndexCell(e.key().has_head(), e.key().head()),
          CensoringName(e.censoring()),
-         left ? Cell() : Cell(int64_t{e.after_step()}),
-         right ? Cell() : Cell(int64_t{e.by_step()}),
-         left || right ? Cell() : Cell(e.estimate()), e.provisional(),
+         between || right ? Cell(int64_t{e.after_step()}) : Cell(),
+         between || left ? Cell(int64_t{e.by_step()}) : Cell(),
+         between ? Cell(e.estimate()) : Cell(), e.provisional(),
          e.has_holds_from_step() ? Cell(int64_t{e.holds_from_step()}) : Cell(),
          e.has_reversal_step() ? Cell(int64_t{e.reversal_step()}) : Cell()});
     AppendRise(e, &table.rows.back());
     table.rows.back().push_back(e.key().run().empty() ? Cell()
                                                       : Cell(e.key().run()));
+    AppendTokens(e, &table.rows.back());
+    table.rows.back().push_back(int64_t{e.checkpoints()});
   }
   return table;
 }

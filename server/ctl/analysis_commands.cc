@@ -1,5 +1,6 @@
 #include "server/ctl/analysis_commands.h"
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -194,6 +195,20 @@ absl::StatusOr<v1::SeriesSelector> Select(const Context& c) {
   return selector;
 }
 
+bool KnowTokens(const v1::FindJumpsResponse& jumps) {
+  const auto& all = jumps.jumps();
+  return std::any_of(all.begin(), all.end(),
+                     [](const v1::Jump& jump) { return jump.has_by_tokens(); });
+}
+
+// Without the columns of tokens where no tokens are known.
+Table IntervalsTable(const v1::FindJumpsResponse& jumps) {
+  Table table = answers::JumpIntervalsTable(jumps);
+  if (KnowTokens(jumps)) return table;
+  return Pick(table, {"run", "domain", "after_step", "by_step", "series", "of",
+                      "median_change", "max_score"});
+}
+
 absl::Status Jumps(const Context& c) {
   v1::FindJumpsRequest request;
   ASSIGN_OR_RETURN(*request.mutable_selector(), Select(c));
@@ -212,11 +227,16 @@ absl::Status Jumps(const Context& c) {
     c.out << "none\n";
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(Print(c, answers::JumpIntervalsTable(jumps)));
+  RETURN_IF_ERROR(Print(c, IntervalsTable(jumps)));
   if (c.args.Has("intervals")) return absl::OkStatus();
   c.out << "\n";
-  table = Pick(table, {"run", "domain", "series", "after_step", "by_step",
-                       "before", "after", "change", "score", "provisional"});
+  std::vector<std::string> columns = {
+      "run",    "domain", "series", "after_step", "by_step",
+      "before", "after",  "change", "score",      "provisional"};
+  if (KnowTokens(jumps)) {
+    columns.insert(columns.end(), {"after_tokens", "by_tokens"});
+  }
+  table = Pick(table, columns);
   Cut(c, c.args.Int("limit"), "jumps", &table);
   return Print(c, table);
 }

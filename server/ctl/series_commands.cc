@@ -12,8 +12,10 @@
 #include "server/answers/parse.h"
 #include "server/answers/reference_columns.h"
 #include "server/answers/tables.h"
+#include "server/answers/token_text.h"
 #include "server/ctl/chart.h"
 #include "server/ctl/flags.h"
+#include "server/ctl/format.h"
 #include "server/ctl/state_commands.h"
 
 namespace sinkwatch::ctl {
@@ -176,7 +178,10 @@ std::string Interval(const v1::Emergence& e) {
 std::vector<const v1::Emergence*> Emerged(const v1::GetEmergenceResponse& all) {
   std::vector<const v1::Emergence*> emerged;
   for (const v1::Emergence& e : all.emergences()) {
-    if (e.censoring() != v1::CENSORING_RIGHT) emerged.push_back(&e);
+    if (e.censoring() == v1::CENSORING_NONE ||
+        e.censoring() == v1::CENSORING_LEFT) {
+      emerged.push_back(&e);
+    }
   }
   std::stable_sort(emerged.begin(), emerged.end(),
                    [](const v1::Emergence* a, const v1::Emergence* b) {
@@ -185,17 +190,32 @@ std::vector<const v1::Emergence*> Emerged(const v1::GetEmergenceResponse& all) {
   return emerged;
 }
 
+// The same in tokens; no value where they are not known.
+Cell TokenInterval(const v1::Emergence& e) {
+  if (!e.has_by_tokens()) return {};
+  const std::string by = answers::TokenText(e.by_tokens());
+  if (e.censoring() == v1::CENSORING_LEFT) return absl::StrCat("by ", by);
+  if (!e.has_after_tokens()) return {};
+  return absl::StrCat("(", answers::TokenText(e.after_tokens()), ", ", by, "]");
+}
+
 Table EmergedTable(const std::vector<const v1::Emergence*>& emerged) {
-  Table table{{"series", "emerged in steps", "about", "holds from", ""}, {}};
+  Table table{
+      {"series", "emerged in steps", "about", "in tokens", "holds from", ""},
+      {}};
+  bool any_tokens = false;
   for (const v1::Emergence* e : emerged) {
     const bool known = e->censoring() == v1::CENSORING_NONE;
+    any_tokens = any_tokens || e->has_by_tokens();
     table.rows.push_back(
         {e->key().label(), Interval(*e), known ? Cell(e->estimate()) : Cell(),
+         TokenInterval(*e),
          e->has_holds_from_step() ? Cell(int64_t{e->holds_from_step()})
                                   : Cell(std::string("fell back")),
          std::string(e->provisional() ? "provisional" : " ")});
   }
-  return table;
+  if (any_tokens) return table;
+  return Pick(table, {"series", "emerged in steps", "about", "holds from", ""});
 }
 
 void PrintEmergence(const Context& c, const v1::GetEmergenceResponse& found) {
@@ -206,8 +226,12 @@ void PrintEmergence(const Context& c, const v1::GetEmergenceResponse& found) {
         << found.threshold() << " at " << found.consecutive()
         << " checkpoints in a row:\n";
   if (!emerged.empty()) c.out << AlignedTable(EmergedTable(emerged));
-  const size_t never = found.emergences_size() - emerged.size();
-  if (never > 0 || emerged.empty()) {
+  const auto never =
+      std::count_if(found.emergences().begin(), found.emergences().end(),
+                    [](const v1::Emergence& e) {
+                      return e.censoring() == v1::CENSORING_RIGHT;
+                    });
+  if (never > 0) {
     c.out << never << " of " << found.emergences_size() << " series never\n";
   }
   for (const std::string& note : found.notes()) Note(c, note);

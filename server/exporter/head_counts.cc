@@ -111,19 +111,21 @@ HeadCounts CountHeads(const v1::Measurement& m) {
   FillFromLabels(heads);
   const analytics::HeadStateRule rule = RuleOf(*dormancy, drain, write);
   const std::vector<std::string> compared = Compared(heads);
-  if (compared.size() > 1) counts.switching = 0;
   if (compared.empty()) return counts;
   for (const auto& [domain, signals] : heads) {
     for (const auto& [head, own] : signals) {
       const double largest =
           analytics::LargestWrite(OfDomains(heads, head, compared));
-      ++counts.states[domain][analytics::StateOf(own, largest, rule)];
+      const v1::HeadState state = analytics::StateOf(own, largest, rule);
+      if (state != v1::HEAD_STATE_UNSPECIFIED) ++counts.states[domain][state];
     }
   }
   for (const auto& [head, own] : heads.at(compared[0])) {
-    if (!counts.switching.has_value()) break;
-    *counts.switching += analytics::TypeOf(OfDomains(heads, head, compared),
-                                           rule) == v1::HEAD_TYPE_SWITCHING;
+    const v1::HeadType type =
+        analytics::TypeOf(OfDomains(heads, head, compared), rule);
+    if (compared.size() < 2 || type == v1::HEAD_TYPE_UNSPECIFIED) continue;
+    counts.switching =
+        counts.switching.value_or(0) + (type == v1::HEAD_TYPE_SWITCHING);
   }
   return counts;
 }

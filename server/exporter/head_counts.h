@@ -13,10 +13,11 @@ namespace sinkwatch::exporter {
 
 // What the heads of one measurement do.
 struct HeadCounts {
-  // By domain: how many heads are in each state.
+  // By domain: how many heads are in each state; none where no head has a
+  // dormancy.
   std::map<std::string, std::map<v1::HeadState, int64_t>> states;
   // Heads that switch between the probe's labels, or the classes of its only
-  // one; none with one domain.
+  // one; none with one domain, and where it is known of no head.
   std::optional<int64_t> switching;
 };
 

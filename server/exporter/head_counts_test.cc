@@ -1,5 +1,6 @@
 #include "server/exporter/head_counts.h"
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,22 @@ TEST(CountHeadsTest, OneDomainTellsNoSwitchingAndNoRoleNothing) {
   EXPECT_EQ(CountHeads(m).states.size(), 1u);
   m.mutable_header()->clear_metrics();
   EXPECT_TRUE(CountHeads(m).states.empty());
+}
+
+// Nothing is known of a domain whose dormancies have no value: no 0.
+TEST(CountHeadsTest, WhatHasNoValueIsNotCounted) {
+  v1::Measurement m = Measured();
+  Add("wiki", "dormancy", {.95f, NAN}, &m);
+  Add("code", "dormancy", {NAN, NAN}, &m);
+  HeadCounts counts = CountHeads(m);
+  EXPECT_EQ(counts.states.count("code"), 0u);
+  EXPECT_EQ(counts.states.at("wiki"),
+            (std::map<v1::HeadState, int64_t>{{v1::HEAD_STATE_DORMANT, 1}}));
+  EXPECT_FALSE(counts.switching.has_value());
+
+  m.mutable_vectors(1)->set_values(0, .9f);
+  counts = CountHeads(m);
+  EXPECT_EQ(counts.switching, 0);
 }
 
 }  // namespace

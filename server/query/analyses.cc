@@ -98,6 +98,17 @@ std::vector<std::string> NotesOf(const HeadHistory& history,
   if (domains.size() < 2) {
     notes.push_back("one domain tells no switching");
   }
+  if (history.behind > 0) {
+    notes.push_back(absl::StrCat(history.behind, " of ", history.heads.size(),
+                                 " heads have no value at "
+                                 "step ",
+                                 history.step,
+                                 ": they are told as of their last"));
+  }
+  if (history.unmeasured > 0) {
+    notes.push_back(absl::StrCat(history.unmeasured,
+                                 " heads have no value: they are left out"));
+  }
   int bootstrapped = 0, contrasts = 0;
   for (const v1::HeadStates& head : history.heads) {
     contrasts += head.has_contrast();
@@ -128,11 +139,23 @@ absl::StatusOr<v1::QueryMatrixResponse> MatrixOf(
   return queries.Matrix(matrix);
 }
 
+// The row of the layer that `like` is of; an empty one if there is none.
+const v1::QueryMatrixResponse::Row& RowOfLayer(
+    const v1::QueryMatrixResponse& matrix,
+    const v1::QueryMatrixResponse::Row& like) {
+  for (const v1::QueryMatrixResponse::Row& row : matrix.rows()) {
+    if (row.has_layer() == like.has_layer() && row.layer() == like.layer()) {
+      return row;
+    }
+  }
+  return v1::QueryMatrixResponse::Row::default_instance();
+}
+
 void AddContrasts(const v1::QueryMatrixResponse& first,
                   const v1::QueryMatrixResponse& second,
                   v1::CompareDomainsResponse& response) {
-  for (int r = 0; r < std::min(first.rows_size(), second.rows_size()); ++r) {
-    const auto &a = first.rows(r), &b = second.rows(r);
+  for (const auto& a : first.rows()) {
+    const auto& b = RowOfLayer(second, a);
     for (int i = 0; i < std::min(a.values_size(), b.values_size()); ++i) {
       v1::DomainContrast& row = *response.add_contrasts();
       store::SeriesColumn column{std::nullopt, i};
@@ -223,9 +246,12 @@ absl::StatusOr<v1::GetStatesResponse> Analyses::States(
   for (const std::string& domain : run->domains()) {
     response.add_domains(domain);
   }
+  response.add_notes(StatesNote(*run, rule));
   for (const std::string& note : NotesOf(history, run->domains())) {
     response.add_notes(note);
   }
+  ASSIGN_OR_RETURN(const auto measuring, run->MeasuringNotes());
+  for (const std::string& note : measuring) response.add_notes(note);
   response.set_stage(run->stage());
   response.set_step(history.step);
   return response;
@@ -268,6 +294,8 @@ absl::StatusOr<v1::CompareDomainsResponse> Analyses::Domains(
   for (const std::string& note : RoleNotes(*run, {v1::METRIC_ROLE_DORMANCY})) {
     response.add_notes(note);
   }
+  ASSIGN_OR_RETURN(const auto measuring, run->MeasuringNotes());
+  for (const std::string& note : measuring) response.add_notes(note);
   return response;
 }
 

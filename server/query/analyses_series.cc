@@ -46,6 +46,20 @@ absl::StatusOr<std::vector<v1::SeriesSelector>> EachRunAndDomain(
       absl::StrCat("run \"", selector.run(), "\" has no measurements yet"));
 }
 
+// Adds the notes of a run's stage on how it was measured, unless they are
+// there.
+template <typename Response>
+absl::Status NoteOnce(Queries& queries, const std::string& run,
+                      const std::string& stage, Response& response) {
+  ASSIGN_OR_RETURN(const auto notes, queries.MeasuringNotes(run, stage));
+  for (const std::string& note : notes) {
+    const auto& there = response.notes();
+    if (std::count(there.begin(), there.end(), note) > 0) continue;
+    response.add_notes(note);
+  }
+  return absl::OkStatus();
+}
+
 // What is stored of one run and domain, but for steps whose weights are those
 // of another step, unless they are asked for; says so.
 template <typename Response>
@@ -53,6 +67,7 @@ absl::StatusOr<Queries::StoredSeries> Read(Queries& queries,
                                            const v1::SeriesSelector& selector,
                                            Response& response) {
   ASSIGN_OR_RETURN(auto stored, queries.Stored(selector));
+  RETURN_IF_ERROR(NoteOnce(queries, selector.run(), stored.stage, response));
   if (selector.include_same_weights()) return stored;
   ASSIGN_OR_RETURN(const std::vector<int64_t> same,
                    queries.StepsOfSameWeights(selector.run(), stored.stage));
@@ -82,22 +97,51 @@ absl::Status CheckEach(const v1::SeriesSelector& selector) {
                                "aggregation has standard errors");
 }
 
+// Of so many series, those of which nothing, or too little, is known.
+struct Lack {
+  int unmeasured, few, all;
+};
+
+void NoteLack(const v1::SeriesSelector& selector, const Lack& lack,
+              v1::FindJumpsResponse& response) {
+  const std::string where =
+      absl::StrCat("run ", selector.run(), ", ", selector.domain(), ": ");
+  if (lack.unmeasured > 0) {
+    response.add_notes(absl::StrCat(where, lack.unmeasured, " of ", lack.all,
+                                    " series were not measured"));
+  }
+  if (lack.few > 0) {
+    response.add_notes(absl::StrCat(
+        where, lack.few, " of ", lack.all, " series have fewer than ",
+        analytics::kFewestForJumps, " checkpoints, too few to tell a jump"));
+  }
+}
+
 void AddJumps(const v1::SeriesSelector& selector, const store::Series& series,
               const analytics::JumpRule& rule,
               v1::FindJumpsResponse& response) {
+  StepTokens tokens;
+  tokens.Add(series);
   std::vector<v1::Jump> found;
+  int unmeasured = 0, few = 0;
   for (size_t c = 0; c < series.columns.size(); ++c) {
-    for (v1::Jump& jump : analytics::FindJumps(PointsOf(series, c), rule)) {
+    const auto points = PointsOf(series, c);
+    unmeasured += points.empty();
+    few += !points.empty() && points.size() < analytics::kFewestForJumps;
+    for (v1::Jump& jump : analytics::FindJumps(points, rule)) {
       *jump.mutable_key() = KeyOf(series.columns[c], series.metric);
       Place(selector, *jump.mutable_key());
+      TellTokens(tokens, jump);
       found.push_back(std::move(jump));
     }
   }
-  for (const v1::JumpInterval& interval :
-       IntervalsOf(found, static_cast<int>(series.columns.size()))) {
+  const int all = static_cast<int>(series.columns.size());
+  for (v1::JumpInterval& interval : IntervalsOf(found, all - unmeasured)) {
+    TellTokens(tokens, interval);
     *response.add_intervals() = interval;
   }
   response.mutable_jumps()->Add(found.begin(), found.end());
+  NoteLack(selector, {unmeasured, few, all}, response);
 }
 
 // Where a fit begins: at the step that is asked for, else where the series has

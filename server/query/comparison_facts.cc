@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "proto/base/status_macros.h"
+#include "server/analytics/emergence.h"
 #include "server/analytics/onset_order.h"
 #include "server/analytics/seed_band.h"
 
@@ -63,6 +64,52 @@ Counts CountOrders(const RunOnset& run, const RunOnset& first) {
   return counts;
 }
 
+// An emergence with tokens in the place of steps; none where an end that it has
+// is not known.
+std::optional<v1::Emergence> InTokens(const v1::Emergence& e) {
+  const bool has_after = e.censoring() == v1::CENSORING_NONE ||
+                         e.censoring() == v1::CENSORING_RIGHT;
+  if (e.censoring() == v1::CENSORING_UNMEASURED ||
+      (has_after && !e.has_after_tokens()) ||
+      (analytics::HasEmerged(e) && !e.has_by_tokens())) {
+    return std::nullopt;
+  }
+  v1::Emergence in_tokens = e;
+  in_tokens.set_after_step(e.after_tokens());
+  in_tokens.set_by_step(e.by_tokens());
+  return in_tokens;
+}
+
+// The order by tokens, which is another where runs have other batch sizes; none
+// where tokens are not known.
+std::optional<Order> OrderByTokens(const v1::Emergence& here,
+                                   const v1::Emergence& there) {
+  const auto a = InTokens(here), b = InTokens(there);
+  if (!a.has_value() || !b.has_value()) return std::nullopt;
+  return analytics::OrderOf(*a, *b).order;
+}
+
+// " emerged earlier than ", " has emerged neither here nor in ".
+std::string HowText(const v1::Emergence& here, const v1::Emergence& there,
+                    Order order) {
+  const auto unmeasured = [](const v1::Emergence& e) {
+    return e.censoring() == v1::CENSORING_UNMEASURED;
+  };
+  if (unmeasured(here) || unmeasured(there)) return " cannot be compared with ";
+  if (!analytics::HasEmerged(here) && !analytics::HasEmerged(there)) {
+    return " has emerged neither here nor in ";
+  }
+  if (order == Order::kLater && !analytics::HasEmerged(here)) {
+    return " has not emerged, as it had in ";
+  }
+  if (order == Order::kEarlier && !analytics::HasEmerged(there)) {
+    return " emerged, as it has not in ";
+  }
+  const char* const words[] = {"in an order that is unresolved against",
+                               "earlier than", "later than"};
+  return absl::StrCat(" emerged ", words[static_cast<int>(order)], " ");
+}
+
 v1::Fact OnsetDifference(const ComparedRun& run, const RunOnset& onset,
                          const ComparedRun& first, const RunOnset& reference) {
   const analytics::OnsetOrder order =
@@ -77,21 +124,20 @@ v1::Fact OnsetDifference(const ComparedRun& run, const RunOnset& onset,
   if (onset.typical.censoring() == v1::CENSORING_NONE) {
     fact.set_after_step(onset.typical.after_step());
   }
-  if (onset.typical.censoring() != v1::CENSORING_RIGHT) {
+  if (analytics::HasEmerged(onset.typical)) {
     fact.set_by_step(onset.typical.by_step());
   }
-  const bool neither = onset.typical.censoring() == v1::CENSORING_RIGHT &&
-                       reference.typical.censoring() == v1::CENSORING_RIGHT;
-  const char* const words[] = {"in an order that is unresolved against",
-                               "earlier than", "later than"};
+  const auto by_tokens = OrderByTokens(onset.typical, reference.typical);
+  if (by_tokens.has_value()) fact.set_verdict_by_tokens(VerdictOf(*by_tokens));
   fact.set_text(absl::StrCat(
       onset.metric->name(), " in ", onset.domain,
-      neither ? " has emerged neither here nor in "
-              : absl::StrCat(" emerged ", words[static_cast<int>(order.order)],
-                             " "),
-      NameOf(first), ": ", NameOf(run), " ", IntervalText(onset.typical), "; ",
-      NameOf(first), " ", IntervalText(reference.typical), "; of ", counts.both,
-      " series ", counts.earlier, " earlier, ", counts.later, " later"));
+      HowText(onset.typical, reference.typical, order.order), NameOf(first),
+      ": ", NameOf(run), " ", IntervalText(onset.typical), "; ", NameOf(first),
+      " ", IntervalText(reference.typical), "; of ", counts.both,
+      " series in both ", counts.earlier, " earlier, ", counts.later, " later",
+      by_tokens.has_value()
+          ? absl::StrCat("; by tokens ", fact.verdict_by_tokens())
+          : ""));
   return fact;
 }
 
@@ -101,27 +147,41 @@ bool SameJump(const v1::Fact& a, const v1::Fact& b) {
          b.after_step() < a.by_step();
 }
 
+// Whether a run has checkpoints of a jump's metric on both sides of it.
+bool LooksThere(const ComparedRun& run, const v1::Fact& jump) {
+  const auto series = run.series->Read(jump.metric(), jump.domain());
+  if (!series.ok() || (*series)->steps.empty()) return false;
+  return (*series)->steps.front() <= jump.after_step() &&
+         (*series)->steps.back() >= jump.by_step();
+}
+
 // Each jump of the run, and which of the others have it as well.
 void AddJumpsOf(const ComparedRun& run,
                 const std::vector<const ComparedRun*>& others, Facts& facts) {
   for (const v1::Fact& jump : run.jumps) {
-    std::vector<std::string> with, without;
+    std::vector<std::string> with, without, unknown;
     for (const ComparedRun* other : others) {
       const bool same =
           std::any_of(other->jumps.begin(), other->jumps.end(),
                       [&](const v1::Fact& o) { return SameJump(jump, o); });
-      (same ? with : without).push_back(NameOf(*other));
+      const bool known = same || LooksThere(*other, jump);
+      (same ? with : known ? without : unknown).push_back(NameOf(*other));
     }
     v1::Fact fact = jump;
-    fact.set_verdict(without.empty() ? "both"
-                     : with.empty()  ? "only here"
-                                     : "some");
+    fact.set_verdict(!unknown.empty()  ? "unknown"
+                     : without.empty() ? "both"
+                     : with.empty()    ? "only here"
+                                       : "some");
     std::string text = absl::StrCat(NameOf(run), ": ", jump.text());
     if (!with.empty()) {
       absl::StrAppend(&text, "; ", absl::StrJoin(with, ", "), " as well");
     }
     if (!without.empty()) {
       absl::StrAppend(&text, "; not ", absl::StrJoin(without, ", "));
+    }
+    if (!unknown.empty()) {
+      absl::StrAppend(&text, "; of ", absl::StrJoin(unknown, ", "),
+                      " it is not known, for want of checkpoints there");
     }
     fact.set_text(text);
     facts.push_back(std::move(fact));
@@ -152,29 +212,52 @@ std::string ListOf(const std::set<Head>& heads) {
   return text;
 }
 
+// Those of `heads` whose type the other run does not tell.
+std::set<Head> UnknownIn(const HeadHistory& other, std::set<Head> heads) {
+  for (const v1::HeadStates& head : other.heads) {
+    if (head.type() == v1::HEAD_TYPE_UNSPECIFIED) continue;
+    heads.erase({head.layer(), head.head()});
+  }
+  return heads;
+}
+
+std::set<Head> Minus(const std::set<Head>& a, const std::set<Head>& b) {
+  std::set<Head> left;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(),
+                      std::inserter(left, left.end()));
+  return left;
+}
+
+// "; only in a: L1H3; in a, and not known in b: L7H0".
+std::string OnlyIn(const ComparedRun& run, const ComparedRun& other,
+                   const std::set<Head>& only, const std::set<Head>& unknown) {
+  std::string text;
+  if (!only.empty()) {
+    absl::StrAppend(&text, "; only in ", NameOf(run), ": ", ListOf(only));
+  }
+  if (!unknown.empty()) {
+    absl::StrAppend(&text, "; in ", NameOf(run), ", and not known in ",
+                    NameOf(other), ": ", ListOf(unknown));
+  }
+  return text;
+}
+
 v1::Fact SwitchingFact(const ComparedRun& run, const ComparedRun& first) {
   const std::set<Head> here = SwitchingOf(*run.history);
   const std::set<Head> there = SwitchingOf(*first.history);
-  std::set<Head> only_here, only_there;
-  std::set_difference(here.begin(), here.end(), there.begin(), there.end(),
-                      std::inserter(only_here, only_here.end()));
-  std::set_difference(there.begin(), there.end(), here.begin(), here.end(),
-                      std::inserter(only_there, only_there.end()));
+  const std::set<Head> only_here = Minus(here, there);
+  const std::set<Head> only_there = Minus(there, here);
+  const std::set<Head> unknown_there = UnknownIn(*first.history, only_here);
+  const std::set<Head> unknown_here = UnknownIn(*run.history, only_there);
   v1::Fact fact = FactOf("switching", run, run.history->dormancy->name(), "");
   fact.set_count(here.size());
   fact.set_of(there.size());
   fact.set_value(static_cast<double>(here.size() - only_here.size()));
-  std::string text = absl::StrCat(
+  fact.set_text(absl::StrCat(
       here.size(), " heads switch in ", NameOf(run), ", ", there.size(), " in ",
-      NameOf(first), "; ", here.size() - only_here.size(), " in both");
-  if (!only_here.empty()) {
-    absl::StrAppend(&text, "; only in ", NameOf(run), ": ", ListOf(only_here));
-  }
-  if (!only_there.empty()) {
-    absl::StrAppend(&text, "; only in ", NameOf(first), ": ",
-                    ListOf(only_there));
-  }
-  fact.set_text(text);
+      NameOf(first), "; ", here.size() - only_here.size(), " in both",
+      OnlyIn(run, first, Minus(only_here, unknown_there), unknown_there),
+      OnlyIn(first, run, Minus(only_there, unknown_here), unknown_here)));
   return fact;
 }
 

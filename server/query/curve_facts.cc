@@ -7,6 +7,7 @@
 #include "proto/base/status_macros.h"
 #include "server/analytics/correlation.h"
 #include "server/analytics/curve_fit.h"
+#include "server/analytics/emergence.h"
 #include "server/analytics/jumps.h"
 #include "server/analytics/lead_lag.h"
 #include "server/answers/names.h"
@@ -21,12 +22,21 @@ using Points = std::vector<analytics::SeriesPoint>;
 
 // Intervals that are told of one metric in one domain.
 constexpr size_t kMaxIntervals = 3;
+// Times its noise that a jump is told by.
+constexpr double kMostTimes = 1000;
 // Of heads, the share that jumps together where it is told.
 constexpr double kShareOfHeads = .05;
 
 bool IsOfHeads(const v1::MetricDescriptor& metric) {
   return metric.scope() == v1::SCOPE_HEAD ||
          metric.scope() == v1::SCOPE_KV_HEAD;
+}
+
+// "up to 12.3 times"; of what stood still before, no such number says more than
+// that it is large.
+std::string TimesText(double score) {
+  return score < kMostTimes ? absl::StrFormat("up to %.3g times", score)
+                            : "more than 1,000 times";
 }
 
 v1::Fact JumpFact(const RunSeries& run, const v1::MetricDescriptor& metric,
@@ -45,9 +55,11 @@ v1::Fact JumpFact(const RunSeries& run, const v1::MetricDescriptor& metric,
                     IsOfHeads(metric) ? " heads" : " layers");
   }
   fact.set_text(absl::StrFormat(
-      "%s in %s jumped by %+.4g in (%d, %d], up to %.3g times its noise", who,
+      "%s in %s jumped by %+.4g in (%d, %d]%s, %s its noise", who,
       interval.domain(), interval.median_change(), interval.after_step(),
-      interval.by_step(), interval.max_score()));
+      interval.by_step(),
+      run.tokens().TextBetween(interval.after_step(), interval.by_step()),
+      TimesText(interval.max_score())));
   return fact;
 }
 
@@ -127,7 +139,7 @@ SinkHeads SinkHeadsOf(const RunSeries& run, const std::vector<RunOnset>& onsets,
   SinkHeads heads;
   if (onset == nullptr) return heads;
   for (const v1::Emergence& e : onset->each) {
-    if (e.censoring() == v1::CENSORING_RIGHT) continue;
+    if (!analytics::HasEmerged(e)) continue;
     heads.places.emplace(e.key().layer(), e.key().head());
   }
   if (onset->typical.censoring() == v1::CENSORING_NONE &&
@@ -279,11 +291,14 @@ void AddCorrelation(const RunSeries& run, const std::string& domain,
   fact.set_count(found.points);
   fact.set_value(found.pearson);
   fact.set_text(absl::StrFormat(
-      "%s and %s in %s: Pearson %.3f, Spearman %.3f, of changes %.3f, over "
-      "%d checkpoints; any two trends correlate, so this is no evidence of a "
+      "%s and %s in %s: Pearson %.3f, Spearman %.3f, of changes %s, over %d "
+      "checkpoints; any two trends correlate, so this is no evidence of a "
       "mechanism",
       x.name, y.name, domain, found.pearson, found.spearman,
-      found.pearson_of_changes, found.points));
+      std::isnan(found.pearson_of_changes)
+          ? "not known"
+          : absl::StrFormat("%.3f", found.pearson_of_changes),
+      found.points));
   facts.push_back(std::move(fact));
 }
 

@@ -10,9 +10,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "proto/base/status_macros.h"
+#include "server/analytics/emergence.h"
 #include "server/analytics/head_state.h"
 #include "server/analytics/onset_order.h"
 #include "server/answers/names.h"
+#include "server/answers/token_text.h"
 
 namespace sinkwatch::query {
 namespace {
@@ -23,30 +25,72 @@ constexpr int kMaxHeads = 200;
 std::string Number(double value) { return absl::StrFormat("%.4g", value); }
 
 void SetInterval(const v1::Emergence& e, v1::Fact& fact) {
-  if (e.censoring() != v1::CENSORING_LEFT) fact.set_after_step(e.after_step());
-  if (e.censoring() != v1::CENSORING_RIGHT) fact.set_by_step(e.by_step());
-  if (e.censoring() == v1::CENSORING_NONE) fact.set_value(e.estimate());
+  const bool between = e.censoring() == v1::CENSORING_NONE;
+  if (between || e.censoring() == v1::CENSORING_RIGHT) {
+    fact.set_after_step(e.after_step());
+  }
+  if (analytics::HasEmerged(e)) fact.set_by_step(e.by_step());
+  if (between) fact.set_value(e.estimate());
 }
 
 std::string VerdictOf(const v1::Emergence& e) {
+  if (e.censoring() == v1::CENSORING_UNMEASURED) return "unmeasured";
   if (e.censoring() == v1::CENSORING_RIGHT) return "never";
   if (e.provisional()) return "provisional";
   return e.censoring() == v1::CENSORING_LEFT ? "from the start" : "emerged";
 }
 
-// "512 of 1024 heads", "the model".
-std::string Members(const v1::MetricDescriptor& metric, size_t count,
-                    size_t of) {
-  switch (metric.scope()) {
+// "1 layer", "3 layers".
+std::string Counted(int64_t count, const char* what) {
+  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
+}
+
+// "512 of 1024 heads".
+std::string Members(const RunOnset& onset) {
+  const std::string of =
+      absl::StrCat(onset.emerged.size(), " of ", onset.each.size());
+  switch (onset.metric->scope()) {
     case v1::SCOPE_HEAD:
-      return absl::StrCat(count, " of ", of, " heads");
+      return of + " heads";
     case v1::SCOPE_KV_HEAD:
-      return absl::StrCat(count, " of ", of, " key/value heads");
-    case v1::SCOPE_LAYER:
-      return absl::StrCat(count, " of ", of, " layers");
+      return of + " key/value heads";
     default:
-      return absl::StrCat(count, " of ", of, " values of the model");
+      break;
   }
+  const bool has_embedding =
+      std::any_of(onset.each.begin(), onset.each.end(),
+                  [](const v1::Emergence& e) { return e.key().layer() < 0; });
+  return of + (has_embedding ? " layers, the embedding among them" : " layers");
+}
+
+// "512 of 1024 heads, the median one in (1000, 1500]", "0 of 2 layers, at no
+// step up to 800"; of what there is one of, the interval alone.
+std::string WhoEmerged(const RunOnset& onset) {
+  const std::string when = IntervalText(onset.typical);
+  if (onset.each.empty()) return when;
+  const bool emerged = !onset.emerged.empty();
+  if (onset.metric->scope() == v1::SCOPE_MODEL) {
+    return emerged ? absl::StrCat("emerged ", when) : when;
+  }
+  return absl::StrCat(Members(onset),
+                      onset.emerged.size() > 1 ? ", the median one " : ", ",
+                      when);
+}
+
+// "; 3 were not measured; 2 have one checkpoint, ...".
+std::string LackText(const RunOnset& onset) {
+  const auto single = std::count_if(
+      onset.each.begin(), onset.each.end(),
+      [](const v1::Emergence& e) { return e.checkpoints() == 1; });
+  std::string text;
+  if (onset.unmeasured > 0) {
+    absl::StrAppend(&text, "; ", onset.unmeasured, " were not measured");
+  }
+  if (single > 0) {
+    absl::StrAppend(&text, "; ", single,
+                    " have one checkpoint, which is too few to tell");
+  }
+  return text;
 }
 
 v1::Fact OnsetFact(const RunSeries& run, const RunOnset& onset) {
@@ -55,14 +99,10 @@ v1::Fact OnsetFact(const RunSeries& run, const RunOnset& onset) {
   fact.set_of(onset.each.size());
   SetInterval(onset.typical, fact);
   fact.set_verdict(VerdictOf(onset.typical));
-  std::string text = absl::StrCat(
+  fact.set_text(absl::StrCat(
       onset.metric->name(), onset.metric->below() ? " <= " : " >= ",
       Number(onset.metric->threshold()), " in ", onset.domain, ": ",
-      Members(*onset.metric, onset.emerged.size(), onset.each.size()));
-  if (!onset.emerged.empty()) {
-    absl::StrAppend(&text, ", the median one ", IntervalText(onset.typical));
-  }
-  fact.set_text(text);
+      WhoEmerged(onset), LackText(onset)));
   return fact;
 }
 
@@ -78,11 +118,13 @@ v1::Fact RiseFact(const RunSeries& run, const RunOnset& onset) {
   fact.set_verdict(answers::RiseShapeName(rise.shape()));
   fact.set_text(absl::StrFormat(
       "%s in %s goes from %.4g to %.4g (median of those that emerged), half of "
-      "it in (%d, %d]; width %.2f (%.2f to %.2f) in ln(step), %d checkpoints "
-      "inside: %s",
+      "it in (%d, %d]%s; width %.2f (%.2f to %.2f) in ln(step), %s inside: "
+      "%s",
       onset.metric->name(), onset.domain, rise.start(), rise.extreme(),
-      rise.after_step(), rise.by_step(), rise.width(), rise.width_low(),
-      rise.width_high(), rise.inside(), fact.verdict()));
+      rise.after_step(), rise.by_step(),
+      run.tokens().TextBetween(rise.after_step(), rise.by_step()), rise.width(),
+      rise.width_low(), rise.width_high(), Counted(rise.inside(), "checkpoint"),
+      fact.verdict()));
   return fact;
 }
 
@@ -106,7 +148,7 @@ v1::Fact ReversalFact(const RunSeries& run, const RunOnset& onset) {
       onset.metric->name(), " in ", onset.domain, ": of ", onset.emerged.size(),
       " that emerged, ", onset.reversed,
       " fell back for two checkpoints or more, the median one at step ",
-      *middle, "; ",
+      *middle, run.tokens().TextAt(*middle), "; ",
       lost == 0 ? "all of them are back at the end"
                 : absl::StrCat(lost, " of them are not back at the end")));
   return fact;
@@ -125,18 +167,28 @@ std::map<int, v1::Emergence> ByLayer(const RunOnset& onset) {
   return typical;
 }
 
+// " (in 3 of these X has not emerged)".
+std::string NotYet(const RunOnset& onset, int count) {
+  if (count == 0) return "";
+  return absl::StrCat(" (in ", count, " of these ", onset.metric->name(),
+                      " has not emerged)");
+}
+
 v1::Fact OrderFact(const RunSeries& run, const RunOnset& first,
                    const RunOnset& second) {
   int earlier = 0, later = 0, unresolved = 0;
+  int without_second = 0, without_first = 0;  // of these, did not emerge
   const auto others = ByLayer(second);
   for (const auto& [layer, emergence] : ByLayer(first)) {
     const auto other = others.find(layer);
     if (other == others.end()) continue;
     switch (analytics::OrderOf(emergence, other->second).order) {
       case analytics::Order::kEarlier:
+        without_second += !analytics::HasEmerged(other->second);
         ++earlier;
         break;
       case analytics::Order::kLater:
+        without_first += !analytics::HasEmerged(emergence);
         ++later;
         break;
       case analytics::Order::kUnresolved:
@@ -150,10 +202,11 @@ v1::Fact OrderFact(const RunSeries& run, const RunOnset& first,
   fact.set_verdict(2 * earlier > all ? "earlier"
                    : 2 * later > all ? "later"
                                      : "unresolved");
-  fact.set_text(
-      absl::StrCat(first.metric->name(), " came before ", second.metric->name(),
-                   " in ", earlier, " of ", all, " layers, after it in ", later,
-                   ", unresolved in ", unresolved, " (", first.domain, ")"));
+  fact.set_text(absl::StrCat(
+      first.metric->name(), " came before ", second.metric->name(), " in ",
+      earlier, " of ", Counted(all, "layer"), NotYet(second, without_second),
+      ", after it in ", later, NotYet(first, without_first), ", unresolved in ",
+      unresolved, " (", first.domain, ")"));
   return fact;
 }
 
@@ -217,6 +270,18 @@ v1::Fact SwitchingHead(const RunSeries& run, const HeadHistory& history,
   return fact;
 }
 
+// "; of 3 it is not known, ...": those that some domain has no value of.
+std::string UnknownText(const HeadHistory& history) {
+  const auto unknown =
+      std::count_if(history.heads.begin(), history.heads.end(),
+                    [](const v1::HeadStates& head) {
+                      return head.type() == v1::HEAD_TYPE_UNSPECIFIED;
+                    });
+  if (unknown == 0) return "";
+  return absl::StrCat("; of ", unknown,
+                      " it is not known, as a domain has no value of them");
+}
+
 void AddSwitching(const RunSeries& run, const HeadHistory& history,
                   Facts& facts) {
   if (run.domains().size() < 2) return;
@@ -232,9 +297,9 @@ void AddSwitching(const RunSeries& run, const HeadHistory& history,
   v1::Fact count = FactOf("switching", run, history.dormancy->name(), "");
   count.set_count(switching.size());
   count.set_of(history.heads.size());
-  count.set_text(absl::StrCat(switching.size(), " of ", history.heads.size(),
-                              " heads switch between ",
-                              absl::StrJoin(run.domains(), ", ")));
+  count.set_text(absl::StrCat(
+      switching.size(), " of ", history.heads.size(), " heads switch between ",
+      absl::StrJoin(run.domains(), ", "), UnknownText(history)));
   if (switching.size() > kMaxHeads) {
     count.set_text(absl::StrCat(count.text(), "; those ", kMaxHeads,
                                 " that differ most are listed"));
@@ -311,10 +376,10 @@ void AddSets(const RunSeries& run, const HeadHistory& history,
   fact.set_count(dropouts);
   fact.set_of(newcomers);
   fact.set_by_step(last->step);
-  std::string text = absl::StrCat(
-      "in ", domain, ", ", newcomers,
-      " times a head became dormant after the first checkpoint and ", dropouts,
-      " times one ceased to be; ");
+  std::string text =
+      absl::StrCat("in ", domain, ", ", Counted(newcomers, "time"),
+                   " a head became dormant after the first checkpoint and ",
+                   Counted(dropouts, "time"), " one ceased to be; ");
   if (DormantAtEnd(run, history, domain) + last->change.dropouts == 0) {
     text += "none is dormant at the last two checkpoints";
   } else {
@@ -350,6 +415,20 @@ void AddFlips(const RunSeries& run, const HeadHistory& history, Facts& facts) {
   facts.push_back(std::move(fact));
 }
 
+// " (4.194 B to 6.291 B tokens)"; empty where they are not known.
+std::string TokensOf(const v1::Emergence& e) {
+  std::vector<std::string> ends;
+  if (e.censoring() != v1::CENSORING_LEFT) {
+    if (!e.has_after_tokens()) return "";
+    ends.push_back(answers::TokenText(e.after_tokens()));
+  }
+  if (analytics::HasEmerged(e)) {
+    if (!e.has_by_tokens()) return "";
+    ends.push_back(answers::TokenText(e.by_tokens()));
+  }
+  return absl::StrCat(" (", absl::StrJoin(ends, " to "), " tokens)");
+}
+
 // "; 96 tokens a sequence, float32, bos policy stored, spec version 2".
 std::string TermsText(const v1::MeasurementHeader& terms) {
   if (terms.sequence_length() == 0) return "";
@@ -379,15 +458,15 @@ v1::Fact FactOf(const char* topic, const RunSeries& run,
 }
 
 std::string IntervalText(const v1::Emergence& e) {
+  if (e.censoring() == v1::CENSORING_UNMEASURED) return "was not measured";
   if (e.censoring() == v1::CENSORING_RIGHT) {
-    return e.after_step() < 0
-               ? "at no step"
-               : absl::StrCat("at no step up to ", e.after_step());
+    return absl::StrCat("at no step up to ", e.after_step(), TokensOf(e));
   }
-  const std::string text =
+  const std::string text = absl::StrCat(
       e.censoring() == v1::CENSORING_LEFT
           ? absl::StrCat("at the first checkpoint, ", e.by_step())
-          : absl::StrCat("in (", e.after_step(), ", ", e.by_step(), "]");
+          : absl::StrCat("in (", e.after_step(), ", ", e.by_step(), "]"),
+      TokensOf(e));
   return e.provisional() ? absl::StrCat(text, ", provisional") : text;
 }
 
@@ -399,8 +478,7 @@ absl::Status AddRunFact(RunSeries& run, Facts& facts) {
   fact.set_count(any->steps.size());
   std::string text = absl::StrCat("run ", run.run().name());
   if (!run.stage().empty()) absl::StrAppend(&text, ", stage ", run.stage());
-  absl::StrAppend(&text, ": ", any->steps.size(),
-                  any->steps.size() == 1 ? " checkpoint" : " checkpoints");
+  absl::StrAppend(&text, ": ", Counted(any->steps.size(), "checkpoint"));
   if (!any->steps.empty()) {
     fact.set_after_step(any->steps.front());
     fact.set_by_step(any->steps.back());
@@ -410,9 +488,13 @@ absl::Status AddRunFact(RunSeries& run, Facts& facts) {
   if (any->steps.size() > 1) {
     absl::StrAppend(&text, " to ", any->steps.back());
   }
-  absl::StrAppend(&text, "; ", model.layers(), " layers, ", model.heads(),
-                  " heads each; domains ", absl::StrJoin(run.domains(), ", "),
-                  TermsText(run.Terms()));
+  if (!any->steps.empty()) {
+    absl::StrAppend(
+        &text, run.tokens().TextBetween(any->steps.front(), any->steps.back()));
+  }
+  absl::StrAppend(&text, "; ", Counted(model.layers(), "layer"), ", ",
+                  Counted(model.heads(), "head"), " each; domains ",
+                  absl::StrJoin(run.domains(), ", "), TermsText(run.Terms()));
   fact.set_text(text);
   facts.push_back(std::move(fact));
   return absl::OkStatus();
@@ -438,11 +520,12 @@ void AddOrderFacts(const RunSeries& run, const std::vector<RunOnset>& onsets,
     std::vector<const RunOnset*> found;
     for (v1::MetricRole role : roles) {
       const RunOnset* onset = FindOnset(onsets, run.Playing(role), domain);
-      if (onset != nullptr) found.push_back(onset);
+      if (onset != nullptr && !onset->each.empty()) found.push_back(onset);
     }
     for (size_t i = 0; i < found.size(); ++i) {
       for (size_t j = i + 1; j < found.size(); ++j) {
-        facts.push_back(OrderFact(run, *found[i], *found[j]));
+        v1::Fact fact = OrderFact(run, *found[i], *found[j]);
+        if (fact.of() > 0) facts.push_back(std::move(fact));
       }
     }
   }

@@ -19,9 +19,8 @@ using Facts = std::vector<v1::Fact>;
 v1::Fact FactOf(const char* topic, const RunSeries& run,
                 const std::string& metric, const std::string& domain);
 
-// "in (1000, 1500]", "at the first checkpoint, 0", "at no step up to 5000";
-// with
-// ", provisional" behind it.
+// "in (1000, 1500] (4.194 B to 6.291 B tokens)", "at the first checkpoint, 0",
+// "at no step up to 5000", "was not measured"; with ", provisional" behind it.
 std::string IntervalText(const v1::Emergence& emergence);
 
 // How many checkpoints, heads and domains there are.

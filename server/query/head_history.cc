@@ -96,6 +96,9 @@ struct HeadTrack {
   Settled type;
   std::vector<HeadSignals> latest;
   int64_t latest_step = -1;
+  // At the newest step at which two domains have a dormancy.
+  std::vector<HeadSignals> compared;
+  int64_t compared_step = -1;
 };
 
 // By Cantelli's inequality less than 2.5 % of a distribution lie so many
@@ -139,7 +142,8 @@ class HeadFollower {
   std::vector<DomainSeries> series_;
   std::set<int64_t> steps_;
   std::vector<HeadTrack> tracks_;
-  std::vector<std::vector<bool>> dormant_;  // by domain
+  std::vector<std::vector<int>> before_;  // states by domain, then head
+  std::vector<bool> seen_;                // domains that a head has a value of
   std::vector<HeadSignals> now_;
   analytics::SequenceBootstrap bootstrap_;
   // Whether two domains are told apart by their sequences.
@@ -174,7 +178,7 @@ absl::Status HeadFollower::Read(RunSeries& run) {
 
 void HeadFollower::AddTracks(const std::set<Place>& places) {
   for (const Place& place : places) {
-    HeadTrack track{place, {}, Settled(rule_.consecutive), {}};
+    HeadTrack track{place, {}, Settled(rule_.consecutive), {}, -1, {}, -1};
     for (const DomainSeries& of : series_) {
       track.domains.push_back(
           {of.dormancy.ColumnOf(place), of.drain.ColumnOf(place),
@@ -182,7 +186,7 @@ void HeadFollower::AddTracks(const std::set<Place>& places) {
     }
     tracks_.push_back(std::move(track));
   }
-  dormant_.assign(names_.size(), std::vector<bool>(tracks_.size()));
+  before_.assign(names_.size(), std::vector<int>(tracks_.size()));
   now_.resize(names_.size());
 }
 
@@ -233,14 +237,11 @@ absl::Status HeadFollower::AskWhatIsUnsure(RunSeries& run) {
 
 void HeadFollower::Step(int64_t step) {
   for (DomainSeries& of : series_) of.GoTo(step);
+  seen_.assign(names_.size(), false);
   for (HeadTrack& track : tracks_) StepHead(step, track);
   NoteSets(step);
   history_.step = step;
 }
-
-// The type is "none of them" where the dormancies are known and nothing else
-// applies, which is a type like the others here: a switching head may cease.
-constexpr int kNoType = v1::HeadType_MAX + 1;
 
 void HeadFollower::StepHead(int64_t step, HeadTrack& track) {
   Look(track);
@@ -249,7 +250,8 @@ void HeadFollower::StepHead(int64_t step, HeadTrack& track) {
   for (size_t d = 0; d < series_.size(); ++d) {
     Settled& state = track.domains[d].state;
     const v1::HeadState seen = analytics::StateOf(now_[d], largest, rule_);
-    known = known || seen != v1::HEAD_STATE_UNSPECIFIED;
+    if (seen == v1::HEAD_STATE_UNSPECIFIED) continue;
+    known = seen_[d] = true;
     if (!state.Observe(seen, step)) continue;
     v1::HeadStateChange& change = history_.changes.emplace_back();
     change.set_step(state.since());
@@ -263,24 +265,30 @@ void HeadFollower::StepHead(int64_t step, HeadTrack& track) {
   std::optional<bool> told_apart;
   const auto found = told_apart_.find({step, track.place});
   if (found != told_apart_.end()) told_apart = found->second;
-  const v1::HeadType type = analytics::TypeOf(now_, rule_, told_apart);
-  track.type.Observe(type == v1::HEAD_TYPE_UNSPECIFIED ? kNoType : type, step);
+  track.type.Observe(analytics::TypeOf(now_, rule_, told_apart), step);
   track.latest = now_;
   track.latest_step = step;
+  const auto [high, low] = analytics::FurthestApart(now_);
+  if (high == low) return;
+  track.compared = now_;
+  track.compared_step = step;
 }
 
 void HeadFollower::NoteSets(int64_t step) {
-  const bool first = history_.step < 0;
   for (size_t d = 0; d < names_.size(); ++d) {
-    std::vector<bool> now(tracks_.size());
+    if (!seen_[d]) continue;
+    std::vector<bool> before, now;  // dormant; of heads that were known before
     for (size_t h = 0; h < tracks_.size(); ++h) {
-      now[h] = tracks_[h].domains[d].state.state() == v1::HEAD_STATE_DORMANT;
+      const int state = tracks_[h].domains[d].state.state();
+      if (before_[d][h] != v1::HEAD_STATE_UNSPECIFIED) {
+        before.push_back(before_[d][h] == v1::HEAD_STATE_DORMANT);
+        now.push_back(state == v1::HEAD_STATE_DORMANT);
+      }
+      before_[d][h] = state;
     }
-    if (!first) {
-      history_.sets.push_back(
-          {step, names_[d], analytics::ChangeOf(dormant_[d], now)});
-    }
-    dormant_[d] = std::move(now);
+    if (before.empty()) continue;
+    history_.sets.push_back(
+        {step, names_[d], analytics::ChangeOf(before, now)});
   }
 }
 
@@ -289,9 +297,7 @@ v1::HeadStates ProtoOfTrack(const HeadTrack& track,
   v1::HeadStates head;
   head.set_layer(track.place.first);
   head.set_head(track.place.second);
-  if (track.type.state() != kNoType) {
-    head.set_type(static_cast<v1::HeadType>(track.type.state()));
-  }
+  head.set_type(static_cast<v1::HeadType>(track.type.state()));
   head.set_since_step(track.type.since());
   for (size_t d = 0; d < track.latest.size(); ++d) {
     v1::HeadInDomain& in = *head.add_domains();
@@ -302,11 +308,10 @@ v1::HeadStates ProtoOfTrack(const HeadTrack& track,
     in.set_drain(track.latest[d].drain);
     in.set_write(track.latest[d].write);
   }
-  const auto pair = analytics::FurthestApart(track.latest);
-  if (track.latest.size() < 2) return head;
-  const HeadSignals& high = track.latest[pair.first];
-  const HeadSignals& low = track.latest[pair.second];
-  if (std::isnan(high.dormancy)) return head;
+  if (track.compared.empty()) return head;
+  const auto pair = analytics::FurthestApart(track.compared);
+  const HeadSignals& high = track.compared[pair.first];
+  const HeadSignals& low = track.compared[pair.second];
   *head.mutable_contrast() = analytics::DifferenceOf(
       {high.dormancy, high.dormancy_error}, {low.dormancy, low.dormancy_error});
   head.mutable_contrast()->set_high_domain(names[pair.first]);
@@ -318,13 +323,15 @@ absl::Status HeadFollower::Finish(RunSeries& run) {
   std::vector<SequenceQuestion> questions;
   std::map<Place, size_t> places;
   for (const HeadTrack& track : tracks_) {
+    history_.unmeasured += track.latest.empty();
     if (track.latest.empty()) continue;
     places[track.place] = history_.heads.size();
+    history_.behind += track.latest_step < history_.step;
     history_.heads.push_back(ProtoOfTrack(track, names_));
     if (!history_.heads.back().has_contrast()) continue;
-    const auto [high, low] = analytics::FurthestApart(track.latest);
-    questions.push_back(
-        {track.latest_step, track.place.first, track.place.second, high, low});
+    const auto [high, low] = analytics::FurthestApart(track.compared);
+    questions.push_back({track.compared_step, track.place.first,
+                         track.place.second, high, low});
   }
   std::stable_sort(
       history_.changes.begin(), history_.changes.end(),
@@ -379,6 +386,30 @@ v1::StateRule ProtoOf(const analytics::HeadStateRule& rule) {
   proto.set_awake(rule.awake);
   proto.set_consecutive(rule.consecutive);
   return proto;
+}
+
+std::string StatesNote(const RunSeries& run,
+                       const analytics::HeadStateRule& rule) {
+  const auto* dormancy = run.Playing(v1::METRIC_ROLE_DORMANCY);
+  const auto* drain = run.Playing(v1::METRIC_ROLE_VALUE_DRAIN);
+  const auto* write = run.Playing(v1::METRIC_ROLE_HEAD_WRITE);
+  if (dormancy == nullptr) return "";
+  std::string text = absl::StrCat("states of a head on a domain: dormant from ",
+                                  dormancy->name(), " ", rule.dormant, " on");
+  if (drain != nullptr) {
+    absl::StrAppend(&text, " (broadcast if ", drain->name(), " is above ",
+                    rule.drained, ")");
+  }
+  absl::StrAppend(&text, ", active up to ", rule.active);
+  if (write != nullptr) {
+    absl::StrAppend(&text, " (quiet if ", write->name(), " is at most ",
+                    rule.quiet, " of its largest over the domains)");
+  }
+  return absl::StrCat(text,
+                      ", mixed between; switching if two domains differ by ",
+                      rule.contrast, " or more, surely, and one has ",
+                      rule.awake, " or more; a state changes when ",
+                      rule.consecutive, " checkpoints in a row say so");
 }
 
 absl::StatusOr<HeadHistory> FollowHeads(RunSeries& run,

@@ -27,6 +27,8 @@ struct HeadHistory {
   std::vector<v1::HeadStateChange> changes;  // by step, oldest first
   std::vector<DormantSetChange> sets;        // by step
   int64_t step = -1;                         // the newest that was looked at
+  int behind = 0;      // heads that have no value there, but before
+  int unmeasured = 0;  // heads that have no value at all; not in `heads`
   // The metrics that were read; null where the run has none.
   const v1::MetricDescriptor* dormancy = nullptr;
   const v1::MetricDescriptor* drain = nullptr;
@@ -38,6 +40,11 @@ struct HeadHistory {
 analytics::HeadStateRule StateRuleOf(const RunSeries& run,
                                      const v1::StateRule& asked);
 v1::StateRule ProtoOf(const analytics::HeadStateRule& rule);
+
+// What the states are, in a sentence with the rule's numbers and the names of
+// the metrics that there are; empty where none tells dormancy.
+std::string StatesNote(const RunSeries& run,
+                       const analytics::HeadStateRule& rule);
 
 // The states of all heads on the domains of `run`, step by step in order,
 // whenever each checkpoint was measured; up to `last_step` if there is one.

@@ -142,6 +142,7 @@ void AddLayer(const PlantedRun& run, int64_t step, int layer, bool code,
   for (int h = 0; h < run.heads; ++h) {
     const double final_one = FinalDormancy(run, layer, h, code);
     dormancy.push_back(.02 + risen * (final_one - .02));
+    if (code && Holds(run.blank, layer, h)) dormancy.back() = NAN;
     mass.push_back(.03 + .85 * (dormancy.back() - .02));
     drain.push_back(1.02 - .8 * mass.back());
   }
@@ -166,7 +167,7 @@ v1::Measurement MeasurementOf(const PlantedRun& run, const v1::Job& job) {
   header->mutable_model()->set_kv_heads(run.heads);
   header->set_spec_version(job.spec_version());
   header->set_sequence_length(96);
-  header->set_dtype(job.dtype());
+  header->set_dtype(run.dtype.empty() ? job.dtype() : run.dtype);
   header->set_bos_policy("stored");
   header->set_protocol(run.protocol);
   DescribeAll(run, header);
@@ -177,6 +178,8 @@ v1::Measurement MeasurementOf(const PlantedRun& run, const v1::Job& job) {
   Noise noise(run.seed * 1'000'003 + static_cast<uint64_t>(step));
   Measured out(run, &m, &noise);
   for (const bool code : {false, true}) {
+    const auto& without = run.without_code;
+    if (code && std::count(without.begin(), without.end(), step) > 0) continue;
     for (int layer = 0; layer < run.layers; ++layer) {
       AddLayer(run, step, layer, code, out);
     }
@@ -191,7 +194,8 @@ store::Observation SeenOf(const PlantedRun& run, int64_t step) {
   store::Observation seen;
   seen.checkpoint.set_run(run.name);
   seen.checkpoint.set_step(step);
-  seen.checkpoint.set_fingerprint("planted");
+  seen.checkpoint.set_tokens(step * run.tokens_a_step);
+  seen.checkpoint.set_fingerprint(run.content);
   seen.probe.set_digest("probe");
   seen.state = v1::JOB_STATE_QUEUED;
   return seen;

@@ -43,6 +43,15 @@ struct PlantedRun {
   std::string protocol;
   // Steps whose checkpoints all have the same weights.
   std::vector<int64_t> repeated;
+  // Training tokens of a step; 0: not known.
+  int64_t tokens_a_step = 0;
+  // Heads that have no value on code, and steps at which nothing is measured of
+  // it.
+  std::vector<std::pair<int, int>> blank;
+  std::vector<int64_t> without_code;
+  // What its checkpoints hold, and on what terms they are measured.
+  std::string content = "planted";
+  std::string dtype;
 };
 
 // `count` steps: 0, powers of two below twice `every`, then its multiples from

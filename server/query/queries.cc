@@ -233,6 +233,31 @@ absl::Status Queries::ExplainStep(const Place& place, int64_t step,
   return UnknownStep(LackOf(place.run, "measurement"), step, steps);
 }
 
+absl::StatusOr<std::vector<std::string>> Queries::MeasuringNotes(
+    const std::string& run, const std::string& stage) {
+  ASSIGN_OR_RETURN(const auto found,
+                   store_->StepsMeasuredOtherwise(run, stage));
+  const auto steps = [&run](const std::vector<int64_t>& of) {
+    return of.size() == 1
+               ? absl::StrCat("run ", run, ": step ", of[0], " was ")
+               : absl::StrCat("run ", run, ": ", of.size(),
+                              " steps, the first is ", of[0], ", were ");
+  };
+  std::vector<std::string> notes;
+  if (!found.again.empty()) {
+    notes.push_back(absl::StrCat(
+        steps(found.again),
+        "measured more than once: the last measurement of a step counts"));
+  }
+  if (!found.on_other_terms.empty()) {
+    notes.push_back(absl::StrCat(
+        steps(found.on_other_terms),
+        "measured only on other terms (probe, dtype, sequence length, protocol "
+        "or metric definitions) than the newest measurement, and left out"));
+  }
+  return notes;
+}
+
 absl::StatusOr<v1::MeasurementHeader> Queries::Terms(const std::string& run,
                                                      const std::string& stage) {
   ASSIGN_OR_RETURN(const auto latest, store_->LatestKeys());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "server/query/columns.h"
 #include "server/query/merge_runs.h"
+#include "server/query/step_tokens.h"
 #include "server/store/store.h"
 #include "sinkwatch/v1/measurement.pb.h"
 #include "sinkwatch/v1/query_service.pb.h"
@@ -77,6 +79,12 @@ class Queries {
   absl::StatusOr<std::vector<int64_t>> StepsOfSameWeights(
       const std::string& run, const std::string& stage);
 
+  // What a person should know of which measurements of a run's stage an answer
+  // is about, a sentence each: which of several of a step counts, and which
+  // steps were measured on other terms.
+  absl::StatusOr<std::vector<std::string>> MeasuringNotes(
+      const std::string& run, const std::string& stage);
+
   // The header of the latest plausible measurement of a run's stage: on what
   // terms its values are given. NOT_FOUND if there is none.
   absl::StatusOr<v1::MeasurementHeader> Terms(const std::string& run,
@@ -112,9 +120,13 @@ class Queries {
   // answer's.
   struct Gathered {
     std::vector<Place> places;
+    std::map<std::string, StepTokens> tokens;  // by run
     RunColumns columns;
   };
   absl::StatusOr<Gathered> Gather(const v1::SeriesSelector& selector);
+  // Adds the MeasuringNotes of its runs.
+  template <typename Response>
+  absl::Status NoteMeasuring(const Gathered& gathered, Response& response);
 
   // The whole series of the selected layers and heads.
   absl::StatusOr<store::Series> Read(const Place& place,

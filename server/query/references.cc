@@ -30,7 +30,9 @@ std::optional<size_t> RowOf(const store::Series& series,
     return at - steps.begin();
   }
   if (!point.has_tokens()) return steps.size() - 1;
+  // Tokens that are not known are those of no point.
   const auto away = [&](int64_t tokens) {
+    if (tokens == 0 && point.tokens() > 0) return HUGE_VAL;
     return std::abs(static_cast<double>(tokens - point.tokens()));
   };
   const auto nearest =

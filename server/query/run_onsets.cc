@@ -11,12 +11,8 @@
 namespace sinkwatch::query {
 namespace {
 
-bool Emerged(const v1::Emergence& e) {
-  return e.censoring() != v1::CENSORING_RIGHT;
-}
-
 RunOnset OnsetOf(const v1::MetricDescriptor& metric, const std::string& domain,
-                 const store::Series& series) {
+                 const store::Series& series, const StepTokens& tokens) {
   analytics::EmergenceRule rule;
   rule.threshold = metric.threshold();
   rule.below = metric.below();
@@ -25,11 +21,13 @@ RunOnset OnsetOf(const v1::MetricDescriptor& metric, const std::string& domain,
   onset.domain = domain;
   for (size_t c = 0; c < series.columns.size(); ++c) {
     const auto points = PointsOf(series, c);
-    if (points.empty()) continue;  // of a sparse metric: was never measured
+    onset.unmeasured += points.empty();  // of a sparse metric
+    if (points.empty()) continue;
     v1::Emergence& found =
         onset.each.emplace_back(analytics::FindEmergence(points, rule));
     *found.mutable_key() = KeyOf(series.columns[c], metric);
-    if (!Emerged(found)) continue;
+    TellTokens(tokens, found);
+    if (!analytics::HasEmerged(found)) continue;
     onset.emerged.push_back(c);
     onset.reversed += found.has_reversal_step();
   }
@@ -41,21 +39,26 @@ RunOnset OnsetOf(const v1::MetricDescriptor& metric, const std::string& domain,
   return onset;
 }
 
+// Of those that did not emerge, that which was looked at for longest.
+v1::Emergence LastOf(const std::vector<v1::Emergence>& emergences) {
+  v1::Emergence last;
+  last.set_censoring(v1::CENSORING_UNMEASURED);
+  for (const v1::Emergence& e : emergences) {
+    const bool none = last.censoring() == v1::CENSORING_UNMEASURED;
+    if (none || e.after_step() > last.after_step()) last = e;
+  }
+  last.clear_key();
+  return last;
+}
+
 }  // namespace
 
 v1::Emergence TypicalOf(const std::vector<v1::Emergence>& emergences) {
   std::vector<const v1::Emergence*> emerged;
   for (const v1::Emergence& e : emergences) {
-    if (Emerged(e)) emerged.push_back(&e);
+    if (analytics::HasEmerged(e)) emerged.push_back(&e);
   }
-  if (emerged.empty()) {
-    v1::Emergence never;
-    never.set_censoring(v1::CENSORING_RIGHT);
-    for (const v1::Emergence& e : emergences) {
-      never.set_after_step(std::max(never.after_step(), e.after_step()));
-    }
-    return never;
-  }
+  if (emerged.empty()) return LastOf(emergences);
   const auto middle = emerged.begin() + (emerged.size() - 1) / 2;
   std::nth_element(emerged.begin(), middle, emerged.end(),
                    [](const v1::Emergence* a, const v1::Emergence* b) {
@@ -72,7 +75,7 @@ absl::StatusOr<std::vector<RunOnset>> OnsetsOf(RunSeries& run) {
     for (const std::string& domain : run.domains()) {
       ASSIGN_OR_RETURN(const auto series, run.Read(metric.name(), domain));
       if (series->columns.empty()) continue;
-      onsets.push_back(OnsetOf(metric, domain, *series));
+      onsets.push_back(OnsetOf(metric, domain, *series, run.tokens()));
     }
   }
   return onsets;

@@ -19,6 +19,7 @@ struct RunOnset {
   std::string domain;
   std::vector<v1::Emergence> each;  // with their keys; of what has values
   std::vector<size_t> emerged;      // columns of those that did
+  int unmeasured = 0;               // columns without a value, not in `each`
   int reversed = 0;                 // of these, those that fell back
   // That of the median series of those that emerged; right-censored if none
   // did.
@@ -28,7 +29,8 @@ struct RunOnset {
 };
 
 // The emergence in the middle of those that emerged, by their intervals;
-// right-censored if none did.
+// right-censored if none did, at the last checkpoint of all; unmeasured if
+// there are none.
 v1::Emergence TypicalOf(const std::vector<v1::Emergence>& emergences);
 
 // Of every metric that has a threshold, on every domain that has values of it;

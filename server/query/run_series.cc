@@ -115,6 +115,7 @@ absl::StatusOr<store::Series> RunSeries::Fetch(const std::string& metric,
   stage_ = stored.stage;
   RETURN_IF_ERROR(LookForSameWeights());
   DropSteps(same_weights_, stored.series);
+  tokens_.Add(stored.series);
   if (!stored.series.steps.empty() || LabelOf(domain) == domain) {
     return std::move(stored.series);
   }

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "server/analytics/series_point.h"
 #include "server/query/queries.h"
+#include "server/query/step_tokens.h"
 #include "server/store/series.h"
 #include "sinkwatch/v1/measurement.pb.h"
 #include "sinkwatch/v1/query_service.pb.h"
@@ -55,6 +56,11 @@ class RunSeries {
         .value_or(v1::MeasurementHeader());
   }
 
+  // Which of its measurements count, where that is a question.
+  absl::StatusOr<std::vector<std::string>> MeasuringNotes() const {
+    return queries_->MeasuringNotes(choice_.run, stage_);
+  }
+
   // The metric that plays a role; null if none does. Where none says that it
   // tells dormancy or drain, measured before there were roles, the first
   // headline share of heads that emerges upward, or downward, is taken.
@@ -63,6 +69,9 @@ class RunSeries {
   // Steps that are in no series, because their weights are those of another
   // step: ascending, known once a series was read.
   const std::vector<int64_t>& same_weights() const { return same_weights_; }
+
+  // The tokens of the steps of all series that were read.
+  const StepTokens& tokens() const { return tokens_; }
 
   // A metric in a domain; without steps where the domain has no value of it.
   // What is not given for a class of rows ("label/class") is that of its label:
@@ -98,6 +107,7 @@ class RunSeries {
   std::vector<int64_t> same_weights_;
   std::map<std::pair<std::string, std::string>, SharedSeries> read_;
   size_t cells_ = 0;  // of all that are kept
+  StepTokens tokens_;
   // Where a metric was taken from the label of its domain.
   std::map<std::pair<std::string, std::string>, std::string> taken_from_;
 };

@@ -175,7 +175,7 @@ std::vector<analytics::SeriesPoint> PointsOf(const store::Series& series,
   std::vector<analytics::SeriesPoint> points;
   for (size_t row = 0; row < values.rows(); ++row) {
     const size_t at = row * values.columns + column;
-    if (std::isnan(values.values[at])) continue;
+    if (!std::isfinite(values.values[at])) continue;
     if (but.count(series.steps[row]) != 0) continue;
     points.push_back({series.steps[row], values.values[at]});
     if (!errors.values.empty()) {
@@ -202,6 +202,26 @@ absl::StatusOr<analytics::EmergenceRule> RuleOf(
       request.consecutive() > 0 ? request.consecutive() : kDefaultConsecutive;
   if (std::isfinite(rule.threshold)) return rule;
   return absl::InvalidArgumentError("threshold must be a finite number");
+}
+
+// Says of how many series nothing, or too little, is known.
+void NoteLack(const analytics::EmergenceRule& rule,
+              v1::GetEmergenceResponse& response) {
+  int unmeasured = 0, few = 0;
+  for (const v1::Emergence& e : response.emergences()) {
+    unmeasured += e.checkpoints() == 0;
+    few += e.checkpoints() > 0 && e.checkpoints() < rule.consecutive;
+  }
+  const std::string of = absl::StrCat(" of ", response.emergences_size());
+  if (unmeasured > 0) {
+    response.add_notes(
+        absl::StrCat(unmeasured, of, " series were not measured"));
+  }
+  if (few > 0) {
+    response.add_notes(absl::StrCat(
+        few, of, " series have fewer than ", rule.consecutive,
+        " checkpoints, too few to emerge other than provisionally"));
+  }
 }
 
 // The rows of one step, layer by layer.
@@ -331,6 +351,7 @@ absl::StatusOr<Queries::Gathered> Queries::Gather(
     RunColumns& run = runs.emplace_back();
     run.run = name;
     ASSIGN_OR_RETURN(run.series, Read(place, one));
+    gathered.tokens[name].Add(run.series);
     run.selected = SelectColumns(run.series, one);
     gathered.places.push_back(place);
   }
@@ -340,6 +361,17 @@ absl::StatusOr<Queries::Gathered> Queries::Gather(
   }
   ASSIGN_OR_RETURN(gathered.columns, std::move(merged));
   return gathered;
+}
+
+template <typename Response>
+absl::Status Queries::NoteMeasuring(const Gathered& gathered,
+                                    Response& response) {
+  for (const Place& place : gathered.places) {
+    ASSIGN_OR_RETURN(const auto notes,
+                     MeasuringNotes(place.run.name(), place.stage));
+    for (const std::string& note : notes) response.add_notes(note);
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::QuerySeriesResponse> Queries::Series(
@@ -371,6 +403,7 @@ absl::StatusOr<v1::QuerySeriesResponse> Queries::Series(
   NoteThinning(answered, response);
   FillPage(request, token, answered, response);
   if (!request.page_token().empty()) return response;
+  RETURN_IF_ERROR(NoteMeasuring(gathered, response));
   if (selector.more_runs_size() > 0) {
     response.add_notes(
         "of several runs the gaps are not listed: a step that one of them has "
@@ -470,16 +503,20 @@ absl::StatusOr<v1::GetEmergenceResponse> Queries::Emergence(
     }
   }
   for (size_t c = 0; c < selected.keys.size(); ++c) {
-    const std::vector<analytics::SeriesPoint> points = PointsOf(
-        series, selected, c,
-        left_out[selected.keys[c].run().empty() ? place.run.name()
-                                                : selected.keys[c].run()]);
+    const std::string& run = selected.keys[c].run().empty()
+                                 ? place.run.name()
+                                 : selected.keys[c].run();
+    const std::vector<analytics::SeriesPoint> points =
+        PointsOf(series, selected, c, left_out[run]);
     v1::Emergence& emergence = *response.add_emergences();
     emergence = analytics::FindEmergence(points, rule);
     *emergence.mutable_key() = selected.keys[c];
+    TellTokens(gathered.tokens.at(run), emergence);
     const auto rise = analytics::FindRise(points, rule.below);
     if (rise.has_value()) *emergence.mutable_rise() = *rise;
   }
+  NoteLack(rule, response);
+  RETURN_IF_ERROR(NoteMeasuring(gathered, response));
   *response.mutable_metric() = series.metric;
   response.set_stage(place.stage);
   response.set_domain(place.domain);

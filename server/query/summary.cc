@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "proto/base/status_macros.h"
 #include "server/analytics/diagnosis.h"
+#include "server/analytics/jumps.h"
 #include "server/answers/parse.h"
 #include "server/query/analyses.h"
 #include "server/query/comparison_facts.h"
@@ -37,16 +38,24 @@ analytics::RolesByMetric RolesOf(
 
 // What a person should know of how the facts about a run were told.
 template <typename Response>
-void AddRunNotes(const RunSeries& run, Response& response) {
+absl::Status AddRunNotes(const RunSeries& run, Response& response) {
   for (const std::string& note : RoleNotes(run, RolesOfSummary())) {
     response.add_notes(note);
   }
-  if (run.same_weights().empty()) return;
-  response.add_notes(absl::StrCat("run ", run.run().name(), ": ",
-                                  run.same_weights().size(),
+  ASSIGN_OR_RETURN(const auto measuring, run.MeasuringNotes());
+  for (const std::string& note : measuring) response.add_notes(note);
+  const std::string of = absl::StrCat("run ", run.run().name(), ": ");
+  if (run.tokens().steps() < analytics::kFewestForJumps) {
+    response.add_notes(absl::StrCat(of, "fewer than ",
+                                    analytics::kFewestForJumps,
+                                    " checkpoints tell no jumps"));
+  }
+  if (run.same_weights().empty()) return absl::OkStatus();
+  response.add_notes(absl::StrCat(of, run.same_weights().size(),
                                   " steps with the weights of another step are "
                                   "left out, the first is ",
                                   run.same_weights()[0]));
+  return absl::OkStatus();
 }
 
 // The descriptors of metrics that some fact is about, in their order.
@@ -115,6 +124,16 @@ absl::StatusOr<std::vector<std::string>> CommonDomains(
       "no domain is measured in all of ", absl::StrJoin(request.runs(), ", ")));
 }
 
+// By the run that each fact is about.
+void TellTokensOf(const std::vector<ComparedRun>& runs, Facts& facts) {
+  for (v1::Fact& fact : facts) {
+    for (const ComparedRun& run : runs) {
+      if (run.series->run().name() != fact.run()) continue;
+      TellTokens(run.series->tokens(), fact);
+    }
+  }
+}
+
 absl::StatusOr<ComparedRun> OpenCompared(
     Queries* queries, const v1::CompareRunsRequest& request,
     const std::string& name, const std::vector<std::string>& domains) {
@@ -146,7 +165,8 @@ absl::StatusOr<v1::SummarizeResponse> Analyses::Summary(
   choice.domains = {request.domains().begin(), request.domains().end()};
   choice.include_implausible = request.include_implausible();
   ASSIGN_OR_RETURN(const auto run, RunSeries::Open(queries_, choice));
-  ASSIGN_OR_RETURN(const Facts facts, FactsOf(*run));
+  ASSIGN_OR_RETURN(Facts facts, FactsOf(*run));
+  for (v1::Fact& fact : facts) TellTokens(run->tokens(), fact);
   *response.mutable_facts() = {facts.begin(), facts.end()};
   response.set_stage(run->stage());
   for (const std::string& domain : run->domains()) {
@@ -154,7 +174,9 @@ absl::StatusOr<v1::SummarizeResponse> Analyses::Summary(
   }
   AddMetrics(*run, facts, response);
   response.add_notes(kHowIntervals);
-  AddRunNotes(*run, response);
+  const std::string states = StatesNote(*run, StateRuleOf(*run, {}));
+  if (!states.empty()) response.add_notes(states);
+  RETURN_IF_ERROR(AddRunNotes(*run, response));
   return response;
 }
 
@@ -180,11 +202,14 @@ absl::StatusOr<v1::CompareRunsResponse> Analyses::Comparison(
   AddSwitchingComparison(runs, facts);
   RETURN_IF_ERROR(AddLossComparison(runs, facts));
   RETURN_IF_ERROR(AddBands(runs, request.seeds(), facts));
+  TellTokensOf(runs, facts);
   *response.mutable_facts() = {facts.begin(), facts.end()};
   for (const std::string& domain : domains) response.add_domains(domain);
   AddMetrics(*runs[0].series, facts, response);
   response.add_notes(kHowIntervals);
-  for (const ComparedRun& run : runs) AddRunNotes(*run.series, response);
+  for (const ComparedRun& run : runs) {
+    RETURN_IF_ERROR(AddRunNotes(*run.series, response));
+  }
   return response;
 }
 

@@ -322,6 +322,17 @@ class Store {
   };
   absl::StatusOr<std::vector<MeasuredStep>> MeasuredSteps(
       const std::string& run, const std::string& stage);
+  // How the steps of a run's stage were measured, beside the series that the
+  // stage shows; ascending. Costs what it finds. NOT_FOUND for a stage without
+  // measurements.
+  struct MeasuredOtherwise {
+    // More than once in that series: the last measurement of each counts.
+    std::vector<int64_t> again;
+    // Only in other series, on other terms.
+    std::vector<int64_t> on_other_terms;
+  };
+  absl::StatusOr<MeasuredOtherwise> StepsMeasuredOtherwise(
+      const std::string& run, const std::string& stage);
   // Steps of a run's stage, ascending, whose measured weights are, wholly or in
   // part, those of another step of the stage.
   absl::StatusOr<std::vector<int64_t>> StepsOfSameWeights(

@@ -56,7 +56,7 @@ async function loadEmergence(signal, v) {
   if (!rule) return null;
   const found = await query(signal)("emergence", { ...selection(v), threshold: rule.threshold, below: rule.below ? 1 : 0,
                                                    agg: isPerHead(metric) ? v.per : "each" });
-  return { rows: records(found), rule, metric, consecutive: found.consecutive };
+  return { rows: records(found), rule, metric, consecutive: found.consecutive, notes: found.notes };
 }
 
 // --- drawing ----------------------------------------------------------------
@@ -188,7 +188,8 @@ function drawFacts(summary, v) {
   $("facts").replaceChildren(...stripOf(records(summary), v.domain).map(({ title, facts, more }) => html("div", {},
     html("h3", { text: title }),
     html("ul", {}, ...facts.map(f => html("li", { text: f.text, title: (f.evidence || []).join("; ") })),
-         ...(more ? [html("li", { class: "hint", text: `${more} more in the report` })] : [])))));
+         ...(more ? [html("li", { class: "hint", text: `${more} more in the report` })] : [])))),
+    html("details", {}, html("summary", { text: "how this is told" }), html("ul", {}, ...summary.notes.map(text => html("li", { text })))));
 }
 
 function pickHead(cell) {
@@ -206,16 +207,18 @@ function drawEmergence() {
   $("found-count").textContent = "";
   $("found").hidden = true;
   if (!said.emergence) return say($("emergence"), "this metric has no threshold of its own: give one");
-  const { rows, rule: used, metric: named, consecutive } = said.emergence;
+  const { rows, rule: used, metric: named, consecutive, notes } = said.emergence;
   $("emergence-definition").replaceChildren(
     "First step interval after which ", html("b", { text: named.name }),
     ` is ${used.below ? "\u2264" : "\u2265"} ${used.threshold} at ${consecutive} checkpoints in a row; the estimate interpolates on ln(1 + step).`);
-  const rank = r => r.censoring === "right" ? Infinity : r.by_step;
+  const rank = r => r.by_step ?? (r.censoring === "right" ? Number.MAX_VALUE : Infinity);
   const sorted = [...rows].sort((a, b) => rank(a) - rank(b) || (a.estimate ?? 0) - (b.estimate ?? 0));
-  table($("emergence"), EMERGENCE_COLUMNS, sorted.slice(0, view.found));
-  const crossed = rows.filter(r => r.censoring !== "right").length;
-  $("found-count").textContent = `${show(crossed)} of ${show(rows.length)} crossed, ${show(rows.length - crossed)} not yet` +
-    (rows.length > view.found ? `; the first ${show(view.found)} are shown` : "");
+  const ofTokens = rows.some(r => r.by_tokens !== null);
+  table($("emergence"), EMERGENCE_COLUMNS.filter(c => ofTokens || c.name !== "in tokens"), sorted.slice(0, view.found));
+  const never = rows.filter(r => r.censoring === "right").length;
+  const crossed = rows.filter(r => r.by_step !== null).length;
+  $("found-count").textContent = [`${show(crossed)} of ${show(rows.length)} crossed, ${show(never)} not yet` +
+    (rows.length > view.found ? `; the first ${show(view.found)} are shown` : ""), ...notes].join("; ");
   $("found").hidden = rows.length <= view.found;
 }
 
@@ -223,6 +226,7 @@ const EMERGENCE_COLUMNS = [
   { name: "series", cell: r => html("b", { text: r.series }) },
   { name: "step interval", number: true, cell: intervalText },
   { name: "estimate", number: true, cell: r => r.estimate === null ? null : Math.round(r.estimate) },
+  { name: "in tokens", number: true, cell: tokenIntervalText },
   { name: "holds from", number: true, cell: r => r.holds_from_step },
   { name: "note", cell: r => r.provisional ? chip("waiting", "provisional") : r.censoring === "left" ? chip("", "from the start") : html("span") },
 ];

@@ -37,7 +37,15 @@ function age(time, now) {
 
 // An emergence as the interval that it lies in.
 function intervalText(found) {
+  if (found.censoring === "unmeasured") return "not measured";
   if (found.censoring === "right") return "not yet";
   if (found.censoring === "left") return "\u2264 " + show(found.by_step);
   return `(${show(found.after_step)}, ${show(found.by_step)}]`;
+}
+
+// The same in tokens; nothing where they are not known.
+function tokenIntervalText(found) {
+  if (found.by_tokens === null) return null;
+  if (found.censoring === "left") return "\u2264 " + tokenText(found.by_tokens);
+  return found.after_tokens === null ? null : `(${tokenText(found.after_tokens)}, ${tokenText(found.by_tokens)}]`;
 }
