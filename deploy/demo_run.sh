@@ -265,7 +265,7 @@ run_paper() {
   compare "emergence with 3 layers, layer 1" "in any number of layers" "$(when adam3 1)"
   compare "switching: attention on <s> in A and in B" "dormant on prose, active on code" "$(last adam sink_attention A 0) and $(last adam sink_attention B 0)"
   compare "cause: loss with the head zeroed, in A and in B" "0 and up to +.5" "$(of "$head" A "$zero" 0) and $(of "$head" B "$zero" 0)"
-  compare "reinforcement: layer 0's MLP skipped, peak of <s>" "106 becomes .7 (layer 0 skipped)" "$(of "$skip" train layer_skip_mlp_residual_norm_sink 0) of $(last adam3 residual_norm_sink train 0)"
+  compare "reinforcement: layer 0's MLP skipped, the peak" "106 becomes .7 (layer 0 skipped)" "$(of "$skip" train layer_skip_mlp_residual_norm_sink 0) of $(last adam3 residual_norm_sink train 0)"
   compare "  and what it does to the sink of layer 1" "logit 18.9 becomes 1.9" "attention $(of "$skip" train layer_skip_mlp_sink_attention 0) of $(last adam3 sink_attention train 1)"
   compare "  and to its value" ".73 becomes 10.6" "ratio $(of "$skip" train layer_skip_mlp_value_norm_ratio 0) of $(last adam3 value_norm_ratio train 1)"
   compare "ReLU: weight on <s>" "no sink" "$(last relu sink_attention_gu train 0)"
@@ -274,6 +274,7 @@ run_paper() {
   compare "SGD, 3 layers: residual norm of <s>" "does not, -.8 per 1000 steps" "$(slope sgd3 500 1500) per 1000 steps"
   compare "SGD, 3 layers: attention on <s>, layer 1" "the sink is there all the same" "$(last sgd3 sink_attention train/other 1)"
   echo "  Llama and OLMo: sinkwatch_worker measure --protocol=paper and --protocol=paper-olmo on their checkpoints."
+  echo "  What to run for each claim alone, and where it differs and why: worker/examples/bigram_backcopy/README.md."
   show_addresses adam
   stay
   [[ "$censoring" == none ]] || die "the sink of the softmax run $(emerged "$after" "$by" "$censoring")"
