@@ -64,7 +64,6 @@ TEST(FindEmergence, SaysWhenItNeverCame) {
   const auto found = FindEmergence({{5, 0}, {6, 1}, {7, 0}}, Above(.5));
   EXPECT_EQ(found.censoring(), v1::CENSORING_RIGHT);
   EXPECT_EQ(found.after_step(), 7);
-  EXPECT_EQ(FindEmergence({}, Above(.5)).censoring(), v1::CENSORING_RIGHT);
 }
 
 TEST(FindEmergence, IsProvisionalAtTheLastCheckpoint) {

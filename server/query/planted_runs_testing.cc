@@ -179,8 +179,9 @@ v1::Measurement MeasurementOf(const PlantedRun& run, const v1::Job& job) {
   Measured out(run, &m, &noise);
   for (const bool code : {false, true}) {
     const auto& without = run.without_code;
-    if (code && std::count(without.begin(), without.end(), step) > 0) continue;
-    for (int layer = 0; layer < run.layers; ++layer) {
+    const bool lacks =
+        code && std::count(without.begin(), without.end(), step) > 0;
+    for (int layer = 0; layer < run.layers && !lacks; ++layer) {
       AddLayer(run, step, layer, code, out);
     }
     const double tokens = 1 + static_cast<double>(step);

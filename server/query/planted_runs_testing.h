@@ -45,8 +45,8 @@ struct PlantedRun {
   std::vector<int64_t> repeated;
   // Training tokens of a step; 0: not known.
   int64_t tokens_a_step = 0;
-  // Heads that have no value on code, and steps at which nothing is measured of
-  // it.
+  // Heads that have no value on code, and steps at which nothing but the loss
+  // is measured of it.
   std::vector<std::pair<int, int>> blank;
   std::vector<int64_t> without_code;
   // What its checkpoints hold, and on what terms they are measured.
