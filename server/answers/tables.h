@@ -62,8 +62,8 @@ Table MatrixTable(const v1::QueryMatrixResponse& matrix,
 // series, layer, head, censoring, after_step, by_step, estimate, provisional,
 // holds_from_step, reversal_step; then how it rises, whatever the threshold:
 // half_after_step, half_by_step, half_step, width, width_low, width_high,
-// shape; run, of questions about several; after_tokens, by_tokens where they are
-// known; checkpoints, how many have a value.
+// shape; run, of questions about several; after_tokens, by_tokens where they
+// are known; checkpoints, how many have a value.
 Table EmergenceTable(const v1::GetEmergenceResponse& emergence);
 
 }  // namespace sinkwatch::answers
