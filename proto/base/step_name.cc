@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <regex>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -96,7 +97,16 @@ bool IsLetter(char c) {
   return absl::ascii_isalpha(static_cast<unsigned char>(c)) != 0;
 }
 
-// The last place that `pattern` (groups: word, digits, unit) means, where no
+// 1_000, of which nobody knows whether it is a thousand or part 0 of step 1,
+// and 1,000.
+bool IsThousands(const std::string& digits, const std::string& after) {
+  static const auto& kMore = *new std::regex(R"([_,]\d{3}(?!\d).*)");
+  return digits.size() <= 3 && digits[0] != '0' &&
+         std::regex_match(after, kMore);
+}
+
+// The last place that `pattern` (groups: word, digits, unit, another
+// unit) means, where no
 // letter stands before it and neither letter nor digit after it.
 std::optional<Place> FindLast(const std::string& text,
                               const std::regex& pattern) {
@@ -117,8 +127,11 @@ std::optional<Place> FindLast(const std::string& text,
         absl::ascii_isdigit(static_cast<unsigned char>(after[1]))) {
       continue;
     }
+    if (IsThousands(match[2].str(), after)) continue;
+    std::string unit = match[3].str();
+    if (match.size() > 4) absl::StrAppend(&unit, match[4].str());
     last = Place{before, absl::AsciiStrToLower(match[1].str()), match[2].str(),
-                 match[3].str(), after};
+                 std::move(unit), after};
   }
   return last;
 }
@@ -160,9 +173,14 @@ std::optional<Place> FindEpoch(const std::string& text) {
 
 std::optional<Place> FindTokens(const std::string& text) {
   static const auto& kWordFirst =
-      *new std::regex(R"((tokens?)[-_=]?(\d+(?:\.\d+)?)([kmbt]?))", kIcase);
+      *new std::regex(R"((tokens?)[-_=]?(\d+(?:\.\d+)?))"
+                      R"((?:[-_]?(million|billion|trillion)|([kmbt]?)))",
+                      kIcase);
   static const auto& kNumberFirst =
-      *new std::regex(R"(()(\d+(?:\.\d+)?)([kmbt])[-_]?(?:tokens?))", kIcase);
+      *new std::regex(R"(()(\d+(?:\.\d+)?))"
+                      R"((?:[-_]?(million|billion|trillion)|([kmbt])))"
+                      R"([-_]?(?:tokens?))",
+                      kIcase);
   // 2BT, 3T: billions and trillions of tokens.
   static const auto& kShort =
       *new std::regex(R"(()(\d+(?:\.\d+)?)([kmb]t|t))", kIcase);
@@ -214,7 +232,7 @@ void TakeNoise(std::string* text) {
   static const auto& kEpochs = *new std::regex(
       R"((^|[-_.])(epoch|ep)[-_=]?\d+(epochstep\d+)?(?![0-9A-Za-z]))", kIcase);
   static const auto& kWords = *new std::regex(
-      R"((^|[-_.])(model|state|checkpoints?|ckpts?|weights|params|train|steps?)"
+      R"((^|[-_.])(model|state|checkpoints?|ckpts?|pth?|weights|params|train|steps?)"
       R"(|iter|hf|n|num)(?=$|[-_.]))",
       kIcase);
   Take(kEpochs, text);

@@ -86,6 +86,9 @@ TEST(StepNameTest, LeavesNamesWithoutAStepAlone) {
                                "1730000000",
                                "saved5",
                                "mysteps_5",
+                               "step_1_000",
+                               "step_1,000",
+                               "iter=12_500_000",
                                "latest",
                                "latest-unsharded",
                                "main",
@@ -179,6 +182,9 @@ TEST(StepNameTest, ReadsRealNames) {
       {"NeMo 2", "model_name=0--val_loss=2.31-step=999-consumed_samples=8000.0",
        999, 0, "", "", ""},
       {"ColossalAI", "epoch-0_step-1000", 1000, 0, "", "", ""},
+      {"XTuner", "iter_500.pth", 500, 0, "", "", ""},
+      {"by hand", "step_1000_001", 1000, 0, "", "", "001"},
+      {"by hand", "step_500_tokens_10_billion", 500, 10 * kBillion, "", "", ""},
       {"by hand", "steps_25000", 25000, 0, "", "", ""},
       {"by hand", "num_steps_21k", 21000, 0, "", "", ""},
       {"by hand", "chkpt-8000", 8000, 0, "", "", ""},
@@ -209,6 +215,8 @@ TEST(StepNameTest, SaysWhatTheStepCountsWhereItIsNoStep) {
   };
   const Case cases[] = {
       {"240b_tokens", StepAxis::kTokens, 240000000000, 240000000000},  // INCITE
+      {"tokens_10_billion", StepAxis::kTokens, 10000000000, 10000000000},
+      {"1.5-trillion-tokens", StepAxis::kTokens, 1500000000000, 1500000000000},
       {"tokens-1.5T", StepAxis::kTokens, 1500000000000, 1500000000000},
       {"100BT", StepAxis::kTokens, 100000000000, 100000000000},
       {"checkpoint-10B", StepAxis::kTokens, 10000000000, 10000000000},

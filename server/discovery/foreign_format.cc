@@ -58,8 +58,15 @@ constexpr ForeignFormat kFormats[] = {
      R"(consolidated(\.\d+)?\.(pth|pt|safetensors)|consolidated/)",
      "convert it to the Hugging Face form "
      "(convert_llama_weights_to_hf.py)"},
+    {"meta-below", "Meta's form in a folder of its own", R"(original/)",
+     "convert it to the Hugging Face form "
+     "(convert_llama_weights_to_hf.py)"},
     {"torchtune", "torchtune's", R"((hf|meta)_model_\d+(_\d+)?\.pt)",
      "save with its FullModelHFCheckpointer and safe_serialization"},
+    {"prime-rl", "prime-rl's state of a trainer",
+     R"(orchestrator/|train_dataloader/)",
+     "follow its folder of weights (weights/step_100), which has the Hugging "
+     "Face form"},
     {"composer", "Composer's file of a rank",
      R"((ep\d+-ba\d+|latest|ba\d+)-rank\d+(\.pt)?)",
      "convert it (llm-foundry's convert_composer_to_hf.py)"},
@@ -100,8 +107,10 @@ constexpr ForeignFormat kFormats[] = {
     {"onnx", "ONNX or an engine made of it", R"(.*\.(onnx|engine|plan)|onnx/)",
      "follow the checkpoint that it was made of"},
     {"hugging-face-below", "a Hugging Face checkpoint in a folder of its own",
-     R"((hf|huggingface|hf_model|hf_checkpoint|hf_ckpt)/)",
+     R"((hf|hg|huggingface|hf_model|hf_checkpoint|hf_ckpt)/)",
      "give the run a root of such folders, or move the files up"},
+    {"fairseq2", "fairseq2's", R"(data_reader/)",
+     "let it save the Hugging Face form too (export_hugging_face)"},
     {"ranks", "a folder for each rank",
      R"((tp|pp|dp|cp|mp|rank|shard)([-_]?rank)?[-_]?\d+([-_]?(tp|pp|ep|dp|cp)([-_]?rank)?[-_]?\d+)*/)",
      "gather the weights with the trainer's own tool"},
@@ -123,7 +132,7 @@ constexpr ForeignFormat kFormats[] = {
      R"((model|pytorch_model|weights)\.dvc|.*\.(safetensors|bin|pt|pth|ckpt)\.dvc)",
      "fetch the weights: dvc pull"},
     {"rank-files", "a file for each rank",
-     R"((.*[-_.])?(tp|pp|dp|cp|mp|rank)([-_]?rank)?[-_]?\d+([-_.].*)?\.(pt|pth|bin|ckpt|safetensors))",
+     R"((.*[-_.])?(tp|pp|dp|cp|mp|rank)([-_]?rank)?[-_]?\d+([-_.].*)?\.(pt|pth|bin|ckpt|safetensors)|.*_rank_world_size=.*)",
      "gather the weights with the trainer's own tool"},
     {"other-weights", "a file of weights under a name that is not known",
      R"(.*\.(safetensors|pt|pth|ckpt|bin)|.*\.safetensors-\d+.*)",
@@ -191,9 +200,15 @@ bool IsProof(const ForeignFormat& format, const Listing& listing) {
   if (IsCode(format, {"nemo"})) {
     return HasFolder(listing, "weights") && HasFolder(listing, "context");
   }
-  return !IsCode(format, {"hugging-face-below", "onnx", "diffusers", "ranks",
-                          "megatron-below", "archive", "arrays", "jax-arrays",
-                          "keras", "no-weights"});
+  return !IsCode(format, {"hugging-face-below", "meta-below", "onnx",
+                          "diffusers", "ranks", "megatron-below", "archive",
+                          "arrays", "jax-arrays", "keras", "no-weights"});
+}
+
+bool IsOfOneFile(const ForeignFormat& format) {
+  return IsCode(format, {"easylm", "gguf", "keras", "jax-arrays", "arrays",
+                         "paddle", "onnx", "archive", "dvc", "rank-files",
+                         "other-weights", "composer", "nemo", "no-weights"});
 }
 
 const ForeignFormat* FindForeignFormat(const Listing& listing) {

@@ -22,6 +22,10 @@ struct ForeignFormat {
 // weights/).
 bool IsProof(const ForeignFormat& format, const Listing& listing);
 
+// Whether files of the row are a checkpoint each, or a part of one, so that the
+// folder around them is none itself.
+bool IsOfOneFile(const ForeignFormat& format);
+
 // The first row of the table of which a name is there; nullptr if there is
 // none.
 const ForeignFormat* FindForeignFormat(const Listing& listing);

@@ -113,6 +113,15 @@ TEST(ForeignFormatTest, KnowsWhatIsNotReadAndWhatToDo) {
       {{"model_index.json", "unet/"}, "diffusers", "diffusers"},
       {{"model.onnx"}, "onnx", "ONNX"},
       {{"hf/", "optim/"}, "hugging-face-below", "move the files up"},
+      {{"model/", "trainer/", "data_reader/"},
+       "fairseq2",
+       "export_hugging_face"},
+      {{"model/", "hg/"}, "hugging-face-below", "hg/"},
+      {{"trainer/", "orchestrator/"}, "prime-rl", "weights/step_100"},
+      {{"weights_tp_rank_world_size=0_2_pp_rank_world_size=0_1.pth"},
+       "rank-files",
+       "gather"},
+      {{"config.json", "original/"}, "meta-below", "Meta"},
       {{"layer_00-model_00-model_states.pt"}, "gpt-neox", "Hugging Face"},
       {{"config.json", "weights_final.safetensors"}, "other-weights", "rename"},
       {{"pytorch_lightning.ckpt"}, "other-weights", "rename"},
@@ -188,13 +197,34 @@ TEST(ForeignFormatTest, TellsWhatLiesInModelByItsNames) {
   }
 }
 
+// Folders of which nothing says that a checkpoint will be in them.
+TEST(ForeignFormatTest, EndsWaitingWhereNothingIsKnown) {
+  const std::vector<std::string> cases[] = {
+      {"optimizer.pt", "rng_state.pth"},
+      {"README.md"},
+      {"model/", "optimizer/", "metadata.json"},  // levanter before OCDBT
+      {"trainer/", "progress.json"},
+      {"tokenizer.json"},
+  };
+  for (const auto& files : cases) {
+    const Verdict verdict = JudgeNamed("step5", files);
+    EXPECT_EQ(verdict.kind, Verdict::Kind::kWaiting);
+    EXPECT_EQ(verdict.later, Verdict::Kind::kUnsupported) << files[0];
+    EXPECT_EQ(verdict.code, "nothing-known");
+    EXPECT_TRUE(absl::StrContains(verdict.why_later, files[0]))
+        << verdict.why_later;
+    EXPECT_TRUE(absl::StrContains(verdict.why_later, "move them up"));
+  }
+  EXPECT_EQ(JudgeNamed("step5", {"sharded/"}).later, Verdict::Kind::kWaiting);
+}
+
 TEST(ForeignFormatTest, NamesWhatIsThereInALateReason) {
-  EXPECT_EQ(JudgeNamed("step5", {"optimizer.pt", "rng_state.pth"}).why_later,
-            "config.json is not there yet; what is there: optimizer.pt, "
+  EXPECT_EQ(JudgeNamed("step5", {"config.json", "rng_state.pth"}).why_later,
+            "model.safetensors is not there yet; what is there: config.json, "
             "rng_state.pth");
   EXPECT_EQ(JudgeNamed("step5", {}).why_later,
             "config.json is not there yet; nothing is there");
-  std::vector<std::string> many(100, "scheduler.pt");
+  std::vector<std::string> many(100, "config.json");
   EXPECT_TRUE(
       absl::EndsWith(JudgeNamed("step5", many).why_later, "and 95 more"));
 }
@@ -230,7 +260,6 @@ TEST(LaterTest, IsWholeWithoutWhatOnlyATrainerNeeds) {
 
 TEST(LaterTest, IsNotWholeWithoutWhatAModelNeeds) {
   const std::vector<std::string> cases[] = {
-      {"model.safetensors"},
       {"config.json", "model.safetensors.index.json"},
       {"config.json", "model.safetensors.index.json",
        "model-00001-of-00002.safetensors"},
@@ -248,11 +277,44 @@ TEST(LaterTest, TakesTheRunsConfigurationForOneThatNeverComes) {
             Verdict::Kind::kComplete);
 }
 
-TEST(LaterTest, SaysWhatToDoWithoutAConfiguration) {
-  const std::string why =
-      JudgeNamed("step5", {"model.safetensors", "README.md"}).why_later;
-  EXPECT_TRUE(absl::StartsWith(why, "config.json is not there yet")) << why;
-  EXPECT_TRUE(absl::EndsWith(why, "give the run a model_config")) << why;
+TEST(LaterTest, EndsWaitingForAConfigurationThatNobodyWrites) {
+  const std::vector<std::string> cases[] = {
+      {"model.safetensors", "random_states_0.pkl"},  // accelerate's save_state
+      {".metadata", "__0_0.distcp"},                 // torchtitan
+      {".metadata", "__0_0.distcp", "common.pt", "run_config.yaml"},
+      {".metadata", "__0_0.distcp", "params.json"},  // lingua
+  };
+  for (const auto& files : cases) {
+    const Verdict verdict = JudgeNamed("step5", files);
+    EXPECT_EQ(verdict.kind, Verdict::Kind::kWaiting) << files[0];
+    EXPECT_EQ(verdict.later, Verdict::Kind::kUnsupported) << files[0];
+    EXPECT_EQ(verdict.code, "no-config") << files[0];
+    const std::string& why = verdict.why_later;
+    EXPECT_TRUE(absl::StartsWith(why, "config.json ")) << why;
+    EXPECT_TRUE(absl::EndsWith(why, "give the run a model_config")) << why;
+    for (const std::string& file : files) {
+      const bool is_config = file == "params.json" || file == "run_config.yaml";
+      EXPECT_EQ(absl::StrContains(why, file), is_config) << why;
+    }
+    EXPECT_EQ(JudgeNamed("step5", files, true).kind, Verdict::Kind::kComplete);
+  }
+  // OLMo-core writes one, last.
+  Subject subject{*base::ParseStepName("step5"), ListingOf({"train/"}), false,
+                  false};
+  subject.listing.folders["model_and_optim"] =
+      ListingOf({".metadata", "__0_0.distcp"}).entries;
+  EXPECT_EQ(Judge(*FindLayout(subject), subject).later,
+            Verdict::Kind::kWaiting);
+}
+
+TEST(LaterTest, TakesTorchtunesShards) {
+  const std::vector<std::string> files = {"config.json",
+                                          "ft-model-00001-of-00002.safetensors",
+                                          "model.safetensors.index.json"};
+  EXPECT_EQ(JudgeNamed("epoch_1", files).kind, Verdict::Kind::kWaiting);
+  std::vector<std::string> whole = files;
+  whole.push_back("ft-model-00002-of-00002.safetensors");
+  EXPECT_EQ(JudgeNamed("epoch_1", whole).kind, Verdict::Kind::kComplete);
 }
 
 TEST(LaterTest, EndsWaitingForALinkThatLeavesTheRoot) {

@@ -106,38 +106,58 @@ Verdict WaitingForLink(const std::string& path, const Entry& link) {
   return verdict;
 }
 
+void SayUnsupported(const std::string& code, std::string why,
+                    Verdict* verdict) {
+  verdict->later = Verdict::Kind::kUnsupported;
+  verdict->code = code;
+  verdict->why_later = std::move(why);
+}
+
+// Nothing that a save begins with. In sharded/ are ranks' parts on the way to
+// be made one.
+bool HoldsNothingKnown(const Listing& listing) {
+  return !listing.entries.empty() && !HasKnownWeights(listing) &&
+         !HasDcpFiles(listing.entries) && !HasOwnConfig(listing) &&
+         std::none_of(
+             listing.entries.begin(), listing.entries.end(),
+             [](const Entry& entry) { return entry.name == "sharded"; });
+}
+
 // What a folder is once nothing has changed in it for the grace time: whole if
-// only what is no part of a model is missing, or of a foreign format.
-void SayLater(const Subject& subject, Verdict* verdict) {
+// only what is no part of a model is missing, or of a form that is not read, or
+// it is waited for on.
+void SayLater(const Layout& layout, const Subject& subject, Verdict* verdict) {
+  const Listing& listing = subject.listing;
   if (IsWholeHuggingFace(subject)) {
     verdict->later = Verdict::Kind::kComplete;
     return;
   }
-  if (subject.is_download && HasWholeWeights(subject.listing.entries)) {
-    verdict->later = Verdict::Kind::kUnsupported;
-    verdict->code = "no-config";
-    verdict->why_later =
-        "config.json is not in this revision: give the run a model_config";
+  const bool lacks_config = HasWholeWeights(listing.entries) &&
+                            FindFile(listing.entries, "config.json") == nullptr;
+  // save_pretrained writes it before the weights.
+  if (lacks_config && (subject.is_download || &layout == &kHuggingFace ||
+                       &layout == &kHfTrainer)) {
+    SayUnsupported("no-config",
+                   absl::StrCat("config.json is not there, though the weights "
+                                "are whole",
+                                ConfigsOfOthers(listing.entries),
+                                ": give the run a model_config"),
+                   verdict);
     return;
   }
-  const ForeignFormat* const format = HasKnownWeights(subject.listing)
-                                          ? nullptr
-                                          : FindForeignFormat(subject.listing);
-  if (format == nullptr) {
-    if (!verdict->why_later.empty()) return;
-    const bool lacks_config =
-        HasWholeWeights(subject.listing.entries) &&
-        FindFile(subject.listing.entries, "config.json") == nullptr;
-    verdict->why_later = absl::StrCat(
-        verdict->why, "; ", WhatIsThere(subject.listing),
-        lacks_config ? "; if this trainer writes none, give the run a "
-                       "model_config"
-                     : "");
-    return;
+  const ForeignFormat* const format =
+      HasKnownWeights(listing) ? nullptr : FindForeignFormat(listing);
+  if (format != nullptr) {
+    SayUnsupported(format->code, WhyForeign(*format, listing), verdict);
+  } else if (&layout == &kHuggingFace && HoldsNothingKnown(listing)) {
+    SayUnsupported("nothing-known",
+                   absl::StrCat(WhatIsThere(listing),
+                                ", none of which is of a form that is known: "
+                                "if weights lie further down, move them up"),
+                   verdict);
+  } else if (verdict->why_later.empty()) {
+    verdict->why_later = absl::StrCat(verdict->why, "; ", WhatIsThere(listing));
   }
-  verdict->later = Verdict::Kind::kUnsupported;
-  verdict->code = format->code;
-  verdict->why_later = WhyForeign(*format, subject.listing);
 }
 
 }  // namespace
@@ -180,7 +200,9 @@ Verdict Judge(const Layout& layout, const Subject& subject) {
     }
   }
   Verdict verdict = layout.judge(subject);
-  if (verdict.kind == Verdict::Kind::kWaiting) SayLater(subject, &verdict);
+  if (verdict.kind == Verdict::Kind::kWaiting) {
+    SayLater(layout, subject, &verdict);
+  }
   return verdict;
 }
 

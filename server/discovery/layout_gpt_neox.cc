@@ -24,7 +24,8 @@ Verdict Judge(const Subject&) {
   return Unsupported(
       "gpt-neox",
       "gpt-neox's (DeepSpeed's) checkpoints are not supported: convert it to "
-      "the Hugging Face form");
+      "the Hugging Face form (gpt-neox: tools/ckpts/convert_neox_to_hf.py; "
+      "DeepSpeed alone: zero_to_fp32.py)");
 }
 
 }  // namespace

@@ -19,8 +19,7 @@ Verdict Judge(const Subject&) {
   return Unsupported(
       "nanotron",
       "nanotron's checkpoints are not supported: convert it to the Hugging "
-      "Face "
-      "form");
+      "Face form (its examples/llama/convert_nanotron_to_hf.py)");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
@@ -145,6 +146,7 @@ std::optional<Shard> ParseShard(const std::string& name,
                                 const std::string& stem,
                                 const std::string& suffix) {
   absl::string_view rest = name;
+  absl::ConsumePrefix(&rest, "ft-");  // torchtune's
   if (!absl::ConsumePrefix(&rest, stem + "-") ||
       !absl::ConsumeSuffix(&rest, "." + suffix)) {
     return std::nullopt;
@@ -255,6 +257,18 @@ Verdict JudgeDcp(const Entries& entries, const std::string& folder) {
       absl::StrCat(folder, ".metadata has no .distcp files beside it yet"));
 }
 
+std::string ConfigsOfOthers(const Entries& entries) {
+  std::vector<std::string> found;
+  for (const char* name :
+       {"params.json", "run_config.yaml", "model_config.yaml",
+        "model_config.json", "train_config.json", "hparams.yaml"}) {
+    if (FindFile(entries, name) != nullptr) found.emplace_back(name);
+  }
+  if (found.empty()) return "";
+  return absl::StrCat(" (", absl::StrJoin(found, ", "),
+                      " is there and is not read)");
+}
+
 Verdict WaitingForConfig(const Subject& subject,
                          const std::string& what_is_whole) {
   const Entries& entries = subject.listing.entries;
@@ -264,7 +278,7 @@ Verdict WaitingForConfig(const Subject& subject,
   if (subject.has_model_config) return Complete();
   Verdict verdict = WaitingFor(absl::StrCat(why, "; ", what_is_whole));
   verdict.why_later = absl::StrCat(
-      "config.json missing, though ", what_is_whole,
+      "config.json missing, though ", what_is_whole, ConfigsOfOthers(entries),
       ": if this trainer writes none, give the run a model_config");
   return verdict;
 }

@@ -64,6 +64,10 @@ Verdict Unsupported(const char* code, std::string why);
 // collectives, which never writes the one of all ranks.
 Verdict JudgeDcp(const Entries& entries, const std::string& folder);
 
+// " (run_config.yaml is there and is not read)" of configurations that other
+// trainers write; empty if there is none.
+std::string ConfigsOfOthers(const Entries& entries);
+
 // Complete if config.json is there, or the run gives one in its place.
 // `what_is_whole` is for the reason.
 Verdict WaitingForConfig(const Subject& subject,

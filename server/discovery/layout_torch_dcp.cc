@@ -16,7 +16,12 @@ bool Recognises(const Subject& subject) {
 Verdict Judge(const Subject& subject) {
   Verdict verdict = JudgeDcp(subject.listing.entries, "");
   if (verdict.kind != Verdict::Kind::kComplete) return verdict;
-  return WaitingForConfig(subject, "the weights are whole");
+  verdict = WaitingForConfig(subject, "the weights are whole");
+  if (verdict.why_later.empty()) return verdict;
+  // torchtitan, Megatron and lingua never write one.
+  verdict.later = Verdict::Kind::kUnsupported;
+  verdict.code = "no-config";
+  return verdict;
 }
 
 }  // namespace

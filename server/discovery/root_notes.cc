@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/step_name.h"
 #include "proto/base/utf8.h"
+#include "server/discovery/foreign_format.h"
 #include "server/discovery/layout.h"
 #include "server/discovery/listing.h"
 
@@ -20,12 +21,14 @@ std::string NoteOfItself(const std::string& root,
                          const std::string& real_root) {
   const auto listing = ListCheckpoint(root, real_root, CountedFolders());
   if (!listing.ok() || !HoldsCheckpoint(*listing)) return "";
+  const ForeignFormat* const format = FindForeignFormat(*listing);
   std::string files;
   for (const Entry& entry : listing->entries) {
     if (entry.is_folder || !BelongsToCheckpoint("", entry)) continue;
     absl::StrAppend(&files, files.empty() ? "" : ", ", entry.name);
     if (files.size() > 100) break;
   }
+  if (files.empty() && format != nullptr && IsOfOneFile(*format)) return "";
   const std::string parent = real_root.substr(0, real_root.rfind('/'));
   const std::string what =
       absl::StrCat("the root is itself a checkpoint (",

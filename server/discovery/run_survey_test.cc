@@ -52,6 +52,27 @@ TEST_F(RunSurveyTest, SaysThatTheRootIsACheckpointItself) {
   EXPECT_TRUE(absl::StrContains(Notes(), "named by its step")) << Notes();
 }
 
+// Files of other programs are left alone one by one.
+TEST_F(RunSurveyTest, TakesNoRootOfForeignFilesForACheckpoint) {
+  for (const char* file : {"streaming_params", "rwkv-100.pth", "step5.tar.gz",
+                           "model-Q4_K_M.gguf"}) {
+    folder_.Write(absl::StrCat("root/", file), "x");
+  }
+  EXPECT_TRUE(Look().empty());
+  EXPECT_EQ(Notes(), "");
+  EXPECT_EQ(LeftAlone().size(), 2u);  // foreign, no-step
+}
+
+TEST_F(RunSurveyTest, FindsAFormOfFoldersAloneByItsName) {
+  const std::string checkpoints = "root/default/2026-11-01/checkpoints";
+  folder_.Write(checkpoints + "/gpt--val_loss=2.31-step=999/weights/.metadata",
+                "x");
+  folder_.Write(checkpoints + "/gpt--val_loss=2.31-step=999/context/io.json",
+                "{}");
+  EXPECT_TRUE(Look().empty());
+  EXPECT_TRUE(absl::StrContains(Notes(), folder_.Path(checkpoints))) << Notes();
+}
+
 TEST_F(RunSurveyTest, SaysWhatTheNumbersCount) {
   folder_.WriteCheckpoint("root/240b_tokens");
   Look();

@@ -59,7 +59,7 @@ class Search {
       FoundIn(place.path, entry.name);
       return true;
     }
-    if (HoldsCheckpoint(*listing)) {
+    if (HoldsCheckpoint(*listing) || IsByItsName(place, *listing)) {
       if (place.depth == 0) {
         found_.why = WhyAlone::kNoStep;
       } else {
@@ -80,6 +80,14 @@ class Search {
       }
     }
     return false;
+  }
+
+  // Whether it is one once its name counts too: a form of folders alone (NeMo).
+  static bool IsByItsName(const Place& place, const Listing& listing) {
+    const auto name = base::ParseStepName(place.name);
+    return place.depth > 0 && name.has_value() &&
+           name->form == base::NameForm::kLoose &&
+           FindLayout({*name, listing, false, false}) != nullptr;
   }
 
   // A repository of Hugging Face's download cache (hub_cache.h).

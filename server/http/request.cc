@@ -58,14 +58,14 @@ bool Decode(absl::string_view text, std::string* decoded) {
 
 // Path and query; of the absolute form (as proxies send it) the host as well.
 bool ReadTarget(absl::string_view target, Request* request) {
+  for (char c : target) {
+    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) return false;
+  }
   if (absl::StartsWithIgnoreCase(target, "http://")) {
     target.remove_prefix(7);
     const size_t slash = target.find_first_of("/?");
     request->host = std::string(target.substr(0, slash));
     target = slash == absl::string_view::npos ? "/" : target.substr(slash);
-  }
-  for (char c : target) {
-    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) return false;
   }
   target = target.substr(0, target.find('#'));
   const size_t question = target.find('?');

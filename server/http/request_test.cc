@@ -55,6 +55,7 @@ TEST(RequestTest, WhatIsNoGetIsTurnedAwayWithItsStatus) {
       {400, "GET /"},
       {400, "GET  / HTTP/1.1\r\nHost: a"},
       {400, "GET x HTTP/1.1\r\nHost: a"},
+      {400, "GET http://b\x01/ HTTP/1.1\r\nHost: a"},
       {400, "G\x01T / HTTP/1.1\r\nHost: a"},
       {400, "GET / http/1.1\r\nHost: a"},
       {505, "GET / HTTP/2.0\r\nHost: a"},

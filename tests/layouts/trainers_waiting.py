@@ -73,7 +73,7 @@ def megatron_zarr(root, data):
     """Megatron's distributed checkpoints before torch_dist."""
     folder = Folder(root / "iter_0000005").make()
     folder.write("common.pt", b"x")
-    yield waits("config.json", is_late=True)
+    yield dead("common.pt, none of which is of a form that is known")
     folder.write("model.decoder.layers.mlp.linear_fc1.weight/.zarray", "{}")
     yield dead("zarr's form")
 
