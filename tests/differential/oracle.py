@@ -19,6 +19,10 @@ COMPARED = {"attention_entropy", "attention_logit_max", "head_output_norm", "pro
             "value_norm_sink"}
 
 
+# The name under which all logits of a domain are compared.
+LOGITS = "logits"
+
+
 class Refused(Exception):
     """transformers makes no model of the folder, or one that lacks weights."""
 
@@ -87,7 +91,8 @@ def measure(folder, tokens, dtype):
     family = family_of(model)
     found = {}
     for domain in DOMAINS:
-        _, values = make_golden.measure(model, family, domain, tokens[domain])
+        logits, values = make_golden.measure(model, family, domain, tokens[domain])
+        found[domain, LOGITS, None] = logits.flatten().tolist()
         found.update({(domain, metric, layer): numbers
                       for domain, metric, layer, numbers in values if metric in COMPARED})
     return found

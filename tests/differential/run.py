@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The right model or none: random configs of every family against transformers.
 
-  run.py --worker=bazel-bin/worker/sinkwatch_worker [--cases=40] [--first=0]
-         [--only=llama,qwen3] [--keep=FOLDER]
+  run.py --worker=bazel-bin/worker/sinkwatch_worker [--logits=bazel-bin/tests/differential/logits]
+         [--cases=40] [--first=0] [--only=llama,qwen3] [--keep=FOLDER]
 
 Each case is a folder that is drawn from its number. The worker measures it, or
-refuses it; transformers measures it in float64. Right are: equal values and a
-refusal. Wrong: other values, and values where transformers has no model. Prints each wrong case, then a table; exit code 1 if
-there is one. Needs torch 2.11, transformers 5.24, numpy.
+refuses it; transformers measures it in float64. With --logits every logit is
+compared too. Right are: equal values and a refusal. Wrong: other values, and
+values where transformers has no model. Prints each wrong case, then a table;
+exit code 1 if there is one. Needs torch 2.11, transformers 5.24, numpy.
 """
 import argparse
 import collections
@@ -22,15 +23,20 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "data" / "hf"))
 
+import numpy as np
 import torch
 import transformers
 
 import folders
 import oracle
+import trainers
 from draw import Draw
 from families import FAMILIES
+from trainers import TRAINERS
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
+# Of logits, whose deviation is 1 to 3.
+LOGIT_ABSOLUTE = 1e-4
 # What float32 itself loses in a case that is badly conditioned, times this.
 ROUNDING = 8
 CODES = {3: "incomplete", 4: "corrupt", 5: "unsupported"}
@@ -51,16 +57,27 @@ def run_worker(worker, folder, probe):
              -1 if row["layer"] == -1 else row["layer"]): row["values"] for row in found}, None
 
 
+def add_logits(program, folder, probe, tokens, values):
+    """The logits of each domain, under the key of a metric."""
+    done = subprocess.run([program, folder, probe], capture_output=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(f"logits: {done.stderr.decode().strip()}")
+    found = np.frombuffer(done.stdout, "<f4")
+    for label, part in zip(tokens, np.split(found, len(tokens))):
+        values[label, oracle.LOGITS, None] = part.tolist()
+
+
 def differences(ours, right, rounded):
     """The keys whose values differ by more than rounding can, with both values."""
     off = []
     for key, values in right.items():
+        absolute = LOGIT_ABSOLUTE if key[1] == oracle.LOGITS else ABSOLUTE
         if key not in ours:
             off.append((key, "missing", values))
             continue
         for index, value in enumerate(values):
             lost = abs(rounded[key][index] - value) if key in rounded else 0
-            bound = max(ABSOLUTE, RELATIVE * abs(value), ROUNDING * lost)
+            bound = max(absolute, RELATIVE * abs(value), ROUNDING * lost)
             if not abs(ours[key][index] - value) <= bound:
                 off.append((key, ours[key][index], value))
     return off
@@ -70,18 +87,45 @@ def judge(case, folder, options):
     """(outcome, words) of one case."""
     name, number = case
     draw = Draw(f"{name} {number}")
+    if name in TRAINERS:
+        return judge_trainers(draw, name, number, folder, options)
     config, stored = folders.draw_config(draw, name)
     try:
         folders.make_folder(folder, config, stored, number)
     except Exception as error:
         return "no model", f"{type(error).__name__}: {error}"
-    ours, why = run_worker(options.worker, folder, options.probe)
+    outcome, words = compare(folder, options)
+    return outcome, f"[{stored}] {words}" if words else ""
+
+
+def judge_trainers(draw, name, number, folder, options):
+    """The same of a folder as a trainer writes it."""
+    made, config = TRAINERS[name][0](draw)
+    if made is None:
+        return "no model", ""
+    source, theirs = folder / "hf", folder / "theirs"
+    try:
+        folders.make_folder(source, made, "as saved", number)
+    except Exception as error:
+        return "no model", f"{type(error).__name__}: {error}"
+    path = trainers.write_trainers_folder(draw, name, made, config, source, theirs)
+    return compare(source, options, path)
+
+
+def compare(folder, options, theirs=None):
+    """(outcome, words) of a folder, or of the one that transformers cannot read."""
+    theirs = theirs or folder
+    ours, why = run_worker(options.worker, theirs, options.probe)
     if ours is None:
-        return "refused", f"[{stored}] {why}"
+        return "refused", why
     try:
         right = oracle.measure(folder, options.tokens, torch.float64)
     except Exception as error:
-        return "only ours", f"[{stored}] transformers: {type(error).__name__}: {error}"
+        return "only ours", f"transformers: {type(error).__name__}: {error}"
+    if options.logits:
+        add_logits(options.logits, theirs, options.probe, options.tokens, ours)
+    else:
+        right = {key: values for key, values in right.items() if key[1] != oracle.LOGITS}
     off = differences(ours, right, {})
     if not off:
         return "equal", ""
@@ -89,7 +133,7 @@ def judge(case, folder, options):
     if not off:
         return "equal", "within float32"
     key, got, wanted = off[0]
-    return "WRONG", f"[{stored}] {len(off)} values, first {key}: {got} instead of {wanted}"
+    return "WRONG", f"{len(off)} values, first {key}: {got} instead of {wanted}"
 
 
 def table(counts):
@@ -100,25 +144,30 @@ def table(counts):
         print(f"| {name} | " + " | ".join(str(row[outcome]) for outcome in outcomes) + " |")
 
 
-def parse():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--worker", required=True)
-    parser.add_argument("--cases", type=int, default=40)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--keep", type=Path)
-    parser.add_argument("--verbose", action="store_true")
-    return parser.parse_args()
+def parser():
+    made = argparse.ArgumentParser()
+    made.add_argument("--worker", required=True)
+    made.add_argument("--logits")
+    made.add_argument("--cases", type=int, default=40)
+    made.add_argument("--first", type=int, default=0)
+    made.add_argument("--only", default="")
+    made.add_argument("--keep", type=Path)
+    made.add_argument("--verbose", action="store_true")
+    return made
 
 
-def main():
-    options = parse()
+def be_quiet():
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    names = options.only.split(",") if options.only else list(FAMILIES)
+
+
+def main():
+    options = parser().parse_args()
+    be_quiet()
+    names = options.only.split(",") if options.only else [*FAMILIES, *TRAINERS]
     counts = {name: collections.Counter() for name in names}
     with tempfile.TemporaryDirectory() as scratch:
         options.probe = Path(scratch) / "probe"

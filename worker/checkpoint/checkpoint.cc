@@ -71,11 +71,11 @@ Checkpoint::~Checkpoint() = default;
 
 absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(
     const std::string& folder, const std::string& model_config) {
-  if (IsLlama2cPath(folder)) return OpenLlama2cFile(folder);
   if (IsFlatFile(folder)) {
     ASSIGN_OR_RETURN(FlatFile file, OpenFlatFile(folder, model_config));
     return Create(folder, std::move(file.config), std::move(file.contents));
   }
+  if (IsLlama2cPath(folder)) return OpenLlama2cFile(folder);
   ASSIGN_OR_RETURN(const Container* container, FindContainer(folder));
   ASSIGN_OR_RETURN(const std::string confinement, ConfinementOf(folder));
   ASSIGN_OR_RETURN(Config config,

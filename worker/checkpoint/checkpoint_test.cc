@@ -249,6 +249,19 @@ TEST(CheckpointTest, AFlatFileWithoutAConfigBesideItIsIncomplete) {
                      {temp / "stories.pth", "config.json"});
 }
 
+TEST(CheckpointTest, ABinThatTorchWroteIsNotLlama2cs) {
+  const std::string from = "tests/data/containers/bin/";
+  base::TempFolder temp;
+  fs::copy_file(from + "pytorch_model.bin", temp / "pytorch_model_2000.bin");
+  files::ExpectError(OpenStatus(temp / "pytorch_model_2000.bin"), kUnsupported,
+                     {"torch.save", "model_config"});
+  fs::copy_file(from + "config.json", temp / "config.json");
+  auto opened = Checkpoint::Open(temp / "pytorch_model_2000.bin");
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ((*opened)->tensors().size(),
+            (*Checkpoint::Open(from))->tensors().size());
+}
+
 TEST(CheckpointTest, ADcpFolderBeforeItsMetadataIsIncomplete) {
   base::TempFolder temp;
   fs::create_directory(temp / "model_and_optim");

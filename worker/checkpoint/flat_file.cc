@@ -27,11 +27,22 @@ bool Exists(const std::string& path) {
   return ::lstat(path.c_str(), &info) == 0;
 }
 
+// pytorch_model_1000.bin, and not llama2.c's file of that ending.
+bool IsTorchBin(const std::string& path) {
+  constexpr char kZip[] = "PK\3\4";
+  char start[sizeof(kZip) - 1];
+  if (!absl::EndsWith(path, ".bin")) return false;
+  const auto file = files::File::Open(path);
+  return file.ok() && (*file)->size() > static_cast<int64_t>(sizeof(start)) &&
+         (*file)->ReadAt(0, sizeof(start), start).ok() &&
+         absl::string_view(start, sizeof(start)) == kZip;
+}
+
 bool IsTorchFile(const std::string& path) {
   for (const char* end : kTorch) {
     if (absl::EndsWith(path, end)) return true;
   }
-  return false;
+  return IsTorchBin(path);
 }
 
 absl::StatusOr<std::string> FindConfig(const std::string& folder,
@@ -42,6 +53,13 @@ absl::StatusOr<std::string> FindConfig(const std::string& folder,
   if (!meta.empty() && Exists(beside)) return beside;
   std::string found = FindModelConfig(folder);
   if (!found.empty()) return found;
+  // The server, which cannot tell it from llama2.c's, does not wait for one.
+  if (absl::EndsWith(path, ".bin")) {
+    return absl::UnimplementedError(
+        absl::StrCat(path,
+                     ": an archive of torch.save without a config: put its "
+                     "config.json beside it, or give the run a model_config"));
+  }
   return absl::FailedPreconditionError(
       absl::StrCat(path, ": incomplete: neither ",
                    meta.empty() ? "" : absl::StrCat(meta, ", "),
@@ -65,8 +83,8 @@ absl::StatusOr<Config> ReadConfig(const std::string& folder,
 
 bool IsFlatFile(const std::string& path) {
   struct stat info;
-  return (IsTorchFile(path) || absl::EndsWith(path, kSafetensors)) &&
-         ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+         (absl::EndsWith(path, kSafetensors) || IsTorchFile(path));
 }
 
 absl::StatusOr<FlatFile> OpenFlatFile(const std::string& path,

@@ -13,7 +13,7 @@
 namespace sinkwatch::checkpoint {
 
 // Whether `path` is a file that ends as weights of torch.save or safetensors
-// do.
+// do; ending in .bin, it is one where it begins as what torch.save writes.
 bool IsFlatFile(const std::string& path);
 
 struct FlatFile {

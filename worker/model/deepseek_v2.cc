@@ -22,8 +22,11 @@ std::unique_ptr<Architecture> MakeDeepseekV2(files::Fields& config) {
   if (method == "group_limited_greedy") {
     deepseek.router = RouterKind::kSoftmaxBestOfGroups;
     ReadGroups(config, deepseek);
-  } else if (method != "greedy") {
-    config.Unsupported(absl::StrCat("topk_method ", files::Quoted(method)));
+  } else if (method != "greedy" || config.IsNull("topk_method")) {
+    // Of null Hugging Face's class makes no choice at all.
+    config.Unsupported(absl::StrCat(
+        "topk_method ",
+        config.IsNull("topk_method") ? "null" : files::Quoted(method)));
   }
   return MakeMlaFamily(std::move(deepseek));
 }

@@ -15,6 +15,11 @@ std::unique_ptr<Architecture> MakeDeepseekV3(files::Fields& config) {
   deepseek.dense_layers = static_cast<int>(
       config.IntOr("first_k_dense_replace", 0, deepseek.shape.layers, 3));
   deepseek.router = RouterKind::kSigmoidTopTwoOfGroups;
+  // What Hugging Face's class takes for the width of the rotated part.
+  config.RequireNumber("head_dim", static_cast<double>(deepseek.rotated),
+                       static_cast<double>(deepseek.rotated));
+  if (config.IsNull("head_dim")) config.Unsupported("head_dim null");
+  deepseek.mixture.of_torchtitan = true;
   ReadGroups(config, deepseek);
   if (deepseek.mixture.counts.experts < 2 * deepseek.groups) {
     config.Contradiction("a group (n_group) must have two experts");

@@ -151,9 +151,9 @@ std::vector<TensorSpec> LlamaLike::LayerTensors(int layer) const {
   if (family_.mlp_bias) {
     Append(MlpBiases(layer, shape(), family_.feed_forward), specs);
   }
-  if (!mixed && !family_.extras.any()) {
-    AddMegatronNames(layer, shape(), family_.feed_forward, specs);
-  }
+  if (family_.extras.any()) return specs;
+  AddMegatronNames(layer, shape(), family_.feed_forward, specs);
+  if (mixed) AddMegatronMixtureNames(layer, shape(), family_.mixture, specs);
   return specs;
 }
 

@@ -109,7 +109,9 @@ std::vector<TensorSpec> MixtureTensors(int layer, int64_t width,
   if (!mixture.of_torchtitan) return specs;
   AddName(absl::StrCat("layers.", layer, ".moe.router.gate.weight"),
           specs.back());
-  specs.push_back(SelectionBias(layer, mixture.counts.experts));
+  if (mixture.has_selection_bias) {
+    specs.push_back(SelectionBias(layer, mixture.counts.experts));
+  }
   return specs;
 }
 
@@ -139,7 +141,7 @@ at::Tensor MixSwiGlu(int layer, const TensorMap& weights,
                      const SwiGluMixture& mixture, const at::Tensor& n_BTD,
                      Recorder& recorder) {
   const at::Tensor n_ND = n_BTD.flatten(0, 1);
-  const at::Tensor bias_X = mixture.of_torchtitan
+  const at::Tensor bias_X = mixture.has_selection_bias
                                 ? weights.at("mlp.gate.selection_bias")
                                 : at::Tensor();
   const Routing routing = RouteBySoftmax(

@@ -29,9 +29,10 @@ struct MixtureNames {
 
 struct SwiGluMixture {
   ExpertCounts counts;
-  // torchtitan's names too, and the bias that it balances experts with: of the
-  // choice only, not of the weights.
-  bool of_torchtitan = false;
+  bool of_torchtitan = false;  // torchtitan's names too
+  // The bias that torchtitan balances experts with: of the choice only, not of
+  // the weights.
+  bool has_selection_bias = false;
   int64_t feed_forward = 0;   // of an expert
   bool renormalised = false;  // the chosen experts' weights add up to 1
   MixtureNames names;

@@ -18,6 +18,7 @@
 #include "ATen/ops/topk.h"
 #include "absl/strings/str_cat.h"
 #include "worker/model/layers.h"
+#include "worker/model/megatron_names.h"
 #include "worker/model/naming.h"
 
 namespace sinkwatch::model {
@@ -85,6 +86,7 @@ class Mla final : public Architecture {
   bool IsDense(int layer) const { return layer < family_.dense_layers; }
 
   void AddAttention(PrefixedTensors& tensors) const;
+  void AddOtherNames(int layer, std::vector<TensorSpec>& specs) const;
 
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
     return RmsNorm(x, weight, family_.norm_epsilon);
@@ -223,7 +225,9 @@ std::vector<TensorSpec> Mla::LayerTensors(int layer) const {
   tensors.Add("post_attention_layernorm.weight", {width});
   if (IsDense(layer)) {
     add_swiglu("mlp.", family_.feed_forward);
-    return tensors.Take();
+    std::vector<TensorSpec> specs = tensors.Take();
+    AddOtherNames(layer, specs);
+    return specs;
   }
   add_swiglu("mlp.shared_experts.",
              family_.shared_experts * family_.mixture.feed_forward);
@@ -235,7 +239,53 @@ std::vector<TensorSpec> Mla::LayerTensors(int layer) const {
   for (TensorSpec& spec : MixtureTensors(layer, width, family_.mixture)) {
     specs.push_back(std::move(spec));
   }
+  AddOtherNames(layer, specs);
   return specs;
+}
+
+// torchtitan's (torchtitan/models/deepseek_v3), whose rows are Hugging Face's.
+void AddTorchtitanNames(int layer, std::vector<TensorSpec>& specs) {
+  struct Name {
+    const char* ours;
+    const char* titan;
+  };
+  constexpr Name kNames[] = {
+      {"input_layernorm.weight", "attention_norm.weight"},
+      {"self_attn.q_proj.weight", "attention.wq.weight"},
+      {"self_attn.q_a_proj.weight", "attention.wq_a.weight"},
+      {"self_attn.q_a_layernorm.weight", "attention.q_norm.weight"},
+      {"self_attn.q_b_proj.weight", "attention.wq_b.weight"},
+      {"self_attn.kv_a_proj_with_mqa.weight", "attention.wkv_a.weight"},
+      {"self_attn.kv_a_layernorm.weight", "attention.kv_norm.weight"},
+      {"self_attn.kv_b_proj.weight", "attention.wkv_b.weight"},
+      {"self_attn.o_proj.weight", "attention.wo.weight"},
+      {"post_attention_layernorm.weight", "ffn_norm.weight"},
+      {"mlp.gate_proj.weight", "feed_forward.w1.weight"},
+      {"mlp.up_proj.weight", "feed_forward.w3.weight"},
+      {"mlp.down_proj.weight", "feed_forward.w2.weight"},
+      {"mlp.shared_experts.gate_proj.weight", "moe.shared_experts.w1.weight"},
+      {"mlp.shared_experts.up_proj.weight", "moe.shared_experts.w3.weight"},
+      {"mlp.shared_experts.down_proj.weight", "moe.shared_experts.w2.weight"},
+      {"mlp.gate.e_score_correction_bias", "moe.expert_bias"},
+      {"mlp.gate.e_score_correction_bias", "moe.expert_bias_E"},
+  };
+  for (TensorSpec& spec : specs) {
+    for (const Name& name : kNames) {
+      if (spec.name != name.ours) continue;
+      AddName(absl::StrCat("layers.", layer, ".", name.titan), spec);
+    }
+  }
+}
+
+void Mla::AddOtherNames(int layer, std::vector<TensorSpec>& specs) const {
+  if (family_.attention_bias) return;
+  if (family_.mixture.of_torchtitan) AddTorchtitanNames(layer, specs);
+  AddMegatronMlaNames(layer, shape(), family_.feed_forward,
+                      family_.shared_experts * family_.mixture.feed_forward,
+                      specs);
+  if (!IsDense(layer)) {
+    AddMegatronMixtureNames(layer, shape(), family_.mixture, specs);
+  }
 }
 
 // Widths of a head's parts, and what follows of them.

@@ -23,6 +23,7 @@ std::unique_ptr<Architecture> MakeQwen3Moe(files::Fields& config) {
   }
   qwen.mixture.counts = ReadExpertCounts(config);
   qwen.mixture.of_torchtitan = true;
+  qwen.mixture.has_selection_bias = true;
   qwen.mixture.feed_forward =
       ReadFeedForwardWidth(config, "moe_intermediate_size", 768);
   qwen.mixture.renormalised = config.BoolOr("norm_topk_prob", false);

@@ -185,6 +185,17 @@ void RefuseLayerTypes(const Row& row, files::Fields& fields) {
   }
 }
 
+// Switches that are on by default in some family. Null is false to Python, and
+// the default to whoever takes it for absent.
+void RefuseNullSwitches(files::Fields& fields) {
+  for (const char* key :
+       {"attention_bias", "is_causal", "linear_allow_neg_eigval",
+        "norm_topk_prob", "rope_interleave", "scale_attn_weights",
+        "tie_word_embeddings", "use_parallel_residual"}) {
+    if (fields.IsNull(key)) fields.Refuse(key, "null is not implemented");
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Architecture>> CreateArchitecture(
@@ -194,6 +205,7 @@ absl::StatusOr<std::unique_ptr<Architecture>> CreateArchitecture(
   files::Fields fields = config.fields();
   // transformers makes a model of any family look at what comes after, too.
   fields.RequireBool("is_causal", true, true);
+  RefuseNullSwitches(fields);
   std::unique_ptr<Architecture> architecture = row->make(fields);
   RefuseLayerTypes(*row, fields);
   RETURN_IF_ERROR(fields.status());

@@ -14,6 +14,13 @@ constexpr Format kFormats[] = {
     {"GGUF", "a GGUF file of llama.cpp"},
     {"lmgg", "a GGML file of llama.cpp"},
     {"tjgg", "a GGML file of llama.cpp"},
+    // 20240326, 20240327, 20240520: the longest header of safetensors is
+    // shorter.
+    {"\xc6\xd7\x34\1",
+     "a model of llm.c (its dev/eval/export_hf.py makes the Hugging Face "
+     "form)"},
+    {"\xc7\xd7\x34\1", "the state of an optimizer of llm.c"},
+    {"\x88\xd8\x34\1", "tokens of llm.c"},
     {"PK\3\4", "a zip archive, as torch.save writes it"},
     {"\x80\2", "a pickle"},
     {"\x80\3", "a pickle"},

@@ -13,6 +13,10 @@ TEST(ForeignFormatTest, FilesWithAMagicNumberAreNamed) {
                      absl::StatusCode::kUnimplemented, {"pickle"});
   files::ExpectError(CheckNotForeign("<!DOCTYPE html>"),
                      absl::StatusCode::kUnimplemented, {"HTML"});
+  const int32_t llm_c[] = {20240326, 5};
+  files::ExpectError(
+      CheckNotForeign({reinterpret_cast<const char*>(llm_c), sizeof(llm_c)}),
+      absl::StatusCode::kUnimplemented, {"llm.c", "export_hf.py"});
 }
 
 TEST(ForeignFormatTest, AHeadersLengthAndAShortFileAreNot) {

@@ -421,12 +421,26 @@ class Collector {
   std::vector<ArchivedTensor> tensors_;
 };
 
-// The dict of the weights: the root, or what a trainer's checkpoint has as its
-// `model` beside an optimizer, a loss (nanoGPT's is a tensor) and other state.
+// What trainers call their model in a dict of their state; the first that is
+// there counts: nanoGPT and many; Lightning, open_lm; PyTorch's tutorial;
+// others.
+constexpr const char* kModelKeys[] = {"model", "state_dict", "model_state_dict",
+                                      "model_state"};
+
+const Value* FindModel(const Value& root) {
+  for (const char* key : kModelKeys) {
+    const Value* model = root.Find(key);
+    if (model != nullptr && model->Is(Kind::kDict)) return model;
+  }
+  return nullptr;
+}
+
+// The dict of the weights: the root, or the model of a trainer's checkpoint
+// beside an optimizer, a loss (nanoGPT's is a tensor) and other state.
 const Value& WeightsOf(const Archive& archive) {
   const Value& root = archive.root();
-  const Value* model = root.Find("model");
-  if (model == nullptr || !model->Is(Kind::kDict)) return root;
+  const Value* model = FindModel(root);
+  if (model == nullptr) return root;
   for (size_t i = 0; i < root.size(); ++i) {
     if (!Archive::IsTensor(root.value(i))) continue;
     absl::StatusOr<ArchivedTensor> tensor = archive.Tensor(root.value(i));

@@ -29,9 +29,10 @@ struct ArchivedTensor {
 };
 
 // The tensors of the archive in `slice`, which holds a dict of them, also in
-// dicts inside of it. Of a dict that holds a dict `model` and no tensor but
-// scalars, that one is read instead (nanoGPT's checkpoints); what is beside it,
-// and whatever else is no tensor, is left out. Names are unique. Every element
+// dicts inside of it. Of a dict that holds a dict `model`, `state_dict`,
+// `model_state_dict` or `model_state` and no tensor but scalars, that one is
+// read instead (checkpoints of trainers); what is beside it, and whatever else
+// is no tensor, is left out. Names are unique. Every element
 // of a tensor is inside its storage, whose size is what its type and number of
 // elements ask for, and a tensor has no more elements than its storage. Reads
 // no storage.

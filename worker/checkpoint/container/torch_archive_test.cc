@@ -321,13 +321,16 @@ TEST(TorchArchive, OfATrainersCheckpointTheModelIsRead) {
       "}" + PickledString("w") + PickledTensor().Bytes() + "s";
   const std::string optimizer =
       "}" + PickledString("exp_avg") + broken.Bytes() + "s";
-  auto tensors = ReadArchive(ArchiveMembers(TwoOf(
-      PickledString("optimizer"), optimizer, PickledString("model"), model)));
-  ASSERT_TRUE(tensors.ok()) << tensors.status();
-  ASSERT_EQ(tensors->size(), 1u);
-  EXPECT_EQ((*tensors)[0].name, "w");
+  for (const char* key :
+       {"model", "state_dict", "model_state_dict", "model_state"}) {
+    auto tensors = ReadArchive(ArchiveMembers(TwoOf(
+        PickledString("optimizer"), optimizer, PickledString(key), model)));
+    ASSERT_TRUE(tensors.ok()) << tensors.status();
+    ASSERT_EQ(tensors->size(), 1u) << key;
+    EXPECT_EQ((*tensors)[0].name, "w");
+  }
   // A model of a tensor beside it is a part like others.
-  tensors = ReadArchive(
+  auto tensors = ReadArchive(
       ArchiveMembers(TwoOf(PickledString("model"), model, PickledString("head"),
                            PickledTensor().Bytes())));
   ASSERT_TRUE(tensors.ok()) << tensors.status();
