@@ -4,10 +4,8 @@
 #include <cctype>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -19,6 +17,8 @@
 #include "google/protobuf/text_format.h"
 #include "proto/base/ablation_policy.h"
 #include "proto/base/nearest.h"
+#include "proto/base/small_file.h"
+#include "proto/base/status_macros.h"
 #include "server/name_pattern.h"
 #include "server/names.h"
 
@@ -34,6 +34,7 @@ constexpr size_t kMaxText = 300;
 constexpr int kMaxLabels = 64;
 constexpr int kMaxMetrics = 1000;
 constexpr int kMaxPerDecade = 1000;
+constexpr size_t kMaxConfigMebibytes = 64;
 
 // The first complaint of the text parser, with its place.
 class FirstError final : public google::protobuf::io::ErrorCollector {
@@ -183,17 +184,13 @@ void CheckHttp(const v1::HttpConfig& http, std::vector<std::string>& errors) {
 }  // namespace
 
 absl::StatusOr<v1::ServerConfig> ReadConfig(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " cannot be read"));
-  }
-  std::stringstream text;
-  text << file.rdbuf();
+  ASSIGN_OR_RETURN(const std::string text,
+                   base::ReadSmallFile(path, kMaxConfigMebibytes));
   FirstError errors(path);
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&errors);
   v1::ServerConfig config;
-  if (!parser.ParseFromString(text.str(), &config)) {
+  if (!parser.ParseFromString(text, &config)) {
     return absl::InvalidArgumentError(errors.text());
   }
   return config;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/base/catch_all.h"
 #include "proto/base/command_help.h"
 #include "proto/base/stop_signal.h"
 #include "proto/base/version.h"
@@ -51,7 +52,7 @@ void Announce(const base::Arguments& arguments, const Server& server) {
                base::kVersion, server.grpc_port(), server.http_port());
 }
 
-void ReloadConfig(const base::Arguments& arguments, Server& server) {
+void TryReload(const base::Arguments& arguments, Server& server) {
   const auto config = ConfigFromFlags(arguments);
   if (Complain(arguments, config)) {
     server.CountBadReload();
@@ -66,9 +67,20 @@ void ReloadConfig(const base::Arguments& arguments, Server& server) {
   }
 }
 
+// A configuration that is too much for the memory costs itself.
+void ReloadConfig(const base::Arguments& arguments, Server& server) {
+  const absl::Status status = base::CatchAll([&] {
+    TryReload(arguments, server);
+    return absl::OkStatus();
+  });
+  if (status.ok()) return;
+  server.CountBadReload();
+  spdlog::error("reload refused error=\"{}\"", status.ToString());
+}
+
 int Serve(const base::Arguments& arguments, const v1::ServerConfig& config) {
   base::StopSignal signals({SIGHUP});
-  auto server = Server::Start(config);
+  auto server = Server::Start(config, AllowedRoots(arguments));
   if (!server.ok()) {
     spdlog::error("cannot start: {}", std::string(server.status().message()));
     return 1;

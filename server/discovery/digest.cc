@@ -4,7 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 #include "proto/base/sha256.h"
-#include "server/discovery/small_file.h"
+#include "proto/base/small_file.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -15,7 +15,7 @@ constexpr size_t kMaxMebibytes = 1;
 
 absl::StatusOr<v1::Probe> ReadProbe(const std::string& folder) {
   const std::string path = folder + "/probe.json";
-  const auto text = ReadSmallFile(path, kMaxMebibytes);
+  const auto text = base::ReadSmallFile(path, kMaxMebibytes);
   if (!text.ok()) return text.status();
   const nlohmann::json json =
       nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);

@@ -7,10 +7,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/base/small_file.h"
 #include "proto/base/status_macros.h"
 #include "proto/base/utf8.h"
 #include "server/discovery/listing.h"
-#include "server/discovery/small_file.h"
 #include "server/discovery/stillness.h"
 
 namespace sinkwatch::discovery {
@@ -22,7 +22,7 @@ constexpr char kPullRequests[] = "pr";
 
 // The commit that a file of refs holds; empty if it holds none.
 std::string ReadCommit(const std::string& path) {
-  const auto text = ReadSmallFile(path, /*most_mebibytes=*/1);
+  const auto text = base::ReadSmallFile(path, /*most_mebibytes=*/1);
   if (!text.ok()) return "";
   const std::string commit(absl::StripAsciiWhitespace(*text));
   const bool hex = std::all_of(commit.begin(), commit.end(), [](char c) {

@@ -1,6 +1,7 @@
 """The configuration of a running server: checked, reloaded, refused, changed by
 sinkctl; and probes that are wrong."""
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -105,6 +106,27 @@ class ReloadTest(unittest.TestCase):
                     path.write_text(good)
                     cluster.server.send(signal.SIGHUP)
                     harness.wait_until(lambda: gauge(cluster, name) == 1, "the good one")
+
+    def test_a_configuration_that_is_no_file_refuses_the_reload_and_holds_nothing_up(self):
+        with Cluster() as cluster:
+            cluster.add_run("one")
+            cluster.start_server()
+            path = cluster.config_path()
+            name = "sinkwatch_config_last_reload_successful"
+            good = path.read_text()
+            for spoil in [lambda: os.mkfifo(path), path.mkdir,
+                          lambda: path.symlink_to("/dev/zero"), lambda: path.symlink_to(path)]:
+                path.unlink()
+                spoil()
+                cluster.server.send(signal.SIGHUP)
+                harness.wait_until(lambda: gauge(cluster, name) == 0, "the refusal")
+                self.assertIn("reload refused", cluster.server.log())
+                path.rmdir() if path.is_dir() else path.unlink()
+                path.write_text(good)
+                cluster.server.send(signal.SIGHUP)
+                harness.wait_until(lambda: gauge(cluster, name) == 1, "the good one")
+            cluster.server.send(signal.SIGTERM)
+            self.assertEqual(cluster.server.wait(), 0)
 
     def test_a_run_that_left_the_file_is_not_followed_after_a_restart(self):
         with Cluster() as cluster:

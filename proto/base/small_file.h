@@ -1,12 +1,12 @@
-#ifndef SINKWATCH_SERVER_DISCOVERY_SMALL_FILE_H_
-#define SINKWATCH_SERVER_DISCOVERY_SMALL_FILE_H_
+#ifndef SINKWATCH_PROTO_BASE_SMALL_FILE_H_
+#define SINKWATCH_PROTO_BASE_SMALL_FILE_H_
 
 #include <cstddef>
 #include <string>
 
 #include "absl/status/statusor.h"
 
-namespace sinkwatch::discovery {
+namespace sinkwatch::base {
 
 // The text of a file of at most `most_mebibytes`; no more memory is taken than
 // that, and nothing waits for a writer. INVALID_ARGUMENT, naming the file, if
@@ -15,6 +15,6 @@ namespace sinkwatch::discovery {
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path,
                                           size_t most_mebibytes);
 
-}  // namespace sinkwatch::discovery
+}  // namespace sinkwatch::base
 
-#endif  // SINKWATCH_SERVER_DISCOVERY_SMALL_FILE_H_
+#endif  // SINKWATCH_PROTO_BASE_SMALL_FILE_H_

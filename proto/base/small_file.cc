@@ -1,4 +1,4 @@
-#include "server/discovery/small_file.h"
+#include "proto/base/small_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-namespace sinkwatch::discovery {
+namespace sinkwatch::base {
 
 namespace {
 
@@ -61,4 +61,4 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path,
       absl::StrCat(path, " is larger than ", most_mebibytes, " MiB"));
 }
 
-}  // namespace sinkwatch::discovery
+}  // namespace sinkwatch::base
