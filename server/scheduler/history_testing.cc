@@ -1,14 +1,12 @@
 #include "server/scheduler/history_testing.h"
 
 #include <algorithm>
-#include <memory>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/scheduler/job_comparison_testing.h"
 #include "server/scheduler/job_model_testing.h"
-#include "server/scheduler/scheduler.h"
+#include "server/scheduler/machine_testing.h"
 #include "server/store/memory_disk_testing.h"
 #include "server/store/store.h"
 #include "server/store/store_testing.h"
@@ -19,7 +17,6 @@ namespace {
 using store::MemoryDisk;
 
 constexpr int kSteps = 3;
-constexpr char kPath[] = "store.db";
 
 // Of an answer that says nothing about the job: the disk failed.
 bool IsFault(const absl::Status& status) {
@@ -29,24 +26,19 @@ bool IsFault(const absl::Status& status) {
 
 store::LeaseLimits Limits() { return {kModelTtl, kModelStall}; }
 
-// A server, its disk, and what the workers remember.
+// A server on its machine, and what the workers remember.
 class World {
  public:
-  World() {
-    static const MemoryDisk::Image* const empty = EmptyStore();
-    disk_.Restore(*empty);
-    Open().IgnoreError();
-  }
-
   std::string Do(const Operation& operation) {
     const bool is_armed = armed_;
     std::string why = Run(operation);
     // One waits for an operation that uses the disk.
     if (is_armed && operation.what < What::kKillInNext) {
-      disk_.FailNoMore();
-      disk_.KillAt(0);
+      machine_.disk().FailNoMore();
+      machine_.disk().KillAt(0);
       armed_ = false;
-      if (why.empty() && disk_.was_killed()) why = Reopen(power_goes_);
+      if (why.empty() && machine_.disk().was_killed())
+        why = Reopen(power_goes_);
     }
     return why.empty() ? Compare() : why;
   }
@@ -55,8 +47,8 @@ class World {
   std::string End() {
     std::string why = Reopen(false);
     for (const auto& [run, model] : ended_) {
-      if (why.empty()) why = WhyJobsDiffer(*store_, run, model);
-      if (why.empty()) why = WhyValuesDiffer(*store_, run, model);
+      if (why.empty()) why = WhyJobsDiffer(machine_.store(), run, model);
+      if (why.empty()) why = WhyValuesDiffer(machine_.store(), run, model);
     }
     return why;
   }
@@ -72,7 +64,7 @@ class World {
     run_ = absl::StrCat("toy", ended_.size());
     held_.clear();
     std::fill(std::begin(versions_), std::end(versions_), 0);
-    const absl::Status replaced = store_->ReplaceRuns(
+    const absl::Status replaced = machine_.store().ReplaceRuns(
         {ended_.back().first}, {Configured()}, store::RunOrigin::kAdded);
     return replaced.ok() ? "" : replaced.ToString();
   }
@@ -84,53 +76,25 @@ class World {
     float value;
   };
 
-  // A store without jobs, made once.
-  static const MemoryDisk::Image* EmptyStore() {
-    MemoryDisk disk;
-    {
-      store::TestStore made(kPath);
-      v1::RunConfig run;
-      run.set_name("toy");
-      if (!made->PutRun(run).ok()) return new MemoryDisk::Image();
-    }
-    return new MemoryDisk::Image(disk.image());
-  }
-
   v1::RunConfig Configured() const {
     v1::RunConfig run;
     run.set_name(run_);
     return run;
   }
-  absl::Status PutRun() { return store_->PutRun(Configured()); }
-
-  absl::Status Open() {
-    store::StoreOptions options;
-    options.path = kPath;
-    options.clock = store::SteadyFromNow([this] { return wall_; },
-                                         [this] { return steady_; });
-    auto opened = store::Store::Open(std::move(options));
-    if (!opened.ok()) return opened.status();
-    store_ = *std::move(opened);
-    SchedulerOptions scheduling;
-    scheduling.lease = Limits();
-    scheduling.retry.max_attempts = kModelAttempts;
-    scheduling.seed = 1;
-    scheduler_ = std::make_unique<Scheduler>(store_.get(), scheduling);
-    return absl::OkStatus();
-  }
+  absl::Status PutRun() { return machine_.store().PutRun(Configured()); }
 
   // Starts again after an end of any kind.
   std::string Start() {
-    absl::Status opened = Open();
-    disk_.FailNoMore();
+    absl::Status opened = machine_.Open();
+    machine_.disk().FailNoMore();
     if (!opened.ok() && armed_) {
-      disk_.Kill();
-      opened = Open();
+      machine_.disk().Kill();
+      opened = machine_.Open();
     }
     if (!opened.ok())
       return absl::StrCat("does not start: ", opened.ToString());
-    model_.Restart(store_->Now());
-    for (JobModel& ghost : ghosts_) ghost.Restart(store_->Now());
+    model_.Restart(machine_.store().Now());
+    for (JobModel& ghost : ghosts_) ghost.Restart(machine_.store().Now());
     std::string why = CompareWith(model_);
     for (const JobModel& ghost : ghosts_) {
       if (why.empty()) break;
@@ -142,15 +106,11 @@ class World {
     return why.empty() ? CompareValues() : "after a start: " + why;
   }
   std::string Restart() {
-    scheduler_ = nullptr;
-    store_ = nullptr;
+    machine_.Shut();
     return Start();
   }
   std::string Reopen(bool power_goes) {
-    disk_.Kill();
-    scheduler_ = nullptr;
-    store_ = nullptr;
-    if (power_goes) disk_.LosePower(random_);
+    machine_.Kill(power_goes);
     return Start();
   }
 
@@ -174,26 +134,28 @@ class World {
       case What::kAcquire:
         return Acquire();
       case What::kRequeue:
-        return Change(store_->Requeue(run_, {}, a % 2 == 1).status(),
+        return Change(machine_.store().Requeue(run_, {}, a % 2 == 1).status(),
                       [&](JobModel& model) { model.Requeue(a % 2 == 1); });
       case What::kWait:
-        return Pass(b == 0 ? absl::Minutes(a) : absl::Seconds(a));
+        machine_.Pass(b == 0 ? absl::Minutes(a) : absl::Seconds(a));
+        return "";
       case What::kSetClock:
-        wall_ += absl::Hours(a % 97 - 48);
+        machine_.SetWallClock(absl::Hours(a % 97 - 48));
         return "";
       case What::kRestart:
         return Restart();
       case What::kKill:
         return Reopen(a % 2 == 1);
       case What::kKillInNext:
-        disk_.KillAt(1 + a % 16);
+        machine_.disk().KillAt(1 + a % 16);
         power_goes_ = b % 2 == 1;
         armed_ = true;
         return "";
       case What::kDiskFails:
-        disk_.FailAt(1 + a % 8,
-                     static_cast<MemoryDisk::Fault>(b % MemoryDisk::kNumFaults),
-                     b % 5 == 0 ? 1000 : 1);
+        machine_.disk().FailAt(
+            1 + a % 8,
+            static_cast<MemoryDisk::Fault>(b % MemoryDisk::kNumFaults),
+            b % 5 == 0 ? 1000 : 1);
         armed_ = true;
         return "";
       default:
@@ -213,7 +175,7 @@ class World {
       case What::kFail:
         return Fail(held, b);
       case What::kRelease:
-        return Change(store_->Release(held.job, held.token),
+        return Change(machine_.store().Release(held.job, held.token),
                       [&](JobModel& model) {
                         return model.Release(held.job, held.token);
                       });
@@ -222,12 +184,6 @@ class World {
       default:
         return Commit({held, held_[b % held_.size()]});
     }
-  }
-
-  std::string Pass(absl::Duration time) {
-    wall_ += time;
-    steady_ += time;
-    return "";
   }
 
   // After a call that changes what `change` changes of the model; if that
@@ -269,8 +225,8 @@ class World {
     const std::string fingerprint = absl::StrCat("content", versions_[step]);
     store::Observation seen = store::Seen(step, fingerprint, state);
     seen.checkpoint.set_run(run_);
-    const absl::Status status = store_->Observe({seen});
-    const absl::Time now = store_->Now();
+    const absl::Status status = machine_.store().Observe({seen});
+    const absl::Time now = machine_.store().Now();
     return Change(status, [&](JobModel& model) {
       int64_t next = first_id_;
       for (const auto& [id, job] : model.jobs) next = std::max(next, id + 1);
@@ -279,8 +235,8 @@ class World {
   }
 
   std::string Unfollow() {
-    std::string why =
-        Change(store_->RemoveRun(run_), [](JobModel& m) { m.Unfollow(); });
+    std::string why = Change(machine_.store().RemoveRun(run_),
+                             [](JobModel& m) { m.Unfollow(); });
     const absl::Status put = PutRun();
     if (!put.ok() && (!IsFault(put) || !armed_)) return put.ToString();
     // A removed run is not found again: the next start needs it.
@@ -289,9 +245,9 @@ class World {
   }
 
   std::string Acquire() {
-    const absl::Time now = store_->Now();
-    const auto leased = scheduler_->Acquire("w");
-    disk_.FailNoMore();
+    const absl::Time now = machine_.store().Now();
+    const auto leased = machine_.scheduler().Acquire("w");
+    machine_.disk().FailNoMore();
     JobModel due = model_;
     due.QueueDue(now);
     if (!leased.ok()) return NoteFailedLease(leased.status(), due, now);
@@ -300,7 +256,7 @@ class World {
       // It dies when its turn comes, which is at the latest when no other
       // waits.
       const bool is_dead =
-          store_->GetJob(id).value().state == v1::JOB_STATE_DEAD;
+          machine_.store().GetJob(id).value().state == v1::JOB_STATE_DEAD;
       if (!is_dead && !leased->has_value()) {
         return absl::StrCat("job ", id, " is out of attempts and lives");
       }
@@ -346,7 +302,7 @@ class World {
         ghost.Lease(id, now);
       }
     }
-    if (!disk_.was_killed()) AdoptWhatWasDone(ghosts, now);
+    if (!machine_.disk().was_killed()) AdoptWhatWasDone(ghosts, now);
     return NoteFault(status, std::move(ghosts));
   }
   // The first transactions of a lease may have been done before the fault.
@@ -363,9 +319,9 @@ class World {
   std::string Renew(const Held& held, int b) {
     if (b % 2 == 0) ++ticks_;
     const auto until =
-        store_->Renew(held.job, held.token, .5, ticks_, Limits());
+        machine_.store().Renew(held.job, held.token, .5, ticks_, Limits());
     return Change(until.status(), [&](JobModel& model) {
-      return model.Renew(held.job, held.token, ticks_, store_->Now());
+      return model.Renew(held.job, held.token, ticks_, machine_.store().Now());
     });
   }
 
@@ -375,9 +331,10 @@ class World {
         v1::OUTCOME_CORRUPT,    v1::OUTCOME_VANISHED,   v1::OUTCOME_RELEASED,
         v1::OUTCOME_INCOMPLETE, v1::OUTCOME_UNSUPPORTED};
     const v1::Outcome outcome = kOutcomes[b % 8];
-    const absl::Time now = store_->Now();
-    const auto state = scheduler_->Fail(held.job, held.token, outcome, "why");
-    disk_.FailNoMore();
+    const absl::Time now = machine_.store().Now();
+    const auto state =
+        machine_.scheduler().Fail(held.job, held.token, outcome, "why");
+    machine_.disk().FailNoMore();
     std::string why = Change(state.status(), [&](JobModel& model) {
       return model.Fail(held.job, held.token, outcome, now);
     });
@@ -388,7 +345,8 @@ class World {
     }
     // The wait is drawn: any that is not longer than the longest.
     if (job.state != v1::JOB_STATE_RETRYING) return "";
-    const absl::Time not_before = store_->GetJob(held.job).value().not_before;
+    const absl::Time not_before =
+        machine_.store().GetJob(held.job).value().not_before;
     if (not_before < now || not_before > *job.not_before) {
       return absl::StrCat("waits until ", absl::FormatTime(not_before));
     }
@@ -405,7 +363,7 @@ class World {
       requests.push_back({held.job, held.token,
                           store::MeasurementOf(job, held.value, {1, 2, 1, 1})});
     }
-    const auto answers = store_->Commit(requests);
+    const auto answers = machine_.store().Commit(requests);
     JobModel after = model_;
     bool has_written = false;
     for (size_t i = 0; i < results.size(); ++i) {
@@ -441,16 +399,13 @@ class World {
     return CompareWith(model_);
   }
   std::string CompareWith(const JobModel& model) {
-    return WhyJobsDiffer(*store_, run_, model);
+    return WhyJobsDiffer(machine_.store(), run_, model);
   }
-  std::string CompareValues() { return WhyValuesDiffer(*store_, run_, model_); }
+  std::string CompareValues() {
+    return WhyValuesDiffer(machine_.store(), run_, model_);
+  }
 
-  MemoryDisk disk_;
-  std::mt19937_64 random_{1};
-  absl::Time wall_ = absl::FromUnixSeconds(1'700'000'000);
-  absl::Time steady_ = absl::FromUnixSeconds(12345);
-  std::unique_ptr<store::Store> store_;
-  std::unique_ptr<Scheduler> scheduler_;
+  Machine machine_;
   std::string run_ = "toy";
   int64_t first_id_ = 1;  // of a job of this history
   JobModel model_;
