@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "proto/base/step_name.h"
@@ -43,6 +44,14 @@ struct Candidate {
   std::string why_bad;
 };
 
+// A root or a stage folder whose entries were sorted.
+struct SortedFolder {
+  std::string stage;  // what its path says
+  int depth = 0;      // 0: the root
+  // Hashes of the names, without those that say that they are under way.
+  absl::flat_hash_set<size_t> names;
+};
+
 // Everything under a root: what may be a checkpoint, and what was left alone.
 struct Found {
   std::vector<Candidate> candidates;
@@ -50,6 +59,8 @@ struct Found {
   // The folders below the root that were listed (of stages, of a download
   // cache, of a manifest's rows), and their own times before it.
   std::vector<std::pair<std::string, int64_t>> listed;
+  // By path below the root; none of a download cache or of a manifest.
+  std::map<std::string, SortedFolder> sorted;
   // Of folders that hold checkpoints further down: roots that would work, by
   // path, with a checkpoint in each. The first 20.
   std::map<std::string, std::string> other_roots;

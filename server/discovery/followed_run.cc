@@ -25,6 +25,7 @@ constexpr size_t kMaxSettling = 1000;
 constexpr double kMaxShareOfCore = 0.0125;
 constexpr absl::Duration kAllowance = absl::Milliseconds(250);
 constexpr absl::Duration kMaxPause = absl::Minutes(1);
+constexpr absl::Duration kMaxGlancePause = absl::Seconds(10);
 
 int64_t SteadyNanoseconds() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -104,37 +105,69 @@ absl::Status FollowedRun::Look(absl::Time now) {
   return status;
 }
 
+absl::Status FollowedRun::GoOn() {
+  Hear();
+  return stopped_ ? Stopped() : absl::OkStatus();
+}
+
 absl::Status FollowedRun::LookForSteps(absl::Time now) {
-  const auto go_on = [this] {
-    Hear();
-    return stopped_ ? Stopped() : absl::OkStatus();
-  };
+  const bool knows = std::exchange(is_told_, false);
+  is_partial_ = knows;
+  glance_.reset();
+  if (knows) {
+    ASSIGN_OR_RETURN(const bool is_enough, Glance(now));
+    if (is_enough) return absl::OkStatus();
+  }
+  absl::Status status = LookThrough(knows, now);
+  looked_ns_ = SteadyNanoseconds();
+  return status;
+}
+
+absl::StatusOr<bool> FollowedRun::Glance(absl::Time now) {
+  const absl::Duration before = CpuOfThread();
+  ASSIGN_OR_RETURN(auto glimpse,
+                   scan_->Glance(again_, now, [this] { return GoOn(); }));
+  if (!glimpse.has_value()) return false;
+  glance_ = CpuOfThread() - before;
+  seen_ = std::move(glimpse->seen);
+  return SinceLook() < kMaxPause &&
+         (glimpse->has_news || DebtNow() > kAllowance);
+}
+
+absl::Status FollowedRun::LookThrough(bool knows, absl::Time now) {
+  const auto go_on = [this] { return GoOn(); };
   bool is_still = false;
-  if (is_told_) {
+  if (knows) {
     ASSIGN_OR_RETURN(is_still, scan_->IsStill(now, go_on));
   }
-  is_partial_ = std::exchange(is_told_, false);
   if (is_still) {
     seen_ = scan_->Again(again_, now);
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(seen_,
-                   scan_->Look(now, go_on, is_partial_ ? &again_ : nullptr));
+  ASSIGN_OR_RETURN(seen_, scan_->Look(now, go_on, knows ? &again_ : nullptr));
   NoteSurvey(scan_->survey());
   return absl::OkStatus();
 }
 
+absl::Duration FollowedRun::SinceLook() const {
+  return absl::Nanoseconds(SteadyNanoseconds() - looked_ns_);
+}
+
+absl::Duration FollowedRun::DebtNow() const {
+  const auto since = absl::Nanoseconds(SteadyNanoseconds() - noted_ns_);
+  return std::max(debt_ - kMaxShareOfCore * since, absl::ZeroDuration());
+}
+
 void FollowedRun::NoteCost(absl::Duration cpu) {
-  const int64_t now = SteadyNanoseconds();
-  const absl::Duration free =
-      kMaxShareOfCore * absl::Nanoseconds(now - looked_ns_);
-  debt_ = std::max(debt_ - free, absl::ZeroDuration()) + cpu;
-  looked_ns_ = now;
+  debt_ = DebtNow() + cpu;
+  noted_ns_ = SteadyNanoseconds();
 }
 
 absl::Duration FollowedRun::Pause() const {
-  return std::clamp((debt_ - kAllowance) / kMaxShareOfCore,
-                    absl::ZeroDuration(), kMaxPause);
+  const absl::Duration over =
+      glance_.has_value() ? *glance_ : debt_ - kAllowance;
+  return std::clamp(over / kMaxShareOfCore, absl::ZeroDuration(),
+                    glance_.has_value() ? kMaxGlancePause : kMaxPause);
 }
 
 absl::Status FollowedRun::LookForRuns() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,7 +50,9 @@ class FollowedRun {
   // How long the next look should wait at least, so that looks at a large root
   // are 1.25 % of a core: nothing as long as they took .25 s of CPU time
   // more than that, then as long as it takes to be so again, up to a minute. A
-  // look that was much news starts anew.
+  // look that was much news starts anew. Where glances tell what is new they
+  // have a share of their own, up to ten seconds apart, and only the rest of a
+  // look waits.
   absl::Duration Pause() const;
 
   // Ends a look that is under way at the next folder or at the next group of
@@ -62,7 +65,14 @@ class FollowedRun {
  private:
   absl::Status LookForRuns();
   absl::Status LookForSteps(absl::Time now);
+  // Whether a glance was enough; seen_ is then what it saw.
+  absl::StatusOr<bool> Glance(absl::Time now);
+  absl::Status LookThrough(bool knows, absl::Time now);
+  // CANCELLED after Stop.
+  absl::Status GoOn();
   void NoteCost(absl::Duration cpu);
+  absl::Duration DebtNow() const;
+  absl::Duration SinceLook() const;
   // Keeps what the look left alone, and logs what was not left alone before.
   void NoteSurvey(const Survey& survey);
   // Somebody answered: when, on a steady clock.
@@ -83,7 +93,10 @@ class FollowedRun {
   bool is_partial_ = false;     // seen_ is of again_ and of what is new
   bool is_told_ = false;        // all of the last look
   absl::Duration debt_;         // CPU time above 1.25 % of a core
-  int64_t looked_ns_ = 0;       // when debt_ was that
+  int64_t noted_ns_ = 0;        // when debt_ was that
+  int64_t looked_ns_ = 0;       // when more than a glance was cast
+  // What the last glance took; none: there was none.
+  std::optional<absl::Duration> glance_;
   std::map<std::string, std::string> folders_;  // as the store has them
   std::atomic<bool> stopped_{false};
   std::atomic<int64_t> heard_ns_{0};  // 0: no look is under way

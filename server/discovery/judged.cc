@@ -74,6 +74,17 @@ std::optional<Judged> LookAt(Candidate candidate, const LookContext& context) {
   return OfListing(std::move(judged), *std::move(listing), context);
 }
 
+std::optional<Judged> LookAgain(Candidate candidate,
+                                const LookContext& context) {
+  if (candidate.file.has_value()) {
+    const auto file = LookAtFile(candidate.path);
+    if (!file.ok()) return std::nullopt;
+    candidate.file->size = file->size;
+    candidate.file->modified_ns = file->modified_ns;
+  }
+  return LookAt(std::move(candidate), context);
+}
+
 bool IsSameContent(const Judged& left, const Judged& right) {
   return left.was_listed == right.was_listed && left.status == right.status &&
          left.is_none == right.is_none &&

@@ -42,6 +42,10 @@ struct LookContext {
 // Lists a candidate's folder and says what it is. None: it is gone since.
 std::optional<Judged> LookAt(Candidate candidate, const LookContext& context);
 
+// Likewise of one that was looked at before: a file as it is now.
+std::optional<Judged> LookAgain(Candidate candidate,
+                                const LookContext& context);
+
 // Whether two looks at a candidate found the same.
 bool IsSameContent(const Judged& left, const Judged& right);
 

@@ -101,6 +101,11 @@ std::optional<Entry> FollowLink(const std::string& path,
   return file;
 }
 
+absl::Status TooMany(const std::string& path) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat(path, ": more than ", kMaxEntries, " entries"));
+}
+
 bool IsSelfOrParent(const char* name) {
   return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0;
 }
@@ -118,8 +123,7 @@ absl::StatusOr<std::vector<Entry>> List(const std::string& path,
       if (entry.has_value()) entries.push_back(*std::move(entry));
     }
     if (entries.size() > kMaxEntries) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(path, ": more than ", kMaxEntries, " entries"));
+      return TooMany(path);
     }
     errno = 0;
   }
@@ -143,6 +147,33 @@ absl::StatusOr<std::vector<Entry>> ListRoot(const std::string& path,
         return FollowLink(path, confinement, name, true);
       },
       Others::kTold);
+}
+
+absl::StatusOr<std::vector<std::string>> ListNames(const std::string& path) {
+  const std::unique_ptr<DIR, CloseFolder> folder(opendir(path.c_str()));
+  if (folder == nullptr) return ErrorOf(path, errno);
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* next = readdir(folder.get())) {
+    if (!IsSelfOrParent(next->d_name)) names.emplace_back(next->d_name);
+    if (names.size() > kMaxEntries) return TooMany(path);
+    errno = 0;
+  }
+  if (errno != 0) return ErrorOf(path, errno);
+  return names;
+}
+
+std::vector<Entry> FoldersNamed(const std::string& path,
+                                const std::vector<std::string>& names) {
+  std::vector<Entry> folders;
+  for (const std::string& name : names) {
+    struct stat status;
+    const std::string full = absl::StrCat(path, "/", name);
+    if (lstat(full.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+      folders.push_back(EntryOf(name, status));
+    }
+  }
+  return folders;
 }
 
 absl::StatusOr<Listing> ListCheckpoint(const std::string& path,

@@ -25,6 +25,14 @@ absl::StatusOr<std::vector<Entry>> ListFolder(const std::string& path);
 absl::StatusOr<std::vector<Entry>> ListRoot(const std::string& path,
                                             const std::string& confinement);
 
+// The names in a folder, in no order: a call for hundreds of them, where a
+// listing needs one for each.
+absl::StatusOr<std::vector<std::string>> ListNames(const std::string& path);
+
+// Of some names in a folder those that are folders and no links.
+std::vector<Entry> FoldersNamed(const std::string& path,
+                                const std::vector<std::string>& names);
+
 // A checkpoint folder, with those of `folders` that lie in it. A link to a file
 // in `confinement` (a real path) counts as that file, as in a download cache,
 // in which files are links into ../../blobs; any other link is an entry with a

@@ -10,8 +10,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "proto/base/small_file.h"
 #include "proto/base/step_name.h"
-#include "server/discovery/small_file.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -134,8 +134,9 @@ absl::StatusOr<const Header*> ReadHeader(const std::string& line) {
     if (line == header.text) return &header;
     known.push_back(header.text);
   }
-  return Broken(absl::StrCat("the header \"", line, "\" is none of ",
-                             absl::StrJoin(known, "; ")));
+  // Without the line: it may be that of any file.
+  return Broken(
+      absl::StrCat("the header is none of ", absl::StrJoin(known, "; ")));
 }
 
 // A directory of another step would be measured as this one.
@@ -243,7 +244,7 @@ absl::StatusOr<Manifest> ParseManifest(const std::string& name,
 }
 
 absl::StatusOr<Manifest> ReadManifest(const std::string& path) {
-  const auto text = ReadSmallFile(path, kMaxMebibytes);
+  const auto text = base::ReadSmallFile(path, kMaxMebibytes);
   if (!text.ok()) return text.status();
   return ParseManifest(path, *text);
 }

@@ -15,7 +15,6 @@
 #include "server/discovery/listing.h"
 #include "server/discovery/root_notes.h"
 #include "server/discovery/step_folders.h"
-#include "server/discovery/step_policy.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -123,7 +122,7 @@ absl::Status RunScan::FindIn(const std::vector<Entry>& entries, Found* found) {
   if (read_names_.size() > 2 * (entries.size() + judged_.size())) {
     read_names_.clear();
   }
-  const Naming naming{run_, step_pattern_, real_root_, &read_names_};
+  const Naming naming = NamesHere();
   if (!IsHubCache(entries)) {
     return FindStepFolders(naming, entries, unknown_, found);
   }
@@ -132,7 +131,9 @@ absl::Status RunScan::FindIn(const std::vector<Entry>& entries, Found* found) {
   downloads_ = *std::move(downloads);
   absl::Status status = FindRevisions(naming, found);
   if (!status.ok()) return status;
-  return FindStepFolders(naming, BesideHubCache(entries), unknown_, found);
+  status = FindStepFolders(naming, BesideHubCache(entries), unknown_, found);
+  found->sorted.clear();
+  return status;
 }
 
 void RunScan::LeaveUnlisted(const std::vector<Entry>& entries,
@@ -168,7 +169,8 @@ absl::Status RunScan::LookAtAll(Found* found, const GoOn& go_on) {
     if (judged.is_settled) settled.emplace(judged.candidate.path, &judged);
   }
   const size_t period = TurnsOf(found->candidates.size());
-  judged_.reserve(found->candidates.size());
+  const size_t room = found->sorted.empty() ? 0 : kMaxGlanced;
+  judged_.reserve(found->candidates.size() + room);
   for (size_t i = 0; i < found->candidates.size(); ++i) {
     absl::Status status = go_on ? go_on() : absl::OkStatus();
     if (!status.ok()) return status;
@@ -196,6 +198,7 @@ absl::Status RunScan::LookAtAll(Found* found, const GoOn& go_on) {
 
 void RunScan::ChooseBest(Found* found) {
   const Naming naming{run_, step_pattern_, real_root_};
+  contested_.clear();
   const auto below_root = [&](const Candidate& candidate) {
     const std::string& root = absl::StartsWith(candidate.path, run_.root())
                                   ? run_.root()
@@ -213,6 +216,7 @@ void RunScan::ChooseBest(Found* found) {
     const auto [place, is_first] =
         best_.emplace(StepKey{candidate.stage, candidate.step}, &judged);
     if (is_first) continue;
+    contested_.insert(place->first);
     Judged* second = &judged;
     if (RankOf(judged) < RankOf(*place->second)) {
       std::swap(second, place->second);
@@ -259,6 +263,7 @@ absl::StatusOr<std::vector<store::Observation>> RunScan::Look(
   AddVanished(doubted, as_told, found);
   NoteTold();
   NoteUnsettled();
+  sorted_ = std::move(candidates->sorted);
   return Readable(std::move(found));
 }
 
@@ -429,45 +434,6 @@ store::Observation RunScan::Unreadable(v1::Checkpoint checkpoint,
   observation.reason =
       absl::StrCat("the folder cannot be read: ", status.message());
   return observation;
-}
-
-void RunScan::SkipUnwanted(const AsTold& as_told, absl::Time now,
-                           Observed& found) {
-  // All are wanted, as nearly always.
-  if (run_.steps().policy_case() == v1::StepPolicy::kAll ||
-      run_.steps().policy_case() == v1::StepPolicy::POLICY_NOT_SET) {
-    return;
-  }
-  std::map<std::string, std::vector<int64_t>> steps_by_stage;
-  for (const auto& [key, observation] : found) {
-    steps_by_stage[key.first].push_back(key.second);
-  }
-  for (const StepKey* key : as_told) {
-    steps_by_stage[key->first].push_back(key->second);
-  }
-  const std::set<StepKey> before = std::exchange(skipped_, {});
-  for (const auto& [stage, steps] : steps_by_stage) {
-    const std::set<int64_t> wanted =
-        scheduler::WantedSteps(run_.steps(), steps);
-    for (int64_t step : steps) {
-      if (wanted.count(step) == 0) skipped_.emplace(stage, step);
-    }
-  }
-  for (const StepKey* key : as_told) {
-    if (before.count(*key) != skipped_.count(*key)) {
-      Observe(*best_.at(*key), now, found);
-    }
-  }
-  for (const StepKey& key : skipped_) {
-    const auto place = found.find(key);
-    if (place != found.end()) Skip(place->second);
-  }
-}
-
-void RunScan::Skip(store::Observation& observation) {
-  observation.state = v1::JOB_STATE_SKIPPED;
-  observation.outcome = v1::OUTCOME_UNSPECIFIED;
-  observation.reason = "left out by the run's step policy";
 }
 
 v1::Checkpoint RunScan::CheckpointOf(const Candidate& candidate) const {

@@ -32,6 +32,9 @@ namespace sinkwatch::discovery {
 // there.
 inline constexpr char kMissing[] = "missing:";
 
+// Folders that glances may find until a look goes through them all.
+inline constexpr size_t kMaxGlanced = 1000;
+
 // (stage, step) of a checkpoint.
 using StepKey = std::pair<std::string, int64_t>;
 
@@ -79,6 +82,23 @@ class RunScan {
   absl::StatusOr<std::vector<store::Observation>> Look(
       absl::Time now, const GoOn& go_on = {},
       const std::vector<StepKey>* but = nullptr);
+
+  // What little work tells. `has_news`: there is something that was not told.
+  struct Glimpse {
+    bool has_news = false;
+    std::vector<store::Observation> seen;
+  };
+  // A glance: of a plain root of more than 500 folders, of which at most 500
+  // have not settled, the names that have come into the root and into its stage
+  // folders since the last look or glance, if their own times have changed, and
+  // what has not settled. What it cannot sort (links, files, what is gone, a
+  // second folder of a step) is left to the next look, which IsStill then asks
+  // for. With the steps of `but`, as Look. None where only a look tells. Not
+  // after a look that failed. Errors: go_on's; as Look of a folder that has
+  // come.
+  absl::StatusOr<std::optional<Glimpse>> Glance(const std::vector<StepKey>& but,
+                                                absl::Time now,
+                                                const GoOn& go_on = {});
 
   // Whether a look would find what the last one found, as far as this can be
   // told without one: of more than 500 folders under a plain root, whose names
@@ -137,6 +157,21 @@ class RunScan {
   void NoteUnsettled();
   // In how many looks each of so many settled folders is listed once.
   static size_t TurnsOf(size_t folders);
+  Naming NamesHere() { return {run_, step_pattern_, real_root_, &read_names_}; }
+  bool CanGlance();
+  // Places in judged_ of what may be a checkpoint and has not settled.
+  std::vector<size_t> Waiting() const;
+  absl::Status FindNewNames(const GoOn& go_on, Found* found);
+  // Both: whether there is news.
+  absl::StatusOr<bool> JudgeNew(Found* found, const GoOn& go_on);
+  absl::StatusOr<bool> JudgeAgain(const std::vector<size_t>& places,
+                                  const GoOn& go_on);
+  bool Replace(Judged& judged, Judged again);
+  // Follows it, if nothing else is of its step.
+  bool Follow(Judged& judged);
+  void ObserveWaiting(absl::Time now, Observed& found);
+  void ObserveAsked(const std::vector<StepKey>& steps, absl::Time now,
+                    Observed& found);
   // Notes that what was observed changes by itself at a time.
   void NoteDue(absl::Time time, absl::Time now);
   // Smaller is better.
@@ -165,6 +200,8 @@ class RunScan {
   AsTold ObserveNews(const std::vector<StepKey>* but, absl::Time now,
                      Observed& found);
   static bool Has(const AsTold& steps, const StepKey& key);
+  // Whether the policy of steps leaves none out, as nearly always.
+  bool WantsAll() const;
   // Of steps that are as they were told, those are observed that it touches.
   void SkipUnwanted(const AsTold& as_told, absl::Time now, Observed& found);
   static void Skip(store::Observation& observation);
@@ -199,7 +236,11 @@ class RunScan {
   std::set<StepKey> skipped_;
   size_t looks_ = 0;
   int64_t told_ = 0;  // looks that succeeded
-  // What IsStill goes by.
+  // Steps of several folders.
+  std::set<StepKey> contested_;
+  // What glances and IsStill go by.
+  std::map<std::string, SortedFolder> sorted_;
+  bool wants_look_ = false;  // a glance has seen what it cannot sort
   Stillness names_;
   bool is_changed_ = true;  // what the configuration names
   absl::Time due_;          // when it changes by itself

@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -86,7 +87,14 @@ class Search {
   // `folder` is the path below the root, `stage` what it says.
   absl::Status Add(const std::string& folder, const std::string& stage,
                    int depth, const std::vector<Entry>& entries) {
+    SortedFolder& sorted = found_.sorted[folder];
+    sorted.stage = stage;
+    sorted.depth = depth;
+    sorted.names.reserve(entries.size());
     for (const Entry& entry : entries) {
+      if (!base::IsUnderWay(entry.name)) {
+        sorted.names.insert(NameKey(entry.name));
+      }
       const Place place{Join(folder, entry.name), stage, depth};
       if (!entry.broken.empty()) {
         Leave(absl::StrContains(entry.broken, "leaves") ? WhyAlone::kLinkOut
@@ -266,6 +274,16 @@ void LeaveUnknown(const Naming& naming, const std::string& path,
   if (folder.why == WhyAlone::kBelow && found->other_roots.size() < kMaxRoots) {
     found->other_roots.emplace(Join(full, folder.root), folder.checkpoint);
   }
+}
+
+size_t NameKey(const std::string& name) { return absl::HashOf(name); }
+
+absl::Status FindNewFolders(const Naming& naming, const std::string& path,
+                            const SortedFolder& folder,
+                            const std::vector<Entry>& entries,
+                            UnknownFolders& unknown, Found* found) {
+  Search search(naming, unknown, found);
+  return search.Add(path, folder.stage, folder.depth, entries);
 }
 
 absl::Status FindStepFolders(const Naming& naming,

@@ -37,6 +37,16 @@ absl::Status FindStepFolders(const Naming& naming,
                              const std::vector<Entry>& entries,
                              UnknownFolders& unknown, Found* found);
 
+// The same of folders that have come into one that was sorted before, `path`
+// below the root.
+absl::Status FindNewFolders(const Naming& naming, const std::string& path,
+                            const SortedFolder& folder,
+                            const std::vector<Entry>& entries,
+                            UnknownFolders& unknown, Found* found);
+
+// What a name is in a sorted folder.
+size_t NameKey(const std::string& name);
+
 // Counts an unknown folder, `path` below the root, as what is in it.
 void LeaveUnknown(const Naming& naming, const std::string& path,
                   int64_t modified_ns, UnknownFolders& unknown, Found* found);

@@ -6,6 +6,7 @@
 #include "proto/base/status_macros.h"
 #include "server/discovery/listing.h"
 #include "server/discovery/run_scan.h"
+#include "server/discovery/step_policy.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -32,10 +33,11 @@ void RunScan::NoteUnsettled() {
   }
   still_looks_ = 0;
   is_changed_ = false;
+  wants_look_ = false;
 }
 
 absl::StatusOr<bool> RunScan::IsStill(absl::Time now, const GoOn& go_on) {
-  if (judged_.size() <= kListedEachLook || !doubt().empty() ||
+  if (judged_.size() <= kListedEachLook || !doubt().empty() || wants_look_ ||
       ++still_looks_ >= kStillLooks || now >= due_ || !ReadConfigured().ok() ||
       is_changed_ || !names_.AreStill()) {
     return false;
@@ -77,14 +79,7 @@ absl::StatusOr<bool> RunScan::ListsAreStill(const GoOn& go_on) {
 absl::StatusOr<bool> RunScan::IsStillAsJudged(size_t place, const GoOn& go_on) {
   if (go_on) RETURN_IF_ERROR(go_on());
   Judged& judged = judged_[place];
-  auto candidate = judged.candidate;
-  if (candidate.file.has_value()) {
-    const auto file = LookAtFile(candidate.path);
-    if (!file.ok()) return false;
-    candidate.file->size = file->size;
-    candidate.file->modified_ns = file->modified_ns;
-  }
-  const auto again = LookAt(std::move(candidate), Context());
+  const auto again = LookAgain(judged.candidate, Context());
   if (again.has_value() && IsSameContent(judged, *again)) return true;
   judged.is_settled = false;  // the look that comes lists it
   return false;
@@ -93,6 +88,12 @@ absl::StatusOr<bool> RunScan::IsStillAsJudged(size_t place, const GoOn& go_on) {
 std::vector<store::Observation> RunScan::Again(
     const std::vector<StepKey>& steps, absl::Time now) {
   Observed found;
+  ObserveAsked(steps, now, found);
+  return Readable(std::move(found));
+}
+
+void RunScan::ObserveAsked(const std::vector<StepKey>& steps, absl::Time now,
+                           Observed& found) {
   for (const StepKey& step : steps) {
     const auto best = best_.find(step);
     if (best != best_.end()) Observe(*best->second, now, found);
@@ -100,7 +101,6 @@ std::vector<store::Observation> RunScan::Again(
   for (auto& [key, observation] : found) {
     if (skipped_.count(key) != 0) Skip(observation);
   }
-  return Readable(std::move(found));
 }
 
 RunScan::AsTold RunScan::ObserveNews(const std::vector<StepKey>* but,
@@ -128,6 +128,46 @@ bool RunScan::Has(const AsTold& steps, const StepKey& key) {
                          return *step < wanted;
                        });
   return place != steps.end() && **place == key;
+}
+
+bool RunScan::WantsAll() const {
+  return run_.steps().policy_case() == v1::StepPolicy::kAll ||
+         run_.steps().policy_case() == v1::StepPolicy::POLICY_NOT_SET;
+}
+
+void RunScan::SkipUnwanted(const AsTold& as_told, absl::Time now,
+                           Observed& found) {
+  if (WantsAll()) return;
+  std::map<std::string, std::vector<int64_t>> steps_by_stage;
+  for (const auto& [key, observation] : found) {
+    steps_by_stage[key.first].push_back(key.second);
+  }
+  for (const StepKey* key : as_told) {
+    steps_by_stage[key->first].push_back(key->second);
+  }
+  const std::set<StepKey> before = std::exchange(skipped_, {});
+  for (const auto& [stage, steps] : steps_by_stage) {
+    const std::set<int64_t> wanted =
+        scheduler::WantedSteps(run_.steps(), steps);
+    for (int64_t step : steps) {
+      if (wanted.count(step) == 0) skipped_.emplace(stage, step);
+    }
+  }
+  for (const StepKey* key : as_told) {
+    if (before.count(*key) != skipped_.count(*key)) {
+      Observe(*best_.at(*key), now, found);
+    }
+  }
+  for (const StepKey& key : skipped_) {
+    const auto place = found.find(key);
+    if (place != found.end()) Skip(place->second);
+  }
+}
+
+void RunScan::Skip(store::Observation& observation) {
+  observation.state = v1::JOB_STATE_SKIPPED;
+  observation.outcome = v1::OUTCOME_UNSPECIFIED;
+  observation.reason = "left out by the run's step policy";
 }
 
 void RunScan::NoteTold() {

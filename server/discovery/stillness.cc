@@ -19,14 +19,15 @@ int64_t Stillness::TimeOf(const std::string& path) {
 }
 
 void Stillness::Begin(absl::Time now) {
-  was_still_ = AreStill();
+  was_still_ = !is_renewed_ && AreStill();
+  is_renewed_ = false;
   before_ = std::exchange(times_, {});
   youngest_ns_ = absl::ToUnixNanos(now - kCoarsestClock);
-  is_known_ = false;
+  is_listed_ = false;
 }
 
 void Stillness::Add(const std::string& path, int64_t modified_ns) {
-  times_[path] = modified_ns;
+  times_[path] = {modified_ns, modified_ns != 0 && modified_ns < youngest_ns_};
 }
 
 void Stillness::End(size_t names) {
@@ -36,19 +37,38 @@ void Stillness::End(size_t names) {
   }
   names_ = names;
   before_.clear();
-  is_known_ = std::all_of(times_.begin(), times_.end(), [&](const auto& entry) {
-    return entry.second != 0 && entry.second < youngest_ns_;
-  });
+  is_listed_ = true;
+}
+
+void Stillness::Renew(const std::string& path, int64_t modified_ns,
+                      absl::Time now) {
+  youngest_ns_ = absl::ToUnixNanos(now - kCoarsestClock);
+  Add(path, modified_ns);
+  is_renewed_ = true;
 }
 
 bool Stillness::AreStill() const {
-  return trusts_times_ && is_known_ && AreAsTheyWere(times_);
+  return trusts_times_ && is_listed_ && AreAsTheyWere(times_) &&
+         std::all_of(times_.begin(), times_.end(),
+                     [](const auto& folder) { return folder.second.tells; });
+}
+
+std::vector<std::string> Stillness::Changed() const {
+  std::vector<std::string> changed;
+  for (const auto& folder : times_) {
+    if (!folder.second.tells || !IsAsItWas(folder)) {
+      changed.push_back(folder.first);
+    }
+  }
+  return changed;
+}
+
+bool Stillness::IsAsItWas(const Times::value_type& folder) {
+  return TimeOf(folder.first) == folder.second.modified_ns;
 }
 
 bool Stillness::AreAsTheyWere(const Times& times) {
-  return std::all_of(times.begin(), times.end(), [](const auto& entry) {
-    return TimeOf(entry.first) == entry.second;
-  });
+  return std::all_of(times.begin(), times.end(), IsAsItWas);
 }
 
 }  // namespace sinkwatch::discovery

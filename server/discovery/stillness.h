@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -27,21 +28,33 @@ class Stillness {
   void Add(const std::string& path, int64_t modified_ns);
   // Ends the listing. `names` tells what it found, in short.
   void End(size_t names);
+  // A folder that was listed once more, at `now` by the wall clock.
+  void Renew(const std::string& path, int64_t modified_ns, absl::Time now);
 
   // Whether all folders are as they were when they were listed.
   bool AreStill() const;
+  // Those that are not, or of which it cannot be told by their times.
+  std::vector<std::string> Changed() const;
+  // Whether times are gone by.
+  bool TrustsTimes() const { return trusts_times_; }
 
   // The folder's own time; 0 if it cannot be told.
   static int64_t TimeOf(const std::string& path);
 
  private:
-  using Times = std::map<std::string, int64_t>;
+  struct Time {
+    int64_t modified_ns = 0;
+    bool tells = false;  // it was old enough when the folder was listed
+  };
+  using Times = std::map<std::string, Time>;
+  static bool IsAsItWas(const Times::value_type& folder);
   static bool AreAsTheyWere(const Times& times);
 
   Times times_;
   Times before_;            // of the listing before
   bool was_still_ = false;  // at the beginning of the listing
-  bool is_known_ = false;
+  bool is_renewed_ = false;
+  bool is_listed_ = false;  // to its end
   bool trusts_times_ = true;
   int64_t youngest_ns_ = 0;  // that tells anything
   size_t names_ = 0;

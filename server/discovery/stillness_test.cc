@@ -55,6 +55,20 @@ TEST_F(StillnessTest, IsNotBelievedAnyMoreWhereNamesChangedUnderTheSameTime) {
   EXPECT_FALSE(stillness_.AreStill());
 }
 
+TEST_F(StillnessTest, AFolderThatWasListedOnceMoreIsStillAgain) {
+  EXPECT_TRUE(stillness_.Changed().empty());
+  folder_.Write("root/file", "");
+  EXPECT_EQ(stillness_.Changed(), std::vector<std::string>{root_});
+  stillness_.Renew(root_, Stillness::TimeOf(root_), absl::Now());
+  EXPECT_EQ(stillness_.Changed().size(), 1u) << "a time of just now";
+  folder_.SetTime("root", then_ + absl::Seconds(1));
+  stillness_.Renew(root_, Stillness::TimeOf(root_), absl::Now());
+  EXPECT_TRUE(stillness_.Changed().empty());
+  EXPECT_TRUE(stillness_.AreStill());
+  List(2);
+  EXPECT_TRUE(stillness_.AreStill()) << "the names came with a time";
+}
+
 TEST_F(StillnessTest, IsBelievedWhereTheTimeChangedWithTheNames) {
   folder_.SetTime("root", then_ + absl::Seconds(1));
   List(2);
