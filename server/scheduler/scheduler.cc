@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/store/store_mutex.h"
 
 namespace sinkwatch::scheduler {
 namespace {
@@ -32,6 +33,7 @@ absl::StatusOr<std::optional<store::JobRecord>> Scheduler::NextOf(
 absl::StatusOr<std::optional<store::JobRecord>> Scheduler::Acquire(
     const std::string& worker) {
   base::MutexLock lock(mutex_);
+  const store::UrgentScope urgent;
   for (int tries = 0; tries < kMaxTries; ++tries) {
     const auto runs = store_->LeasableRuns();
     if (!runs.ok()) return runs.status();
@@ -61,6 +63,7 @@ absl::StatusOr<std::optional<store::JobRecord>> Scheduler::Acquire(
 absl::StatusOr<v1::JobState> Scheduler::Fail(int64_t job_id, int64_t token,
                                              v1::Outcome outcome,
                                              const std::string& reason) {
+  const store::UrgentScope urgent;
   const auto job = store_->GetJob(job_id);
   if (!job.ok()) return job.status();
   double jitter = 0;

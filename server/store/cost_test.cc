@@ -71,6 +71,15 @@ TEST_F(CostTest, LeasedJobsAreCountedWithoutLookingAtOthers) {
   EXPECT_LT(cost.steps, 100);
 }
 
+TEST_F(CostTest, JobsAreCountedOnceUntilSomethingIsWritten) {
+  Fill("toy", 3000, v1::JOB_STATE_QUEUED);
+  const auto queued = [this] { return store_->CountJobs()->at(0).count; };
+  EXPECT_EQ(queued(), 3000);
+  EXPECT_EQ(CostOf([&] { EXPECT_EQ(queued(), 3000); }).steps, 0);
+  Fill("toy", 3001, v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(queued(), 3001);
+}
+
 TEST_F(CostTest, ThePageOfARunIsTheSameWorkHoweverManyCheckpointsThereAre) {
   Fill("toy", 3000, v1::JOB_STATE_QUEUED);
   for (const bool newest : {false, true}) {

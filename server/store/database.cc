@@ -79,6 +79,12 @@ absl::Status Migrate(sqlite3* connection, const std::string& path) {
   const auto version = Pragma(connection, "user_version");
   if (!version.ok()) return version.status();
   const int64_t newest = static_cast<int64_t>(Migrations().size());
+  if (*version < 0) {
+    return Refuse(path, absl::StrCat("has schema version ", *version,
+                                     ", which no program writes: it is "
+                                     "damaged; put the latest backup in its "
+                                     "place"));
+  }
   if (*version > newest) {
     return Refuse(path, absl::StrCat("has schema version ", *version,
                                      ", newer than this program's ", newest));

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -38,6 +39,13 @@ struct Store::Database {
   int64_t probed_changes ABSL_GUARDED_BY(mutex) = -1;
   int64_t idle_changes ABSL_GUARDED_BY(mutex) = -1;
   int64_t checkpointed_changes ABSL_GUARDED_BY(mutex) = -1;
+  // Pages that were asked for when CheckpointIfIdle last looked, and how often
+  // in a row it found few more.
+  int64_t asked_pages ABSL_GUARDED_BY(mutex) = INT64_MIN / 2;
+  int idle_looks ABSL_GUARDED_BY(mutex) = 0;
+  // What CountJobs counted, and sqlite3_total_changes64 then.
+  std::vector<StateCount> counts ABSL_GUARDED_BY(mutex);
+  int64_t counted_changes ABSL_GUARDED_BY(mutex) = -1;
   Clock clock;
   std::shared_ptr<CellBudget> cells;
   absl::Duration read_patience;

@@ -125,6 +125,14 @@ TEST(OpenTest, RefusesTheDatabaseOfAnotherProgram) {
   EXPECT_EQ(CodeOfOpening(path), absl::StatusCode::kFailedPrecondition);
 }
 
+// It ended the process.
+TEST(OpenTest, RefusesASchemaThatNoProgramWrites) {
+  const std::string path = FreshFile("negative");
+  { TestStore store(path); }
+  Execute(path, "PRAGMA user_version = -1");
+  EXPECT_EQ(CodeOfOpening(path), absl::StatusCode::kFailedPrecondition);
+}
+
 TEST(OpenTest, RefusesANewerSchema) {
   const std::string path = FreshFile("newer");
   { TestStore store(path); }

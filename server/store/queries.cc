@@ -347,6 +347,9 @@ absl::StatusOr<v1::ListMetricsResponse> Store::ListMetrics(
 
 absl::StatusOr<std::vector<Store::StateCount>> Store::CountJobs() {
   StoreLock lock(database_->mutex);
+  // Asked every two seconds, of a queue that may be long, and seldom anew.
+  const int64_t changes = sqlite3_total_changes64(database_->connection);
+  if (changes == database_->counted_changes) return database_->counts;
   Statement count(database_->connection,
                   "SELECT run, state, count(*) FROM job WHERE run IN (SELECT "
                   "name FROM run WHERE followed > 0) GROUP BY 1, 2");
@@ -358,6 +361,8 @@ absl::StatusOr<std::vector<Store::StateCount>> Store::CountJobs() {
     entry.count = count.Int();
   }
   if (!count.status().ok()) return count.status();
+  database_->counts = counts;
+  database_->counted_changes = changes;
   return counts;
 }
 

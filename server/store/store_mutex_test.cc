@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,6 +57,51 @@ TEST(StoreMutex, LetsAPatientOneInAfterEightUrgentOnes) {
     queue.Add(Urgency::kUrgent, static_cast<char>('A' + i));
   }
   EXPECT_EQ(queue.Order(), "ABCDEFGHpIJ");
+}
+
+// A lease is several looks into the store and a write.
+class UrgentScopeTest : public testing::Test {
+ protected:
+  UrgentScopeTest() {
+    scope_.emplace();
+    mutex_.Lock(Urgency::kUrgent);
+    patient_ = std::thread([this] {
+      StoreLock lock(mutex_, Urgency::kPatient);
+      has_had_turn_ = true;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    mutex_.Unlock();
+  }
+  bool HasHadTurn() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return has_had_turn_;
+  }
+
+  StoreMutex mutex_;
+  std::optional<UrgentScope> scope_;
+  std::atomic<bool> has_had_turn_{false};
+  std::thread patient_;
+};
+
+TEST_F(UrgentScopeTest, PatientOnesWaitForTheLastTurnOfWhoTakesSeveral) {
+  EXPECT_FALSE(HasHadTurn());
+  { StoreLock lock(mutex_, Urgency::kUrgent); }
+  EXPECT_FALSE(HasHadTurn());
+  scope_.reset();
+  patient_.join();
+  EXPECT_TRUE(has_had_turn_);
+}
+
+TEST_F(UrgentScopeTest, PatientOnesDoNotWaitForMoreThanEightTurns) {
+  for (int turn = 1; turn < 8; ++turn) {
+    EXPECT_FALSE(has_had_turn_) << turn;
+    StoreLock lock(mutex_, Urgency::kUrgent);
+  }
+  EXPECT_FALSE(HasHadTurn());
+  { StoreLock lock(mutex_, Urgency::kUrgent); }
+  patient_.join();
+  EXPECT_TRUE(has_had_turn_);
+  scope_.reset();
 }
 
 TEST(StoreMutex, HoldsOneAtATime) {
