@@ -1,5 +1,8 @@
 #include "server/exporter/exporter.h"
 
+#include <time.h>
+
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <system_error>
@@ -20,6 +23,51 @@ using v1::PrometheusConfig;
 // The service's families may grow by so many series (RPC methods and routes
 // called for the first time) before the next render takes account of them.
 constexpr int64_t kOpsHeadroom = 512;
+
+// How old the times of looks may be on a page. Each look has another one, and
+// to render hundreds of runs for that, every two seconds, is work.
+constexpr absl::Duration kTimesMayLag = absl::Seconds(15);
+
+// Refreshes are one percent of a core where no two are further apart than that.
+constexpr double kMaxShareOfCore = 0.01;
+constexpr absl::Duration kMaxPause = absl::Seconds(15);
+
+absl::Duration CpuOfThread() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return absl::DurationFromTimespec(time);
+}
+
+using Discovery =
+    std::map<std::string, telemetry::ServiceMetrics::RunDiscovery>;
+
+bool IsNews(const Discovery& before, const Discovery& now) {
+  return before.size() != now.size() ||
+         !std::equal(before.begin(), before.end(), now.begin(),
+                     [](const auto& a, const auto& b) {
+                       return a.first == b.first &&
+                              a.second.left_alone == b.second.left_alone &&
+                              b.second.last_success - a.second.last_success <
+                                  kTimesMayLag;
+                     });
+}
+
+bool IsSame(const store::Store::StateCount& a,
+            const store::Store::StateCount& b) {
+  return a.run == b.run && a.state == b.state && a.count == b.count;
+}
+
+// Whether a page should say so. Measurements are the same if they are one.
+bool IsNews(const NowInput& before, const NowInput& now) {
+  return before.runs != now.runs || before.latest != now.latest ||
+         before.implausible != now.implausible ||
+         before.unreadable != now.unreadable ||
+         before.same_weights != now.same_weights ||
+         before.jobs.size() != now.jobs.size() ||
+         !std::equal(before.jobs.begin(), before.jobs.end(), now.jobs.begin(),
+                     IsSame) ||
+         IsNews(before.discovery, now.discovery);
+}
 
 NowOptions OptionsFor(PrometheusConfig::Detail detail, bool heads_page,
                       PageFormat format) {
@@ -77,7 +125,9 @@ void Exporter::NotifyCommit() {
 
 void Exporter::Loop() {
   while (WaitForTurn()) {
+    const absl::Duration before = CpuOfThread();
     const absl::Status status = base::CatchAll([this] { return Refresh(); });
+    cpu_ = CpuOfThread() - before;
     if (!status.ok()) {
       metrics_->RefreshFailed();
       spdlog::warn("event=metrics_refresh_failed error=\"{}\"",
@@ -87,10 +137,12 @@ void Exporter::Loop() {
 }
 
 bool Exporter::WaitForTurn() {
-  base::MutexLock lock(wake_mutex_);
   // The pause bounds what a stream of commits can make this thread cost.
-  const auto pause_ends = std::chrono::steady_clock::now() +
-                          absl::ToChronoNanoseconds(options_.min_interval);
+  const absl::Duration pause = std::max(
+      options_.min_interval, std::min(cpu_ / kMaxShareOfCore, kMaxPause));
+  base::MutexLock lock(wake_mutex_);
+  const auto pause_ends =
+      std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(pause);
   while (!stopping_ && wake_.WaitUntil(wake_mutex_, pause_ends)) {
   }
   const auto poll = std::chrono::steady_clock::now() +
@@ -139,12 +191,15 @@ absl::Status Exporter::Refresh() {
   base::MutexLock lock(refresh_mutex_);
   MeasureStore();
   std::shared_ptr<const Page> old_page;
+  std::shared_ptr<const NowInput> before;
   {
     base::MutexLock page_lock(page_mutex_);
     old_page = default_page_;
+    before = seen_;
   }
   auto seen = ReadStore();
   if (!seen.ok()) return seen.status();
+  if (old_page != nullptr && !IsNews(*before, **seen)) return absl::OkStatus();
   auto page = RenderPage(Kind(), **seen, old_page.get());
   base::MutexLock page_lock(page_mutex_);
   seen_ = *std::move(seen);

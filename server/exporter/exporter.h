@@ -30,7 +30,7 @@ struct ExporterOptions {
   std::vector<std::string> metrics;
   // The store's database, whose size is exported; empty: it is not.
   std::string store_path;
-  // Shortest time between two renders: commits in between share one.
+  // Shortest time between two refreshes: commits in between share one.
   absl::Duration min_interval = absl::Seconds(1);
   // Job states change without commits; they are looked at so often.
   absl::Duration poll_interval = absl::Seconds(2);
@@ -46,10 +46,10 @@ struct ScrapeBody {
 
 // What Prometheus reads. The now plane (latest plausible measurement of each
 // run that is configured) is rendered into immutable text by the exporter's own
-// thread when measurements were committed; a scrape adds the service's own
-// counters and never touches the store, so it neither waits for a commit nor
-// delays one. Pages that fewer ask for (of heads, and in protobuf, with native
-// histograms) are rendered by the first scrape after a change.
+// thread when something was written to the store; a scrape adds the service's
+// own counters and never touches the store, so it neither waits for a commit
+// nor delays one. Pages that fewer ask for (of heads, and in protobuf, with
+// native histograms) are rendered by the first scrape after a change.
 //
 // Thread-safe. Owns one thread between Start and Stop.
 class Exporter {
@@ -67,11 +67,12 @@ class Exporter {
   void Stop();
 
   // Something was committed, or runs changed. Returns at once; the pages follow
-  // within min_interval.
+  // within min_interval, or where refreshes are long as far apart as makes them
+  // one percent of a core, up to 15 s.
   void NotifyCommit();
 
-  // Renders now, in the caller's thread. On an error of the store the old pages
-  // stay.
+  // Renders now, in the caller's thread, what is not as it was. The times of
+  // looks may lag by 15 s. On an error of the store the old pages stay.
   absl::Status Refresh();
 
   // Takes as long as the service's own counters need.
@@ -123,6 +124,7 @@ class Exporter {
   base::CondVar wake_;
   bool notified_ ABSL_GUARDED_BY(wake_mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(wake_mutex_) = false;
+  absl::Duration cpu_;  // of the thread's last refresh; the thread's
   std::thread thread_;
 };
 

@@ -83,6 +83,33 @@ TEST_F(ExporterTest, PageStaysAsItWasRenderedUntilTheNextRefresh) {
   EXPECT_NE(*exporter.Metrics(/*gzip=*/false).now, *before.now);
 }
 
+// A server with 50,000 checkpoints and nothing to do counted them every two
+// seconds, and one with 300 runs rendered them all.
+TEST_F(ExporterTest, WhatIsAsItWasIsNotRenderedAgain) {
+  MeasureRun("toy", 100);
+  Exporter exporter(store_.get(), &metrics_, {});
+  const auto refreshed = [&] {
+    EXPECT_TRUE(exporter.Refresh().ok());
+    return exporter.Metrics(/*gzip=*/false).now;
+  };
+  const absl::Time time = absl::FromUnixSeconds(1000);
+  const auto first = refreshed();
+  EXPECT_EQ(refreshed(), first);
+  metrics_.DiscoverySucceeded("toy", time);
+  const auto looked_at = refreshed();
+  EXPECT_NE(looked_at, first);
+  metrics_.DiscoverySucceeded("toy", time + absl::Seconds(14));
+  EXPECT_EQ(refreshed(), looked_at) << "its time may lag";
+  metrics_.LeftAlone("toy", {{"file", 1}});
+  EXPECT_NE(refreshed(), looked_at);
+  const auto left_alone = refreshed();
+  metrics_.DiscoverySucceeded("toy", time + absl::Seconds(30));
+  EXPECT_NE(refreshed(), left_alone);
+  const auto late = refreshed();
+  ASSERT_TRUE(store_->RemoveRun("toy").ok());
+  EXPECT_NE(refreshed(), late);
+}
+
 TEST_F(ExporterTest, NotifiedThreadRefreshesByItself) {
   ExporterOptions options;
   options.min_interval = absl::ZeroDuration();
