@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -14,8 +15,11 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "server/discovery/digest.h"
 #include "server/discovery/manifest.h"
 
@@ -29,10 +33,13 @@ using Errors = std::vector<std::string>;
 constexpr std::chrono::seconds kPatience{5};
 // Runs whose paths may be looked at over gRPC while others have not answered.
 constexpr int kMaxUnanswered = 16;
+// Each has a thread.
+constexpr size_t kAskedAtOnce = 64;
 
 // What a file system is asked. It may never answer, and who asks cannot be
 // woken: that is a thread of its own, which is left behind then, and owns all
-// that it touches.
+// that it touches. One that was answered is waited for, so that the process
+// does not end in the middle of the thread's own end.
 class Question {
  public:
   explicit Question(std::function<Errors()> ask) {
@@ -41,7 +48,11 @@ class Question {
       return ask();
     });
     answer_ = task.get_future();
-    std::thread(std::move(task)).detach();
+    thread_ = std::thread(std::move(task));
+  }
+  Question(Question&&) = default;
+  ~Question() {
+    if (thread_.joinable()) thread_.detach();
   }
 
   // None if nobody has answered until then.
@@ -50,6 +61,7 @@ class Question {
     if (answer_.wait_until(deadline) != std::future_status::ready) {
       return std::nullopt;
     }
+    thread_.join();
     return answer_.get();
   }
 
@@ -63,6 +75,7 @@ class Question {
   static inline std::atomic<int> unanswered_{0};
 
   std::future<Errors> answer_;
+  std::thread thread_;
 };
 
 // Why a folder cannot be listed; empty if it can.
@@ -112,6 +125,13 @@ Errors AskedPathErrors(const v1::RunConfig& run, bool allow_missing) {
   return errors;
 }
 
+// Both are absolute and normal.
+bool IsBelow(absl::string_view path, absl::string_view folder) {
+  absl::ConsumeSuffix(&folder, "/");
+  return absl::ConsumePrefix(&path, folder) &&
+         (path.empty() || absl::StartsWith(path, "/"));
+}
+
 Errors WhyUnanswered(const v1::RunConfig& run, bool allow_missing) {
   if (allow_missing) return {};
   return {absl::StrCat("run \"", run.name(),
@@ -119,22 +139,31 @@ Errors WhyUnanswered(const v1::RunConfig& run, bool allow_missing) {
                        ") has not answered for ", kPatience.count(), " s")};
 }
 
-// Of every run; all are asked at once.
-Errors PathErrorsOf(const std::vector<v1::RunConfig>& runs,
-                    bool allow_missing) {
+// Appends the errors of some runs, which are asked at once.
+void AskRuns(const v1::RunConfig* runs, size_t count, bool allow_missing,
+             Errors& errors) {
   std::vector<Question> questions;
-  for (const v1::RunConfig& run : runs) {
-    questions.emplace_back(
-        [run, allow_missing] { return AskedPathErrors(run, allow_missing); });
+  for (size_t i = 0; i < count; ++i) {
+    questions.emplace_back([run = runs[i], allow_missing] {
+      return AskedPathErrors(run, allow_missing);
+    });
   }
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  Errors errors;
-  for (size_t i = 0; i < runs.size(); ++i) {
+  for (size_t i = 0; i < count; ++i) {
     const auto answer = questions[i].WaitUntil(deadline);
     for (const std::string& error :
          answer.value_or(WhyUnanswered(runs[i], allow_missing))) {
       errors.push_back(error);
     }
+  }
+}
+
+Errors PathErrorsOf(const std::vector<v1::RunConfig>& runs,
+                    bool allow_missing) {
+  Errors errors;
+  for (size_t begin = 0; begin < runs.size(); begin += kAskedAtOnce) {
+    AskRuns(runs.data() + begin, std::min(kAskedAtOnce, runs.size() - begin),
+            allow_missing, errors);
   }
   return errors;
 }
@@ -157,6 +186,27 @@ absl::Status CheckPaths(const v1::RunConfig& run, bool allow_missing) {
   return absl::InvalidArgumentError(
       absl::StrCat(absl::StrJoin(errors, "; "),
                    allow_missing ? "" : " (--allow-missing to insist)"));
+}
+
+absl::Status CheckAllowed(const v1::RunConfig& run,
+                          const std::vector<std::string>& roots) {
+  const std::pair<const char*, const std::string&> fields[] = {
+      {"root", run.root()},
+      {"probe", run.probe()},
+      {"manifest", run.manifest()},
+      {"model_config", run.model_config()}};
+  for (const auto& [field, path] : fields) {
+    if (path.empty() || roots.empty()) continue;
+    const bool is_below = std::any_of(roots.begin(), roots.end(),
+                                      [&path = path](const std::string& root) {
+                                        return IsBelow(path, root);
+                                      });
+    if (is_below) continue;
+    return absl::PermissionDeniedError(absl::StrCat(
+        "run \"", run.name(), "\": ", field, ": ", path,
+        " does not lie below one of any --allowed_root of the server"));
+  }
+  return absl::OkStatus();
 }
 
 std::vector<std::string> PathErrors(const v1::ServerConfig& config,

@@ -23,7 +23,13 @@ std::vector<std::string> PathErrors(const v1::RunConfig& run,
 // answered.
 absl::Status CheckPaths(const v1::RunConfig& run, bool allow_missing);
 
-// Of every run, all asked at once.
+// PERMISSION_DENIED, naming the field, unless root, probe, manifest and
+// model_config of the run lie below one of `roots`, by their names; no file
+// system is asked. Without roots any may do.
+absl::Status CheckAllowed(const v1::RunConfig& run,
+                          const std::vector<std::string>& roots);
+
+// Of every run, 64 asked at once.
 std::vector<std::string> PathErrors(const v1::ServerConfig& config,
                                     bool allow_missing);
 

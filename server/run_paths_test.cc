@@ -56,6 +56,40 @@ TEST(PathErrorsTest, NamesTheLineOfABadManifest) {
       << errors;
 }
 
+// Who may name a file would be told its first line.
+TEST(PathErrorsTest, SaysNothingThatStandsInWhatIsNoManifest) {
+  v1::RunConfig run = GoodRun();
+  run.set_manifest(WriteFile("shadow", "root:secret:0:0\nmore:secret\n"));
+  const std::string errors = ErrorsOf(run);
+  EXPECT_TRUE(absl::StrContains(errors, "the header is none of")) << errors;
+  EXPECT_FALSE(absl::StrContains(errors, "secret")) << errors;
+}
+
+TEST(CheckAllowedTest, EveryPathLiesBelowOneOfTheFolders) {
+  std::vector<std::string> roots;
+  v1::RunConfig run;
+  run.set_name("toy");
+  run.set_root("/runs/toy");
+  run.set_probe("/probes");
+  const auto is_allowed = [&] {
+    const absl::Status status = CheckAllowed(run, roots);
+    EXPECT_TRUE(status.ok() || absl::IsPermissionDenied(status)) << status;
+    return status.ok();
+  };
+  EXPECT_TRUE(is_allowed()) << "any, where none is named";
+  roots = {"/runs"};
+  EXPECT_FALSE(is_allowed());
+  roots = {"/runs", "/probes/"};
+  EXPECT_TRUE(is_allowed());
+  run.set_manifest("/runs2/list.csv");
+  EXPECT_FALSE(is_allowed());
+  run.set_manifest("/runs/list.csv");
+  run.set_model_config("/etc/shadow");
+  EXPECT_FALSE(is_allowed());
+  roots = {"/"};
+  EXPECT_TRUE(is_allowed());
+}
+
 TEST(PathErrorsTest, NamesEverythingThatIsNotThereAtOnce) {
   v1::RunConfig run = GoodRun();
   run.set_root("/nowhere/root");

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
@@ -61,7 +62,7 @@ constexpr std::chrono::milliseconds kPortPatience(5000);
 constexpr std::chrono::minutes kDeafFor(2);
 constexpr int kAdminThreads = 2;
 // A minute: what a peak took goes back within it.
-constexpr int kTidiesBetweenReturns = 12;
+constexpr int kTidiesBetweenReturns = 6;
 // A table of references in a request.
 constexpr int64_t kMaxTableBytes = int64_t{1} << 20;
 
@@ -100,12 +101,24 @@ void SetServing(grpc::Server& server, bool serving) {
   }
 }
 
+// An error of the store says which file is meant.
+absl::Status WithItsFile(const v1::ServerConfig& config,
+                         const absl::Status& status) {
+  if (!absl::StartsWith(status.message(), "store: ") ||
+      absl::StrContains(status.message(), config.data_dir())) {
+    return status;
+  }
+  return absl::Status(status.code(),
+                      absl::StrCat(config.data_dir(), "/", kDatabaseName, ": ",
+                                   status.message()));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const v1::ServerConfig& config) {
+    const v1::ServerConfig& config, std::vector<std::string> allowed_roots) {
   RaiseDescriptorLimit();
-  std::unique_ptr<Server> server(new Server(config));
+  std::unique_ptr<Server> server(new Server(config, std::move(allowed_roots)));
   absl::Status status = server->OpenStore();
   if (status.ok()) {
     server->MakeExporter();
@@ -119,7 +132,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (status.ok()) status = server->StartGrpc();
   if (status.ok()) server->StartUpkeep();
   if (status.ok()) status = server->StartHttp();
-  if (!status.ok()) return status;
+  if (!status.ok()) return WithItsFile(config, status);
   server->metrics_->ConfigReloaded(true, absl::Now());
   server->watcher_->Start();
   server->ready_ = true;
@@ -127,8 +140,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   return server;
 }
 
-Server::Server(v1::ServerConfig config)
+Server::Server(v1::ServerConfig config, std::vector<std::string> allowed_roots)
     : config_(std::move(config)),
+      allowed_roots_(std::move(allowed_roots)),
       metrics_(std::make_unique<telemetry::ServiceMetrics>(
           telemetry::ServiceMetrics::Build{base::kVersion, ""})),
       feed_(std::make_unique<service::MeasurementFeed>()) {}
@@ -276,9 +290,12 @@ void Server::MakeServices() {
       service::AdminServiceImpl::Parts{
           store_.get(), queries_.get(), runs_.get(), metrics_.get(),
           [this] { return config_; },
-          [](v1::RunConfig& run, bool allow_missing) {
+          [this](v1::RunConfig& run, bool allow_missing) {
             ApplyDefaults(run);
             absl::Status status = CheckRun(run);
+            if (status.ok()) {
+              status = CheckAllowed(run, allowed_roots_);
+            }
             return status.ok() ? CheckPaths(run, allow_missing) : status;
           },
           config_.backup_dir(), orders});
@@ -353,11 +370,9 @@ void Server::StartUpkeep() {
   store.what = absl::StrCat("the store in ", config_.data_dir());
   store.look = [this] { return store_->CheckWritable(); };
   options.checks = {store, port};
-  options.tidy = [this, times = 0]() mutable {
+  options.tidy = [this, times = 0, unused = UnusedMemory()]() mutable {
     store_->CheckpointIfIdle().IgnoreError();
-    // Not each time: counting what lies unused takes 70 ms beside 50,000
-    // checkpoints, in which nobody is given memory.
-    if (++times % kTidiesBetweenReturns == 0) ReturnMemory();
+    if (++times % kTidiesBetweenReturns == 0) unused.Return();
   };
   options.on_change = [this](const absl::Status& why) {
     SetServing(*grpc_, ready_ && why.ok());

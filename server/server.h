@@ -73,9 +73,11 @@ inline constexpr int kExitDeaf = 3;
 // Thread-safe after Start, but for the destructor.
 class Server {
  public:
-  // `config` has its defaults and is free of errors.
+  // `config` has its defaults and is free of errors. Runs that are added or
+  // changed over gRPC lie below one of `allowed_roots`, if there are any.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
-      const v1::ServerConfig& config);
+      const v1::ServerConfig& config,
+      std::vector<std::string> allowed_roots = {});
   // As Drain(0).
   ~Server();
 
@@ -95,7 +97,7 @@ class Server {
   void Drain(absl::Duration timeout);
 
  private:
-  explicit Server(v1::ServerConfig config);
+  Server(v1::ServerConfig config, std::vector<std::string> allowed_roots);
 
   absl::Status OpenStore();
   absl::Status OpenReferences();
@@ -117,6 +119,7 @@ class Server {
   int64_t LeasedJobs();
 
   const v1::ServerConfig config_;
+  const std::vector<std::string> allowed_roots_;
   std::atomic<bool> ready_{false};
   std::atomic<bool> stopped_{false};
   int grpc_port_ = 0;

@@ -1,5 +1,6 @@
 #include "server/server_flags.h"
 
+#include <filesystem>
 #include <string>
 
 #include "proto/base/status_macros.h"
@@ -15,6 +16,10 @@ std::vector<FlagSpec> Flags() {
                   "a run to follow; keys are probe, stage, dtype, manifest, "
                   "model_config"};
   run.repeated = true;
+  FlagSpec allowed = {"allowed_root", "DIR",
+                      "where the paths of runs that are added over gRPC may "
+                      "lie, by their names; default: anywhere"};
+  allowed.repeated = true;
   return {
       FlagSpec{"config", "FILE",
                "configuration, a text-proto ServerConfig; default: none"}
@@ -34,6 +39,7 @@ std::vector<FlagSpec> Flags() {
                "./sinkwatch-data"}
           .Example("/var/lib/sinkwatch"),
       run.Example("toy=/runs/toy,probe=/probes/toy"),
+      allowed.Example("/checkpoints"),
       {"allow_missing", "",
        "follow runs whose root or probe is not there yet; without it they "
        "refuse to start, or to be reloaded"},
@@ -91,6 +97,15 @@ absl::StatusOr<v1::ServerConfig> ConfigFromFlags(
   }
   ApplyDefaults(config);
   return config;
+}
+
+std::vector<std::string> AllowedRoots(const base::Arguments& arguments) {
+  std::vector<std::string> roots;
+  for (const std::string& root : arguments.All("allowed_root")) {
+    roots.push_back(
+        std::filesystem::absolute(root).lexically_normal().string());
+  }
+  return roots;
 }
 
 }  // namespace sinkwatch::server

@@ -1,6 +1,9 @@
 #ifndef SINKWATCH_SERVER_SERVER_FLAGS_H_
 #define SINKWATCH_SERVER_SERVER_FLAGS_H_
 
+#include <string>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "proto/base/command_line.h"
 #include "sinkwatch/v1/config.pb.h"
@@ -15,6 +18,9 @@ const base::ProgramSpec& ServerProgram();
 // be read; what is wrong with their values is for ConfigErrors and PathErrors.
 absl::StatusOr<v1::ServerConfig> ConfigFromFlags(
     const base::Arguments& arguments);
+
+// Those of --allowed_root, absolute.
+std::vector<std::string> AllowedRoots(const base::Arguments& arguments);
 
 }  // namespace sinkwatch::server
 

@@ -13,6 +13,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "server/config.h"
+#include "sqlite3.h"
 
 namespace sinkwatch::server {
 namespace {
@@ -160,6 +161,21 @@ TEST_F(ServerTest, AReloadThatChangesMoreThanRunsSaysWhatAndChangesNothing) {
       << status;
   *changed.mutable_lease() = config_.lease();
   EXPECT_TRUE(server_->Reload(changed).ok());
+}
+
+// Something of a store is gone that no start can do without.
+TEST_F(ServerTest, AStoreThatCannotBeUsedIsNamed) {
+  Start();
+  server_ = nullptr;
+  const std::string path = config_.data_dir() + "/sinkwatch.db";
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "DROP TABLE run", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  const absl::Status status = Server::Start(config_).status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_TRUE(absl::StrContains(status.message(), path)) << status;
 }
 
 TEST_F(ServerTest, WhatCannotBeServedRefusesToStart) {

@@ -1,5 +1,6 @@
 #include "proto/rpc/channel.h"
 
+#include "grpc/compression.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/credentials.h"
@@ -47,6 +48,11 @@ std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address) {
 void SetServerLimits(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  // Nobody here compresses, and a message of a megabyte may grow to a gigabyte
+  // before its size is looked at.
+  for (const auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
+    builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
+  }
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
   grpc::ResourceQuota quota("server");
   quota.Resize(kServerBytes).SetMaxThreads(kServerThreads);

@@ -67,6 +67,12 @@ absl::StatusOr<std::unique_ptr<RunSeries>> RunSeries::Open(Queries* queries,
   ASSIGN_OR_RETURN(const v1::ListMetricsResponse metrics,
                    queries->Metrics(request));
   series->metrics_ = {metrics.metrics().begin(), metrics.metrics().end()};
+  if (series->metrics_.empty()) {
+    return absl::DataLossError(absl::StrCat(
+        "run \"", chosen.run,
+        "\": no definition of its metrics can be read back (`sinkctl store "
+        "check` names them, `store repair` has them measured again)"));
+  }
   // A domain that there is not is told before anything is read of others, and
   // the stage is what the first series is of.
   for (const std::string& domain : chosen.domains) {

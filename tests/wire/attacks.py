@@ -4,6 +4,7 @@ Each takes the port and for how many seconds to go on, and returns how much it
 got through. None of them needs a name or a password.
 """
 
+import gzip
 import socket
 import struct
 import time
@@ -114,6 +115,23 @@ def a_message_of_a_gibibyte(port, seconds):
     return Repeated(port, seconds).run(hello, lambda turn: more)
 
 
+def messages_that_inflate(port, seconds):
+    """A tenth of a megabyte each that says it is a hundred, compressed: nobody
+    else was answered for half a minute."""
+    packed = gzip.compress(bytes(100 << 20))
+    parts = message(packed)
+    parts = [b"\x01" + parts[1:16384]] + \
+        [parts[i:i + 16384] for i in range(16384, len(parts), 16384)]
+    fields = request_headers(LIST_RUNS) + field("grpc-encoding", "gzip")
+
+    def turn(n):
+        stream = 2 * n + 1
+        return frame(HEADERS, END_HEADERS, stream, fields) + b"".join(
+            frame(DATA, END_STREAM if part is parts[-1] else 0, stream, part)
+            for part in parts)
+    return Repeated(port, seconds, 6).run(b"", turn)
+
+
 def many_messages_that_never_end(port, seconds):
     """Fifteen of the sixteen megabytes that a message may have, 400 times."""
     hello = b"".join(
@@ -187,7 +205,7 @@ def connections_that_say_nothing(port, seconds):
 ATTACKS = [
     calls_as_fast_as_can_be, calls_that_are_reset,
     connections_that_are_closed_with_calls, header_fields_without_end,
-    a_header_field_without_end, a_message_of_a_gibibyte,
+    a_header_field_without_end, a_message_of_a_gibibyte, messages_that_inflate,
     many_messages_that_never_end, measurements_of_no_lease, runs_without_end,
     small_frames, answers_that_nobody_reads, reflection_streams,
     connections_that_say_nothing,
