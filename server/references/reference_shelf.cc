@@ -11,12 +11,16 @@
 #include <iterator>
 #include <system_error>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "proto/base/nearest.h"
 #include "proto/base/status_macros.h"
+#include "proto/base/utf8.h"
 #include "server/references/reference_table.h"
 #include "server/references/shipped.h"
+#include "spdlog/spdlog.h"
 
 namespace sinkwatch::references {
 namespace {
@@ -42,6 +46,21 @@ absl::StatusOr<std::string> ReadWhole(const fs::path& path) {
                    std::istreambuf_iterator<char>());
   if (!file.good() && !file.eof()) return Failed("read", path.string());
   return text;
+}
+
+absl::StatusOr<std::vector<v1::ReferencePoint>> ReadTable(
+    const std::string& name, const fs::path& path) {
+  ASSIGN_OR_RETURN(const std::string csv, ReadWhole(path));
+  auto points = ParseReference(name, csv);
+  if (points.ok()) return points;
+  // Bytes of the file may be in it.
+  return absl::InvalidArgumentError(base::EscapeBytes(
+      absl::StrCat(path.string(), ": ", points.status().message())));
+}
+
+void Complain(const fs::path& path, absl::string_view why) {
+  spdlog::warn("reference left out file=\"{}\" why=\"{}\"",
+               base::EscapeBytes(path.string()), absl::Utf8SafeCEscape(why));
 }
 
 // Writes and syncs a file or a folder's list of names.
@@ -101,7 +120,7 @@ absl::Status ReferenceShelf::ReadShipped() {
   base::MutexLock lock(mutex_);
   for (const auto& [name, csv] : kShipped) {
     ASSIGN_OR_RETURN(auto points, ParseReference(name, csv));
-    tables_[name] = {true, std::move(points)};
+    tables_[name] = {true, std::move(points), {}};
   }
   return absl::OkStatus();
 }
@@ -114,16 +133,20 @@ absl::Status ReferenceShelf::ReadFolder() {
        fs::directory_iterator(folder_, error)) {
     const fs::path& path = entry.path();
     if (path.extension() != kExtension) continue;
-    ASSIGN_OR_RETURN(const std::string csv, ReadWhole(path));
     const std::string name = path.stem().string();
-    auto points = ParseReference(name, csv);
-    if (!points.ok()) {
-      return absl::Status(
-          points.status().code(),
-          absl::StrCat(path.string(), ": ", points.status().message()));
+    if (!CheckReferenceName(name).ok() || tables_.size() >= kMaxTables) {
+      Complain(path, "its name is none, or there are 100 already");
+      continue;
     }
-    // One that is shipped since goes before.
-    if (!tables_[name].shipped) tables_[name].points = *std::move(points);
+    Table& table = tables_[name];
+    if (table.shipped) continue;  // shipped since
+    auto points = ReadTable(name, path);
+    if (points.ok()) {
+      table.points = *std::move(points);
+    } else {
+      table.why_none = points.status();
+      Complain(path, table.why_none.message());
+    }
   }
   if (!error) return absl::OkStatus();
   return absl::UnavailableError(
@@ -146,7 +169,7 @@ absl::StatusOr<int64_t> ReferenceShelf::Add(const std::string& name,
     RETURN_IF_ERROR(WriteWhole(PathOf(name), csv));
   }
   const int64_t count = static_cast<int64_t>(points.size());
-  tables_[name] = {false, std::move(points)};
+  tables_[name] = {false, std::move(points), {}};
   return count;
 }
 
@@ -179,7 +202,11 @@ absl::StatusOr<std::vector<v1::ReferencePoint>> ReferenceShelf::Points(
       if (Matches(point, model, metric)) points.push_back(point);
     }
   }
-  if (reference.empty() || tables_.count(reference) > 0) return points;
+  const auto found = tables_.find(reference);
+  if (found != tables_.end() && !found->second.why_none.ok()) {
+    return found->second.why_none;
+  }
+  if (reference.empty() || found != tables_.end()) return points;
   return absl::NotFoundError(absl::StrCat("there is no reference \"", reference,
                                           "\"",
                                           base::DidYouMean(reference, names)));

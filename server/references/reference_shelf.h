@@ -19,8 +19,8 @@ namespace sinkwatch::references {
 class ReferenceShelf {
  public:
   // Reads what lies in `folder`, which is made when something is added. Empty:
-  // what is added is kept in memory (tests). A file that is no such table is an
-  // error that names it, because nothing is silently left out.
+  // what is added is kept in memory (tests). A file that is no such table is
+  // logged, and who asks for it is told why there is none.
   static absl::StatusOr<std::unique_ptr<ReferenceShelf>> Open(
       const std::string& folder);
 
@@ -33,7 +33,8 @@ class ReferenceShelf {
   absl::Status Remove(const std::string& name);
 
   // The points that match; empty fields match all. NOT_FOUND for a reference
-  // that there is not, with the nearest.
+  // that there is not, with the nearest; INVALID_ARGUMENT for one whose file is
+  // no table.
   absl::StatusOr<std::vector<v1::ReferencePoint>> Points(
       const std::string& reference, const std::string& model,
       const std::string& metric) const;
@@ -50,6 +51,7 @@ class ReferenceShelf {
   struct Table {
     bool shipped = false;
     std::vector<v1::ReferencePoint> points;
+    absl::Status why_none;  // if its file cannot be read
   };
   std::map<std::string, Table> tables_ ABSL_GUARDED_BY(mutex_);
 };

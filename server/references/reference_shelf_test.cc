@@ -1,11 +1,13 @@
 #include "server/references/reference_shelf.h"
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "proto/base/temp_folder_testing.h"
+#include "proto/base/utf8.h"
 
 namespace sinkwatch::references {
 namespace {
@@ -68,12 +70,22 @@ TEST(ReferenceShelfTest, AnUnknownOneIsAnsweredWithTheNearest) {
       << status;
 }
 
-TEST(ReferenceShelfTest, AFileThatIsNoTableIsAnErrorThatNamesIt) {
+// One of them refused the start of the server.
+TEST(ReferenceShelfTest, AFileThatIsNoTableCostsItselfAndSaysSo) {
   const base::TempFolder temp;
-  std::ofstream(temp.path() + "/bad.csv") << "nonsense\n";
-  const absl::Status status = ReferenceShelf::Open(temp.path()).status();
-  EXPECT_TRUE(absl::IsInvalidArgument(status));
-  EXPECT_TRUE(absl::StrContains(status.message(), "bad.csv: line 1")) << status;
+  std::ofstream(temp / "bad.csv") << "non\xffsense\n";
+  std::ofstream(temp / "\xff\n.csv") << "nonsense\n";
+  std::filesystem::create_directory(temp / "folder.csv");
+  std::filesystem::create_symlink("/dev/zero", temp / "endless.csv");
+  const auto shelf = ReferenceShelf::Open(temp.path());
+  ASSERT_TRUE(shelf.ok()) << shelf.status();
+  for (const char* name : {"bad", "folder", "endless"}) {
+    const absl::Status status = (*shelf)->Points(name, "", "").status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), name)) << status;
+    EXPECT_TRUE(base::IsUtf8(status.message())) << status;
+  }
+  EXPECT_FALSE((*shelf)->Points("", "", "")->empty()) << "the shipped ones";
 }
 
 }  // namespace
