@@ -114,13 +114,13 @@ absl::Status FollowedRun::LookForSteps(absl::Time now) {
   const bool knows = std::exchange(is_told_, false);
   is_partial_ = knows;
   glance_.reset();
+  seen_.clear();
   if (knows) {
     ASSIGN_OR_RETURN(const bool is_enough, Glance(now));
     if (is_enough) return absl::OkStatus();
   }
-  absl::Status status = LookThrough(knows, now);
-  looked_ns_ = SteadyNanoseconds();
-  return status;
+  looked_ = now;
+  return LookThrough(knows, now);
 }
 
 absl::StatusOr<bool> FollowedRun::Glance(absl::Time now) {
@@ -130,7 +130,7 @@ absl::StatusOr<bool> FollowedRun::Glance(absl::Time now) {
   if (!glimpse.has_value()) return false;
   glance_ = CpuOfThread() - before;
   seen_ = std::move(glimpse->seen);
-  return SinceLook() < kMaxPause &&
+  return now - looked_ < kMaxPause &&
          (glimpse->has_news || DebtNow() > kAllowance);
 }
 
@@ -141,16 +141,15 @@ absl::Status FollowedRun::LookThrough(bool knows, absl::Time now) {
     ASSIGN_OR_RETURN(is_still, scan_->IsStill(now, go_on));
   }
   if (is_still) {
-    seen_ = scan_->Again(again_, now);
+    if (!glance_.has_value()) seen_ = scan_->Again(again_, now);
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(seen_, scan_->Look(now, go_on, knows ? &again_ : nullptr));
+  // What the glance saw counts as told for the look.
+  ASSIGN_OR_RETURN(auto seen,
+                   scan_->Look(now, go_on, knows ? &again_ : nullptr));
+  std::move(seen.begin(), seen.end(), std::back_inserter(seen_));
   NoteSurvey(scan_->survey());
   return absl::OkStatus();
-}
-
-absl::Duration FollowedRun::SinceLook() const {
-  return absl::Nanoseconds(SteadyNanoseconds() - looked_ns_);
 }
 
 absl::Duration FollowedRun::DebtNow() const {
@@ -231,7 +230,7 @@ absl::Status FollowedRun::TellNews(store::Store& store) {
     const size_t facts = FactsOf(seen);
     const auto before = told_.find(key);
     const bool is_news = before == told_.end() || before->second != facts;
-    told.emplace(key, facts);
+    told[key] = facts;
     if (is_news) news.push_back(std::move(seen));
   }
   seen_.clear();

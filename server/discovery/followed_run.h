@@ -65,14 +65,15 @@ class FollowedRun {
  private:
   absl::Status LookForRuns();
   absl::Status LookForSteps(absl::Time now);
-  // Whether a glance was enough; seen_ is then what it saw.
+  // Casts a glance, if one tells anything: seen_ is what it saw. Whether it is
+  // enough.
   absl::StatusOr<bool> Glance(absl::Time now);
+  // Adds to seen_ what more there is.
   absl::Status LookThrough(bool knows, absl::Time now);
   // CANCELLED after Stop.
   absl::Status GoOn();
   void NoteCost(absl::Duration cpu);
   absl::Duration DebtNow() const;
-  absl::Duration SinceLook() const;
   // Keeps what the look left alone, and logs what was not left alone before.
   void NoteSurvey(const Survey& survey);
   // Somebody answered: when, on a steady clock.
@@ -94,7 +95,7 @@ class FollowedRun {
   bool is_told_ = false;        // all of the last look
   absl::Duration debt_;         // CPU time above 1.25 % of a core
   int64_t noted_ns_ = 0;        // when debt_ was that
-  int64_t looked_ns_ = 0;       // when more than a glance was cast
+  absl::Time looked_ = absl::InfinitePast();  // more than a glance
   // What the last glance took; none: there was none.
   std::optional<absl::Duration> glance_;
   std::map<std::string, std::string> folders_;  // as the store has them
