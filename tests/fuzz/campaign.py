@@ -65,7 +65,11 @@ class Target:
 
     def running(self):
         """Whether the slice goes on; asks it to end once its time is up."""
-        pid, status, usage = os.wait4(self.popen.pid, os.WNOHANG)
+        try:
+            pid, status, usage = os.wait4(self.popen.pid, os.WNOHANG)
+        except ChildProcessError:  # waited for when the interrupt came: its time is lost
+            self.popen = None
+            return False
         if pid == 0:
             if user_seconds(self.popen.pid) >= 60 * self.options.slice:
                 self.popen.send_signal(signal.SIGUSR1)  # ends after this input
@@ -79,8 +83,9 @@ class Target:
         return False
 
     def stop(self):
-        self.popen.send_signal(signal.SIGUSR1)
-        while self.running():
+        if self.popen is not None:
+            self.popen.send_signal(signal.SIGUSR1)
+        while self.popen is not None and self.running():
             time.sleep(0.1)
 
     def last_number(self, pattern):
