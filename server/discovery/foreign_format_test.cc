@@ -283,6 +283,8 @@ TEST(LaterTest, EndsWaitingForAConfigurationThatNobodyWrites) {
       {".metadata", "__0_0.distcp"},                 // torchtitan
       {".metadata", "__0_0.distcp", "common.pt", "run_config.yaml"},
       {".metadata", "__0_0.distcp", "params.json"},  // lingua
+      // torchtitan's last one
+      {"model-00001-of-00001.safetensors", "model.safetensors.index.json"},
   };
   for (const auto& files : cases) {
     const Verdict verdict = JudgeNamed("step5", files);

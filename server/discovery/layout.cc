@@ -136,7 +136,7 @@ void SayLater(const Layout& layout, const Subject& subject, Verdict* verdict) {
                             FindFile(listing.entries, "config.json") == nullptr;
   // save_pretrained writes it before the weights.
   if (lacks_config && (subject.is_download || &layout == &kHuggingFace ||
-                       &layout == &kHfTrainer)) {
+                       &layout == &kHfTrainer || &layout == &kDcpHf)) {
     SayUnsupported("no-config",
                    absl::StrCat("config.json is not there, though the weights "
                                 "are whole",
