@@ -23,7 +23,8 @@ class Vector:
     def __init__(self, values, errors, sequences=None):
         self.values = [stored(v) for v in values]
         self.errors = [stored(e) for e in errors]
-        self.sequences = sequences  # a list for each value, or None
+        # A list for each value, or None.
+        self.sequences = sequences and [[stored(v) for v in some] for some in sequences]
 
 
 def steps_of(r):
