@@ -202,9 +202,9 @@ absl::Status CheckAllowed(const v1::RunConfig& run,
                                         return IsBelow(path, root);
                                       });
     if (is_below) continue;
-    return absl::PermissionDeniedError(absl::StrCat(
-        "run \"", run.name(), "\": ", field, ": ", path,
-        " does not lie below one of any --allowed_root of the server"));
+    return absl::PermissionDeniedError(
+        absl::StrCat("run \"", run.name(), "\": ", field, ": ", path,
+                     " does not lie below any --allowed_root of the server"));
   }
   return absl::OkStatus();
 }
