@@ -215,7 +215,9 @@ TEST(ForeignFormatTest, EndsWaitingWhereNothingIsKnown) {
         << verdict.why_later;
     EXPECT_TRUE(absl::StrContains(verdict.why_later, "move them up"));
   }
-  EXPECT_EQ(JudgeNamed("step5", {"sharded/"}).later, Verdict::Kind::kWaiting);
+  for (const char* under_way : {"sharded/", "results.json.tmp", "tmp_eval/"}) {
+    EXPECT_EQ(JudgeNamed("step5", {under_way}).later, Verdict::Kind::kWaiting);
+  }
 }
 
 TEST(ForeignFormatTest, NamesWhatIsThereInALateReason) {

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "proto/base/sha256.h"
+#include "proto/base/step_name.h"
 #include "server/discovery/foreign_format.h"
 #include "server/discovery/layout_rules.h"
 #include "server/discovery/layouts.h"
@@ -113,14 +114,16 @@ void SayUnsupported(const std::string& code, std::string why,
   verdict->why_later = std::move(why);
 }
 
-// Nothing that a save begins with. In sharded/ are ranks' parts on the way to
-// be made one.
+// Nothing that a save begins with, and nothing that is on the way. In sharded/
+// are ranks' parts on the way to be made one.
 bool HoldsNothingKnown(const Listing& listing) {
   return !listing.entries.empty() && !HasKnownWeights(listing) &&
          !HasDcpFiles(listing.entries) && !HasOwnConfig(listing) &&
-         std::none_of(
-             listing.entries.begin(), listing.entries.end(),
-             [](const Entry& entry) { return entry.name == "sharded"; });
+         std::none_of(listing.entries.begin(), listing.entries.end(),
+                      [](const Entry& entry) {
+                        return entry.name == "sharded" ||
+                               base::IsUnderWay(entry.name);
+                      });
 }
 
 // What a folder is once nothing has changed in it for the grace time: whole if

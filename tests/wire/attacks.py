@@ -10,9 +10,9 @@ import struct
 import time
 
 from client import text
-from frames import (CONTINUATION, DATA, END_HEADERS, HEADERS, PING, RST_STREAM,
-                    SETTINGS, Connection, call, field, frame, message,
-                    request_headers)
+from frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING,
+                    RST_STREAM, SETTINGS, Connection, call, field, frame,
+                    message, request_headers)
 
 LIST_RUNS = "/sinkwatch.v1.QueryService/ListRuns"
 ADD_RUN = "/sinkwatch.v1.AdminService/AddRun"

@@ -95,11 +95,12 @@ TEST_F(SupervisorTest, AProgramThatIsNotThereIsTriedAgainUntilItIsTold) {
 // Each worker tells the supervisor's signal, and has its own code.
 TEST_F(SupervisorTest, SigtermDrainsEveryWorker) {
   const std::string drains =
-      "trap 'echo drained >>log; exit 0' TERM; "
+      "trap 'echo drained >>log; exit 0' TERM; echo >>ready; "
       "while :; do sleep 0.05; done";
-  EXPECT_EQ(Supervise({Shell(drains), Shell(drains),
-                       Shell("sleep 0.3; kill -TERM $PPID")}),
-            0);
+  const std::string tells =
+      "touch ready; until [ $(wc -l <ready) = 2 ]; do sleep 0.05; done; "
+      "kill -TERM $PPID";
+  EXPECT_EQ(Supervise({Shell(drains), Shell(drains), Shell(tells)}), 0);
   EXPECT_EQ(Lines("log"), 2);
 }
 

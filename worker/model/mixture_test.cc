@@ -17,24 +17,27 @@ constexpr int kLayers = 2;
 constexpr int kExperts = 3;
 
 nlohmann::json Config(const std::string& architecture) {
-  return {{"architectures", {architecture}},
-          {"hidden_size", 16},
-          {"intermediate_size", 6},
-          {"moe_intermediate_size", 6},
-          {"num_hidden_layers", kLayers},
-          {"num_attention_heads", 4},
-          {"num_key_value_heads", 4},
-          {"head_dim", 8},
-          {"num_experts", kExperts},
-          {"num_experts_per_tok", 2},
-          {"n_shared_experts", 1},
-          {"n_group", 1},
-          {"topk_group", 1},
-          {"first_k_dense_replace", 0},
-          {"linear_num_key_heads", 2},
-          {"linear_num_value_heads", 2},
-          {"linear_key_head_dim", 4},
-          {"vocab_size", 11}};
+  nlohmann::json config = {{"architectures", {architecture}},
+                           {"hidden_size", 16},
+                           {"intermediate_size", 6},
+                           {"moe_intermediate_size", 6},
+                           {"num_hidden_layers", kLayers},
+                           {"num_attention_heads", 4},
+                           {"num_key_value_heads", 4},
+                           {"head_dim", 8},
+                           {"num_experts", kExperts},
+                           {"num_experts_per_tok", 2},
+                           {"n_shared_experts", 1},
+                           {"n_group", 1},
+                           {"topk_group", 1},
+                           {"first_k_dense_replace", 0},
+                           {"linear_num_key_heads", 2},
+                           {"linear_num_value_heads", 2},
+                           {"linear_key_head_dim", 4},
+                           {"vocab_size", 11}};
+  // There the width of the rotated part.
+  if (architecture == "DeepseekV3ForCausalLM") config.erase("head_dim");
+  return config;
 }
 
 // As transformers 5 holds them: two tensors for all experts of a layer, and the

@@ -32,6 +32,7 @@ inline nlohmann::json ConfigOf(const std::string& architecture) {
     if (architecture == mixed) config["num_experts"] = 4;
   }
   if (architecture.rfind("Deepseek", 0) == 0) {
+    config.erase("head_dim");  // there the width of the rotated part
     config.update({{"n_shared_experts", 1},
                    {"moe_intermediate_size", 8},
                    {"n_group", 2},
