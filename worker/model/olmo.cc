@@ -1,7 +1,9 @@
 // OLMo 1, as Hugging Face's OlmoForCausalLM: LayerNorm without weights before
 // each sub-layer, rotary positions, clamped projections, SwiGLU.
 // Checkpoints of its own trainer may have weights in the norms and scaled
-// logits; these are the keys layer_norm_affine and scale_logits.
+// logits; these are the keys olmo.layer_norm_affine and olmo.scale_logits,
+// which no config of Hugging Face has: its class takes no heed of those words.
+//
 // B sequences, T tokens, D width, H query heads, G key/value heads, E head
 // width, F feed-forward width, V vocabulary.
 #include <cmath>
@@ -40,8 +42,8 @@ OlmoConfig ReadConfig(files::Fields& config) {
   ReadSwiGluShape(config, "OlmoForCausalLM", olmo);
   olmo.rope = ReadRope(config, olmo.shape, "full_attention");
   olmo.clip_qkv = ReadClipQkv(config);
-  olmo.affine = config.BoolOr("layer_norm_affine", false);
-  if (config.BoolOr("scale_logits", false)) {
+  olmo.affine = config.BoolOr("olmo.layer_norm_affine", false);
+  if (config.BoolOr("olmo.scale_logits", false)) {
     olmo.logit_scale = 1 / std::sqrt(olmo.shape.width);
   }
   olmo.attention_bias = config.BoolOr("attention_bias", false);

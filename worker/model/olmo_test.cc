@@ -101,7 +101,7 @@ TEST(OlmoTest, ClippedProjectionsEqualThePlainOnes) {
 
 TEST(OlmoTest, NormsWithWeightsEqualThePlainOnes) {
   nlohmann::json config = Config(2);
-  config["layer_norm_affine"] = true;
+  config["olmo.layer_norm_affine"] = true;
   const auto olmo = CreateFrom(config);
   const Weights weights = RandomWeights(*olmo, 1);
   for (const char* name :
@@ -114,10 +114,18 @@ TEST(OlmoTest, NormsWithWeightsEqualThePlainOnes) {
 
 TEST(OlmoTest, ScaledLogitsAreDividedByTheRootOfTheWidth) {
   nlohmann::json config = Config(2);
-  config["scale_logits"] = true;
+  config["olmo.scale_logits"] = true;
   PlainOlmo plain(2, kNoClip);
   plain.logit_scale = 0.25;  // of width 16
   ExpectForwardEquals(config, plain);
+}
+
+// Of the first trainer, or of nobody: Hugging Face's class does not know them.
+TEST(OlmoTest, WordsOfTheTrainerInHuggingFacesConfigChangeNothing) {
+  nlohmann::json config = Config(2);
+  config["scale_logits"] = true;
+  config["layer_norm_affine"] = true;
+  ExpectForwardEquals(config, PlainOlmo(2, kNoClip));
 }
 
 TEST(OlmoTest, NullClipDoesNotClip) {

@@ -130,8 +130,8 @@ Norms ReadNorms(files::Fields& fields) {
 
 void ReadOlmo1(files::Fields& fields, const Norms& norms, Json& keys) {
   keys["architectures"] = {"OlmoForCausalLM"};
-  keys["layer_norm_affine"] = norms.affine;
-  keys["scale_logits"] = fields.BoolOr("scale_logits", false);
+  keys["olmo.layer_norm_affine"] = norms.affine;
+  keys["olmo.scale_logits"] = fields.BoolOr("scale_logits", false);
   if (fields.Has("clip_qkv"))
     keys["clip_qkv"] = fields.PositiveOr("clip_qkv", 1);
   fields.RequireBool("norm_after", false, false);

@@ -16,8 +16,8 @@ namespace sinkwatch::checkpoint {
 //   RMSNorm after it (norm_after), QK-norm over width  Olmo2ForCausalLM
 //
 // OlmoForCausalLM gets two keys that Hugging Face does not have:
-// `layer_norm_affine` (the norms have weights) and `scale_logits` (logits are
-// multiplied by width^-1/2).
+// `olmo.layer_norm_affine` (the norms have weights), `olmo.scale_logits`
+// (logits are multiplied by width^-1/2).
 //
 // Fields that are absent have the trainer's defaults, which are those of GPT-2:
 // biases, learned positions, tied weights. mlp_hidden_size counts both halves

@@ -90,8 +90,8 @@ TEST(OlmoNativeTest, OneB) {
       "num_key_value_heads": 16, "vocab_size": 50304,
       "max_position_embeddings": 2048, "rope_theta": 10000.0,
       "hidden_act": "silu", "attention_bias": false,
-      "tie_word_embeddings": true, "layer_norm_affine": false,
-      "scale_logits": false})"));
+      "tie_word_embeddings": true, "olmo.layer_norm_affine": false,
+      "olmo.scale_logits": false})"));
 }
 
 // mlp_hidden_size counts the gate and the up projection.
@@ -125,8 +125,8 @@ TEST(OlmoNativeTest, NormsWithWeightsAndScaledLogitsAreSaid) {
   model["scale_logits"] = true;
   const Json keys = KeysOf(model);
   EXPECT_EQ(keys["architectures"][0], "OlmoForCausalLM");
-  EXPECT_EQ(keys["layer_norm_affine"], true);
-  EXPECT_EQ(keys["scale_logits"], true);
+  EXPECT_EQ(keys["olmo.layer_norm_affine"], true);
+  EXPECT_EQ(keys["olmo.scale_logits"], true);
 }
 
 TEST(OlmoNativeTest, RmsNormBeforeEachSubLayerIsLlama) {
@@ -148,7 +148,7 @@ TEST(OlmoNativeTest, RmsNormAfterEachSubLayerIsOlmo2) {
   EXPECT_EQ(keys["rms_norm_eps"], 1e-6);
   EXPECT_EQ(keys["intermediate_size"], 8192);
   EXPECT_EQ(keys["num_key_value_heads"], 16);
-  EXPECT_FALSE(keys.contains("layer_norm_affine"));
+  EXPECT_FALSE(keys.contains("olmo.layer_norm_affine"));
 }
 
 // Each field left out of a config that says everything.
@@ -167,13 +167,14 @@ TEST(OlmoNativeTest, AbsentFieldsHaveTheTrainersDefaults) {
   EXPECT_EQ(KeysOf(without("weight_tying"))["tie_word_embeddings"], true);
   EXPECT_EQ(KeysOf(without("embedding_size"))["vocab_size"], 50304);
   EXPECT_EQ(KeysOf(without("vocab_size"))["vocab_size"], 50304);
-  EXPECT_EQ(KeysOf(without("layer_norm_with_affine"))["layer_norm_affine"],
+  EXPECT_EQ(KeysOf(without("layer_norm_with_affine"))["olmo.layer_norm_affine"],
             true);
   EXPECT_EQ(KeysOf(without("layer_norm_type"))["architectures"][0],
             "OlmoForCausalLM");
-  EXPECT_EQ(KeysOf(without("scale_logits"))["scale_logits"], false);
+  EXPECT_EQ(KeysOf(without("scale_logits"))["olmo.scale_logits"], false);
   EXPECT_EQ(KeysOf(without("activation_type"))["hidden_act"], "silu");
-  EXPECT_EQ(KeysOf(without("bias_for_layer_norm"))["layer_norm_affine"], true);
+  EXPECT_EQ(KeysOf(without("bias_for_layer_norm"))["olmo.layer_norm_affine"],
+            true);
   EXPECT_FALSE(KeysOf(without("max_sequence_length"))
                    .contains("max_position_embeddings"));
   files::ExpectError(ErrorOf(without("n_heads")), kCorrupt,
