@@ -106,9 +106,11 @@ ARCHITECTURES = {  # what a config asks of the registry
         architectures=["Gemma3ForCausalLM"], model_type="gemma3_text", rope_parameters=None),
     "good-deepseek-v2": mixture("deepseek_v2", "DeepseekV2ForCausalLM", n_shared_experts=1),
     "good-deepseek-v3": mixture(
-        "deepseek_v3", "DeepseekV3ForCausalLM", n_shared_experts=1, n_group=2, topk_group=1),
+        "deepseek_v3", "DeepseekV3ForCausalLM", n_shared_experts=1, n_group=2, topk_group=1,
+        head_dim=64),
     "corrupt-groups": mixture(
-        "deepseek_v3", "DeepseekV3ForCausalLM", n_shared_experts=1, n_group=3, topk_group=1),
+        "deepseek_v3", "DeepseekV3ForCausalLM", n_shared_experts=1, n_group=3, topk_group=1,
+        head_dim=64),
     "corrupt-rotated-part": mixture(
         "deepseek_v3", "DeepseekV3ForCausalLM", n_shared_experts=1, n_group=2, topk_group=1,
         qk_rope_head_dim=3),
