@@ -1,6 +1,7 @@
 #ifndef SINKWATCH_SERVER_QUERY_FACTS_H_
 #define SINKWATCH_SERVER_QUERY_FACTS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ using Facts = std::vector<v1::Fact>;
 // A fact of a topic, without what it says yet.
 v1::Fact FactOf(const char* topic, const RunSeries& run,
                 const std::string& metric, const std::string& domain);
+
+// "1 layer", "3 layers".
+std::string Counted(int64_t count, const char* what);
 
 // "in (1000, 1500] (4.194 B to 6.291 B tokens)", "at the first checkpoint, 0",
 // "at no step up to 5000", "was not measured"; with ", provisional" behind it.
