@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "ATen/TensorOperators.h"
-#include "ATen/ops/embedding.h"
 #include "ATen/ops/expm1.h"
 #include "ATen/ops/minimum.h"
 #include "ATen/ops/softplus.h"
@@ -18,6 +17,7 @@
 #include "worker/model/architectures.h"
 #include "worker/model/layers.h"
 #include "worker/model/naming.h"
+#include "worker/model/rms_decoder.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
@@ -72,27 +72,16 @@ at::Tensor Xielu(const TensorMap& weights, const at::Tensor& x) {
       (at::expm1(at::minimum(x, weight("eps"))) - x) * alpha_n + beta * x);
 }
 
-class Apertus final : public Architecture {
+class Apertus final : public RmsDecoder {
  public:
-  explicit Apertus(ApertusConfig config) : config_(std::move(config)) {}
-
-  const ModelShape& shape() const override { return config_.shape; }
-
-  std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {TokenTensorsOf(shape(), config_.tied).embedding};
-  }
+  explicit Apertus(ApertusConfig config)
+      : RmsDecoder(config.shape, config.tied), config_(std::move(config)) {}
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
     const int64_t width = shape().width, wide = config_.feed_forward;
-    const int64_t query = int64_t{shape().heads} * shape().head_dim;
-    const int64_t key = int64_t{shape().kv_heads} * shape().head_dim;
-    const bool bias = config_.attention_bias;
     PrefixedTensors tensors(absl::StrCat("model.layers.", layer, "."));
     tensors.Add("attention_layernorm.weight", {width});
-    tensors.AddLinear("self_attn.q_proj", query, width, bias);
-    tensors.AddLinear("self_attn.k_proj", key, width, bias);
-    tensors.AddLinear("self_attn.v_proj", key, width, bias);
-    tensors.AddLinear("self_attn.o_proj", width, query, bias);
+    tensors.AddAttention(shape(), config_.attention_bias);
     tensors.Add("self_attn.q_norm.weight", {shape().head_dim});
     tensors.Add("self_attn.k_norm.weight", {shape().head_dim});
     tensors.Add("feedforward_layernorm.weight", {width});
@@ -104,16 +93,6 @@ class Apertus final : public Architecture {
     tensors.AddConstant("mlp.act_fn.beta", 0.5);
     tensors.AddConstant("mlp.act_fn.eps", -1e-6);
     return tensors.Take();
-  }
-
-  std::vector<TensorSpec> HeadTensors() const override {
-    return {FinalNormTensor(shape()),
-            TokenTensorsOf(shape(), config_.tied).output};
-  }
-
-  at::Tensor Embed(const TensorMap& weights,
-                   const at::Tensor& tokens_BT) const override {
-    return at::embedding(weights.at("embed_tokens"), tokens_BT);
   }
 
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
@@ -135,17 +114,9 @@ class Apertus final : public Architecture {
         });
   }
 
-  at::Tensor Logits(const TensorMap& weights,
-                    const at::Tensor& x_BTD) const override {
-    return Linear(Norm(x_BTD, weights.at("norm")), weights.at("lm_head"));
-  }
-
-  at::Tensor OutputProjection(int, const TensorMap& weights) const override {
-    return weights.at("self_attn.o_proj.weight");
-  }
-
  private:
-  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+  at::Tensor Norm(const at::Tensor& x,
+                  const at::Tensor& weight) const override {
     return RmsNorm(x, weight, config_.norm_epsilon);
   }
 

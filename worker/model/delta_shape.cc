@@ -1,26 +1,19 @@
 #include "worker/model/delta_shape.h"
 
+#include <vector>
+
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/silu.h"
 #include "absl/strings/str_cat.h"
-#include "nlohmann/json.hpp"
-#include "worker/files/strict_json.h"
 #include "worker/model/delta_net.h"
 #include "worker/model/layers.h"
+#include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
 namespace {
 
 constexpr int64_t kMaxHeads = 1024;
 constexpr int64_t kMaxDim = int64_t{1} << 16;
-
-bool IsLinear(files::Fields& config, const nlohmann::json& type) {
-  if (type != "linear_attention" && type != "full_attention") {
-    config.Unsupported(
-        absl::StrCat("layer_types ", files::Quoted(type.dump())));
-  }
-  return type == "linear_attention";
-}
 
 }  // namespace
 
@@ -53,20 +46,10 @@ DeltaShape ReadDeltaShape(files::Fields& config, const DeltaShape& fallback) {
 void ReadLinearLayers(files::Fields& config,
                       const std::function<bool(int)>& linear,
                       ModelShape& shape) {
-  const bool listed = config.Has("layer_types");
-  if (listed) {
-    const nlohmann::json& types = config.json().at("layer_types");
-    if (!types.is_array() || types.size() != shape.attention.size()) {
-      return config.Contradiction(absl::StrCat("layer_types must be a list of ",
-                                               shape.layers,
-                                               " names, one per layer"));
-    }
-  }
-  for (int layer = 0; layer < shape.layers; ++layer) {
-    const bool is_linear =
-        listed ? IsLinear(config, config.json().at("layer_types").at(layer))
-               : linear(layer);
-    if (is_linear) shape.attention[layer].kind = AttentionKind::kNone;
+  const std::vector<bool> is_linear =
+      ReadLayersOfType(config, "linear_attention", linear, shape.layers);
+  for (size_t layer = 0; layer < is_linear.size(); ++layer) {
+    if (is_linear[layer]) shape.attention[layer].kind = AttentionKind::kNone;
   }
 }
 

@@ -28,15 +28,9 @@ class GemmaLike final : public Architecture {
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
     const int64_t width = shape().width, wide = family_.feed_forward;
-    const int64_t query = int64_t{shape().heads} * shape().head_dim;
-    const int64_t key = int64_t{shape().kv_heads} * shape().head_dim;
-    const bool bias = family_.attention_bias;
     PrefixedTensors tensors(absl::StrCat("model.layers.", layer, "."));
     tensors.Add("input_layernorm.weight", {width});
-    tensors.AddLinear("self_attn.q_proj", query, width, bias);
-    tensors.AddLinear("self_attn.k_proj", key, width, bias);
-    tensors.AddLinear("self_attn.v_proj", key, width, bias);
-    tensors.AddLinear("self_attn.o_proj", width, query, bias);
+    tensors.AddAttention(shape(), family_.attention_bias);
     if (family_.head_norms) {
       tensors.Add("self_attn.q_norm.weight", {shape().head_dim});
       tensors.Add("self_attn.k_norm.weight", {shape().head_dim});

@@ -13,7 +13,6 @@
 #include "ATen/ops/addmm.h"
 #include "ATen/ops/clamp.h"
 #include "ATen/ops/clamp_max.h"
-#include "ATen/ops/embedding.h"
 #include "ATen/ops/sigmoid.h"
 #include "ATen/ops/softmax.h"
 #include "ATen/ops/topk.h"
@@ -23,6 +22,7 @@
 #include "worker/model/experts.h"
 #include "worker/model/layers.h"
 #include "worker/model/naming.h"
+#include "worker/model/rms_decoder.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
@@ -72,11 +72,10 @@ GptOssConfig ReadConfig(files::Fields& config) {
   return oss;
 }
 
-class GptOss final : public Architecture {
+class GptOss final : public RmsDecoder {
  public:
-  explicit GptOss(GptOssConfig config) : config_(std::move(config)) {}
-
-  const ModelShape& shape() const override { return config_.shape; }
+  explicit GptOss(GptOssConfig config)
+      : RmsDecoder(config.shape, config.tied), config_(std::move(config)) {}
 
   std::vector<TensorSpec> EmbeddingTensors() const override {
     return {Tokens().embedding};
@@ -84,16 +83,10 @@ class GptOss final : public Architecture {
 
   std::vector<TensorSpec> LayerTensors(int layer) const override {
     const int64_t width = config_.shape.width, wide = config_.feed_forward;
-    const int64_t query = config_.shape.heads * config_.shape.head_dim;
-    const int64_t key = config_.shape.kv_heads * config_.shape.head_dim;
     const int64_t experts = config_.counts.experts;
-    const bool bias = config_.attention_bias;
     PrefixedTensors tensors(absl::StrCat("model.layers.", layer, "."));
     tensors.Add("input_layernorm.weight", {width});
-    tensors.AddLinear("self_attn.q_proj", query, width, bias);
-    tensors.AddLinear("self_attn.k_proj", key, width, bias);
-    tensors.AddLinear("self_attn.v_proj", key, width, bias);
-    tensors.AddLinear("self_attn.o_proj", width, query, bias);
+    tensors.AddAttention(shape(), config_.attention_bias);
     tensors.Add("self_attn.sinks", {config_.shape.heads});
     tensors.Add("post_attention_layernorm.weight", {width});
     tensors.AddLinear("mlp.router", experts, width, true);
@@ -110,30 +103,16 @@ class GptOss final : public Architecture {
             Tokens().output};
   }
 
-  at::Tensor Embed(const TensorMap& weights,
-                   const at::Tensor& tokens_BT) const override {
-    return at::embedding(weights.at("embed_tokens"), tokens_BT);
-  }
-
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    return Residual(
-        layer, x_BTD, recorder,
-        [&](const at::Tensor& stream_BTD) {
-          return Attention(layer, weights, stream_BTD, recorder);
+    return PreNormBlock(
+        layer, weights, x_BTD, recorder,
+        [&](const at::Tensor& n_BTD) {
+          return Attention(layer, weights, n_BTD, recorder);
         },
-        [&](const at::Tensor& stream_BTD) {
-          return Mixture(layer, weights, stream_BTD, recorder);
+        [&](const at::Tensor& n_BTD) {
+          return Mixture(layer, weights, n_BTD, recorder);
         });
-  }
-
-  at::Tensor Logits(const TensorMap& weights,
-                    const at::Tensor& x_BTD) const override {
-    return Linear(Norm(weights, "norm", x_BTD), weights.at("lm_head"));
-  }
-
-  at::Tensor OutputProjection(int, const TensorMap& weights) const override {
-    return weights.at("self_attn.o_proj.weight");
   }
 
   at::Tensor LearnedSinks(int, const TensorMap& weights) const override {
@@ -148,15 +127,14 @@ class GptOss final : public Architecture {
     return config_.tied ? Tied(own) : own;
   }
 
-  at::Tensor Norm(const TensorMap& weights, const std::string& name,
-                  const at::Tensor& x) const {
-    return RmsNormWide(x, weights.at(name), config_.norm_epsilon);
+  at::Tensor Norm(const at::Tensor& x,
+                  const at::Tensor& weight) const override {
+    return RmsNormWide(x, weight, config_.norm_epsilon);
   }
 
   at::Tensor Attention(int layer, const TensorMap& weights,
-                       const at::Tensor& x_BTD, Recorder& recorder) const {
+                       const at::Tensor& n_BTD, Recorder& recorder) const {
     const ModelShape& shape = config_.shape;
-    const at::Tensor n_BTD = Norm(weights, "input_layernorm.weight", x_BTD);
     const at::Tensor z_BHTE = RecordedAttention(
         layer,
         RotaryEmbedding(
@@ -189,9 +167,8 @@ class GptOss final : public Architecture {
   }
 
   at::Tensor Mixture(int layer, const TensorMap& weights,
-                     const at::Tensor& x_BTD, Recorder& recorder) const {
-    const at::Tensor n_ND =
-        Norm(weights, "post_attention_layernorm.weight", x_BTD).flatten(0, 1);
+                     const at::Tensor& n_BTD, Recorder& recorder) const {
+    const at::Tensor n_ND = n_BTD.flatten(0, 1);
     const auto expert = [&](int64_t index, const at::Tensor& x_RD) {
       const auto project = [&](const std::string& name, const at::Tensor& x) {
         return at::addmm(weights.at(name + "_bias").select(0, index), x,
@@ -202,9 +179,9 @@ class GptOss final : public Architecture {
     };
     const Routing routing = Route(Linear(n_ND, weights.at("mlp.router.weight"),
                                          weights.at("mlp.router.bias")));
-    RecordRouting(layer, routing, x_BTD, recorder);
+    RecordRouting(layer, routing, n_BTD, recorder);
     return MixExperts(n_ND, routing, config_.counts.experts, expert)
-        .view_as(x_BTD);
+        .view_as(n_BTD);
   }
 
   const GptOssConfig config_;

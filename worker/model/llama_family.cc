@@ -6,59 +6,31 @@
 #include <vector>
 
 #include "ATen/TensorOperators.h"
-#include "ATen/ops/embedding.h"
 #include "absl/strings/str_cat.h"
 #include "worker/model/layers.h"
 #include "worker/model/megatron_names.h"
 #include "worker/model/naming.h"
+#include "worker/model/rms_decoder.h"
 
 namespace sinkwatch::model {
 namespace {
 
-class LlamaLike final : public Architecture {
+class LlamaLike final : public RmsDecoder {
  public:
-  explicit LlamaLike(LlamaFamily family) : family_(std::move(family)) {}
-
-  const ModelShape& shape() const override { return family_.shape; }
-
-  std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {TokenTensorsOf(shape(), family_.tied).embedding};
-  }
-  std::vector<TensorSpec> HeadTensors() const override {
-    return {FinalNormTensor(shape()),
-            TokenTensorsOf(shape(), family_.tied).output};
-  }
+  explicit LlamaLike(LlamaFamily family)
+      : RmsDecoder(family.shape, family.tied), family_(std::move(family)) {}
   std::vector<TensorSpec> LayerTensors(int layer) const override;
-
-  at::Tensor Embed(const TensorMap& weights,
-                   const at::Tensor& tokens_BT) const override {
-    return at::embedding(weights.at("embed_tokens"), tokens_BT);
-  }
 
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    return Residual(
-        layer, x_BTD, recorder,
-        [&](const at::Tensor& stream_BTD) {
-          return Attention(
-              layer, weights,
-              Norm(stream_BTD, weights.at("input_layernorm.weight")), recorder);
+    return PreNormBlock(
+        layer, weights, x_BTD, recorder,
+        [&](const at::Tensor& n_BTD) {
+          return Attention(layer, weights, n_BTD, recorder);
         },
-        [&](const at::Tensor& stream_BTD) {
-          return FeedForward(
-              layer, weights,
-              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")),
-              recorder);
+        [&](const at::Tensor& n_BTD) {
+          return FeedForward(layer, weights, n_BTD, recorder);
         });
-  }
-
-  at::Tensor Logits(const TensorMap& weights,
-                    const at::Tensor& x_BTD) const override {
-    return Linear(Norm(x_BTD, weights.at("norm")), weights.at("lm_head"));
-  }
-
-  at::Tensor OutputProjection(int, const TensorMap& weights) const override {
-    return weights.at("self_attn.o_proj.weight");
   }
 
   at::Tensor LearnedSinks(int, const TensorMap& weights) const override {
@@ -79,7 +51,8 @@ class LlamaLike final : public Architecture {
   // one of them.
   void AddFused(const std::string& name, TensorSpec& spec) const;
 
-  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+  at::Tensor Norm(const at::Tensor& x,
+                  const at::Tensor& weight) const override {
     return RmsNorm(x, weight, family_.norm_epsilon);
   }
 

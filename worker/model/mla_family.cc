@@ -11,7 +11,6 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/cat.h"
-#include "ATen/ops/embedding.h"
 #include "ATen/ops/ones_like.h"
 #include "ATen/ops/sigmoid.h"
 #include "ATen/ops/softmax.h"
@@ -20,6 +19,7 @@
 #include "worker/model/layers.h"
 #include "worker/model/megatron_names.h"
 #include "worker/model/naming.h"
+#include "worker/model/rms_decoder.h"
 
 namespace sinkwatch::model {
 namespace {
@@ -35,60 +35,33 @@ at::Tensor OutsideChosen(const at::Tensor& groups_NG, int64_t chosen,
   return outside_NG.repeat_interleave(experts / groups_NG.size(1), 1);
 }
 
-class Mla final : public Architecture {
+class Mla final : public RmsDecoder {
  public:
-  explicit Mla(MlaFamily family) : family_(std::move(family)) {}
-
-  const ModelShape& shape() const override { return family_.shape; }
-
-  std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {TokenTensorsOf(shape(), family_.tied).embedding};
-  }
-  std::vector<TensorSpec> HeadTensors() const override {
-    return {FinalNormTensor(shape()),
-            TokenTensorsOf(shape(), family_.tied).output};
-  }
+  explicit Mla(MlaFamily family)
+      : RmsDecoder(family.shape, family.tied), family_(std::move(family)) {}
   std::vector<TensorSpec> LayerTensors(int layer) const override;
-
-  at::Tensor Embed(const TensorMap& weights,
-                   const at::Tensor& tokens_BT) const override {
-    return at::embedding(weights.at("embed_tokens"), tokens_BT);
-  }
 
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    return Residual(
-        layer, x_BTD, recorder,
-        [&](const at::Tensor& stream_BTD) {
-          return Attention(
-              layer, weights,
-              Norm(stream_BTD, weights.at("input_layernorm.weight")), recorder);
+    return PreNormBlock(
+        layer, weights, x_BTD, recorder,
+        [&](const at::Tensor& n_BTD) {
+          return Attention(layer, weights, n_BTD, recorder);
         },
-        [&](const at::Tensor& stream_BTD) {
-          return FeedForward(
-              layer, weights,
-              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")),
-              recorder);
+        [&](const at::Tensor& n_BTD) {
+          return FeedForward(layer, weights, n_BTD, recorder);
         });
   }
 
-  at::Tensor Logits(const TensorMap& weights,
-                    const at::Tensor& x_BTD) const override {
-    return Linear(Norm(x_BTD, weights.at("norm")), weights.at("lm_head"));
-  }
-
   // [D, H*V]: values have a width of their own.
-  at::Tensor OutputProjection(int, const TensorMap& weights) const override {
-    return weights.at("self_attn.o_proj.weight");
-  }
-
  private:
   bool IsDense(int layer) const { return layer < family_.dense_layers; }
 
   void AddAttention(PrefixedTensors& tensors) const;
   void AddOtherNames(int layer, std::vector<TensorSpec>& specs) const;
 
-  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+  at::Tensor Norm(const at::Tensor& x,
+                  const at::Tensor& weight) const override {
     return RmsNorm(x, weight, family_.norm_epsilon);
   }
 

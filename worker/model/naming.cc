@@ -219,6 +219,15 @@ void PrefixedTensors::AddLinear(const std::string& name, int64_t out,
   if (bias) Add(name + ".bias", {out});
 }
 
+void PrefixedTensors::AddAttention(const ModelShape& shape, bool bias) {
+  const int64_t query = int64_t{shape.heads} * shape.head_dim;
+  const int64_t key = int64_t{shape.kv_heads} * shape.head_dim;
+  AddLinear("self_attn.q_proj", query, shape.width, bias);
+  AddLinear("self_attn.k_proj", key, shape.width, bias);
+  AddLinear("self_attn.v_proj", key, shape.width, bias);
+  AddLinear("self_attn.o_proj", shape.width, query, bias);
+}
+
 void PrefixedTensors::AddNorm(const std::string& name, int64_t width) {
   Add(name + ".weight", {width});
   Add(name + ".bias", {width});

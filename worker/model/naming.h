@@ -93,6 +93,8 @@ class PrefixedTensors {
   void AddConstant(const std::string& name, double value);
   // `name`.weight [out, in] and, where there is one, `name`.bias.
   void AddLinear(const std::string& name, int64_t out, int64_t in, bool bias);
+  // self_attn.{q,k,v,o}_proj, with biases if there is `bias`.
+  void AddAttention(const ModelShape& shape, bool bias);
   // `name`.weight and `name`.bias of a LayerNorm.
   void AddNorm(const std::string& name, int64_t width);
 

@@ -5,32 +5,18 @@
 #include <utility>
 
 #include "ATen/TensorOperators.h"
-#include "ATen/ops/embedding.h"
 #include "worker/model/layers.h"
 #include "worker/model/naming.h"
+#include "worker/model/rms_decoder.h"
 
 namespace sinkwatch::model {
 namespace {
 
-class Olmo2Like final : public Architecture {
+class Olmo2Like final : public RmsDecoder {
  public:
-  explicit Olmo2Like(Olmo2Family family) : family_(std::move(family)) {}
-
-  const ModelShape& shape() const override { return family_.shape; }
-
-  std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {TokenTensorsOf(shape(), family_.tied).embedding};
-  }
-  std::vector<TensorSpec> HeadTensors() const override {
-    return {FinalNormTensor(shape()),
-            TokenTensorsOf(shape(), family_.tied).output};
-  }
+  explicit Olmo2Like(Olmo2Family family)
+      : RmsDecoder(family.shape, family.tied), family_(std::move(family)) {}
   std::vector<TensorSpec> LayerTensors(int layer) const override;
-
-  at::Tensor Embed(const TensorMap& weights,
-                   const at::Tensor& tokens_BT) const override {
-    return at::embedding(weights.at("embed_tokens"), tokens_BT);
-  }
 
   // Sub-layers read the stream as it is; what they add is normed.
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
@@ -47,21 +33,13 @@ class Olmo2Like final : public Architecture {
         });
   }
 
-  at::Tensor Logits(const TensorMap& weights,
-                    const at::Tensor& x_BTD) const override {
-    return Linear(Norm(x_BTD, weights.at("norm")), weights.at("lm_head"));
-  }
-
-  at::Tensor OutputProjection(int, const TensorMap& weights) const override {
-    return weights.at("self_attn.o_proj.weight");
-  }
-
   at::Tensor LearnedSinks(int, const TensorMap& weights) const override {
     return SinksOf(weights, family_.extras);
   }
 
  private:
-  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+  at::Tensor Norm(const at::Tensor& x,
+                  const at::Tensor& weight) const override {
     return RmsNormWide(x, weight, family_.norm_epsilon);
   }
 

@@ -12,7 +12,6 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/cat.h"
-#include "ATen/ops/embedding.h"
 #include "ATen/ops/sigmoid.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
@@ -22,6 +21,7 @@
 #include "worker/model/delta_shape.h"
 #include "worker/model/layers.h"
 #include "worker/model/naming.h"
+#include "worker/model/rms_decoder.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
@@ -78,26 +78,12 @@ OlmoHybridConfig ReadConfig(files::Fields& config) {
   return olmo;
 }
 
-class OlmoHybrid final : public Architecture {
+class OlmoHybrid final : public RmsDecoder {
  public:
-  explicit OlmoHybrid(OlmoHybridConfig config) : config_(std::move(config)) {}
-
-  const ModelShape& shape() const override { return config_.shape; }
-
-  std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {TokenTensorsOf(shape(), config_.tied).embedding};
-  }
-  std::vector<TensorSpec> HeadTensors() const override {
-    return {FinalNormTensor(shape()),
-            TokenTensorsOf(shape(), config_.tied).output};
-  }
+  explicit OlmoHybrid(OlmoHybridConfig config)
+      : RmsDecoder(config.shape, config.tied), config_(std::move(config)) {}
   std::vector<TensorSpec> LayerTensors(int layer) const override {
     return IsLinear(layer) ? DeltaTensors(layer) : AttentionTensorsOf(layer);
-  }
-
-  at::Tensor Embed(const TensorMap& weights,
-                   const at::Tensor& tokens_BT) const override {
-    return at::embedding(weights.at("embed_tokens"), tokens_BT);
   }
 
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
@@ -106,23 +92,13 @@ class OlmoHybrid final : public Architecture {
                            : AttentionBlock(layer, weights, x_BTD, recorder);
   }
 
-  at::Tensor Logits(const TensorMap& weights,
-                    const at::Tensor& x_BTD) const override {
-    return Linear(Norm(x_BTD, weights.at("norm")), weights.at("lm_head"));
-  }
-
-  at::Tensor OutputProjection(int layer,
-                              const TensorMap& weights) const override {
-    return IsLinear(layer) ? at::Tensor()
-                           : weights.at("self_attn.o_proj.weight");
-  }
-
  private:
   bool IsLinear(int layer) const {
     return shape().attention[layer].kind == AttentionKind::kNone;
   }
 
-  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+  at::Tensor Norm(const at::Tensor& x,
+                  const at::Tensor& weight) const override {
     return RmsNormWide(x, weight, config_.norm_epsilon);
   }
 

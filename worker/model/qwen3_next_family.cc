@@ -9,7 +9,6 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/cat.h"
-#include "ATen/ops/embedding.h"
 #include "ATen/ops/sigmoid.h"
 #include "absl/strings/str_cat.h"
 #include "worker/model/architecture.h"
@@ -18,26 +17,17 @@
 #include "worker/model/layers.h"
 #include "worker/model/mixture.h"
 #include "worker/model/naming.h"
+#include "worker/model/rms_decoder.h"
 #include "worker/model/rope.h"
 #include "worker/model/shape_config.h"
 
 namespace sinkwatch::model {
 namespace {
 
-class Qwen3NextLike final : public Architecture {
+class Qwen3NextLike final : public RmsDecoder {
  public:
-  explicit Qwen3NextLike(Qwen3NextFamily family) : family_(std::move(family)) {}
-
-  const ModelShape& shape() const override { return family_.shape; }
-
-  std::vector<TensorSpec> EmbeddingTensors() const override {
-    return {TokenTensorsOf(shape(), family_.tied).embedding};
-  }
-  std::vector<TensorSpec> HeadTensors() const override {
-    return {FinalNormTensor(shape()),
-            TokenTensorsOf(shape(), family_.tied).output};
-  }
-
+  explicit Qwen3NextLike(Qwen3NextFamily family)
+      : RmsDecoder(family.shape, family.tied), family_(std::move(family)) {}
   std::vector<TensorSpec> LayerTensors(int layer) const override {
     const int64_t width = shape().width;
     PrefixedTensors tensors(absl::StrCat("model.layers.", layer, "."));
@@ -61,38 +51,17 @@ class Qwen3NextLike final : public Architecture {
     return specs;
   }
 
-  at::Tensor Embed(const TensorMap& weights,
-                   const at::Tensor& tokens_BT) const override {
-    return at::embedding(weights.at("embed_tokens"), tokens_BT);
-  }
-
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    return Residual(
-        layer, x_BTD, recorder,
-        [&](const at::Tensor& stream_BTD) {
-          const at::Tensor n_BTD =
-              Norm(stream_BTD, weights.at("input_layernorm.weight"));
+    return PreNormBlock(
+        layer, weights, x_BTD, recorder,
+        [&](const at::Tensor& n_BTD) {
           return IsLinear(layer) ? DeltaNet(weights, n_BTD)
                                  : Attention(layer, weights, n_BTD, recorder);
         },
-        [&](const at::Tensor& stream_BTD) {
-          return FeedForward(
-              layer, weights,
-              Norm(stream_BTD, weights.at("post_attention_layernorm.weight")),
-              recorder);
+        [&](const at::Tensor& n_BTD) {
+          return FeedForward(layer, weights, n_BTD, recorder);
         });
-  }
-
-  at::Tensor Logits(const TensorMap& weights,
-                    const at::Tensor& x_BTD) const override {
-    return Linear(Norm(x_BTD, weights.at("norm")), weights.at("lm_head"));
-  }
-
-  at::Tensor OutputProjection(int layer,
-                              const TensorMap& weights) const override {
-    return IsLinear(layer) ? at::Tensor()
-                           : weights.at("self_attn.o_proj.weight");
   }
 
  private:
@@ -146,7 +115,8 @@ class Qwen3NextLike final : public Architecture {
   }
 
   // The weight is what is added to 1.
-  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+  at::Tensor Norm(const at::Tensor& x,
+                  const at::Tensor& weight) const override {
     return RmsNormWide(x, weight.to(at::kFloat) + 1, family_.norm_epsilon);
   }
 

@@ -57,13 +57,15 @@ void ReadHeads(files::Fields& config, const ShapeKeys& keys,
                               width > 0 ? width : shape.width / heads));
 }
 
-// Whether layer_types says that a layer slides.
-bool Slides(files::Fields& config, const nlohmann::json& type) {
-  if (type != "sliding_attention" && type != "full_attention") {
+// Whether an entry of layer_types, which may be "full_attention" too, is
+// `type`.
+bool IsOfType(files::Fields& config, const nlohmann::json& entry,
+              const std::string& type) {
+  if (entry != type && entry != "full_attention") {
     config.Unsupported(
-        absl::StrCat("layer_types ", files::Quoted(type.dump())));
+        absl::StrCat("layer_types ", files::Quoted(entry.dump())));
   }
-  return type == "sliding_attention";
+  return entry == type;
 }
 
 }  // namespace
@@ -127,26 +129,37 @@ int64_t ReadWindow(files::Fields& config, int64_t fallback) {
                       config.IsNull("sliding_window") ? 0 : fallback);
 }
 
+std::vector<bool> ReadLayersOfType(files::Fields& config,
+                                   const std::string& type,
+                                   const std::function<bool(int)>& fallback,
+                                   int layers) {
+  std::vector<bool> of_type;
+  if (!config.Has("layer_types")) {
+    for (int i = 0; i < layers; ++i) of_type.push_back(fallback(i));
+    return of_type;
+  }
+  const nlohmann::json& types = config.json().at("layer_types");
+  if (!types.is_array() || types.size() != static_cast<size_t>(layers)) {
+    config.Contradiction(absl::StrCat("layer_types must be a list of ", layers,
+                                      " names, one per layer"));
+    return of_type;
+  }
+  for (const nlohmann::json& entry : types) {
+    of_type.push_back(IsOfType(config, entry, type));
+  }
+  return of_type;
+}
+
 void ReadLayerTypes(files::Fields& config, int64_t window,
                     const std::function<bool(int)>& slides, ModelShape& shape) {
-  const bool listed = config.Has("layer_types");
-  if (listed) {
-    const nlohmann::json& types = config.json().at("layer_types");
-    if (!types.is_array() || types.size() != shape.attention.size()) {
-      return config.Contradiction(absl::StrCat("layer_types must be a list of ",
-                                               shape.layers,
-                                               " names, one per layer"));
-    }
-  }
-  for (int layer = 0; layer < shape.layers; ++layer) {
-    const bool sliding =
-        listed ? Slides(config, config.json().at("layer_types").at(layer))
-               : slides(layer);
-    if (sliding && window == 0) {
+  const std::vector<bool> sliding =
+      ReadLayersOfType(config, "sliding_attention", slides, shape.layers);
+  for (size_t layer = 0; layer < sliding.size(); ++layer) {
+    if (sliding[layer] && window == 0) {
       config.Contradiction(absl::StrCat(
           "layer ", layer, " slides and sliding_window is not set"));
     }
-    shape.attention[layer].window = sliding ? window : 0;
+    shape.attention[layer].window = sliding[layer] ? window : 0;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "worker/files/fields.h"
 #include "worker/model/architecture.h"
@@ -72,6 +73,14 @@ ExpertCounts ReadExpertCounts(files::Fields& config);
 
 // sliding_window; `fallback` where the key is absent, 0 where it is null.
 int64_t ReadWindow(files::Fields& config, int64_t fallback);
+
+// One entry a layer: whether layer_types calls it `type`, or fallback(i) of
+// layer i where that key is absent. UNIMPLEMENTED for another type than that
+// and "full_attention"; DATA_LOSS, and no entry, if there is not one per layer.
+std::vector<bool> ReadLayersOfType(files::Fields& config,
+                                   const std::string& type,
+                                   const std::function<bool(int)>& fallback,
+                                   int layers);
 
 // Gives every sliding layer its window: those that layer_types calls
 // "sliding_attention", or layers i with slides(i) where that key is absent.
