@@ -4,32 +4,27 @@
 #include <cmath>
 #include <numeric>
 
+#include "server/analytics/fixed_random.h"
+
 namespace sinkwatch::query {
 namespace {
 
 constexpr const char* kDomains[] = {"wiki", "code"};
 constexpr size_t kCommitsPerGroup = 50;
 
-// Numbers that look random and are the same everywhere (splitmix64).
+// The same everywhere.
 class Noise {
  public:
-  explicit Noise(uint64_t seed) : state_(seed) {}
+  explicit Noise(uint64_t seed) : random_(seed) {}
 
-  double Uniform() {
-    state_ += 0x9e3779b97f4a7c15;
-    uint64_t z = state_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
-  }
   // Of mean 0 and standard deviation 1 (Box-Muller).
   double Normal() {
-    const double radius = std::sqrt(-2 * std::log(1 - Uniform()));
-    return radius * std::cos(6.283185307179586 * Uniform());
+    const double radius = std::sqrt(-2 * std::log(1 - random_.Uniform()));
+    return radius * std::cos(6.283185307179586 * random_.Uniform());
   }
 
  private:
-  uint64_t state_;
+  analytics::FixedRandom random_;
 };
 
 double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
@@ -262,6 +257,20 @@ absl::Status Plant(const PlantedRun& run, store::Store& store,
     if (absl::Status s = CommitAll(group, store); !s.ok()) return s;
   }
   return CommitAll(group, store);
+}
+
+absl::Status PlantPair(store::Store& store) {
+  PlantedRun run;
+  run.name = "late";
+  run.steps = PlantedSteps(300, 500);
+  run.switching = SpreadHeads(30, 32, 32);
+  run.sequences = 64;
+  run.tokens_a_step = int64_t{4} << 20;
+  if (absl::Status s = Plant(run, store); !s.ok()) return s;
+  run.name = "early";
+  run.onset = 800;
+  run.jump = 0;
+  return Plant(run, store);
 }
 
 }  // namespace sinkwatch::query

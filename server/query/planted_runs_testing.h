@@ -67,6 +67,11 @@ std::vector<std::pair<int, int>> SpreadHeads(int count, int layers, int heads,
 absl::Status Plant(const PlantedRun& run, store::Store& store,
                    const std::vector<size_t>& order = {});
 
+// "late" and "early": 32 x 32 heads, 300 checkpoints, two domains of 64
+// sequences, 4 Mi tokens a step. 30 heads of each switch; sinks rise in (1000,
+// 1500] and in (512, 1000]; the residual norm of "late" jumps in (3500, 4000].
+absl::Status PlantPair(store::Store& store);
+
 }  // namespace sinkwatch::query
 
 #endif  // SINKWATCH_SERVER_QUERY_PLANTED_RUNS_TESTING_H_

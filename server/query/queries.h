@@ -124,9 +124,9 @@ class Queries {
     RunColumns columns;
   };
   absl::StatusOr<Gathered> Gather(const v1::SeriesSelector& selector);
-  // Adds the MeasuringNotes of its runs.
-  template <typename Response>
-  absl::Status NoteMeasuring(const Gathered& gathered, Response& response);
+  // Of all its runs.
+  absl::StatusOr<std::vector<std::string>> MeasuringNotes(
+      const Gathered& gathered);
 
   // The whole series of the selected layers and heads.
   absl::StatusOr<store::Series> Read(const Place& place,

@@ -207,6 +207,31 @@ TEST_F(QueriesTest, AChoiceThatIsLeftOpenListsItsOptions) {
   EXPECT_EQ(Series(Request()).steps_size(), 1);
 }
 
+TEST_F(QueriesTest, OfOneHeadTheOthersAreNotThere) {
+  store::Shape single;
+  single.heads = 1;
+  v1::RunConfig other;
+  other.set_name("single");
+  ASSERT_TRUE(store_->PutRun(other).ok());
+  store::Observation seen = store::Seen(7);
+  seen.checkpoint.set_run("single");
+  ASSERT_TRUE(store_->Observe({seen}).ok());
+  const auto jobs = store_->LeasableAround("single", 7, 7).value();
+  const auto lease = store_->Lease(jobs[0].job.id(), "w", {}, 5).value();
+  ASSERT_TRUE(store_
+                  ->Commit({{lease.job.id(), lease.token,
+                             store::MeasurementOf(lease.job, 1, single)}})[0]
+                  .ok());
+  selector_.set_run("single");
+  selector_.add_heads(0);
+  EXPECT_EQ(Series(Request()).columns_size(), 2);
+  selector_.set_heads(0, 9);
+  const absl::Status status = queries_.Series(Request()).status();
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "no head 9; there are 0"))
+      << status;
+}
+
 // One rule for names, whatever the question.
 TEST_F(QueriesTest, UnknownNamesAreNotFoundWithTheNearest) {
   using Change = void (*)(v1::SeriesSelector&);

@@ -94,22 +94,11 @@ void BandOf7B(benchmark::State& state) {
 }
 BENCHMARK(BandOf7B)->Unit(benchmark::kMillisecond);
 
-// A pair of runs of 32 x 32 heads, 300 checkpoints and two domains of 64
-// sequences.
 store::TestStore& PairOf7B() {
   static auto* const store = [] {
     Remove();
     auto* made = new store::TestStore(kFile);
-    PlantedRun run;
-    run.name = "late";
-    run.steps = PlantedSteps(300, 500);
-    run.switching = SpreadHeads(30, 32, 32);
-    run.sequences = 64;
-    Plant(run, **made).IgnoreError();
-    run.name = "early";
-    run.onset = 800;
-    run.jump = 0;
-    Plant(run, **made).IgnoreError();
+    PlantPair(**made).IgnoreError();
     return made;
   }();
   return *store;
