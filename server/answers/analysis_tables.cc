@@ -18,6 +18,11 @@ Cell TextCell(const std::string& text) {
   return text.empty() ? Cell() : Cell(text);
 }
 
+Cell OverCell(const v1::ReferencePoint& point) {
+  const bool said = point.over() != v1::AGGREGATION_UNSPECIFIED;
+  return said ? Cell(AggregationName(point.over())) : Cell();
+}
+
 // difference, stderr, low, high, interval, auroc, cohens_d.
 void AppendContrast(const v1::Contrast& contrast, std::vector<Cell>& cells) {
   cells.insert(
@@ -176,23 +181,23 @@ Table FactsTable(const google::protobuf::RepeatedPtrField<v1::Fact>& facts) {
 
 Table ReferencesTable(const v1::ListReferencesResponse& references) {
   Table table{{"reference", "metric", "model", "revision", "step", "tokens",
-               "layer", "head", "value", "citation", "protocol"},
+               "layer", "head", "value", "citation", "protocol", "over"},
               {}};
   for (const v1::ReferencePoint& p : references.points()) {
     table.rows.push_back(
         {p.reference(), p.metric(), p.model(), TextCell(p.revision()),
          StepCell(p.has_step(), p.step()), StepCell(p.has_tokens(), p.tokens()),
          IndexCell(p.has_layer(), p.layer()), IndexCell(p.has_head(), p.head()),
-         p.value(), p.citation(), TextCell(p.protocol())});
+         p.value(), p.citation(), TextCell(p.protocol()), OverCell(p)});
   }
   return table;
 }
 
 Table ReferenceChecksTable(const v1::CheckReferencesResponse& checks) {
-  Table table{
-      {"metric", "model", "revision", "layer", "head", "step", "published",
-       "value", "difference", "verdict", "reason", "citation", "protocol"},
-      {}};
+  Table table{{"metric", "model", "revision", "layer", "head", "step",
+               "published", "value", "difference", "verdict", "reason",
+               "citation", "protocol", "over"},
+              {}};
   for (const v1::ReferenceCheck& check : checks.checks()) {
     const v1::ReferencePoint& p = check.point();
     table.rows.push_back(
@@ -203,7 +208,7 @@ Table ReferenceChecksTable(const v1::CheckReferencesResponse& checks) {
          p.value(), check.has_value() ? Cell(check.value()) : Cell(),
          check.has_value() ? Cell(check.value() - p.value()) : Cell(),
          ReferenceVerdictName(check.verdict()), TextCell(check.reason()),
-         p.citation(), TextCell(p.protocol())});
+         p.citation(), TextCell(p.protocol()), OverCell(p)});
   }
   return table;
 }

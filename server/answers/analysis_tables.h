@@ -45,12 +45,12 @@ Table FitsTable(const v1::FitSeriesResponse& fits);
 Table FactsTable(const google::protobuf::RepeatedPtrField<v1::Fact>& facts);
 
 // reference, metric, model, revision, step, tokens, layer, head, value,
-// citation, protocol.
+// citation, protocol, over.
 Table ReferencesTable(const v1::ListReferencesResponse& references);
 
 // metric, model, revision, layer, head, step, published, value, difference,
-// verdict (pass, fail, absent), reason, citation, protocol; the step is that of
-// the own value, or of the published one where there is none.
+// verdict (pass, fail, absent), reason, citation, protocol, over; the step is
+// that of the own value, or of the published one where there is none.
 Table ReferenceChecksTable(const v1::CheckReferencesResponse& checks);
 
 // A chapter of a summary.

@@ -172,7 +172,9 @@ std::string PlaceOf(const v1::ReferencePoint& point) {
   std::string place;
   if (point.has_layer()) absl::StrAppend(&place, "L", point.layer());
   if (point.has_head()) absl::StrAppend(&place, "H", point.head());
-  return place.empty() ? "mean" : place;
+  if (!place.empty()) return place;
+  const bool said = point.over() != v1::AGGREGATION_UNSPECIFIED;
+  return said ? AggregationName(point.over()) : "mean";
 }
 
 std::string ModelOf(const v1::ReferencePoint& point) {

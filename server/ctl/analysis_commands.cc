@@ -129,6 +129,11 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
 }
 
 absl::Status WriteReport(const Context& c) {
+  if (!c.for_people()) {
+    return absl::InvalidArgumentError(
+        "a report is markdown or html (--form); `summary` has its facts as "
+        "json and csv");
+  }
   const std::string path = c.args.Get("output");
   const bool html = c.args.Has("form") ? c.args.Get("form") == "html"
                                        : absl::EndsWith(path, ".html");

@@ -104,7 +104,8 @@ TEST_F(AnalysisCommandsTest, AComparisonSaysWhichWasEarlier) {
   EXPECT_EQ(said.code, 0) << said.out;
   ExpectHolds(said.out,
               "sink_attention in wiki emerged earlier than late: "
-              "early in (512, 1000]; late in (1000, 1500]");
+              "early in (512, 1000]; late in (1000, 1500]; by the estimates "
+              "1.66 times as early; of 48");
   ExpectHolds(said.out, "24 heads switch in early, 24 in late; 24 in both");
   ExpectHolds(said.out, "not early");
   EXPECT_EQ(Ask("compare late").code, 2);
@@ -227,6 +228,28 @@ TEST_F(AnalysisCommandsTest, ReferencesAreAddedCheckedAndRemoved) {
   EXPECT_EQ(Ask("reference add").code, 2);
   EXPECT_EQ(Ask("reference forget mine").code, 2);
   EXPECT_EQ(Ask("reference add /nowhere.csv").code, 3);
+}
+
+TEST_F(AnalysisCommandsTest, WhatIsNoTableIsRefusedWithAWord) {
+  const std::string path = std::string(std::getenv("TEST_TMPDIR")) + "/odd.csv";
+  const auto add = [&](const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    return Ask("reference add " + path);
+  };
+  const Said latin = add("metric,model,value,citation\na,b,1,M\xfcller\n");
+  EXPECT_EQ(latin.code, 2);
+  ExpectHolds(latin.out, "odd.csv is not UTF-8");
+  const Said large = add(std::string(size_t{2} << 20, 'x'));
+  EXPECT_EQ(large.code, 2);
+  ExpectHolds(large.out, "odd.csv is above 1 MiB");
+  const Said folder = Ask("reference add /tmp");
+  EXPECT_EQ(folder.code, 2);
+  ExpectHolds(folder.out, "/tmp is a folder");
+  ExpectHolds(add("\xef\xbb\xbfmetric,model,value,citation\r\na,b,1,c").out,
+              "reference odd has 1 point\n");
+  EXPECT_EQ(Ask("reference remove odd").code, 0);
+  EXPECT_EQ(Ask("report late -o json").code, 2);
+  EXPECT_EQ(Ask("jumps late residual_norm_sink --min-score=-1").code, 2);
 }
 
 TEST_F(AnalysisCommandsTest, FitsNameTheBestCurve) {

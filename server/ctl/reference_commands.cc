@@ -2,12 +2,13 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "proto/base/status_macros.h"
+#include "proto/base/utf8.h"
 #include "server/answers/analysis_tables.h"
 #include "server/ctl/analysis_context.h"
 
@@ -18,12 +19,27 @@ using base::CommandSpec;
 using base::FlagSpec;
 using base::ValueKind;
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
+// What the server takes of a table.
+constexpr size_t kMaxBytes = size_t{1} << 20;
+
+absl::StatusOr<std::string> ReadTable(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::is_directory(status)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is a folder"));
+  }
   std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)),
-                   std::istreambuf_iterator<char>());
-  if (file.is_open() && !file.bad()) return text;
-  return absl::NotFoundError(absl::StrCat("cannot read ", path));
+  std::string text(kMaxBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file.is_open() || file.bad()) {
+    return absl::NotFoundError(absl::StrCat("cannot read ", path));
+  }
+  text.resize(file.gcount());
+  if (text.size() > kMaxBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is above 1 MiB"));
+  }
+  if (base::IsUtf8(text)) return text;
+  return absl::InvalidArgumentError(absl::StrCat(path, " is not UTF-8"));
 }
 
 // "guo" of "/tables/guo.csv".
@@ -34,12 +50,12 @@ std::string StemOf(const std::string& path) {
 absl::Status AddReference(const Context& c, const std::string& path) {
   v1::AddReferenceRequest request;
   request.set_name(c.args.Has("name") ? c.args.Get("name") : StemOf(path));
-  ASSIGN_OR_RETURN(*request.mutable_csv(), ReadFile(path));
+  ASSIGN_OR_RETURN(*request.mutable_csv(), ReadTable(path));
   ASSIGN_OR_RETURN(
       const v1::AddReferenceResponse added,
       c.client.Ask(&v1::AnalysisService::Stub::AddReference, request));
   c.out << "reference " << request.name() << " has " << added.points()
-        << " points\n";
+        << (added.points() == 1 ? " point\n" : " points\n");
   return absl::OkStatus();
 }
 
@@ -76,11 +92,13 @@ absl::Status CheckReferences(const Context& c, const std::string& run,
       const v1::CheckReferencesResponse checks,
       c.client.Ask(&v1::AnalysisService::Stub::CheckReferences, request));
   RETURN_IF_ERROR(Print(c, answers::ReferenceChecksTable(checks)));
-  Note(c, absl::StrCat(checks.passed(), " pass, ", checks.failed(),
-                       " fail, within ", 100 * checks.relative(), " % + ",
-                       checks.absolute(), "; ",
-                       checks.checks_size() - checks.passed() - checks.failed(),
-                       " are absent"));
+  Note(c, absl::StrCat(
+              checks.passed(), " pass, ", checks.failed(), " fail, within ",
+              100 * checks.relative(), " % of the published value",
+              checks.absolute() > 0 ? absl::StrCat(" and ", checks.absolute())
+                                    : "",
+              "; ", checks.checks_size() - checks.passed() - checks.failed(),
+              " absent"));
   return absl::OkStatus();
 }
 

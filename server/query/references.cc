@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/nearest.h"
 #include "proto/base/status_macros.h"
+#include "server/analytics/head_aggregation.h"
 #include "server/answers/parse.h"
 
 namespace sinkwatch::query {
@@ -50,18 +52,18 @@ bool IsMeant(const store::SeriesColumn& column,
   return !point.has_head() || column.second == point.head();
 }
 
-// The mean over the columns that the point means; NaN if there is none.
+// The columns that the point means as one number; NaN if there is none.
 double ValueOf(const store::Series& series, size_t row,
                const v1::ReferencePoint& point) {
-  double sum = 0;
-  int count = 0;
+  std::vector<float> values;
   for (size_t c = 0; c < series.columns.size(); ++c) {
     const float value = series.value(row, c);
     if (!IsMeant(series.columns[c], point) || !std::isfinite(value)) continue;
-    sum += value;
-    ++count;
+    values.push_back(value);
   }
-  return count == 0 ? NAN : sum / count;
+  const bool said = point.over() != v1::AGGREGATION_UNSPECIFIED;
+  return analytics::AggregateHeads(std::move(values),
+                                   said ? point.over() : v1::AGGREGATION_MEAN);
 }
 
 v1::ReferenceCheck CheckPoint(const v1::ReferencePoint& point,
@@ -154,8 +156,10 @@ absl::StatusOr<v1::CheckReferencesResponse> References::Check(
   of_run.set_run(request.run());
   of_run.set_page_size(store::kMaxPage);
   ASSIGN_OR_RETURN(const auto known, queries_->Metrics(of_run));
+  std::vector<std::string> names;
   std::map<std::string, store::Series> series;
   for (const v1::MetricDescriptor& metric : known.metrics()) {
+    names.push_back(metric.name());
     const bool asked = std::any_of(points.begin(), points.end(),
                                    [&](const v1::ReferencePoint& point) {
                                      return point.metric() == metric.name();
@@ -171,7 +175,8 @@ absl::StatusOr<v1::CheckReferencesResponse> References::Check(
     if (series.count(point.metric()) == 0) {
       *check.mutable_point() = point;
       check.set_verdict(v1::REFERENCE_VERDICT_ABSENT);
-      check.set_reason("the run has no such metric");
+      check.set_reason(absl::StrCat("the run has no such metric",
+                                    base::DidYouMean(point.metric(), names)));
       continue;
     }
     check = CheckPoint(point, series[point.metric()], response.relative(),

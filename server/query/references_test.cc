@@ -73,6 +73,28 @@ TEST_F(ReferencesTest, WithoutAStepTheNewestIsMeantWithoutALayerAll) {
   EXPECT_EQ(checks.checks(0).value(), 24);
 }
 
+TEST_F(ReferencesTest, AMisspeltMetricIsToldTheNearest) {
+  Add("residual_norm_snik,m,1000,,0,,22,c\n");
+  EXPECT_EQ(Check().checks(0).reason(),
+            "the run has no such metric; did you mean residual_norm_sink?");
+}
+
+TEST_F(ReferencesTest, WithoutALayerTheTableSaysWhatTheValueIsOfThem) {
+  ASSERT_TRUE(shelf_
+                  ->Add("mine",
+                        "metric,model,step,value,citation,over\n"
+                        "sink_attention,m,2000,1,c,\n"
+                        "sink_attention,m,2000,1,c,mean\n"
+                        "sink_attention,m,2000,1,c,max\n"
+                        "sink_attention,m,2000,1,c,min\n")
+                  .ok());
+  const auto checks = Check();
+  ASSERT_EQ(checks.checks_size(), 4);
+  EXPECT_EQ(checks.checks(0).value(), checks.checks(1).value());
+  EXPECT_GT(checks.checks(2).value(), checks.checks(1).value());
+  EXPECT_LT(checks.checks(3).value(), checks.checks(1).value());
+}
+
 TEST_F(ReferencesTest, WhatThereIsNotIsAbsentWithAReason) {
   Add("residual_norm_sink,m,1500,,0,,22,c\n"
       "residual_norm_sink,m,1000,,7,,22,c\n"

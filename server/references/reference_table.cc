@@ -4,11 +4,14 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
+#include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "proto/base/nearest.h"
 #include "proto/base/status_macros.h"
 #include "proto/base/utf8.h"
@@ -17,13 +20,20 @@ namespace sinkwatch::references {
 namespace {
 
 constexpr size_t kMaxCell = 1000;
+constexpr char kByteOrderMark[] = "\xef\xbb\xbf";
+
+constexpr std::pair<const char*, v1::Aggregation> kOver[] = {
+    {"mean", v1::AGGREGATION_MEAN},
+    {"median", v1::AGGREGATION_MEDIAN},
+    {"max", v1::AGGREGATION_MAX},
+    {"min", v1::AGGREGATION_MIN}};
 
 using Row = std::vector<std::string>;
 
 const std::vector<std::string>& Columns() {
   static const auto& columns = *new std::vector<std::string>{
-      "metric", "model", "revision", "step",     "tokens",
-      "layer",  "head",  "value",    "citation", "protocol"};
+      "metric", "model", "revision", "step",     "tokens", "layer",
+      "head",   "value", "citation", "protocol", "over"};
   return columns;
 }
 
@@ -31,50 +41,68 @@ absl::Status Wrong(size_t line, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat("line ", line, ": ", what));
 }
 
-// Reads RFC 4180, line by line of it; both kinds of line ends.
+// Reads RFC 4180, row by row; a row ends in \n or \r\n.
 class CsvReader {
  public:
-  explicit CsvReader(const std::string& text) : text_(text) {}
+  explicit CsvReader(absl::string_view text) : text_(text) {}
 
   bool AtEnd() const { return at_ >= text_.size(); }
-  // Of the line that was read last, from 1 on.
+  // Of the row that was read last: the line that it begins in, from 1 on.
   size_t line() const { return row_line_; }
 
   absl::StatusOr<Row> Next() {
     row_line_ = ++line_;
-    Row row(1);
-    bool quoted = false;
-    for (; at_ < text_.size(); ++at_) {
-      const char c = text_[at_];
-      if (quoted) {
-        if (c == '\n') ++line_;
-        if (c != '"') {
-          row.back().push_back(c);
-        } else if (at_ + 1 < text_.size() && text_[at_ + 1] == '"') {
-          row.back().push_back(text_[++at_]);
-        } else {
-          quoted = false;
-        }
-      } else if (c == '"' && row.back().empty()) {
-        quoted = true;
-      } else if (c == ',') {
-        row.emplace_back();
-      } else if (c == '\n') {
-        break;
-      } else if (c != '\r') {
-        row.back().push_back(c);
-      }
-      if (row.back().size() > kMaxCell) {
-        return Wrong(row_line_, "a cell is above 1000 bytes");
-      }
-    }
-    ++at_;
-    if (quoted) return Wrong(row_line_, "a quote is not closed");
-    return row;
+    Row row;
+    do {
+      ASSIGN_OR_RETURN(row.emplace_back(), Cell());
+    } while (Takes(","));
+    if (AtEnd() || Takes("\r\n") || Takes("\n")) return row;
+    return text_[at_] == '\r'
+               ? Wrong(line_, "a carriage return without a line feed")
+               : Wrong(line_, "text behind a closed quote");
   }
 
  private:
-  const std::string& text_;
+  // Passes over these bytes if they come next.
+  bool Takes(absl::string_view bytes) {
+    if (!absl::StartsWith(text_.substr(at_), bytes)) return false;
+    at_ += bytes.size();
+    return true;
+  }
+
+  absl::StatusOr<std::string> Cell() {
+    if (Takes("\"")) return Quoted();
+    const size_t end =
+        std::min(text_.find_first_of(",\r\n", at_), text_.size());
+    const absl::string_view cell = text_.substr(at_, end - at_);
+    if (cell.size() > kMaxCell) return TooLong();
+    at_ = end;
+    return std::string(cell);
+  }
+
+  // Behind its first quote.
+  absl::StatusOr<std::string> Quoted() {
+    std::string cell;
+    for (;;) {
+      const size_t end = text_.find('"', at_);
+      if (end == absl::string_view::npos) {
+        return Wrong(row_line_, "a quote is not closed");
+      }
+      const absl::string_view part = text_.substr(at_, end - at_);
+      line_ += std::count(part.begin(), part.end(), '\n');
+      cell.append(part.begin(), part.end());
+      at_ = end + 1;
+      if (cell.size() > kMaxCell) return TooLong();
+      if (!Takes("\"")) return cell;
+      cell.push_back('"');
+    }
+  }
+
+  absl::Status TooLong() const {
+    return Wrong(row_line_, "a cell is above 1000 bytes");
+  }
+
+  const absl::string_view text_;
   size_t at_ = 0;
   size_t line_ = 0;
   size_t row_line_ = 0;
@@ -86,6 +114,9 @@ absl::StatusOr<std::map<std::string, size_t>> ReadHeader(const Row& header) {
   for (size_t i = 0; i < header.size(); ++i) {
     const std::string name(absl::StripAsciiWhitespace(header[i]));
     const auto& known = Columns();
+    if (header.size() == 1 && absl::StrContains(name, ';')) {
+      return Wrong(1, "cells are separated by commas, not by semicolons");
+    }
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       return Wrong(1, absl::StrCat("there is no column \"", name, "\"",
                                    base::DidYouMean(name, known)));
@@ -130,6 +161,16 @@ class PointReader {
     }
     set(number);
   }
+  v1::Aggregation Over() {
+    const std::string text = Text("over");
+    if (text.empty()) return v1::AGGREGATION_UNSPECIFIED;
+    for (const auto& [word, over] : kOver) {
+      if (text == word) return over;
+    }
+    Fail("over",
+         absl::StrCat("\"", text, "\" is none of mean, median, max, min"));
+    return v1::AGGREGATION_UNSPECIFIED;
+  }
   double Value() {
     const std::string text = Text("value", /*needed=*/true);
     double number = 0;
@@ -169,6 +210,7 @@ absl::StatusOr<v1::ReferencePoint> ReadPoint(
   point.set_value(reader.Value());
   point.set_citation(reader.Text("citation", /*needed=*/true));
   point.set_protocol(reader.Text("protocol"));
+  point.set_over(reader.Over());
   RETURN_IF_ERROR(reader.status());
   return point;
 }
@@ -180,7 +222,7 @@ absl::StatusOr<std::vector<v1::ReferencePoint>> ParseReference(
   if (csv.size() > kMaxBytes) {
     return absl::InvalidArgumentError("a table of references is above 1 MiB");
   }
-  CsvReader reader(csv);
+  CsvReader reader(absl::StripPrefix(csv, kByteOrderMark));
   if (reader.AtEnd()) return Wrong(1, "the header is missing");
   ASSIGN_OR_RETURN(const Row header, reader.Next());
   ASSIGN_OR_RETURN(const auto places, ReadHeader(header));

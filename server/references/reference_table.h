@@ -14,9 +14,10 @@ namespace sinkwatch::references {
 inline constexpr size_t kMaxBytes = size_t{1} << 20;
 inline constexpr size_t kMaxPoints = 20'000;
 
-// Reads a table of published numbers: RFC 4180 with a header line that names
-// metric, model, value and citation, and of revision, step, tokens, layer, head
-// and protocol those that it has, in any order. An empty cell is not known.
+// Reads a table of published numbers: RFC 4180 in UTF-8, with or without a byte
+// order mark, with a header line that names metric, model, value and citation,
+// and of revision, step, tokens, layer, head, protocol and over (mean, median,
+// max, min) those that it has, in any order. An empty cell is not known.
 // INVALID_ARGUMENT names line, column and rule; `name` is what the points say
 // they are of.
 absl::StatusOr<std::vector<v1::ReferencePoint>> ParseReference(

@@ -29,6 +29,22 @@ TEST(ParseReferenceTest, ReadsWhatIsThere) {
   EXPECT_FALSE((*points)[1].has_layer());
 }
 
+TEST(ParseReferenceTest, AByteOrderMarkOfASpreadsheetIsNoPartOfAName) {
+  const auto points =
+      ParseReference("x", "\xef\xbb\xbfmetric,model,value,citation\r\na,b,1,c");
+  ASSERT_TRUE(points.ok()) << points.status();
+  EXPECT_EQ((*points)[0].metric(), "a");
+  EXPECT_EQ((*points)[0].citation(), "c");
+}
+
+TEST(ParseReferenceTest, OverSaysWhatAValueWithoutALayerIs) {
+  const auto points = ParseReference(
+      "x", "metric,model,value,citation,over\na,b,1,c,max\na,b,1,c,\n");
+  ASSERT_TRUE(points.ok()) << points.status();
+  EXPECT_EQ((*points)[0].over(), v1::AGGREGATION_MAX);
+  EXPECT_EQ((*points)[1].over(), v1::AGGREGATION_UNSPECIFIED);
+}
+
 TEST(ParseReferenceTest, EveryErrorNamesItsLineAndRule) {
   const struct {
     const char* csv;
@@ -37,6 +53,7 @@ TEST(ParseReferenceTest, EveryErrorNamesItsLineAndRule) {
       {"", "line 1: the header is missing"},
       {"metric,model,value\n", "line 1: column citation is missing"},
       {"metric,modle,value,citation\n", "did you mean model?"},
+      {"metric;model;value;citation\n", "separated by commas"},
       {"metric,metric,model,value,citation\n", "is there twice"},
       {"metric,model,value,citation\n", "no row below the header"},
       {"metric,model,value,citation\na,b,1\n", "line 2: 3 cells"},
@@ -48,6 +65,15 @@ TEST(ParseReferenceTest, EveryErrorNamesItsLineAndRule) {
       {"metric,model,value,citation,layer\na,b,1,c,1.5\n", "layer \"1.5\""},
       {"metric,model,value,citation\na,b,1,\"c\n", "a quote is not closed"},
       {"metric,model,value,citation\na,b,1,\xff\n", "is not UTF-8"},
+      {"metric,model,value,citation\na,b,1\r2,c\n",
+       "line 2: a carriage return without a line feed"},
+      {"metric,model,value,citation\ra,b,1,c\r",
+       "line 1: a carriage return without a line feed"},
+      {"metric,model,value,citation\na,b,1,\"c\"d\n",
+       "line 2: text behind a closed quote"},
+      {"metric,model,value,citation\na,\"b\nb\",1,c\na,b,x,c\n",
+       "line 4: value"},
+      {"metric,model,value,citation,over\na,b,1,c,p90\n", "over \"p90\""},
   };
   for (const auto& row : kTable) {
     const absl::Status status = ParseReference("x", row.csv).status();
