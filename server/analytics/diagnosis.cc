@@ -98,8 +98,9 @@ void FindLonely(const Signals& signals, v1::MetricRole present,
   const auto there = signals.OfRole("onset", present);
   const auto lacking = signals.OfRole("onset", absent);
   if (there.empty() || lacking.empty()) return;
-  // What was not measured is not lacking.
-  if (lacking[0]->of() == 0) return;
+  // What was not measured is not lacking, and what the last checkpoint alone
+  // says is not there yet.
+  if (lacking[0]->of() == 0 || there[0]->verdict() == "provisional") return;
   if (there[0]->count() == 0 || lacking[0]->count() > 0) return;
   findings.push_back(Finding(signals, rule, text, {there[0], lacking[0]}));
 }

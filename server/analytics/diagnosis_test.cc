@@ -65,6 +65,10 @@ TEST(DiagnoseTest, SinksAndPeaksGoTogetherOrNot) {
   EXPECT_EQ(
       RulesOf({FactOf("onset", "mass", 5, 10), FactOf("onset", "peak", 1, 4)}),
       Rules());
+  // What only the last checkpoint says may not last.
+  EXPECT_EQ(RulesOf({FactOf("onset", "mass", 5, 10, "provisional"),
+                     FactOf("onset", "peak", 0, 4)}),
+            Rules());
   // Not measured is not absent.
   EXPECT_EQ(RulesOf({FactOf("onset", "mass", 5, 10)}), Rules());
 }

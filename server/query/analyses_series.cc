@@ -189,6 +189,10 @@ absl::StatusOr<v1::FindJumpsResponse> Analyses::Jumps(
   response.set_revision(queries_->revision());
   RETURN_IF_ERROR(CheckEach(request.selector()));
   analytics::JumpRule rule;
+  if (!(request.min_score() >= 0)) {
+    return answers::BadParameter("out_of_range",
+                                 "min_score is a number above 0; 0: 6");
+  }
   if (request.min_score() > 0) rule.min_score = request.min_score();
   ASSIGN_OR_RETURN(const auto selectors,
                    EachRunAndDomain(*queries_, request.selector()));

@@ -110,6 +110,15 @@ std::string HowText(const v1::Emergence& here, const v1::Emergence& there,
   return absl::StrCat(" emerged ", words[static_cast<int>(order)], " ");
 }
 
+// "; by the estimates 1.53 times as early"; nothing where the order is not
+// resolved or an estimate is not known.
+std::string TimesText(const analytics::OnsetOrder& order) {
+  if (order.order == Order::kUnresolved || !std::isfinite(order.gap)) return "";
+  return absl::StrFormat("; by the estimates %.3g times as %s",
+                         std::exp(std::abs(order.gap)),
+                         order.gap > 0 ? "early" : "late");
+}
+
 v1::Fact OnsetDifference(const ComparedRun& run, const RunOnset& onset,
                          const ComparedRun& first, const RunOnset& reference) {
   const analytics::OnsetOrder order =
@@ -133,8 +142,9 @@ v1::Fact OnsetDifference(const ComparedRun& run, const RunOnset& onset,
       onset.metric->name(), " in ", onset.domain,
       HowText(onset.typical, reference.typical, order.order), NameOf(first),
       ": ", NameOf(run), " ", IntervalText(onset.typical), "; ", NameOf(first),
-      " ", IntervalText(reference.typical), "; of ", counts.both,
-      " series in both ", counts.earlier, " earlier, ", counts.later, " later",
+      " ", IntervalText(reference.typical), TimesText(order), "; of ",
+      counts.both, " series in both ", counts.earlier, " earlier, ",
+      counts.later, " later",
       by_tokens.has_value()
           ? absl::StrCat("; by tokens ", fact.verdict_by_tokens())
           : ""));
@@ -254,8 +264,10 @@ v1::Fact SwitchingFact(const ComparedRun& run, const ComparedRun& first) {
   fact.set_of(there.size());
   fact.set_value(static_cast<double>(here.size() - only_here.size()));
   fact.set_text(absl::StrCat(
-      here.size(), " heads switch in ", NameOf(run), ", ", there.size(), " in ",
-      NameOf(first), "; ", here.size() - only_here.size(), " in both",
+      Counted(here.size(), "head"),
+      here.size() == 1 ? " switches in " : " switch in ", NameOf(run), ", ",
+      there.size(), " in ", NameOf(first), "; ", here.size() - only_here.size(),
+      " in both",
       OnlyIn(run, first, Minus(only_here, unknown_there), unknown_there),
       OnlyIn(first, run, Minus(only_there, unknown_here), unknown_here)));
   return fact;

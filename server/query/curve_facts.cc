@@ -382,10 +382,16 @@ absl::Status AddLossFacts(RunSeries& run, Facts& facts) {
     fact.set_value(points.back().value);
     fact.set_low(least->value);
     fact.set_by_step(points.back().step);
-    fact.set_text(absl::StrFormat(
-        "%s in %s is %.4f at step %d; the least was %.4f at step %d",
-        metric->name(), domain, points.back().value, points.back().step,
-        least->value, least->step));
+    std::string text =
+        absl::StrFormat("%s in %s is %.4f at step %d", metric->name(), domain,
+                        points.back().value, points.back().step);
+    if (least->step == points.back().step) {
+      absl::StrAppend(&text, ", the least so far");
+    } else {
+      absl::StrAppendFormat(&text, "; the least was %.4f at step %d",
+                            least->value, least->step);
+    }
+    fact.set_text(text);
     facts.push_back(std::move(fact));
   }
   return absl::OkStatus();

@@ -39,18 +39,20 @@ std::string VerdictOf(const v1::Emergence& e) {
 std::string Members(const RunOnset& onset) {
   const std::string of =
       absl::StrCat(onset.emerged.size(), " of ", onset.each.size());
+  const std::string plural = onset.each.size() == 1 ? "" : "s";
   switch (onset.metric->scope()) {
     case v1::SCOPE_HEAD:
-      return of + " heads";
+      return of + " head" + plural;
     case v1::SCOPE_KV_HEAD:
-      return of + " key/value heads";
+      return of + " key/value head" + plural;
     default:
       break;
   }
   const bool has_embedding =
       std::any_of(onset.each.begin(), onset.each.end(),
                   [](const v1::Emergence& e) { return e.key().layer() < 0; });
-  return of + (has_embedding ? " layers, the embedding among them" : " layers");
+  return of + " layer" + plural +
+         (has_embedding ? ", the embedding among them" : "");
 }
 
 // "512 of 1024 heads, the median one in (1000, 1500]", "0 of 2 layers, at no
@@ -107,10 +109,10 @@ v1::Fact RiseFact(const RunSeries& run, const RunOnset& onset) {
   fact.set_count(rise.inside());
   fact.set_verdict(answers::RiseShapeName(rise.shape()));
   fact.set_text(absl::StrFormat(
-      "%s in %s goes from %.4g to %.4g (median of those that emerged), half of "
-      "it in (%d, %d]%s; width %.2f (%.2f to %.2f) in ln(step), %s inside: "
-      "%s",
+      "%s in %s goes from %.4g to %.4g%s, half of it in (%d, %d]%s; width %.2f "
+      "(%.2f to %.2f) in ln(step), %s inside: %s",
       onset.metric->name(), onset.domain, rise.start(), rise.extreme(),
+      onset.emerged.size() > 1 ? " (median of those that emerged)" : "",
       rise.after_step(), rise.by_step(),
       run.tokens().TextBetween(rise.after_step(), rise.by_step()), rise.width(),
       rise.width_low(), rise.width_high(), Counted(rise.inside(), "checkpoint"),

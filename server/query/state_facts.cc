@@ -35,7 +35,8 @@ void AddCounts(const RunSeries& run, const HeadHistory& history, size_t d,
     fact.set_verdict(answers::HeadStateName(state));
     fact.set_by_step(history.step);
     fact.set_text(absl::StrCat(
-        count, " of ", history.heads.size(), " heads are ",
+        count, " of ", Counted(history.heads.size(), "head"),
+        count == 1 ? " is " : " are ",
         state == v1::HEAD_STATE_UNSPECIFIED ? "of a state that is not known"
                                             : fact.verdict(),
         " in ", run.domains()[d], " at step ", history.step));
@@ -108,7 +109,8 @@ void AddSwitching(const RunSeries& run, const HeadHistory& history,
   count.set_count(switching.size());
   count.set_of(history.heads.size());
   count.set_text(absl::StrCat(
-      switching.size(), " of ", history.heads.size(), " heads switch between ",
+      switching.size(), " of ", Counted(history.heads.size(), "head"),
+      switching.size() == 1 ? " switches between " : " switch between ",
       absl::StrJoin(run.domains(), ", "), UnknownText(history)));
   if (switching.size() > kMaxHeads) {
     count.set_text(absl::StrCat(count.text(), "; those ", kMaxHeads,
@@ -162,11 +164,11 @@ void AddUnsettled(const RunSeries& run, const HeadHistory& history, size_t d,
   fact.set_of(history.heads.size());
   fact.set_verdict("unsettled");
   fact.set_by_step(history.step);
-  fact.set_text(absl::StrCat(unsettled, " of ", history.heads.size(),
-                             " heads look otherwise in ", run.domains()[d],
-                             " at step ", history.step,
-                             " than their state says: it changes when ",
-                             rule.consecutive, " checkpoints in a row say so"));
+  fact.set_text(absl::StrCat(
+      unsettled, " of ", Counted(history.heads.size(), "head"),
+      unsettled == 1 ? " looks" : " look", " otherwise in ", run.domains()[d],
+      " at step ", history.step, " than the state says: it changes when ",
+      rule.consecutive, " checkpoints in a row say so"));
   facts.push_back(std::move(fact));
 }
 
@@ -219,9 +221,9 @@ void AddFlips(const RunSeries& run, const HeadHistory& history, Facts& facts) {
   fact.set_of(history.heads.size());
   fact.set_by_step(most->first.first);
   fact.set_text(absl::StrCat("at step ", most->first.first, " ", most->second,
-                             " of ", history.heads.size(),
-                             " heads changed their state in ",
-                             most->first.second, ", the most at once"));
+                             " of ", Counted(history.heads.size(), "head"),
+                             " changed state in ", most->first.second,
+                             ", the most at once"));
   facts.push_back(std::move(fact));
 }
 
