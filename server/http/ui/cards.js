@@ -97,7 +97,9 @@ function seriesData({ whole, own, band, published }, v) {
   chosen.forEach(line => { line.colour = FEW[(taken + v.heads.indexOf(line.name)) % FEW.length]; });
   beside.forEach((line, i) => { line.colour = FEW[(taken + chosen.length + i) % FEW.length]; line.name = `${v.reference}: ${line.name}`; });
   chosen.push(...beside);
-  return { x: whole.x, xs: joined.xs, band: bands, base: band ? [] : base, chosen, gaps: whole.gaps, unit: whole.metric.unit };
+  const found = said.facts && said.facts.run === v.run && said.facts.stage === v.stage
+    ? intervalsOf(said.facts.all, whole.metric.name, v.domain) : [];
+  return { x: whole.x, xs: joined.xs, band: bands, base: band ? [] : base, chosen, gaps: whole.gaps, intervals: found, unit: whole.metric.unit };
 }
 
 function drawSeries() {
@@ -110,8 +112,9 @@ function drawSeries() {
   drawLines($("chart"), { ...data, lines }, tip, label);
   drawLegend(data);
   drawHeads(data, v);
-  $("chart-note").hidden = !whole.notes.length;
-  $("chart-note").textContent = whole.notes.join("; ");
+  const notes = [...(data.intervals.length ? ["shaded: where it emerged or jumped"] : []), ...whole.notes];
+  $("chart-note").hidden = !notes.length;
+  $("chart-note").textContent = notes.join("; ");
 }
 
 function swatch(colour) {
@@ -184,8 +187,10 @@ function drawContrast(matrix) {
 }
 
 function drawFacts(summary, v) {
+  said.facts = summary && { run: v.run, stage: v.stage, all: records(summary) };
+  drawSeries();
   if (!summary) return;
-  $("facts").replaceChildren(...stripOf(records(summary), v.domain).map(({ title, facts, more }) => html("div", {},
+  $("facts").replaceChildren(...stripOf(said.facts.all, v.domain).map(({ title, facts, more }) => html("div", {},
     html("h3", { text: title }),
     html("ul", {}, ...facts.map(f => html("li", { text: f.text, title: (f.evidence || []).join("; ") })),
          ...(more ? [html("li", { class: "hint", text: `${more} more in the report` })] : [])))),

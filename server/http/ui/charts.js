@@ -4,7 +4,8 @@
 // A shape is {kind: "line", points: [x, y, x, y, ...], colour, width, alpha},
 // {kind: "area", ...}, {kind: "dot", x, y, radius, colour}, {kind: "rule", x1,
 // y1, x2, y2, class}, {kind: "text", x, y, anchor, text}, {kind: "cell", x, y,
-// width, height, fill, layer, head, value}, {kind: "gap", x, y, title}.
+// width, height, fill, layer, head, value}, {kind: "gap", x, y, title}, {kind:
+// "interval", x, y, width, height, title}.
 
 // More lines than this are not told apart by eye: they get no legend.
 const MANY_LINES = 24;
@@ -54,14 +55,16 @@ function decadeTicks(low, high) {
 const stepOfLog = v => Math.round(10 ** v - 1);
 
 // How an axis is labelled: `text` on the axis, `exact` where a person reads one
-// point, `place` of a step on it (NaN: it has none).
+// point, `place` of a step on it (NaN: it has none), `ends` of an interval.
 const AXES = {
   step: { label: "step", text: v => short(v), exact: show, place: step => step,
-          ticks: (a, b, n) => ticks(a, b, n, true) },
+          ends: i => [i.after, i.by], ticks: (a, b, n) => ticks(a, b, n, true) },
   log10_step: { label: "step", text: v => short(stepOfLog(v)), exact: v => show(stepOfLog(v)),
-                place: step => Math.log10(1 + step), ticks: decadeTicks },
+                place: step => Math.log10(1 + step), ends: i => [i.after, i.by].map(step => Math.log10(1 + step)),
+                ticks: decadeTicks },
   tokens: { label: "tokens", text: tokenText, exact: v => `${tokenText(v)} (${show(v)})`,
-            place: () => NaN, ticks: (a, b, n) => ticks(a, b, n, true) },
+            place: () => NaN, ends: i => [i.after_tokens, i.by_tokens].map(t => t ?? NaN),
+            ticks: (a, b, n) => ticks(a, b, n, true) },
 };
 
 const known = v => v !== null && v !== undefined;
@@ -146,8 +149,17 @@ function gapShapes(gaps, axis, sx, y, x0, x1) {
   return shapes;
 }
 
+// Where a metric emerged or jumped, as far as it is in view.
+function intervalShapes(intervals, axis, sx, box) {
+  return intervals.flatMap(interval => {
+    const [left, right] = axis.ends(interval).map(v => Math.min(Math.max(sx(v), box.left), box.right));
+    if (!(right > left)) return [];
+    return [{ kind: "interval", x: left, y: box.top, width: Math.max(2, right - left), height: box.bottom - box.top, title: interval.text }];
+  });
+}
+
 // data: {x, xs: [...], lines: [{name, values, colour}], band: null or {colour,
-// min, p10, median, p90, max}, gaps, unit}. The result's `frame` is for a vector
+// min, p10, median, p90, max}, gaps, intervals, unit}. The result's `frame` is for a vector
 // image, `marks` for a canvas, `places` are the pixels of `xs`.
 function lineChart(data, size) {
   const box = { left: 64, right: size.width - 16, top: 12, bottom: size.height - 44 };
@@ -159,7 +171,7 @@ function lineChart(data, size) {
   const sx = v => box.left + (v - x0) / (x1 - x0) * (box.right - box.left);
   const sy = v => box.bottom - (v - y0) / (y1 - y0) * (box.bottom - box.top);
   const pixels = data.xs.map(sx);
-  const frame = [];
+  const frame = intervalShapes(data.intervals, axis, sx, box);
   for (const t of ticks(y0, y1, 6)) {
     frame.push({ kind: "rule", class: "grid", x1: box.left, x2: box.right, y1: sy(t), y2: sy(t) },
                { kind: "text", x: box.left - 8, y: sy(t) + 4, anchor: "end", text: short(t) });

@@ -24,6 +24,7 @@ const SVG_OF = {
   rule: (s, root) => svg("line", { class: s.class, x1: s.x1, x2: s.x2, y1: s.y1, y2: s.y2 }, root),
   text: (s, root) => svg("text", { x: s.x, y: s.y, "text-anchor": s.anchor }, root, s.text),
   gap: (s, root) => svg("title", {}, svg("path", { class: "gap", d: `M${s.x - 4} ${s.y + 1}h8l-4 -8z` }, root), s.title),
+  interval: (s, root) => svg("title", {}, svg("rect", { class: "interval", x: s.x, y: s.y, width: s.width, height: s.height }, root), s.title),
   cell: (s, root) => {
     const node = svg("rect", { x: s.x, y: s.y, width: s.width, height: s.height, fill: s.fill }, root);
     if (s.value === undefined) return;

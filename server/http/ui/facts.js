@@ -34,3 +34,11 @@ function mostDifferent(rows, most) {
   return rows.filter(row => row.difference !== null)
     .sort((a, b) => Math.abs(b.difference) - Math.abs(a.difference)).slice(0, most);
 }
+
+// The intervals in which the metric emerged or jumped in the domain, for its
+// chart: [{after, by, after_tokens, by_tokens, text}].
+function intervalsOf(facts, metric, domain) {
+  return facts.filter(f => (f.topic === "onset" || f.topic === "jump") && f.metric === metric &&
+                           f.domain === domain && f.after_step !== null && f.by_step !== null)
+    .map(f => ({ after: f.after_step, by: f.by_step, after_tokens: f.after_tokens, by_tokens: f.by_tokens, text: f.text }));
+}

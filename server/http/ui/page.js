@@ -5,7 +5,7 @@ const tip = $("tip");
 
 // The page's whole state: what is chosen (address.js), and what the server said.
 let view = parseView(location.hash);
-const said = { runs: [], states: [], metrics: [], steps: [], series: null, matrix: null, emergence: null,
+const said = { runs: [], states: [], metrics: [], steps: [], series: null, matrix: null, emergence: null, facts: null,
                revision: null, answered: null, shown: null, asking: 0, notice: "" };
 
 const SERIES_POINTS = 1000;
@@ -128,7 +128,7 @@ async function showFrame({ list, runs, metrics }) {
 
 // A run without a measurement has checkpoints at most.
 function sayUnmeasured() {
-  Object.assign(said, { series: null, matrix: null, emergence: null });
+  Object.assign(said, { series: null, matrix: null, emergence: null, facts: null });
   for (const id of ["legend", "heads", "definition", "heat-step", "heat-definition", "emergence-definition", "found-count"]) $(id).replaceChildren();
   for (const id of ["chart", "heat", "emergence", "facts"]) say($(id), "nothing measured yet");
   $("found").hidden = $("at").disabled = true;

@@ -8,7 +8,7 @@ const { ticks, decadeTicks, lineChart, nearest, tipAt, scaleOf, heatMap, mixed, 
 const SIZE = { width: 800, height: 340 };
 
 function chartOf(parts) {
-  return lineChart({ x: "step", xs: [], lines: [], band: null, gaps: [], unit: "ratio", ...parts }, SIZE);
+  return lineChart({ x: "step", xs: [], lines: [], band: null, gaps: [], intervals: [], unit: "ratio", ...parts }, SIZE);
 }
 
 function linesOf(count, values) {
@@ -81,7 +81,7 @@ test("a band is two areas and its median, of one checkpoint too", () => {
 test("1,024 lines of 1,000 steps cost nothing that hovering repeats", () => {
   const xs = Array.from({ length: 1000 }, (_, i) => i);
   const lines = Array.from({ length: 1024 }, (_, i) => ({ name: "L" + i, values: xs.map(x => (x * i) % 7), colour: "#000" }));
-  const data = { x: "step", xs, lines, band: null, gaps: [], unit: "" };
+  const data = { x: "step", xs, lines, band: null, gaps: [], intervals: [], unit: "" };
   const { places } = lineChart(data, SIZE);
   const start = performance.now();
   for (let x = 0; x < 100; x++) tipAt(data, nearest(places, 8 * x), 12);
@@ -110,6 +110,22 @@ test("gaps that lie on each other are one mark that says how many", () => {
   const marks = chartOf({ xs: [0, 2000], lines: linesOf(1, [0, 1]), gaps }).frame.filter(s => s.kind === "gap");
   assert.equal(marks.length, 2);
   assert.equal(marks[0].title, "step 700: waiting, why; and 2 more near it");
+});
+
+test("an interval lies between its ends, cut at the edge, and nowhere without its tokens", () => {
+  const found = { after: 500, by: 1000, after_tokens: null, by_tokens: null, text: "emerged" };
+  const of = (x, xs, intervals) => chartOf({ x, xs, lines: linesOf(1, [0, 1]), intervals }).frame.filter(s => s.kind === "interval");
+  const { box } = chartOf({ xs: [0, 2000] });
+  const [shape] = of("step", [0, 2000], [found]);
+  assert.equal(shape.title, "emerged");
+  const middle = (box.left + box.right) / 2, quarter = box.left + (box.right - box.left) / 4;
+  assert.ok(Math.abs(shape.x - quarter) < 9 && Math.abs(shape.x + shape.width - middle) < 9);
+  const [cut] = of("step", [700, 2000], [found]);
+  assert.equal(cut.x, box.left);
+  assert.deepEqual(of("step", [1500, 2000], [found]), []);
+  assert.equal(of("log10_step", [0, 4], [found]).length, 1);
+  assert.deepEqual(of("tokens", [0, 2e9], [found]), []);
+  assert.equal(of("tokens", [0, 2e9], [{ ...found, after_tokens: 5e8, by_tokens: 1e9 }]).length, 1);
 });
 
 test("a scale is the values', 0 to 1, or around 0", () => {

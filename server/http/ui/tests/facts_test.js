@@ -2,7 +2,7 @@
 const { test } = require("node:test");
 const assert = require("node:assert/strict");
 const { load } = require("./sources.js");
-const { stripOf, mostDifferent } = load("stripOf", "mostDifferent");
+const { stripOf, mostDifferent, intervalsOf } = load("stripOf", "mostDifferent", "intervalsOf");
 
 const fact = (topic, domain, text, head = null) => ({ topic, domain, text, head });
 
@@ -35,4 +35,13 @@ test("the heads that differ most come first, in either direction", () => {
   assert.deepEqual(mostDifferent(rows, 2).map(r => r.difference), [-.9, .5]);
   assert.equal(mostDifferent(rows, 9).length, 3);
   assert.equal(rows.length, 4);
+});
+
+test("a chart marks where its own metric emerged or jumped in its domain", () => {
+  const found = (topic, metric, domain, after_step, by_step) => ({ topic, metric, domain, after_step, by_step, after_tokens: null, by_tokens: null, text: topic });
+  const facts = [
+    found("onset", "sink", "wiki", 1000, 1500), found("onset", "sink", "code", 2000, 2500), found("onset", "drain", "wiki", 1, 2),
+    found("jump", "sink", "wiki", 3500, 4000), found("onset", "sink", "wiki", null, 512), found("fit", "sink", "wiki", 1, 9),
+  ];
+  assert.deepEqual(intervalsOf(facts, "sink", "wiki").map(i => [i.after, i.by]), [[1000, 1500], [3500, 4000]]);
 });
