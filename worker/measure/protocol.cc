@@ -76,7 +76,10 @@ std::vector<Protocol> All() {
         "selectivity_local", "selectivity_null", "selectivity_mass_induction",
         "selectivity_mass_previous", "selectivity_mass_duplicate",
         "selectivity_mass_first", "selectivity_mass_self",
-        "selectivity_mass_local"},
+        "selectivity_mass_local", "selectivity_induction_share",
+        "selectivity_previous_share", "selectivity_duplicate_share",
+        "selectivity_first_share", "selectivity_self_share",
+        "selectivity_local_share"},
        0,
        {},
        "a head is of the class with the largest selectivity if that is at "

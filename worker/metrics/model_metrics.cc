@@ -48,12 +48,55 @@ ModelMetric InContextScore() {
 }
 
 ModelMetric MadeOfHeads(Descriptor descriptor, OfHeads of_heads,
-                        HeadCondition condition) {
+                        std::vector<HeadCondition> conditions) {
   ModelMetric metric;
   metric.descriptor = OnRequest(std::move(descriptor));
-  metric.descriptor.cost = "little beside the metric of heads that it is of";
-  metric.heads = {std::move(condition)};
+  metric.descriptor.cost = "little beside the metrics that it is of";
+  metric.heads = std::move(conditions);
   metric.of_heads = of_heads;
+  return metric;
+}
+
+// Where along the layers the residual peak stands.
+std::vector<ModelMetric> ResidualPeak() {
+  const std::string guo = "Guo et al., arXiv 2410.13835";
+  const HeadCondition three_times = {"residual_norm_ratio", 3.f};
+  return {
+      MadeOfHeads({"residual_peak_layer", "layer", Scope::kModel,
+                   "The layer after which position 0 has its largest norm.",
+                   "the layer (-1: the embedding) with the largest "
+                   "residual_norm_sink, the first of equal ones",
+                   guo},
+                  OfHeads::kPeak, {{"residual_norm_sink"}}),
+      MadeOfHeads({"residual_rise_layer", "layer", Scope::kModel,
+                   "The layer that builds the residual peak.",
+                   "the first layer (-1: the embedding) with "
+                   "residual_norm_ratio >= 3; absent where there is none",
+                   guo + "; the massive-activation layer of arXiv 2605.08504"},
+                  OfHeads::kFirst, {three_times}),
+      MadeOfHeads({"residual_fall_layer", "layer", Scope::kModel,
+                   "The last layer that the residual peak reaches.",
+                   "the last layer with residual_norm_ratio >= 3; absent where "
+                   "there is none",
+                   guo},
+                  OfHeads::kLast, {three_times}),
+      MadeOfHeads({"residual_peak_excess", "activation", Scope::kModel,
+                   "By how much the norm of position 0 exceeds the others' "
+                   "where it does most.",
+                   "max over layers of residual_norm_sink - "
+                   "residual_norm_rest_mean",
+                   guo},
+                  OfHeads::kExcess,
+                  {{"residual_norm_sink"}, {"residual_norm_rest_mean"}})};
+}
+
+ModelMetric Perplexity() {
+  ModelMetric metric;
+  metric.descriptor = OnRequest(
+      {"perplexity", "count", Scope::kModel,
+       "As many equally likely tokens as the model is undecided between.",
+       "exp(probe_loss)", "definition"});
+  metric.exponential = true;
   return metric;
 }
 
@@ -89,14 +132,14 @@ std::vector<ModelMetric> All() {
        "Heads whose attention logits reach 100, where QK-clip would cut them.",
        "number of (layer, head) with attention_logit_max >= 100",
        "Kimi K2, arXiv 2507.20534 (QK-clip)"},
-      OfHeads::kCount, {"attention_logit_max", 100.f}));
+      OfHeads::kCount, {{"attention_logit_max", 100.f}}));
   metrics.push_back(MadeOfHeads(
       {"sink_floor_layers", "count", Scope::kModel,
        "Layers with attention below the first that has a sink head.",
        "number of layers with heads below the first with a head of "
        "sink_attention >= 0.3; all of them where there is none",
        "arXiv 2606.02378 (layers 0 and 1 have none), with Gu's threshold"},
-      OfHeads::kFloor, {"sink_attention", 0.3f}));
+      OfHeads::kFloor, {{"sink_attention", 0.3f}}));
   metrics.push_back(MadeOfHeads(
       {"head_load_cv", "ratio", Scope::kModel,
        "How unevenly the heads share the work: the spread of the attention "
@@ -104,11 +147,15 @@ std::vector<ModelMetric> All() {
        "standard deviation over (layer, head) of 1 - sink_attention, divided "
        "by its mean",
        "Fu et al., PMLR v306 (native mixtures over heads)"},
-      OfHeads::kSpread, {"sink_attention"}));
+      OfHeads::kSpread, {{"sink_attention"}}));
+  for (ModelMetric& metric : ResidualPeak()) {
+    metrics.push_back(std::move(metric));
+  }
   for (int64_t first = 1; first <= kLastBucket; first *= 2) {
     metrics.push_back(LossFrom(first));
   }
   metrics.push_back(InContextScore());
+  metrics.push_back(Perplexity());
   return metrics;
 }
 

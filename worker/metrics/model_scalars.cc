@@ -122,6 +122,27 @@ void ModelScalars::AddHeads(const ModelMetric& metric,
   }
   if (any && heads.floor < 0) heads.floor = heads.layers;
   ++heads.layers;
+  PlaceLayer(conditions, any, heads);
+}
+
+void ModelScalars::PlaceLayer(
+    const std::vector<const MetricVector*>& conditions, bool meets,
+    Heads& heads) {
+  const int layer = conditions[0]->layer.value_or(0);
+  if (meets) {
+    heads.first = std::min(heads.first.value_or(layer), layer);
+    heads.last = std::max(heads.last.value_or(layer), layer);
+  }
+  for (size_t i = 0; i < conditions[0]->values.size(); ++i) {
+    const double value = conditions[0]->values[i];
+    if (!heads.most || value > *heads.most) {
+      heads.most = value;
+      heads.peak = layer;
+    }
+    if (conditions.size() < 2) continue;
+    const double excess = value - conditions[1]->values[i];
+    heads.excess = std::max(heads.excess.value_or(excess), excess);
+  }
 }
 
 void ModelScalars::AddLayer(const std::vector<MetricVector>& vectors,
@@ -142,10 +163,15 @@ void ModelScalars::AppendLoss(const ModelMetric& metric, const RowMeans& loss,
                               const std::vector<std::string>& labels,
                               std::vector<MetricVector>& vectors) {
   for (int64_t group = 0; group < loss.groups(); ++group) {
-    if (const auto mean = loss.Finish(group)) {
-      vectors.push_back(
-          VectorOf(labels[group], metric, *mean, loss.count(group)));
+    auto mean = loss.Finish(group);
+    if (!mean) continue;
+    if (metric.exponential) {
+      mean->value = std::exp(mean->value);
+      mean->standard_error *= mean->value;
+      if (!std::isfinite(static_cast<float>(mean->value))) continue;
     }
+    vectors.push_back(
+        VectorOf(labels[group], metric, *mean, loss.count(group)));
   }
 }
 
@@ -165,31 +191,40 @@ void ModelScalars::AppendMean(const ModelMetric& metric,
   }
 }
 
+std::optional<double> ModelScalars::ValueOf(const ModelMetric& metric,
+                                            const Heads& heads) {
+  switch (metric.of_heads) {
+    case OfHeads::kShare:
+      return static_cast<double>(heads.met) / static_cast<double>(heads.heads);
+    case OfHeads::kCount:
+      return static_cast<double>(heads.met);
+    case OfHeads::kFloor:
+      return static_cast<double>(heads.floor < 0 ? heads.layers : heads.floor);
+    case OfHeads::kSpread:
+      if (heads.sum == 0) return std::nullopt;
+      return Spread(heads.sum, heads.squares, heads.heads);
+    case OfHeads::kPeak:
+      return heads.peak;
+    case OfHeads::kFirst:
+      return heads.first;
+    case OfHeads::kLast:
+      return heads.last;
+    case OfHeads::kExcess:
+      return heads.excess;
+  }
+  return std::nullopt;
+}
+
 void ModelScalars::AppendHeads(const ModelMetric& metric,
                                const std::string& label,
                                std::vector<MetricVector>& vectors) const {
   const auto found = heads_.find(metric.descriptor.name);
   if (found == heads_.end() || found->second.heads == 0) return;
-  const Heads& heads = found->second;
+  const std::optional<double> value = ValueOf(metric, found->second);
+  if (!value) return;
   Estimate estimate;
-  switch (metric.of_heads) {
-    case OfHeads::kShare:
-      estimate.value =
-          static_cast<double>(heads.met) / static_cast<double>(heads.heads);
-      break;
-    case OfHeads::kCount:
-      estimate.value = static_cast<double>(heads.met);
-      break;
-    case OfHeads::kFloor:
-      estimate.value =
-          static_cast<double>(heads.floor < 0 ? heads.layers : heads.floor);
-      break;
-    case OfHeads::kSpread:
-      if (heads.sum == 0) return;
-      estimate.value = Spread(heads.sum, heads.squares, heads.heads);
-      break;
-  }
-  vectors.push_back(VectorOf(label, metric, estimate, heads.heads));
+  estimate.value = *value;
+  vectors.push_back(VectorOf(label, metric, estimate, found->second.heads));
 }
 
 std::vector<MetricVector> ModelScalars::Finish(

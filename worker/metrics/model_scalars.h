@@ -14,21 +14,25 @@
 
 namespace sinkwatch::metrics {
 
-// What a head's value of a metric must be: at least `bound`, or with `below` at
-// most.
+// What a head's or layer's value of a metric must be: at least `bound`, or with
+// `below` at most.
 struct HeadCondition {
   std::string metric;
   float bound = 0;
   bool below = false;
 };
 
-// What is told of the heads of all layers.
+// What is told of the heads of all layers, or of the layers.
 enum class OfHeads {
   kShare,   // the share that meets every condition
   kCount,   // the number that does
   kFloor,   // the layers with heads below the first in which one does; all of
             // them where none does
   kSpread,  // standard deviation over mean of 1 - the first condition's metric
+  kPeak,    // the layer with the largest value of the first condition's metric
+  kFirst,   // the first layer in which one meets every condition, if any does
+  kLast,    // the last one
+  kExcess,  // the largest difference of the two conditions' metrics
 };
 
 // Predicted tokens of a sequence, whose first is number 0 and is not predicted.
@@ -46,11 +50,13 @@ struct ModelMetric {
   // The mean over layers and heads of this metric of heads, which has one
   // number per sequence.
   std::string mean_of = {};
-  // Conditions on a head, and what is made of them.
+  // Conditions on a head or layer, and what is made of them.
   std::vector<HeadCondition> heads = {};
   OfHeads of_heads = OfHeads::kShare;
   // The loss at some tokens only.
   std::optional<TokensAt> tokens = std::nullopt;
+  // e to the loss; absent where that is not finite.
+  bool exponential = false;
 };
 const std::vector<ModelMetric>& ModelMetrics();
 
@@ -104,6 +110,10 @@ class ModelScalars {
     int64_t floor = -1;  // layers below the first with a head that meets it
     double sum = 0;      // of 1 - the first condition's metric
     double squares = 0;
+    std::optional<int> first, last;  // layers with a head that meets it
+    std::optional<double> most;      // of the first condition's metric
+    int peak = 0;                    // the layer of it
+    std::optional<double> excess;
   };
   struct LossAt {
     const ModelMetric* metric;
@@ -113,6 +123,12 @@ class ModelScalars {
   static void AddHeads(const ModelMetric& metric,
                        const std::vector<const MetricVector*>& conditions,
                        Heads& heads);
+  // The same of where the layer stands among the others.
+  static void PlaceLayer(const std::vector<const MetricVector*>& conditions,
+                         bool meets, Heads& heads);
+  // What the metric has of them; nothing where it is not defined.
+  static std::optional<double> ValueOf(const ModelMetric& metric,
+                                       const Heads& heads);
 
   static void AppendLoss(const ModelMetric& metric, const RowMeans& loss,
                          const std::vector<std::string>& labels,

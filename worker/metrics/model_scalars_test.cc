@@ -191,6 +191,62 @@ TEST(ModelScalarsTest, TheLoadOfHeadsIsWhatDoesNotGoToTheSink) {
   EXPECT_NEAR(OfModel(FourLayers(9), "head_load_cv").values[0], 0, 1e-3);
 }
 
+// Streams out of layers -1 to 3 whose first token is so many times as long as
+// the others, of length 1 each.
+std::vector<LayerBatch> StreamsOf(const std::vector<float>& first) {
+  std::vector<LayerBatch> layers;
+  for (size_t i = 0; i < first.size(); ++i) {
+    LayerBatch& batch = layers.emplace_back();
+    batch.layer = static_cast<int>(i) - 1;
+    batch.resid_post_BTD = at::zeros({2, 5, 4});
+    batch.resid_post_BTD.select(2, 1).fill_(1);
+    batch.resid_post_BTD.select(1, 0).mul_(first[i]);
+  }
+  return layers;
+}
+
+TEST(ModelScalarsTest, TheResidualPeakIsPlacedAmongTheLayers) {
+  const auto layers = StreamsOf({1, 2, 8, 8, 3, 1.5});
+  EXPECT_EQ(OfModel(layers, "residual_peak_layer").values[0], 1);
+  EXPECT_EQ(OfModel(layers, "residual_peak_layer").count, 6);
+  EXPECT_EQ(OfModel(layers, "residual_rise_layer").values[0], 1);
+  EXPECT_EQ(OfModel(layers, "residual_fall_layer").values[0], 3);
+  EXPECT_FLOAT_EQ(OfModel(layers, "residual_peak_excess").values[0], 7);
+  const auto embedding = StreamsOf({4, 1});
+  EXPECT_EQ(OfModel(embedding, "residual_peak_layer").values[0], -1);
+  EXPECT_EQ(OfModel(embedding, "residual_fall_layer").values[0], -1);
+  EXPECT_FLOAT_EQ(
+      OfModel(StreamsOf({.5, .25}), "residual_peak_excess").values[0], -.5);
+}
+
+TEST(ModelScalarsTest, WithoutAResidualPeakNoLayerBuildsIt) {
+  MeasurementOptions options = Options();
+  options.metrics = {"residual_rise_layer", "residual_fall_layer"};
+  auto measurement = *MeasurementBuilder::Create(options);
+  for (const LayerBatch& layer : StreamsOf({1, 2, 2.9})) {
+    measurement->FoldLayer(layer);
+    ASSERT_TRUE(measurement->FinishLayer(layer.layer).ok());
+  }
+  EXPECT_TRUE(measurement->FinishModel()->empty());
+}
+
+TEST(ModelScalarsTest, ThePerplexityIsEToTheLoss) {
+  MeasurementOptions options = Options();
+  options.metrics = {"perplexity"};
+  auto measurement = *MeasurementBuilder::Create(options);
+  measurement->FoldLoss(0, at::tensor({1.f, 2.f, 6.f, 3.f}).view({2, 2}), {});
+  auto vectors = *measurement->FinishModel();
+  EXPECT_FLOAT_EQ(Get(vectors, "d", "perplexity").values[0], std::exp(3.f));
+  EXPECT_FLOAT_EQ(
+      Get(vectors, "d", "perplexity").standard_error[0],
+      std::exp(3.f) * Get(vectors, "d", "probe_loss").standard_error[0]);
+  // Beyond float32 it is not told.
+  measurement->FoldLoss(0, at::tensor({900.f, 900.f}).view({1, 2}), {});
+  vectors = *measurement->FinishModel();
+  ASSERT_EQ(vectors.size(), 1u);
+  EXPECT_EQ(vectors[0].metric, "probe_loss");
+}
+
 TEST(ModelScalarsTest, WithoutAttentionThereIsNoSinkRate) {
   auto measurement = *MeasurementBuilder::Create(Options());
   LayerBatch batch;

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "ATen/ops/linalg_vector_norm.h"
+#include "worker/kernels/row_median.h"
 #include "worker/metrics/families.h"
 
 namespace sinkwatch::metrics {
@@ -17,12 +18,24 @@ at::Tensor Closed(LayerStatistics& s) {
   return gate_BHTN.lt(kClosed).to(at::kFloat).add(gate_BHTN.mul(0)).mean(-1);
 }
 
-at::Tensor DeviationOfSequence(LayerStatistics& s) {
+// The gates of a sequence's rows t >= 1: [B,H,R], R of all rows and elements.
+at::Tensor OfRest(LayerStatistics& s) {
   const at::Tensor& gate_BHTN = s.gate_BHTN();
-  return gate_BHTN.narrow(2, 1, gate_BHTN.size(2) - 1)
-      .to(at::kDouble)
-      .flatten(2)
-      .std(-1, /*unbiased=*/false);
+  return gate_BHTN.narrow(2, 1, gate_BHTN.size(2) - 1).flatten(2);
+}
+
+at::Tensor DeviationOfSequence(LayerStatistics& s) {
+  return OfRest(s).to(at::kDouble).std(-1, /*unbiased=*/false);
+}
+
+at::Tensor LeastOfSequence(LayerStatistics& s) { return OfRest(s).amin(-1); }
+at::Tensor MostOfSequence(LayerStatistics& s) { return OfRest(s).amax(-1); }
+
+at::Tensor MedianOfSequence(LayerStatistics& s) {
+  const at::Tensor gate_BHR = OfRest(s);
+  return kernels::RowMedian(gate_BHR.flatten(0, 1).contiguous())
+      .view({gate_BHR.size(0), gate_BHR.size(1)})
+      .add(gate_BHR.sum(-1).mul(0));
 }
 
 at::Tensor UngatedNorm(LayerStatistics& s) {
@@ -43,6 +56,19 @@ Metric GateMetric(const char* name, const char* unit, const char* meaning,
   metric.needs = kNeedsGate;
   metric.value = value;
   metric.by_class = value.rows == Rows::kRest;
+  return metric;
+}
+
+// A statistic of the gates of a sequence, on request.
+Metric OfSequence(const char* name, const std::string& which, Plane plane) {
+  const std::string formula = "mean over sequences of the " + which +
+                              " over t >= 1 and elements of g_t";
+  const std::string meaning = "The " + which + " gate of a sequence.";
+  Metric metric = GateMetric(name, "ratio", meaning.c_str(), formula.c_str(),
+                             {Rows::kWholeSequence, plane});
+  metric.descriptor.on_request = true;
+  metric.descriptor.cost = "a read of the gates";
+  metric.applies = HasSecondRow;
   return metric;
 }
 
@@ -76,6 +102,9 @@ std::vector<Metric> OutputGateMetrics() {
                  "Mean length of the head's output before its gate; "
                  "head_output_norm is behind it.",
                  "mean over t >= 1 of ||(A v)_t||", {Rows::kRest, UngatedNorm}),
+      OfSequence("gate_min", "least", LeastOfSequence),
+      OfSequence("gate_median", "median", MedianOfSequence),
+      OfSequence("gate_max", "largest", MostOfSequence),
   };
 }
 

@@ -62,6 +62,32 @@ TEST_P(OutputGateTest, EveryMetricEqualsItsDefinition) {
   }
 }
 
+TEST_P(OutputGateTest, LeastMedianAndLargestAreOfASequence) {
+  const int64_t elements = RandomLayer(GetParam()).z_BHTE.size(3);
+  const LayerBatch batch = Gated(elements);
+  const BruteForce x(batch);
+  const Values values =
+      Measure({batch}, {}, {"gate_min", "gate_median", "gate_max"});
+  const at::Tensor gate = batch.gate_BHTN.to(at::kDouble).contiguous();
+  const double* g = gate.data_ptr<double>();
+  std::vector<double> least(x.H), median(x.H), most(x.H);
+  for (int64_t h = 0; h < x.H; ++h) {
+    for (int64_t b = 0; b < x.B; ++b) {
+      const double* const rows = g + (b * x.H + h) * x.T * elements;
+      std::vector<double> rest(rows + elements, rows + x.T * elements);
+      std::sort(rest.begin(), rest.end());
+      const size_t n = rest.size();
+      least[h] += rest.front() / static_cast<double>(x.B);
+      most[h] += rest.back() / static_cast<double>(x.B);
+      median[h] +=
+          (rest[(n - 1) / 2] + rest[n / 2]) / 2 / static_cast<double>(x.B);
+    }
+  }
+  ExpectClose(values, "d gate_min", least);
+  ExpectClose(values, "d gate_median", median);
+  ExpectClose(values, "d gate_max", most);
+}
+
 TEST_P(OutputGateTest, TheNormBeforeTheGateIsThatOfWhatCameToIt) {
   const LayerBatch batch = Gated(1);
   const BruteForce x(batch);

@@ -83,6 +83,32 @@ void AppendIfDefined(const Accumulator& sums, MetricVector vector,
   vectors.push_back(std::move(vector));
 }
 
+// Of each target, the share of heads that have its class: the largest of a
+// head's selectivities, where it reaches the bound.
+void AppendShares(const std::vector<MetricVector>& selectivities, int layer,
+                  std::vector<MetricVector>& vectors) {
+  const size_t heads = selectivities[0].values.size();
+  std::vector<int64_t> in_class(selectivities.size());
+  for (size_t h = 0; h < heads; ++h) {
+    const auto best =
+        std::max_element(selectivities.begin(), selectivities.end(),
+                         [&](const MetricVector& a, const MetricVector& b) {
+                           return a.values[h] < b.values[h];
+                         });
+    if (best->values[h] < kSelectivityOfClass) continue;
+    ++in_class[best - selectivities.begin()];
+  }
+  for (size_t c = 0; c < selectivities.size(); ++c) {
+    MetricVector share =
+        VectorOf(absl::StrCat(selectivities[c].metric, kShareSuffix), layer);
+    share.count = static_cast<int64_t>(heads);
+    share.values = {static_cast<float>(in_class[c]) /
+                    static_cast<float>(heads)};
+    share.standard_error = {std::numeric_limits<float>::quiet_NaN()};
+    vectors.push_back(std::move(share));
+  }
+}
+
 }  // namespace
 
 SyntheticSequences MakeSyntheticSequences(int64_t sequences, int64_t tokens,
@@ -186,12 +212,16 @@ std::vector<MetricVector> Selectivity::Finish(int layer) const {
     AppendIfDefined(ratios_[c],
                     VectorOf(name("", kSelectivityTargets[c]), layer), vectors);
   }
+  const std::vector<MetricVector> selectivities = vectors;
   AppendIfDefined(ratios_[kTargets], VectorOf(name("", "null"), layer),
                   vectors);
   for (size_t c = 0; c < kTargets; ++c) {
     AppendIfDefined(masses_[c],
                     VectorOf(name("mass_", kSelectivityTargets[c]), layer),
                     vectors);
+  }
+  if (selectivities.size() == kTargets) {
+    AppendShares(selectivities, layer, vectors);
   }
   return vectors;
 }

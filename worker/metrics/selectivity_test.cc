@@ -114,7 +114,7 @@ TEST(SelectivityTest, AHeadThatLooksForBIsAnInductionHead) {
   selectivity.Fold(Slice(batch, 0, 3));
   selectivity.Fold(Slice(batch, 3, N));
   const auto values = selectivity.Finish(4);
-  ASSERT_EQ(values.size(), 13u);
+  ASSERT_EQ(values.size(), 19u);
   EXPECT_EQ(values[0].domain, "synthetic");
   EXPECT_EQ(values[0].layer, 4);
   const MetricVector& induction = *Find(values, "selectivity_induction");
@@ -123,12 +123,54 @@ TEST(SelectivityTest, AHeadThatLooksForBIsAnInductionHead) {
   EXPECT_EQ(induction.count, N);
   EXPECT_NEAR(Find(values, "selectivity_mass_induction")->values[0],
               100. / (100 + T - 1), 1e-6);
+  EXPECT_EQ(Find(values, "selectivity_induction_share")->values,
+            std::vector<float>{.5f});
+  EXPECT_EQ(Find(values, "selectivity_induction_share")->count, 2);
+  EXPECT_EQ(Find(values, "selectivity_first_share")->values,
+            std::vector<float>{0});
   for (const char* other :
        {"previous", "duplicate", "first", "self", "local", "null"}) {
     EXPECT_NEAR(Find(values, std::string("selectivity_") + other)->values[0], 1,
                 1e-5)
         << other;
   }
+}
+
+// Where two targets are one position, the class is told once; a head below the
+// bound has none.
+TEST(SelectivityTest, AHeadHasOneClassAtMostAndNoneBelowTheBound) {
+  const int64_t N = 6, T = 64;
+  const auto sequences = MakeSyntheticSequences(N, T, 1000);
+  Shape shape;
+  shape.B = N;
+  shape.T = T;
+  shape.H = shape.G = 4;
+  LayerBatch batch = RandomLayer(shape);
+  batch.attention.scale = 1;
+  batch.q_BHTE = at::zeros_like(batch.q_BHTE);
+  batch.q_BHTE.select(3, 0).fill_(1);
+  batch.k_BGTE = at::zeros_like(batch.k_BGTE);
+  const auto looks = [&](int64_t head, int64_t k, double times) {
+    batch.k_BGTE.select(1, head).select(1, k).select(1, 0).fill_(
+        static_cast<float>(std::log(times)));
+  };
+  looks(0, 0, 40);
+  looks(1, 0, 40);
+  looks(1, T - 1, 60);  // more at itself than at the first
+  looks(2, 0, 29);      // too little
+  looks(3, T - 2, 500);
+  Selectivity selectivity(sequences);
+  selectivity.Fold(batch);
+  const auto values = selectivity.Finish(0);
+  const auto share = [&](const char* target) {
+    const auto* found =
+        Find(values, std::string("selectivity_") + target + "_share");
+    return found == nullptr ? -1 : found->values[0];
+  };
+  EXPECT_EQ(share("first"), .25f);
+  EXPECT_EQ(share("self"), .25f);
+  EXPECT_EQ(share("previous"), .25f) << "62 times as the mean of eight too";
+  EXPECT_EQ(share("local"), 0);
 }
 
 TEST(SelectivityTest, AWindowThatHidesAllOtherPositionsHasNoRatioButItsMass) {
@@ -140,6 +182,7 @@ TEST(SelectivityTest, AWindowThatHidesAllOtherPositionsHasNoRatioButItsMass) {
   selectivity.Fold(RandomLayer(shape));
   const auto values = selectivity.Finish(0);
   EXPECT_EQ(Find(values, "selectivity_previous"), nullptr);
+  EXPECT_EQ(Find(values, "selectivity_previous_share"), nullptr);
   EXPECT_GT(Find(values, "selectivity_mass_previous")->values[0], 0);
   EXPECT_EQ(Find(values, "selectivity_mass_first")->values[0], 0);
 }

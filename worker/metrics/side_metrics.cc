@@ -67,8 +67,7 @@ void AppendSelectivity(std::vector<Descriptor>& all) {
         absl::StrCat("mean ", sequences, ", of A[t,k] at k = ", place,
                      ", divided by the mean of ", others),
         kCircuits, kSyntheticCost));
-    // From there on the source gives a head the class.
-    all.back().threshold = 30;
+    all.back().threshold = kSelectivityOfClass;
   }
   all.push_back(Describe(
       "selectivity_null", "ratio", Scope::kHead,
@@ -84,6 +83,18 @@ void AppendSelectivity(std::vector<Descriptor>& all) {
                            absl::StrCat("mean ", sequences,
                                         ", of A[t,k] at k = ", PlaceOf(target)),
                            kCircuits, kSyntheticCost));
+  }
+  for (const char* target : kSelectivityTargets) {
+    all.push_back(Describe(
+        absl::StrCat(kSelectivity, target, kShareSuffix), "ratio",
+        Scope::kLayer,
+        absl::StrCat("Share of the layer's heads whose class is that of "
+                     "attention to ",
+                     PlaceOf(target), "."),
+        absl::StrCat("share of heads with selectivity_", target,
+                     " >= ", kSelectivityOfClass,
+                     ", and none of the other five above it"),
+        kCircuits, kSyntheticCost));
   }
 }
 

@@ -26,6 +26,10 @@ bool AsksFor(const std::vector<std::string>& metrics, const std::string& name);
 // Where attention goes in the synthetic sequences of selectivity.
 inline constexpr const char* kSelectivityTargets[] = {
     "induction", "previous", "duplicate", "first", "self", "local"};
+// From there on a head has the class of its largest selectivity; what the share
+// of these heads is called behind that one's name.
+inline constexpr float kSelectivityOfClass = 30;
+inline constexpr char kShareSuffix[] = "_share";
 
 }  // namespace sinkwatch::metrics
 

@@ -1,5 +1,9 @@
 // What makes the attention to position 0, before the softmax saturates.
 // Shapes: layer_statistics.h.
+#include <string>
+#include <utility>
+
+#include "ATen/ops/quantile.h"
 #include "worker/kernels/head_norms.h"
 #include "worker/metrics/families.h"
 
@@ -18,6 +22,66 @@ Quantity DeltaLogit(LayerStatistics& s) {
   quantity.row.a = s.attention().sink_logit;
   quantity.row.minus = s.attention().rest_mean_logit;
   return quantity;
+}
+
+// The rows of `rows` of what one term is less the other, in double: [B,H,R].
+at::Tensor Differences(LayerStatistics& s, Rows rows, const at::Tensor& a_BHT,
+                       const at::Tensor& minus_BHT) {
+  const QueryRows range =
+      QueryRowsOf(rows, s.tokens(), s.batch().attention.window);
+  return a_BHT.to(at::kDouble)
+      .sub(minus_BHT.to(at::kDouble))
+      .narrow(-1, range.begin, range.size());
+}
+
+at::Tensor DeltaLogitSpread(LayerStatistics& s) {
+  return Differences(s, Rows::kPastSeesSink, s.attention().sink_logit,
+                     s.attention().rest_mean_logit)
+      .std(-1, /*unbiased=*/false);
+}
+
+template <int kPercent>
+at::Tensor MarginQuantile(LayerStatistics& s) {
+  return at::quantile(Differences(s, Rows::kSeesSink, s.attention().sink_logit,
+                                  s.attention().rest_log_sum_exp),
+                      kPercent / 100.0, /*dim=*/-1);
+}
+
+bool HasPastSink(const LayerBatch& batch) {
+  return QueryRowsOf(Rows::kPastSeesSink, batch.q_BHTE.size(2),
+                     batch.attention.window)
+             .size() > 0;
+}
+
+bool HasMargin(const LayerBatch& batch) {
+  return IsSoftmax(batch) && QueryRowsOf(Rows::kSeesSink, batch.q_BHTE.size(2),
+                                         batch.attention.window)
+                                     .size() > 0;
+}
+
+Metric OfSequence(Descriptor descriptor, const char* cost,
+                  bool (*applies)(const LayerBatch&), Plane plane) {
+  Metric metric;
+  metric.descriptor = std::move(descriptor);
+  metric.descriptor.on_request = true;
+  metric.descriptor.cost = cost;
+  metric.needs = kNeedsQueryKey;
+  metric.value = {Rows::kWholeSequence, plane};
+  metric.applies = applies;
+  return metric;
+}
+
+Metric MarginQuantileMetric(const std::string& percent, Plane plane) {
+  return OfSequence(
+      {"sink_logit_margin_q" + percent, "nats", Scope::kHead,
+       "The margin that " + percent +
+           " % of the queries stay below: where a head rests on some queries "
+           "only, its quantiles lie far apart.",
+       "mean over sequences of the ." + percent +
+           " quantile over rows t >= 1 that see key 0 of s[t,0] - logsumexp "
+           "over visible k >= 1 of s[t,k], interpolated between two rows",
+       "as sink_logit_margin; claim 1 of Guo et al., arXiv 2410.13835"},
+      "an order of the rows", HasMargin, plane);
 }
 
 // Of a key/value head for each of its query heads: [B,H,1].
@@ -93,7 +157,21 @@ std::vector<Metric> SinkLogitMetrics() {
   cosine.needs = kNeedsQueryKey | kNeedsKey;
   cosine.value = {Rows::kSeesSink, Cosine};
   cosine.by_class = true;
-  return {margin, delta, cosine};
+
+  Metric spread = OfSequence(
+      {"sink_delta_logit_sd", "nats", Scope::kHead,
+       "How far the queries' delta logits lie apart: it shrinks as the sink "
+       "logits of all tokens gather at one value.",
+       "mean over sequences of the standard deviation over rows t >= 2 that "
+       "see key 0 of s[t,0] - mean over visible 1 <= k < t of s[t,k]",
+       "Guo et al., arXiv 2410.13835 (concentration of the sink logits)"},
+      "little", HasPastSink, DeltaLogitSpread);
+  return {margin,
+          delta,
+          cosine,
+          std::move(spread),
+          MarginQuantileMetric("10", MarginQuantile<10>),
+          MarginQuantileMetric("90", MarginQuantile<90>)};
 }
 
 }  // namespace sinkwatch::metrics

@@ -1,7 +1,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "ATen/TensorOperators.h"
 #include "gtest/gtest.h"
 #include "worker/metrics/brute_force_testing.h"
 
@@ -9,14 +13,24 @@ namespace sinkwatch::metrics::test {
 namespace {
 
 const std::vector<std::string> kMetrics = {
-    "channel_median",    "channel_ratio",     "massive_channels",
-    "channels_above_10", "channels_above_20", "channels_above_30",
-    "outlier_ratio",     "massive_count",     "massive_count_relaxed",
-    "residual_sink_dims"};
+    "channel_median",    "channel_p95",           "channel_p99",
+    "channel_ratio",     "massive_channels",      "channels_above_10",
+    "channels_above_20", "channels_above_30",     "outlier_ratio",
+    "massive_count",     "massive_count_relaxed", "residual_sink_dims"};
 
 double MedianOf(std::vector<double> x) {
   std::sort(x.begin(), x.end());
   return (x[(x.size() - 1) / 2] + x[x.size() / 2]) / 2;
+}
+
+// Between two elements it is interpolated.
+double QuantileOf(std::vector<double> x, double share) {
+  std::sort(x.begin(), x.end());
+  const double place = share * static_cast<double>(x.size() - 1);
+  const auto below = static_cast<size_t>(place);
+  const size_t above = std::min(below + 1, x.size() - 1);
+  return x[below] +
+         (place - static_cast<double>(below)) * (x[above] - x[below]);
 }
 
 // A stream with a few large channels and tokens, so that no count is 0.
@@ -38,8 +52,8 @@ TEST_P(StreamChannelsTest, EqualsTheDefinition) {
   const auto x = [&](int64_t b, int64_t t, int64_t j) {
     return all.resid_post()[(b * all.T + t) * all.D + j];
   };
-  double median = 0, largest = 0, massive = 0, above[3] = {}, outliers = 0,
-         count = 0, relaxed = 0, sink_dims = 0;
+  double median = 0, p95 = 0, p99 = 0, largest = 0, massive = 0, above[3] = {},
+         outliers = 0, count = 0, relaxed = 0, sink_dims = 0;
   for (int64_t b = 0; b < all.B; ++b) {
     std::vector<double> maxima(all.D, 0), sizes;
     double mean = 0, variance = 0;
@@ -73,11 +87,15 @@ TEST_P(StreamChannelsTest, EqualsTheDefinition) {
       relaxed += size > 100 * MedianOf(sizes) && size > 6 * std::sqrt(variance);
     }
     median += MedianOf(maxima);
+    p95 += QuantileOf(maxima, .95);
+    p99 += QuantileOf(maxima, .99);
     largest += *std::max_element(maxima.begin(), maxima.end());
   }
   const double B = static_cast<double>(all.B);
   const Values values = Measure({batch}, {}, kMetrics);
   ExpectClose(values, "d channel_median", {median / B});
+  ExpectClose(values, "d channel_p95", {p95 / B});
+  ExpectClose(values, "d channel_p99", {p99 / B});
   ExpectClose(values, "d channel_ratio", {largest / median});
   ExpectClose(values, "d massive_channels", {massive / B});
   ExpectClose(values, "d channels_above_10", {above[0] / B});
@@ -88,6 +106,45 @@ TEST_P(StreamChannelsTest, EqualsTheDefinition) {
   ExpectClose(values, "d massive_count_relaxed", {relaxed / B});
   ExpectClose(values, "d residual_sink_dims", {sink_dims / B});
   EXPECT_GT(massive * count * relaxed, 0) << "the test would see nothing";
+}
+
+// What holds of the block's output holds of the other places: each is given the
+// same stream, times another number, and none of it to the output.
+TEST_P(StreamChannelsTest, EveryPlaceHasTheStatisticsOfItsOwnStream) {
+  const std::vector<std::string> statistics = {
+      "channel_median",    "channel_p95",       "channel_p99",
+      "channel_ratio",     "massive_channels",  "channels_above_10",
+      "channels_above_20", "channels_above_30", "outlier_ratio"};
+  LayerBatch batch = RandomLayer(GetParam());
+  const at::Tensor x_BTD = Spiked(GetParam()).resid_post_BTD;
+  batch.attn_out_BTD = x_BTD * .5;
+  batch.resid_mid_BTD = x_BTD * .25;
+  batch.mlp_out_BTD = x_BTD * 3;
+  const std::pair<const char*, at::Tensor> places[] = {
+      {"_attn", batch.attn_out_BTD},
+      {"_mid", batch.resid_mid_BTD},
+      {"_ffn", batch.mlp_out_BTD}};
+  for (const auto& [suffix, of_BTD] : places) {
+    LayerBatch alone = batch;
+    alone.resid_post_BTD = of_BTD;
+    const Values expected = Measure({alone}, {}, statistics);
+    std::vector<std::string> names;
+    for (const std::string& name : statistics) names.push_back(name + suffix);
+    const Values values = Measure({batch}, {}, names);
+    for (const std::string& name : statistics) {
+      ExpectClose(values, "d " + name + suffix,
+                  {expected.at("d " + name).values[0]});
+    }
+  }
+}
+
+TEST(StreamChannelsMicroTest, BesideAttentionTheMlpHasNothingBetweenThem) {
+  LayerBatch batch = RandomLayer(Shape());
+  batch.resid_mid_BTD = at::Tensor();
+  const Values values =
+      Measure({batch}, {}, {"channel_ratio_mid", "channel_ratio_ffn"});
+  EXPECT_EQ(values.count("d channel_ratio_mid"), 0u);
+  EXPECT_EQ(values.count("d channel_ratio_ffn"), 1u);
 }
 
 std::vector<Shape> OddAndWide() {

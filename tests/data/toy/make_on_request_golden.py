@@ -24,10 +24,39 @@ def spectral_entropy(matrices):
     return -(p * np.log(np.where(p > 0, p, 1))).sum(-1)
 
 
+def channels(x):
+    """Of the largest entries of the channels; also those of x's outliers' rows."""
+    maxima = np.abs(x).max(1)
+    return {
+        "channel_median": np.median(maxima, axis=1).mean(),
+        "channel_p95": np.quantile(maxima, .95, axis=1).mean(),
+        "channel_p99": np.quantile(maxima, .99, axis=1).mean(),
+        "channel_ratio": maxima.max(1).mean() / np.median(maxima, axis=1).mean(),
+        "massive_channels": (maxima > 100 * np.median(maxima, axis=1)[:, None]).sum(1).mean(),
+        "channels_above_10": (maxima > 10).sum(1).mean(),
+        "channels_above_20": (maxima > 20).sum(1).mean(),
+        "channels_above_30": (maxima > 30).sum(1).mean(),
+    }
+
+
+def outliers(x):
+    """[N, T]: the share of a token's entries that stand out of it."""
+    return (np.abs(x) > 10 * np.sqrt((x ** 2).mean(-1, keepdims=True))).mean(-1)
+
+
+def places(shown):
+    """What a block is looked at in, by the ending of the metrics' names."""
+    named = {"": shown["post"]}
+    if "attn" in shown:
+        named["_attn"] = shown["attn"]
+    if "mlp" in shown:
+        named["_mid"], named["_ffn"] = shown["mid"], shown["mlp"]
+    return named
+
+
 def stream(x):
     size = np.abs(x)
     flat = size.reshape(len(x), -1)
-    maxima = size.max(1)
     middle = np.median(flat, axis=1)[:, None]
     sigma = x.reshape(len(x), -1).std(axis=1)[:, None]
     rms = np.sqrt((x ** 2).mean(-1, keepdims=True))
@@ -36,12 +65,6 @@ def stream(x):
     cosines = rest @ rest.swapaxes(1, 2)
     upper = np.triu_indices(rest.shape[1], 1)
     return {
-        "channel_median": np.median(maxima, axis=1).mean(),
-        "channel_ratio": maxima.max(1).mean() / np.median(maxima, axis=1).mean(),
-        "massive_channels": (maxima > 100 * np.median(maxima, axis=1)[:, None]).sum(1).mean(),
-        "channels_above_10": (maxima > 10).sum(1).mean(),
-        "channels_above_20": (maxima > 20).sum(1).mean(),
-        "channels_above_30": (maxima > 30).sum(1).mean(),
         "massive_count": ((flat > 100) & (flat > 1000 * middle)).sum(1).mean(),
         "massive_count_relaxed": ((flat > 100 * middle) & (flat > 6 * sigma)).sum(1).mean(),
         "residual_sink_dims": ((size > 6 * rms).mean(1) >= 0.5).sum(1).mean(),
@@ -59,7 +82,6 @@ def stream_rows(x):
     centred = x - x.mean(-1, keepdims=True)
     rms = np.sqrt((x ** 2).mean(-1, keepdims=True))
     return {
-        "outlier_ratio": (np.abs(x) > 10 * rms).mean(-1),
         "kurtosis_token": (centred ** 4).mean(-1) / (centred ** 2).mean(-1) ** 2 - 3,
         "postnorm_sparsity": (np.abs(x) < 0.01 * rms).mean(-1),
     }
@@ -124,12 +146,43 @@ def of_heads(masses, largest_logits):
     }
 
 
+def of_peak(lengths):
+    """Where the residual peak stands, of each layer's lengths [N, T]."""
+    layers = [layer for layer, _ in lengths]
+    sinks = np.array([x[:, 0].mean() for _, x in lengths])
+    ratios = sinks / [np.median(x[:, 1:], axis=1).mean() for _, x in lengths]
+    values = {"residual_peak_layer": layers[sinks.argmax()],
+              "residual_peak_excess": max(x[:, 0].mean() - x[:, 1:].mean() for _, x in lengths)}
+    peaked = [layer for layer, ratio in zip(layers, ratios) if ratio >= 3]
+    if peaked:
+        values["residual_rise_layer"], values["residual_fall_layer"] = peaked[0], peaked[-1]
+    return values
+
+
+def sink_logits(shown):
+    """How the sink logits of a sequence's queries lie."""
+    s = shown["s"]
+    rows = np.arange(s.shape[1])
+    between = np.where(np.tril(np.ones(s.shape[1:], bool), -1), s, 0)
+    between[:, :, 0] = 0
+    delta = (s[:, :, 0] - between.sum(-1) / np.maximum(rows - 1, 1))[:, 2:]
+    values = {"sink_delta_logit_sd": delta.std(axis=1).mean()}
+    if shown["kind"] != "relu":
+        margin = s[:, 1:, 0] - log_sum_exp(s[:, 1:, 1:])
+        for percent in [10, 90]:
+            values[f"sink_logit_margin_q{percent}"] = np.quantile(
+                margin, percent / 100, axis=1).mean()
+    return values
+
+
 def layer_values(shown):
     values = {}
     if "attn" in shown:
         values["residual_step_attn"] = norm(shown["attn"])[:, 0].mean()
     if "mlp" in shown:
         values["residual_step_ffn"] = norm(shown["mlp"])[:, 0].mean()
+    if "s" in shown:
+        values.update(sink_logits(shown))
     if "z" in shown:
         z = shown["z"][:, 1:]
         values["output_projection_norm"] = np.sqrt((shown["W"] ** 2).sum())
@@ -190,12 +243,17 @@ def measure(config, weights, probe):
                 found[-1]["either_way"] = float(f"{near[mask].mean():.9g}")
 
     for domain, tokens, classes, names in probe:
-        heads, masses, largest = [], [], []
+        heads, masses, largest, peak = [], [], [], []
         for layer, shown in enumerate(forward(config, weights, tokens), start=-1):
             if "logits" in shown:
                 continue
             for metric, value in {**stream(shown["post"]), **layer_values(shown)}.items():
                 add(domain, metric, layer, value)
+            for suffix, x in places(shown).items():
+                for metric, value in channels(x).items():
+                    add(domain, metric + suffix, layer, value)
+                add_rows(domain, f"outlier_ratio{suffix}", layer, outliers(x), 0, classes, names)
+            peak.append((layer, norm(shown["post"])))
             for metric, values in stream_rows(shown["post"]).items():
                 add_rows(domain, metric, layer, values, 0, classes, names)
             for metric, values in layer_rows(shown).items():
@@ -223,9 +281,12 @@ def measure(config, weights, probe):
                     if mask.any() and on_set[mask].mean() > 0:
                         add(label, "sink_position_zero_share", layer,
                             on_zero[mask].mean() / on_set[mask].mean())
-        for metric, value in of_heads(masses, largest).items():
+        for metric, value in {**of_heads(masses, largest), **of_peak(peak)}.items():
             add(domain, metric, None, value)
         plain = losses(config, weights, tokens)
+        for label, mask in groups_of(domain, tokens, classes, names):
+            if mask[:, :-1].any():
+                add(label, "perplexity", None, np.exp(plain[mask[:, :-1]].mean()))
         # Row t predicts token t + 1.
         first = 1
         while first <= plain.shape[1]:

@@ -66,6 +66,10 @@ def selectivity(last_row, sequences):
     values = {f"selectivity_{name}": at[name].mean() / rest for name in TARGETS if rest > 0}
     if rest > 0:
         values["selectivity_null"] = last_row[n, null].mean() / rest
+        best = max(TARGETS, key=lambda name: values[f"selectivity_{name}"])
+        in_class = values[f"selectivity_{best}"] >= 30
+        values.update({f"selectivity_{name}_share": float(in_class and name == best)
+                       for name in TARGETS})  # of one head
     values.update({f"selectivity_mass_{name}": at[name].mean() for name in TARGETS})
     return values
 
