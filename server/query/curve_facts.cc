@@ -186,8 +186,10 @@ absl::Status AddDrainFit(RunSeries& run, const std::string& domain,
   if (fit == nullptr) return absl::OkStatus();
   v1::Fact fact = FitFact(run, metric->name(), domain, all, *fit, 1);
   fact.set_verdict("power");
+  // Not as step^-0.000.
+  const double exponent = std::abs(fit->b()) < .0005 ? 0 : fit->b();
   fact.set_text(absl::StrFormat("%s in %s goes as step^%.3f (%s)",
-                                metric->name(), domain, fit->b(),
+                                metric->name(), domain, exponent,
                                 FitText(all, *fit, " of logarithms")));
   facts.push_back(std::move(fact));
   return absl::OkStatus();
