@@ -97,6 +97,7 @@ function seriesData({ whole, own, band, published }, v) {
   chosen.forEach(line => { line.colour = FEW[(taken + v.heads.indexOf(line.name)) % FEW.length]; });
   beside.forEach((line, i) => { line.colour = FEW[(taken + chosen.length + i) % FEW.length]; line.name = `${v.reference}: ${line.name}`; });
   chosen.push(...beside);
+  chosen.forEach(line => { line.chosen = true; });
   const found = said.facts && said.facts.run === v.run && said.facts.stage === v.stage
     ? intervalsOf(said.facts.all, whole.metric.name, v.domain) : [];
   return { x: whole.x, xs: joined.xs, band: bands, base: band ? [] : base, chosen, gaps: whole.gaps, intervals: found, unit: whole.metric.unit };

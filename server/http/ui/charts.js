@@ -158,9 +158,10 @@ function intervalShapes(intervals, axis, sx, box) {
   });
 }
 
-// data: {x, xs: [...], lines: [{name, values, colour}], band: null or {colour,
-// min, p10, median, p90, max}, gaps, intervals, unit}. The result's `frame` is for a vector
-// image, `marks` for a canvas, `places` are the pixels of `xs`.
+// data: {x, xs: [...], lines: [{name, values, colour, chosen}], band: null or
+// {colour, min, p10, median, p90, max}, gaps, intervals, unit}. The result's
+// `frame` is for a vector image, `marks` for a canvas, `places` are the pixels
+// of `xs`.
 function lineChart(data, size) {
   const box = { left: 64, right: size.width - 16, top: 12, bottom: size.height - 44 };
   const axis = AXES[data.x];
@@ -196,7 +197,9 @@ function lineMarks(data, pixels, sy) {
   }
   const many = data.lines.length > MANY_LINES;
   for (const line of data.lines) {
-    marks.push(...lineShapes(pixels, line.values, sy, { colour: line.colour, width: many ? 1 : 1.8, alpha: many ? 0.6 : 1 }));
+    // Of many, those that a person has chosen are to be seen.
+    const faint = many && !line.chosen;
+    marks.push(...lineShapes(pixels, line.values, sy, { colour: line.colour, width: faint ? 1 : 1.8, alpha: faint ? 0.6 : 1 }));
   }
   if (many || data.xs.length >= 60) return marks;
   for (const line of data.lines) {

@@ -59,6 +59,14 @@ test("null breaks a line, undefined is passed over", () => {
   assert.equal(lines([0, 1, undefined, 1, 0]).length, 30);
 });
 
+test("of many lines the chosen ones stand out", () => {
+  const lines = linesOf(30, [0, 1]);
+  lines[29].chosen = true;
+  const marks = chartOf({ xs: [0, 100], lines }).marks.filter(m => m.kind === "line");
+  assert.deepEqual([marks[0].width, marks[0].alpha], [1, 0.6]);
+  assert.deepEqual([marks[29].width, marks[29].alpha], [1.8, 1]);
+});
+
 test("a line's places are its values'", () => {
   const { marks, box } = chartOf({ xs: [0, 100], lines: linesOf(30, [0, 1]) });
   const [x0, y0, x1, y1] = marks[0].points;
