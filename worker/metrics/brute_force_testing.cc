@@ -224,6 +224,15 @@ double BruteForce::RowMean(int64_t h, int64_t first, const RowTest& counts,
   return sum / static_cast<double>(rows);
 }
 
+double QuantileOf(std::vector<double> x, double q) {
+  std::sort(x.begin(), x.end());
+  const double place = q * static_cast<double>(x.size() - 1);
+  const auto below = static_cast<size_t>(place);
+  const size_t above = std::min(below + 1, x.size() - 1);
+  return x[below] +
+         (place - static_cast<double>(below)) * (x[above] - x[below]);
+}
+
 void ExpectClose(const Values& values, const std::string& key,
                  const std::vector<double>& expected) {
   const auto found = values.find(key);

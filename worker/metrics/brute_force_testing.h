@@ -83,6 +83,9 @@ class BruteForce {
   std::vector<double> attention_;  // [B,H,T,T]
 };
 
+// Between two elements it is interpolated; q in 0..1.
+double QuantileOf(std::vector<double> x, double q);
+
 // Relative 2e-5 or absolute 2e-6: what float32 sums over a few dozen terms
 // leave of inputs that both sides share exactly.
 void ExpectClose(const Values& values, const std::string& key,

@@ -92,20 +92,25 @@ const MetricVector* Find(const std::vector<MetricVector>& vectors,
   return nullptr;
 }
 
-// Head 0 looks for B, head 1 is even. The query's logits are the keys' first
-// element.
-TEST(SelectivityTest, AHeadThatLooksForBIsAnInductionHead) {
-  const int64_t N = 10, T = 64;
-  const auto sequences = MakeSyntheticSequences(N, T, 1000);
+// Heads whose attention is even; a query's logits are the keys' first elements.
+LayerBatch EvenHeads(int64_t sequences, int64_t tokens, int64_t heads) {
   Shape shape;
-  shape.B = N;
-  shape.T = T;
-  shape.H = shape.G = 2;
+  shape.B = sequences;
+  shape.T = tokens;
+  shape.H = shape.G = heads;
   LayerBatch batch = RandomLayer(shape);
   batch.attention.scale = 1;
   batch.q_BHTE = at::zeros_like(batch.q_BHTE);
   batch.q_BHTE.select(3, 0).fill_(1);
   batch.k_BGTE = at::zeros_like(batch.k_BGTE);
+  return batch;
+}
+
+// Head 0 looks for B, head 1 is even.
+TEST(SelectivityTest, AHeadThatLooksForBIsAnInductionHead) {
+  const int64_t N = 10, T = 64;
+  const auto sequences = MakeSyntheticSequences(N, T, 1000);
+  LayerBatch batch = EvenHeads(N, T, 2);
   for (int64_t n = 0; n < N; ++n) {
     const int64_t b = sequences.first_N[n].item<int64_t>() + 1;
     batch.k_BGTE[n][0][b][0] = static_cast<float>(std::log(100.0));
@@ -141,15 +146,7 @@ TEST(SelectivityTest, AHeadThatLooksForBIsAnInductionHead) {
 TEST(SelectivityTest, AHeadHasOneClassAtMostAndNoneBelowTheBound) {
   const int64_t N = 6, T = 64;
   const auto sequences = MakeSyntheticSequences(N, T, 1000);
-  Shape shape;
-  shape.B = N;
-  shape.T = T;
-  shape.H = shape.G = 4;
-  LayerBatch batch = RandomLayer(shape);
-  batch.attention.scale = 1;
-  batch.q_BHTE = at::zeros_like(batch.q_BHTE);
-  batch.q_BHTE.select(3, 0).fill_(1);
-  batch.k_BGTE = at::zeros_like(batch.k_BGTE);
+  LayerBatch batch = EvenHeads(N, T, 4);
   const auto looks = [&](int64_t head, int64_t k, double times) {
     batch.k_BGTE.select(1, head).select(1, k).select(1, 0).fill_(
         static_cast<float>(std::log(times)));

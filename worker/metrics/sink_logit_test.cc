@@ -87,15 +87,6 @@ double DeviationOf(const std::vector<double>& rows) {
   return std::sqrt(squares / static_cast<double>(rows.size()));
 }
 
-double QuantileOf(std::vector<double> rows, double share) {
-  std::sort(rows.begin(), rows.end());
-  const double place = share * static_cast<double>(rows.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, rows.size() - 1);
-  return rows[below] +
-         (place - static_cast<double>(below)) * (rows[above] - rows[below]);
-}
-
 TEST_P(SinkLogitTest, TheSpreadOfDeltaLogitsIsThatOfASequencesRows) {
   const LayerBatch batch = RandomLayer(GetParam());
   const BruteForce x(batch);

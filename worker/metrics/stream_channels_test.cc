@@ -18,21 +18,6 @@ const std::vector<std::string> kMetrics = {
     "channels_above_20", "channels_above_30",     "outlier_ratio",
     "massive_count",     "massive_count_relaxed", "residual_sink_dims"};
 
-double MedianOf(std::vector<double> x) {
-  std::sort(x.begin(), x.end());
-  return (x[(x.size() - 1) / 2] + x[x.size() / 2]) / 2;
-}
-
-// Between two elements it is interpolated.
-double QuantileOf(std::vector<double> x, double share) {
-  std::sort(x.begin(), x.end());
-  const double place = share * static_cast<double>(x.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, x.size() - 1);
-  return x[below] +
-         (place - static_cast<double>(below)) * (x[above] - x[below]);
-}
-
 // A stream with a few large channels and tokens, so that no count is 0.
 LayerBatch Spiked(const Shape& shape) {
   LayerBatch batch = RandomLayer(shape);
@@ -78,15 +63,16 @@ TEST_P(StreamChannelsTest, EqualsTheDefinition) {
       }
     }
     for (int64_t j = 0; j < all.D; ++j) {
-      massive += maxima[j] > 100 * MedianOf(maxima);
+      massive += maxima[j] > 100 * QuantileOf(maxima, .5);
       for (int i = 0; i < 3; ++i) above[i] += maxima[j] > 10 * (i + 1);
       sink_dims += 2 * large[j] >= all.T;
     }
     for (double size : sizes) {
-      count += size > 100 && size > 1000 * MedianOf(sizes);
-      relaxed += size > 100 * MedianOf(sizes) && size > 6 * std::sqrt(variance);
+      count += size > 100 && size > 1000 * QuantileOf(sizes, .5);
+      relaxed +=
+          size > 100 * QuantileOf(sizes, .5) && size > 6 * std::sqrt(variance);
     }
-    median += MedianOf(maxima);
+    median += QuantileOf(maxima, .5);
     p95 += QuantileOf(maxima, .95);
     p99 += QuantileOf(maxima, .99);
     largest += *std::max_element(maxima.begin(), maxima.end());
