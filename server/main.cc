@@ -1,5 +1,7 @@
 // sinkwatch_server: finds checkpoints, gives them to workers, keeps and serves
 // what they measure.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -9,6 +11,7 @@
 
 #include "proto/base/catch_all.h"
 #include "proto/base/command_help.h"
+#include "proto/base/stderr_log.h"
 #include "proto/base/stop_signal.h"
 #include "proto/base/version.h"
 #include "server/config.h"
@@ -16,13 +19,14 @@
 #include "server/run_paths.h"
 #include "server/server.h"
 #include "server/server_flags.h"
-#include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace sinkwatch::server {
 namespace {
 
 constexpr int kBadUsage = 2;
+// What the end may take beside waiting for leased jobs.
+constexpr absl::Duration kEndPatience = absl::Seconds(15);
 
 // Everything wrong with the configuration, a line each on stderr.
 bool Complain(const base::Arguments& arguments,
@@ -78,6 +82,14 @@ void ReloadConfig(const base::Arguments& arguments, Server& server) {
   spdlog::error("reload refused error=\"{}\"", status.ToString());
 }
 
+// Ends the process by SIGALRM should draining not do so: a thread that writes
+// to a disk that never answers cannot be waited for. What was acknowledged is
+// written.
+void EndAtLast(absl::Duration drain_timeout) {
+  alarm(static_cast<unsigned int>(
+      absl::ToInt64Seconds(drain_timeout + kEndPatience)));
+}
+
 int Serve(const base::Arguments& arguments, const v1::ServerConfig& config) {
   base::StopSignal signals({SIGHUP});
   auto server = Server::Start(config, AllowedRoots(arguments));
@@ -91,6 +103,7 @@ int Serve(const base::Arguments& arguments, const v1::ServerConfig& config) {
     ReloadConfig(arguments, **server);
   }
   spdlog::info("draining signal={}", signal);
+  EndAtLast(arguments.Duration("drain_timeout"));
   (*server)->Drain(arguments.Duration("drain_timeout"));
   spdlog::info("ended");
   return 0;
@@ -119,6 +132,6 @@ int main(int argc, char** argv) {
           base::AnswerWithoutWork(server::ServerProgram(), arguments)) {
     return *code;
   }
-  spdlog::set_default_logger(spdlog::stderr_color_mt("sinkwatch"));
+  base::LogToStderr("sinkwatch");
   return server::Run(*arguments);
 }

@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "proto/base/command_help.h"
-#include "spdlog/sinks/stdout_color_sinks.h"
-#include "spdlog/spdlog.h"
+#include "proto/base/stderr_log.h"
 #include "worker/commands/measure_command.h"
 #include "worker/commands/probe_command.h"
 #include "worker/commands/program.h"
@@ -41,7 +40,7 @@ int main(int argc, char** argv) {
   namespace worker = sinkwatch::worker;
   GiveLargeBlocksBack();
   // Standard output is for results.
-  spdlog::set_default_logger(spdlog::stderr_color_mt("sinkwatch_worker"));
+  base::LogToStderr("sinkwatch_worker");
   RaiseFileLimit();
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words.empty()) {

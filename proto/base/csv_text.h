@@ -10,7 +10,8 @@ namespace sinkwatch::base {
 // Appends a cell that is text as RFC 4180 has it: in quotes where it holds a
 // comma, a quote or the end of a line. Text that a spreadsheet would run as a
 // formula, as it begins with = + - @ or a control character and is no number,
-// gets an apostrophe in front, which spreadsheets read as "this is text".
+// gets an apostrophe in front, which spreadsheets read as "this is text". What
+// drives a terminal is escaped as OneLine does, but for tabs and ends of lines.
 void AppendCsvText(absl::string_view text, std::string* out);
 
 }  // namespace sinkwatch::base

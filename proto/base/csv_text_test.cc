@@ -32,7 +32,18 @@ TEST(CsvText, NoCellIsAFormula) {
       {"=HYPERLINK(\"u\",\"t\")", "\"'=HYPERLINK(\"\"u\"\",\"\"t\"\")\""},
       {"-1.5", "-1.5"},
       {"+3", "+3"},
+      {"\uFF1D1+1", "'\uFF1D1+1"},
+      {"\uFF20a", "'\uFF20a"},
       {"a=b", "a=b"}};
+  for (const auto& [text, cell] : cases) EXPECT_EQ(Cell(text), cell) << text;
+}
+
+TEST(CsvText, DrivesNoTerminal) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"\x1b[2Jgone", "\\x1B[2Jgone"},
+      {"a\n\xc2\x9b", "\"a\n\\xC2\\x9B\""},
+      {"\xff\tx", "\\xFF\tx"},
+      {"\xc3\xa9\n", "\"\xc3\xa9\n\""}};
   for (const auto& [text, cell] : cases) EXPECT_EQ(Cell(text), cell) << text;
 }
 

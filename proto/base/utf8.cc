@@ -1,5 +1,6 @@
 #include "proto/base/utf8.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/strings/str_format.h"
@@ -42,6 +43,13 @@ int EscapedByte(absl::string_view text) {
   }
   const int high = HexValue(text[2]), low = HexValue(text[3]);
   return high < 0 || low < 0 ? -1 : 16 * high + low;
+}
+
+// The code point of a character of two or three bytes.
+uint32_t CodePoint(absl::string_view character) {
+  uint32_t value = character[0] & (character.size() == 2 ? 0x1f : 0x0f);
+  for (char c : character.substr(1)) value = value << 6 | (c & 0x3f);
+  return value;
 }
 
 }  // namespace
@@ -90,6 +98,35 @@ std::string UnescapeBytes(absl::string_view text) {
     text.remove_prefix(escaped >= 0 ? kEscapeBytes : 1);
   }
   return bytes;
+}
+
+bool IsControl(absl::string_view character) {
+  if (character.size() == 1) {
+    const uint8_t byte = character[0];
+    return byte < 0x20 || byte == 0x7f;
+  }
+  if (character.size() > 3) return false;
+  const uint32_t code = CodePoint(character);
+  return code < 0xa0 || code == 0x061c || (code >= 0x200e && code <= 0x200f) ||
+         (code >= 0x2028 && code <= 0x202e) ||
+         (code >= 0x2066 && code <= 0x2069);
+}
+
+std::string OneLine(absl::string_view bytes) {
+  std::string line;
+  while (!bytes.empty()) {
+    const size_t length = Utf8CharacterBytes(bytes);
+    const absl::string_view part = bytes.substr(0, std::max<size_t>(length, 1));
+    if (length > 0 && !IsControl(part)) {
+      line.append(part.data(), part.size());
+    } else {
+      for (char c : part) {
+        absl::StrAppendFormat(&line, "\\x%02X", static_cast<uint8_t>(c));
+      }
+    }
+    bytes.remove_prefix(part.size());
+  }
+  return line;
 }
 
 }  // namespace sinkwatch::base

@@ -26,6 +26,16 @@ std::string EscapeBytes(absl::string_view bytes);
 // taken as it is, but for its \xHH.
 std::string UnescapeBytes(absl::string_view text);
 
+// Whether a character, as Utf8CharacterBytes cuts it, drives what shows it
+// instead of being shown: controls (C0, DEL, C1), ends of lines and paragraphs,
+// and marks that turn the direction of the text around them.
+bool IsControl(absl::string_view character);
+
+// `bytes` for a log or a terminal: one line, in which nobody's name forges
+// another line, moves the cursor or hides what follows. Each byte of a control
+// and of what is no UTF-8 becomes \xHH.
+std::string OneLine(absl::string_view bytes);
+
 }  // namespace sinkwatch::base
 
 #endif  // SINKWATCH_PROTO_BASE_UTF8_H_

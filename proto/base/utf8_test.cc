@@ -1,5 +1,6 @@
 #include "proto/base/utf8.h"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -109,6 +110,26 @@ TEST(EscapeBytesTest, TurnsBackEveryByte) {
   }
   EXPECT_TRUE(IsUtf8(EscapeBytes(bytes)));
   EXPECT_EQ(UnescapeBytes(EscapeBytes(bytes)), bytes);
+}
+
+TEST(Utf8Test, OneLineKeepsTextAndEscapesWhatDrivesATerminal) {
+  EXPECT_EQ(OneLine("a \xc3\xa9 \\ \xe2\x86\x92 \xf0\x9f\x99\x82"),
+            "a \xc3\xa9 \\ \xe2\x86\x92 \xf0\x9f\x99\x82");
+  const std::map<std::string, std::string> lines = {
+      {"w\n[error] x", "w\\x0A[error] x"},
+      {"\x1b[2J\r", "\\x1B[2J\\x0D"},
+      {"a\0b\x7f"s, "a\\x00b\\x7F"},
+      {"\xc2\x9b", "\\xC2\\x9B"},           // CSI in one character
+      {"\xc2\x85", "\\xC2\\x85"},           // next line
+      {"\xe2\x80\xa8", "\\xE2\\x80\\xA8"},  // line separator
+      {"\xe2\x80\xae"
+       "abc",
+       "\\xE2\\x80\\xAE"
+       "abc"},                              // right to left
+      {"\xe2\x81\xa6", "\\xE2\\x81\\xA6"},  // isolate
+      {"\xff\xc3", "\\xFF\\xC3"}};
+  for (const auto& [bytes, line] : lines) EXPECT_EQ(OneLine(bytes), line);
+  EXPECT_FALSE(IsControl("\xc2\xa0"));
 }
 
 }  // namespace

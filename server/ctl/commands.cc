@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/base/command_help.h"
+#include "proto/base/utf8.h"
 #include "proto/base/version.h"
 #include "server/ctl/context.h"
 #include "server/ctl/program.h"
@@ -71,7 +72,7 @@ int Sinkctl(const std::vector<std::string>& words, std::ostream& out,
         "cannot write: ", errno == 0 ? "output error" : std::strerror(errno)));
   }
   if (!status.ok()) {
-    err << "sinkctl: " << std::string(status.message()) << "\n";
+    err << "sinkctl: " << base::OneLine(status.message()) << "\n";
   }
   return ExitCode(status);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/utf8.h"
 
 namespace sinkwatch::ctl {
 namespace {
@@ -105,11 +106,16 @@ bool IsNothing(const Cell& cell) {
 
 }  // namespace
 
-std::string Printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+std::string Printable(absl::string_view text) {
+  std::string printable;
+  while (!text.empty()) {
+    const size_t length = base::Utf8CharacterBytes(text);
+    const absl::string_view part = text.substr(0, std::max<size_t>(length, 1));
+    const bool is_shown = length > 0 && !base::IsControl(part);
+    absl::StrAppend(&printable, is_shown ? part : "?");
+    text.remove_prefix(part.size());
   }
-  return text;
+  return printable;
 }
 
 Format ParseFormat(const std::string& name) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "server/answers/table.h"
 #include "sinkwatch/v1/measurement.pb.h"
 
@@ -14,9 +15,9 @@ enum class Format { kTable, kJson, kCsv };
 // Of "json" and "csv"; anything else is a table.
 Format ParseFormat(const std::string& name);
 
-// The text with '?' for each control character: a name must not drive
-// somebody's terminal.
-std::string Printable(std::string text);
+// The text with '?' for each control character, and each byte that is no text:
+// a name must not drive somebody's terminal.
+std::string Printable(absl::string_view text);
 
 // Columns aligned, numbers to the right, two spaces between; a line of column
 // names above. Cells are Printable.

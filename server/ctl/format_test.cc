@@ -33,6 +33,10 @@ TEST(AlignedTable, WidthIsInCharactersNotBytes) {
 TEST(AlignedTable, ControlCharactersCannotReachTheTerminal) {
   const Table table{{"reason"}, {{std::string("\x1B[2Jgone\n")}}};
   EXPECT_EQ(AlignedTable(table), "reason\n?[2Jgone?\n");
+  EXPECT_EQ(Printable("\xC2\x9B"
+                      "2J \xE2\x80\xAE"
+                      "x\xFF \xC3\xA9"),
+            "?2J ?x? \xC3\xA9");
 }
 
 TEST(Formatted, EveryFormHoldsTheSame) {
