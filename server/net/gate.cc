@@ -86,6 +86,9 @@ class Gate::Loop {
   }
 
  private:
+  using Place = std::map<uint64_t, Watched>::iterator;
+  using Since = Link::Time (Link::*)() const;
+
   void Run() {
     while (!stopping_) {
       poller_.Wait(kTick, [this](uint64_t id) { OnEvent(id); });
@@ -132,24 +135,33 @@ class Gate::Loop {
     return absl::OkStatus();
   }
 
-  // Closes who has been without a call for longest. False if all have calls.
+  // Closes who has been without a call for longest; where all have calls, who
+  // has said and taken nothing for longest: somebody who holds calls open takes
+  // nobody's place for ever. False if there is nobody.
   bool MakeRoom() {
-    auto longest = links_.end();
+    auto idle = links_.end(), silent = links_.end();
+    const auto is_longer = [this](Place a, Place b, Since since) {
+      return b == links_.end() ||
+             (*a->second.link.*since)() < (*b->second.link.*since)();
+    };
     for (auto it = links_.begin(); it != links_.end(); ++it) {
-      if (it->second.link->guard().open_calls() > 0) continue;
-      const bool longer =
-          longest == links_.end() ||
-          it->second.link->active() < longest->second.link->active();
-      if (longer) longest = it;
+      if (it->second.link->guard().open_calls() > 0) {
+        if (is_longer(it, silent, &Link::still_since)) silent = it;
+      } else if (is_longer(it, idle, &Link::active)) {
+        idle = it;
+      }
     }
-    if (longest == links_.end()) return false;
-    Erase(longest);
+    if (idle == links_.end() && silent != links_.end() &&
+        SteadyClock::now() - silent->second.link->still_since() >=
+            options_.silence) {
+      idle = silent;
+    }
+    if (idle == links_.end()) return false;
+    Erase(idle);
     return true;
   }
 
   // --- bytes ---------------------------------------------------------------
-  using Place = std::map<uint64_t, Watched>::iterator;
-
   // Whatever goes wrong (no memory, at worst) is this client's alone.
   void Move(Place place) {
     Link& link = *place->second.link;

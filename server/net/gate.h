@@ -15,8 +15,10 @@ struct GateOptions {
   std::string address;  // HOST:PORT; port 0 takes a free one
   // Connections at once, or a quarter of the process's descriptors, if that is
   // less. One more takes the place of the one that has been without a call for
-  // longest; where all have calls, it is closed.
+  // longest; where all have calls, of the one on which nothing has moved for
+  // longest, if for `silence`; else it is closed.
   int max_connections = 1024;
+  std::chrono::milliseconds silence{10000};
   // Calls at once, of one connection and of all; but each connection may have
   // a few, whatever others do.
   size_t max_calls = 1000;

@@ -23,6 +23,8 @@ const std::string kHello = std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") +
                            std::string("\0\0\0\4\0\0\0\0\0", 9);
 // Header fields (none) of call 1, which go on and on.
 const std::string kEndless = std::string("\0\0\0\1\0\0\0\0\1", 9);
+// Of its message.
+const std::string kPart = std::string("\0\0\1\0\0\0\0\0\1x", 10);
 const std::string kCall = std::string("\0\0\0\1\4\0\0\0\1", 9);
 
 // A connection to the gate.
@@ -184,6 +186,28 @@ TEST_F(GateTest, TheOneWithoutACallMakesRoom) {
   EXPECT_EQ(ReadServed(2, kHello.size()), kHello);
   Client fourth(gate_->port());
   EXPECT_TRUE(fourth.IsClosed());
+}
+
+TEST_F(GateTest, WhoHoldsCallsOpenInSilenceMakesRoomAtLast) {
+  options_.max_connections = 2;
+  options_.silence = std::chrono::milliseconds(300);
+  Open();
+  Client silent(gate_->port());
+  silent.Send(kHello + kCall);
+  ReadServed(0, kHello.size() + kCall.size());
+  Client busy(gate_->port());
+  busy.Send(kHello + kCall);
+  ReadServed(1, kHello.size() + kCall.size());
+  usleep(200000);
+  busy.Send(kPart);
+  EXPECT_EQ(ReadServed(1, kPart.size()), kPart);
+  usleep(200000);
+  Client third(gate_->port());
+  third.Send(kHello + kCall);
+  EXPECT_TRUE(silent.IsClosed());
+  EXPECT_EQ(ReadServed(2, kHello.size()), kHello);
+  busy.Send(kPart);
+  EXPECT_EQ(ReadServed(1, kPart.size()), kPart);
 }
 
 // gRPC, once it had none left, never accepted again (grpc/grpc 20418).

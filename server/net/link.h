@@ -72,9 +72,9 @@ class Link {
   const FrameGuard& guard() const { return guard_; }
   // When it came, or last had a call.
   Time active() const { return active_; }
-  // Whether something waits that the client has to move first; and since when
-  // nothing has moved meanwhile.
+  // Whether something waits that the client has to move first.
   bool waits() const { return guard_.waits() || down_.stuck(); }
+  // Since when nothing has moved, whether something waits or not.
   Time still_since() const { return still_since_; }
   Time since() const { return since_; }
 
