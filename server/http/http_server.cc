@@ -52,6 +52,7 @@ enum class State {
 
 struct Client {
   Client(uint64_t id, int fd) : id(id), connection(fd) {}
+  ~Client() { *gone = true; }
 
   const uint64_t id;
   Connection connection;
@@ -59,7 +60,10 @@ struct Client {
   uint32_t watched = 0;  // as Poller has it
   bool keep_alive = false;
   std::shared_ptr<void> held;  // the bytes of its answer
-  SteadyTime since;            // of the state
+  // For the handler that works for it.
+  const std::shared_ptr<std::atomic<bool>> gone =
+      std::make_shared<std::atomic<bool>>(false);
+  SteadyTime since;  // of the state
   SteadyTime deadline;
 };
 
@@ -132,6 +136,8 @@ class HttpServer::Loop {
     WithClient(id, [this](Client& client) {
       if (client.state == State::kReading) return Read(client);
       if (client.state == State::kSending) return Send(client);
+      // Nothing else is watched of one whose request is being answered.
+      if (client.state == State::kWorking) return Close(client);
       if (client.connection.Discard() == Connection::Io::kDone) Close(client);
     });
   }
@@ -259,7 +265,8 @@ class HttpServer::Loop {
     }
     client.keep_alive = parsed.keep_alive && !stopping_;
     Enter(client, State::kWorking, {});
-    SetInterest(client, 0);
+    SetInterest(client, EPOLLRDHUP);
+    parsed.request.gone = client.gone;
     const bool urgent = options_.urgent && options_.urgent(parsed.request);
     (urgent ? urgent_pool_ : pool_)
         ->Submit([this, urgent, id = client.id, keep_alive = client.keep_alive,
@@ -279,6 +286,7 @@ class HttpServer::Loop {
 
   // In a thread of a pool.
   void Work(uint64_t id, const Request& request, bool keep_alive, bool urgent) {
+    if (request.IsGone()) return;
     Finished finished;
     try {
       const SteadyTime begin = SteadyClock::now();

@@ -257,6 +257,41 @@ TEST(HttpServer, UrgentRequestsDoNotWaitForTheOthers) {
   EXPECT_TRUE(absl::StrContains(slow.ReadUntil("GET /slow", 1), "200 OK"));
 }
 
+// A handler learns that its client has left, and requests whose clients left
+// while they waited are not looked at.
+TEST(HttpServer, NobodyWorksForClientsThatHaveGone) {
+  HttpServerOptions options = OnFreePort();
+  options.threads = 1;
+  absl::Notification entered;
+  std::atomic<int> waited_in_vain{0};
+  auto server = HttpServer::Start(options, [&](const Request& request) {
+    if (request.path == "/slow") {
+      entered.Notify();
+      while (!request.IsGone()) absl::SleepFor(absl::Milliseconds(1));
+    }
+    if (request.path == "/in_vain") ++waited_in_vain;
+    return Echo(request);
+  });
+  ASSERT_TRUE(server.ok()) << server.status();
+  const int port = (*server)->port();
+  {
+    RawClient slow(port);
+    slow.Send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    entered.WaitForNotification();
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < 20; ++i) {
+      clients.push_back(std::make_unique<RawClient>(port));
+      clients.back()->Send("GET /in_vain HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    // They are waiting for the one thread once somebody later was answered.
+    EXPECT_EQ(Fetch(port, "/", {}, "POST").status, 405);
+    clients.clear();
+    EXPECT_EQ(Fetch(port, "/", {}, "POST").status, 405);
+  }
+  EXPECT_EQ(Fetch(port, "/next").status, 200);
+  EXPECT_EQ(waited_in_vain, 0);
+}
+
 TEST(HttpServer, EveryAnswerIsToldOf) {
   HttpServerOptions options = OnFreePort();
   std::atomic<int> good{0}, bad{0};

@@ -2,12 +2,14 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -187,11 +189,14 @@ ParsedRequest ParseRequest(absl::string_view text) {
 }
 
 std::string HostName(absl::string_view host) {
-  if (absl::StartsWith(host, "[")) {
-    host = host.substr(1, host.find(']') - 1);
-  } else {
-    host = host.substr(0, host.rfind(':'));
-  }
+  const bool bracketed = absl::StartsWith(host, "[");
+  const size_t end = bracketed ? host.find(']') : host.rfind(':');
+  if (end == absl::string_view::npos) return absl::AsciiStrToLower(host);
+  absl::string_view port = host.substr(bracketed ? end + 1 : end);
+  const bool is_port = port.empty() || (absl::ConsumePrefix(&port, ":") &&
+                                        std::all_of(port.begin(), port.end(),
+                                                    absl::ascii_isdigit));
+  if (is_port) host = host.substr(bracketed, end - bracketed);
   return absl::AsciiStrToLower(host);
 }
 
@@ -200,7 +205,9 @@ bool IsLocalName(absl::string_view host) {
   in6_addr address = {};
   return inet_pton(AF_INET, name.c_str(), &address) == 1 ||
          inet_pton(AF_INET6, name.c_str(), &address) == 1 ||
-         !absl::StrContains(name, ".");
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '-' || c == '_';
+         });
 }
 
 }  // namespace sinkwatch::http

@@ -1,6 +1,8 @@
 #ifndef SINKWATCH_SERVER_HTTP_REQUEST_H_
 #define SINKWATCH_SERVER_HTTP_REQUEST_H_
 
+#include <atomic>
+#include <memory>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -16,6 +18,10 @@ struct Request {
   std::string accept;
   std::string accept_encoding;
   std::string if_none_match;
+  // Whether the client has left meanwhile; null: that is not known.
+  std::shared_ptr<const std::atomic<bool>> gone;
+
+  bool IsGone() const { return gone != nullptr && *gone; }
 };
 
 // What ParseRequest made of a request.
@@ -35,7 +41,7 @@ struct ParsedRequest {
 ParsedRequest ParseRequest(absl::string_view text);
 
 // The host of "host:port", "[::1]:80" or "host", in lower case, without
-// brackets.
+// brackets; all of what is none of these.
 std::string HostName(absl::string_view host_and_port);
 
 // Whether a name in a Host header cannot have been made by somebody who points

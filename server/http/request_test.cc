@@ -99,6 +99,14 @@ TEST(RequestTest, HostsHaveNoPortAndNoCase) {
   EXPECT_EQ(HostName("[::1]:80"), "::1");
   EXPECT_EQ(HostName("[::1]"), "::1");
   EXPECT_EQ(HostName(""), "");
+  EXPECT_EQ(HostName("server:"), "server");
+  // What follows a name is a port, or it is all one name that is nobody's.
+  for (const char* host :
+       {"[::1].evil.example", "localhost:80@evil", "127.0.0.1:evil.example",
+        "[localhost", "localhost:80:evil.example"}) {
+    EXPECT_EQ(HostName(host), host);
+    EXPECT_FALSE(IsLocalName(HostName(host))) << host;
+  }
 }
 
 TEST(RequestTest, LocalNamesCannotBeSomebodysDomain) {
@@ -106,8 +114,9 @@ TEST(RequestTest, LocalNamesCannotBeSomebodysDomain) {
        {"localhost", "server", "127.0.0.1", "10.1.2.3", "::1", "fe80::1"}) {
     EXPECT_TRUE(IsLocalName(name)) << name;
   }
-  for (const char* name : {"evil.example", "localhost.evil.example",
-                           "127.0.0.1.evil.example", "1.2.3", "a."}) {
+  for (const char* name :
+       {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example",
+        "1.2.3", "a.", "local host", "localhost,evil", "localhost/evil"}) {
     EXPECT_FALSE(IsLocalName(name)) << name;
   }
 }

@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "server/exporter/gzip.h"
 #include "server/http/ui/page.h"
+#include "server/store/cancel_scope.h"
 
 namespace sinkwatch::http {
 namespace {
@@ -110,6 +111,7 @@ Site::Site(query::Queries* queries, exporter::Exporter* exporter,
       api_(queries, options_.references, options_.version) {}
 
 Response Site::Handle(const Request& request) const {
+  const store::CancelScope scope([&request] { return request.IsGone(); });
   const bool gzip = TakesGzip(request.accept_encoding);
   Response response = Route(request, gzip);
   const bool has_formats = absl::StartsWith(request.path, "/metrics");
