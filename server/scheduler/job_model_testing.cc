@@ -59,6 +59,7 @@ void JobModel::Observe(int64_t step, const std::string& fingerprint,
     SupersedeOthers(step, fingerprint);
     return;
   }
+  SupersedeOthers(step, fingerprint);
   bool follows = false;
   switch (known->state) {
     case v1::JOB_STATE_WAITING:
@@ -73,9 +74,6 @@ void JobModel::Observe(int64_t step, const std::string& fingerprint,
       follows = state == v1::JOB_STATE_SKIPPED;
       break;
     case v1::JOB_STATE_SUPERSEDED:
-      SupersedeOthers(step, fingerprint);
-      follows = true;
-      break;
     case v1::JOB_STATE_VANISHED:
       follows = true;
       break;

@@ -35,6 +35,7 @@ Machine::Machine() {
 absl::Status Machine::Open() {
   store::StoreOptions options;
   options.path = kPath;
+  options.log_bytes = 16 << 10;
   options.clock = store::SteadyFromNow([this] { return wall_; },
                                        [this] { return steady_; });
   auto opened = store::Store::Open(std::move(options));

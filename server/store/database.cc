@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -17,7 +18,9 @@
 namespace sinkwatch::store {
 namespace {
 
-constexpr int64_t kApplicationId = 0x53494e4b;  // "SINK"
+constexpr int64_t kApplicationId = 0x53494e4b;   // "SINK"
+// Of zeros, at once: SQLite writes less than 128 KiB.
+constexpr int64_t kLogBlock = int64_t{64} << 10;
 
 absl::Status Execute(sqlite3* connection, const std::string& sql) {
   return Statement(connection, sql).Run();
@@ -124,6 +127,32 @@ absl::Status Prepare(sqlite3* connection, const std::string& path) {
   return status;
 }
 
+// Gives an empty log its usual length, in zeros that are on disk: while a file
+// grows, its sync waits for the journal of the file system, and with it for
+// what others have written; what is overwritten in its place does not. To
+// SQLite such a log is empty. Where there is no room for it, it grows as it is
+// written.
+void LengthenLog(sqlite3* connection, int64_t bytes) {
+  sqlite3_file* log = nullptr;
+  sqlite3_int64 length = 0;
+  if (sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+                           &log) != SQLITE_OK ||
+      log == nullptr || log->pMethods == nullptr ||
+      log->pMethods->xFileSize(log, &length) != SQLITE_OK || length > 0) {
+    return;
+  }
+  const std::string zeros(std::min(bytes, kLogBlock), '\0');
+  int code = SQLITE_OK;
+  for (int64_t at = 0; at < bytes && code == SQLITE_OK; at += kLogBlock) {
+    const int64_t part = std::min(bytes - at, kLogBlock);
+    code = log->pMethods->xWrite(log, zeros.data(), static_cast<int>(part), at);
+  }
+  if (code == SQLITE_OK) {
+    code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  }
+  if (code != SQLITE_OK) log->pMethods->xTruncate(log, 0);
+}
+
 // An open file hides that somebody has deleted it, or put another in its place.
 // Databases that are no files of the system's are always in place.
 absl::Status CheckInPlace(sqlite3* connection) {
@@ -202,6 +231,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
                 absl::StrCat("PRAGMA max_page_count = ", options.max_pages));
     if (!bound.ok()) return bound;
   }
+  LengthenLog(*connection, options.log_bytes);
   database->clock = std::move(options.clock);
   database->cells = std::make_shared<CellBudget>(options.max_read_cells);
   database->read_patience = options.read_patience;

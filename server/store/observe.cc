@@ -213,11 +213,9 @@ absl::Status ObserveOne(sqlite3* connection, const Observation& seen,
   }
   const JobRecord job = ReadJob(select);
   absl::Status status = UpdateFacts(connection, job, seen);
+  // It is there again: what was there meanwhile is not.
+  if (status.ok()) status = SupersedeOthers(connection, seen, now);
   if (!status.ok() || !MayFollow(job, seen, now)) return status;
-  if (job.state == v1::JOB_STATE_SUPERSEDED) {
-    status = SupersedeOthers(connection, seen, now);
-    if (!status.ok()) return status;
-  }
   return EndJob(connection, job.job.id(), seen.state, seen.outcome, seen.reason,
                 absl::InfinitePast(), now);
 }

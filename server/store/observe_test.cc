@@ -196,6 +196,31 @@ TEST_F(ObserveTest, AnEditedProbeSupersedesWhatIsNotMeasured) {
   EXPECT_EQ(JobOfStep(*store_, 1), queued);
 }
 
+// What was queued of the other one would be tried for ever: no worker finds it.
+TEST_F(ObserveTest, AProbeThatIsPutBackSupersedesWhatTheOtherOneLeft) {
+  for (int64_t step : {1, 2}) {
+    ASSERT_TRUE(store_->Observe({Seen(step)}).ok());
+    const auto lease =
+        store_->Lease(JobOfStep(*store_, step), "w", {}, 5).value();
+    const absl::Status ended =
+        step == 1
+            ? store_
+                  ->Commit({{lease.job.id(), lease.token,
+                             MeasurementOf(lease.job, 1)}})[0]
+                  .status()
+            : store_->Fail(lease.job.id(), lease.token, v1::OUTCOME_CORRUPT,
+                           "cut", {v1::JOB_STATE_DEAD});
+    ASSERT_TRUE(ended.ok()) << ended;
+    Observation edited = Seen(step);
+    edited.probe.set_digest("edited");
+    ASSERT_TRUE(store_->Observe({edited}).ok());
+    const int64_t other = JobOfStep(*store_, step);
+    EXPECT_EQ(store_->GetJob(other)->state, v1::JOB_STATE_QUEUED);
+    ASSERT_TRUE(store_->Observe({Seen(step)}).ok());
+    EXPECT_EQ(store_->GetJob(other)->state, v1::JOB_STATE_SUPERSEDED);
+  }
+}
+
 // A look may be under way while its run is removed.
 TEST_F(ObserveTest, OfARunThatWasRemovedNothingIsTaken) {
   v1::RunConfig run;

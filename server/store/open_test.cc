@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -17,6 +18,8 @@
 
 namespace sinkwatch::store {
 namespace {
+
+namespace fs = std::filesystem;
 
 std::string FreshFile(const std::string& name) {
   const std::string path = testing::TempDir() + "/" + name + ".db";
@@ -45,6 +48,33 @@ TEST(OpenTest, KeepsWhatWasWritten) {
   { ASSERT_TRUE(TestStore(path)->Observe({Seen(7)}).ok()); }
   TestStore again(path);
   EXPECT_NE(JobOfStep(*again, 7), 0);
+}
+
+// To whoever reads it, also after a kill, what is written counts and no more.
+TEST(OpenTest, TheLogHasItsLengthFromTheStart) {
+  constexpr int64_t kBytes = (int64_t{3} << 20) + 1000;
+  const std::string path = FreshFile("log"), copy = FreshFile("log_copy");
+  StoreOptions options;
+  options.path = path;
+  options.log_bytes = kBytes;
+  const auto store = Store::Open(options).value();
+  const auto reads = [&] {
+    for (const char* end : {"", "-wal"}) {
+      fs::copy_file(path + end, copy + end,
+                    fs::copy_options::overwrite_existing);
+    }
+    return JobsOf(*Store::Open({copy}).value(), "toy", {}).size();
+  };
+  EXPECT_EQ(fs::file_size(path + "-wal"), kBytes);
+  EXPECT_EQ(reads(), 0u);
+  ASSERT_TRUE(store->Observe({Seen(1), Seen(2)}).ok());
+  EXPECT_EQ(reads(), 2u);
+  // Once to see that it is idle, and once to bring the log into the file.
+  ASSERT_TRUE(store->CheckpointIfIdle().ok());
+  ASSERT_TRUE(store->CheckpointIfIdle().ok());
+  ASSERT_TRUE(store->Observe({Seen(3)}).ok());
+  EXPECT_EQ(reads(), 3u);
+  EXPECT_EQ(fs::file_size(path + "-wal"), kBytes);
 }
 
 // What is written to a file that has no name any more is gone with the process.

@@ -30,6 +30,9 @@ struct StoreOptions {
   Clock clock = SteadyFromNow();
   // Pages of 4 KiB that the file may grow to; 0: as many as the disk takes.
   int64_t max_pages = 0;
+  // Length that the log has from the start (database.cc says why). A server's
+  // is 8 MiB: twice what lies in it before SQLite brings it into the file.
+  int64_t log_bytes = 0;
   // Values that all who read series hold together (cell_budget.h): 200 MB.
   int64_t max_read_cells = 24'000'000;
   // How long who reads one waits for others to let go of theirs.
@@ -199,7 +202,9 @@ class Store {
   // new key (run, stage, step, fingerprint, probe digest, spec version) makes a
   // job and supersedes what is unfinished of its step (another content, another
   // probe, other metric definitions), or takes its place if that one was
-  // WAITING with the same probe and was never leased. WAITING <-> QUEUED <->
+  // WAITING with the same probe and was never leased. A known key that is seen
+  // again supersedes the others of its step too, whatever has become of its own
+  // job. WAITING <-> QUEUED <->
   // SKIPPED follow the observation; a job that is LEASED, DONE or DEAD stays as
   // it is. A job that its worker found incomplete is QUEUED again, its attempts
   // kept, once its not_before is over; without one it waits for another
