@@ -20,6 +20,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "proto/base/status_macros.h"
 #include "server/discovery/digest.h"
 #include "server/discovery/manifest.h"
 
@@ -31,7 +32,7 @@ namespace fs = std::filesystem;
 using Errors = std::vector<std::string>;
 
 constexpr std::chrono::seconds kPatience{5};
-// Runs whose paths may be looked at over gRPC while others have not answered.
+// What may be asked over gRPC while that many have not answered.
 constexpr int kMaxUnanswered = 16;
 // Each has a thread.
 constexpr size_t kAskedAtOnce = 64;
@@ -168,6 +169,14 @@ Errors PathErrorsOf(const std::vector<v1::RunConfig>& runs,
   return errors;
 }
 
+absl::Status CheckUnanswered() {
+  if (Question::Unanswered() < kMaxUnanswered) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat(kMaxUnanswered,
+                   " file systems that were asked for others have not answered "
+                   "yet: try again"));
+}
+
 }  // namespace
 
 std::vector<std::string> PathErrors(const v1::RunConfig& run,
@@ -175,12 +184,20 @@ std::vector<std::string> PathErrors(const v1::RunConfig& run,
   return PathErrorsOf({run}, allow_missing);
 }
 
+absl::Status CheckAnswers(const std::string& path) {
+  RETURN_IF_ERROR(CheckUnanswered());
+  Question question([folder = fs::path(path).parent_path().string()] {
+    return Errors{FolderError(folder)};  // any answer is one
+  });
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  if (question.WaitUntil(deadline).has_value()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("the file system of ", path,
+                                             " has not answered for ",
+                                             kPatience.count(), " s"));
+}
+
 absl::Status CheckPaths(const v1::RunConfig& run, bool allow_missing) {
-  if (Question::Unanswered() >= kMaxUnanswered) {
-    return absl::UnavailableError(absl::StrCat(
-        "the file systems of ", kMaxUnanswered,
-        " runs that were to be added have not answered yet: try again"));
-  }
+  RETURN_IF_ERROR(CheckUnanswered());
   const std::vector<std::string> errors = PathErrors(run, allow_missing);
   if (errors.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(

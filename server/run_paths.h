@@ -23,6 +23,10 @@ std::vector<std::string> PathErrors(const v1::RunConfig& run,
 // answered.
 absl::Status CheckPaths(const v1::RunConfig& run, bool allow_missing);
 
+// UNAVAILABLE if the file system of the folder in which a file lies, or would
+// lie, does not answer for 5 s, or while 16 others have not been answered.
+absl::Status CheckAnswers(const std::string& path);
+
 // PERMISSION_DENIED, naming the field, unless root, probe, manifest and
 // model_config of the run lie below one of `roots`, by their names; no file
 // system is asked. Without roots any may do.

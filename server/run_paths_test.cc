@@ -139,6 +139,18 @@ TEST(PathErrorsTest, AFileSystemThatDoesNotAnswerIsAsOneThatIsMissing) {
   EXPECT_TRUE(absl::StrContains(errors[0], run.root())) << errors[0];
 }
 
+TEST(CheckAnswersTest, SaysOfAFolderThatHangsThatItDoes) {
+  const std::string folder = testing::TempDir() + "/backups";
+  fs::create_directories(folder);
+  EXPECT_TRUE(CheckAnswers(folder + "/new.db").ok());
+  EXPECT_TRUE(CheckAnswers("/nowhere/new.db").ok());
+  const discovery::HangingFolder hanging(folder);
+  EXPECT_EQ(
+      CheckAnswers(folder + "/new.db"),
+      absl::UnavailableError(absl::StrCat("the file system of ", folder,
+                                          "/new.db has not answered for 5 s")));
+}
+
 TEST(PathErrorsTest, RefusesAFifoInPlaceOfEachFile) {
   const std::string fifo = testing::TempDir() + "/fifo/probe.json";
   fs::create_directories(fs::path(fifo).parent_path());

@@ -54,6 +54,7 @@ namespace sinkwatch::server {
 namespace {
 
 constexpr char kDatabaseName[] = "sinkwatch.db";
+constexpr int64_t kLogBytes = int64_t{8} << 20;
 constexpr char kReferencesFolder[] = "references";
 constexpr absl::Duration kDrainPoll = absl::Milliseconds(50);
 // How long the end waits for looks that are under way.
@@ -158,6 +159,7 @@ absl::Status Server::OpenStore() {
   }
   store::StoreOptions options;
   options.path = absl::StrCat(config_.data_dir(), "/", kDatabaseName);
+  options.log_bytes = kLogBytes;
   auto store = store::Store::Open(std::move(options));
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
@@ -298,7 +300,7 @@ void Server::MakeServices() {
             }
             return status.ok() ? CheckPaths(run, allow_missing) : status;
           },
-          config_.backup_dir(), orders});
+          config_.backup_dir(), &CheckAnswers, orders});
 }
 
 // gRPC listens nowhere: the gate hands it its clients.

@@ -43,7 +43,17 @@ Upkeep::~Upkeep() {
 
 absl::Status Upkeep::Why() const {
   base::MutexLock lock(mutex_);
-  return why_;
+  const auto silent = SteadyClock::now() - busy_since_;
+  if (busy_ == nullptr || silent < options_.patience) return why_;
+  return absl::UnavailableError(absl::StrCat(
+      busy_->what, ": has not answered for ",
+      std::chrono::duration_cast<std::chrono::seconds>(silent).count(), " s"));
+}
+
+void Upkeep::SetBusy(const UpkeepOptions::Check* check) {
+  base::MutexLock lock(mutex_);
+  busy_ = check;
+  busy_since_ = SteadyClock::now();
 }
 
 void Upkeep::Loop() {
@@ -76,7 +86,9 @@ void Upkeep::LookAt(size_t i) {
   const UpkeepOptions::Check& check = options_.checks[i];
   State& state = states_[i];
   const bool was_right = state.status.ok();
+  SetBusy(&check);
   state.status = base::CatchAll(check.look);
+  SetBusy(nullptr);
   const Time now = SteadyClock::now();
   state.next = now + check.interval;
   if (state.status.ok()) return;

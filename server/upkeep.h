@@ -24,6 +24,8 @@ struct UpkeepOptions {
     std::chrono::milliseconds lost_after{0};
   };
   std::vector<Check> checks;
+  // A look that takes longer is wrong already: a disk may never answer.
+  std::chrono::milliseconds patience{10000};
   // Done every `tidy_interval`.
   std::function<void()> tidy;
   std::chrono::milliseconds tidy_interval{10000};
@@ -40,7 +42,8 @@ class Upkeep {
   explicit Upkeep(UpkeepOptions options);
   ~Upkeep();
 
-  // The first thing that is wrong; OK if nothing is. Thread-safe.
+  // The first thing that is wrong; OK if nothing is. Of a look that is under
+  // way for longer than patience: for how long. Thread-safe.
   absl::Status Why() const;
 
  private:
@@ -54,6 +57,7 @@ class Upkeep {
   void Loop();
   bool WaitUntil(Time turn);
   void LookAt(size_t i);
+  void SetBusy(const UpkeepOptions::Check* check);
   void Tell();
 
   const UpkeepOptions options_;
@@ -62,6 +66,9 @@ class Upkeep {
   mutable base::Mutex mutex_;
   base::CondVar changed_;
   absl::Status why_ ABSL_GUARDED_BY(mutex_);
+  // What is looked at now, and since when; null: nothing.
+  const UpkeepOptions::Check* busy_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Time busy_since_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <future>
 #include <new>
+#include <thread>
 
 #include "gtest/gtest.h"
 
@@ -58,6 +59,29 @@ TEST(Upkeep, WhatStaysWrongIsLostOnceItIsLate) {
   };
   const Upkeep upkeep(options);
   EXPECT_EQ(lost.get_future().get(), "UNAVAILABLE: the port: is silent");
+}
+
+TEST(Upkeep, ALookThatIsNotAnsweredIsWrongMeanwhile) {
+  std::atomic<bool> fine{true};
+  std::promise<void> asked, answer;
+  int looks = 0;
+  UpkeepOptions options;
+  options.patience = std::chrono::milliseconds(20);
+  options.checks = {CheckOf(fine)};
+  options.checks[0].look = [&] {
+    if (++looks == 2) {
+      asked.set_value();
+      answer.get_future().wait();
+    }
+    return absl::OkStatus();
+  };
+  const Upkeep upkeep(options);
+  asked.get_future().wait();
+  while (upkeep.Why().ok()) std::this_thread::yield();
+  EXPECT_EQ(upkeep.Why(),
+            absl::UnavailableError("the port: has not answered for 0 s"));
+  answer.set_value();
+  while (!upkeep.Why().ok()) std::this_thread::yield();
 }
 
 TEST(Upkeep, WhatThrowsCostsItself) {

@@ -144,6 +144,13 @@ grpc::ServerUnaryReactor* AdminServiceImpl::BackupStore(
                 [=] { return Backup(*request, *response); });
 }
 
+absl::StatusOr<std::string> AdminServiceImpl::PathOfBackup(
+    const std::string& file) {
+  RETURN_IF_ERROR(
+      parts_.check_answers(absl::StrCat(parts_.backup_dir, "/", file)));
+  return BackupPath(parts_.backup_dir, file);
+}
+
 absl::Status AdminServiceImpl::Check(const v1::CheckStoreRequest& request,
                                      v1::CheckStoreResponse& response) {
   ASSIGN_OR_RETURN(const store::Store::CheckReport report,
@@ -155,8 +162,7 @@ absl::Status AdminServiceImpl::Check(const v1::CheckStoreRequest& request,
     *response.add_damage() = DamageProto(damage);
   }
   if (!request.check_file()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::string scratch,
-                   BackupPath(parts_.backup_dir, ".check"));
+  ASSIGN_OR_RETURN(const std::string scratch, PathOfBackup(".check"));
   ASSIGN_OR_RETURN(const auto errors, parts_.store->CheckFile(scratch));
   *response.mutable_file_errors() = {errors.begin(), errors.end()};
   return absl::OkStatus();
@@ -177,8 +183,7 @@ absl::Status AdminServiceImpl::Repair(v1::RepairStoreResponse& response) {
 
 absl::Status AdminServiceImpl::Backup(const v1::BackupStoreRequest& request,
                                       v1::BackupStoreResponse& response) {
-  ASSIGN_OR_RETURN(const std::string path,
-                   BackupPath(parts_.backup_dir, request.file()));
+  ASSIGN_OR_RETURN(const std::string path, PathOfBackup(request.file()));
   ASSIGN_OR_RETURN(const store::Store::BackupReport report,
                    parts_.store->Backup(path));
   response.set_path(path);

@@ -29,6 +29,9 @@ class AdminServiceImpl final : public v1::AdminService::CallbackService {
     std::function<absl::Status(v1::RunConfig&, bool allow_missing)> prepare;
     // Where backups go.
     std::string backup_dir = {};
+    // UNAVAILABLE if the file system of a path does not answer.
+    std::function<absl::Status(const std::string& path)> check_answers =
+        [](const std::string&) { return absl::OkStatus(); };
     CallLimits limits = {};
   };
   explicit AdminServiceImpl(Parts parts)
@@ -74,6 +77,8 @@ class AdminServiceImpl final : public v1::AdminService::CallbackService {
                                    google::protobuf::MessageLite& response,
                                    CallQueue::Body body);
 
+  // Where a backup of that name goes. Asks the file system only if it answers.
+  absl::StatusOr<std::string> PathOfBackup(const std::string& file);
   absl::Status Check(const v1::CheckStoreRequest& request,
                      v1::CheckStoreResponse& response);
   absl::Status Repair(v1::RepairStoreResponse& response);

@@ -6,6 +6,7 @@
 //   SHIM_COUNT_FILE=F   keeps the number of syncs so far in F.
 //   SHIM_FULL_FLAG=F    while F exists, every write to a file whose name ends
 //                       in .db, .db-wal or .db-journal fails with ENOSPC.
+//   SHIM_STUCK_FLAG=F   while F exists, every such write gets no answer.
 //   SHIM_HANG_FLAG=F    while F exists, whoever opens the folder whose path F
 //                       holds gets no answer.
 //   SHIM_CLOCK_FILE=F   the wall clock is off by as many seconds as F holds;
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,9 +62,12 @@ static int ends_with(const char* name, const char* end) {
   return length >= end_length && strcmp(name + length - end_length, end) == 0;
 }
 
-static int is_full(int fd) {
-  const char* flag = getenv("SHIM_FULL_FLAG");
-  if (flag == NULL || access(flag, F_OK) != 0) return 0;
+static int is_raised(const char* name) {
+  const char* flag = getenv(name);
+  return flag != NULL && access(flag, F_OK) == 0;
+}
+
+static int is_of_store(int fd) {
   char link[64], name[4096];
   snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
   ssize_t length = readlink(link, name, sizeof(name) - 1);
@@ -75,10 +80,11 @@ static int is_full(int fd) {
 ssize_t pwrite64(int fd, const void* data, size_t size, off_t offset) {
   ssize_t (*real)(int, const void*, size_t, off_t) =
       (ssize_t(*)(int, const void*, size_t, off_t))dlsym(RTLD_NEXT, "pwrite64");
-  if (is_full(fd)) {
+  if (is_raised("SHIM_FULL_FLAG") && is_of_store(fd)) {
     errno = ENOSPC;
     return -1;
   }
+  while (is_raised("SHIM_STUCK_FLAG") && is_of_store(fd)) usleep(10000);
   return real(fd, data, size, offset);
 }
 
@@ -95,6 +101,18 @@ static int hangs(const char* path) {
   hanging[length] = '\0';
   fclose(file);
   return strcmp(path, hanging) == 0;
+}
+
+int open(const char* path, int flags, ...) {
+  int (*real)(const char*, int, ...) =
+      (int (*)(const char*, int, ...))dlsym(RTLD_NEXT, "open");
+  while (hangs(path)) usleep(10000);
+  va_list rest;
+  va_start(rest, flags);
+  const int makes = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
+  const mode_t mode = makes ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
+  return real(path, flags, mode);
 }
 
 DIR* opendir(const char* path) {

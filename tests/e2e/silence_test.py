@@ -62,6 +62,26 @@ class SilenceTest(unittest.TestCase):
             cluster.server.send(signal.SIGTERM)
             self.assertEqual(cluster.server.wait(), 0)
 
+    def test_a_data_folder_that_hangs_is_said_and_does_not_hold_up_the_end(self):
+        with Cluster() as cluster:
+            flag = cluster.folder / "stuck"
+            env = {"LD_PRELOAD": harness.SHIM, "SHIM_STUCK_FLAG": str(flag)}
+            root = cluster.add_run("toy")
+            cluster.start_server("--drain_timeout=1s", env=env)
+            flag.touch()
+            copy_checkpoint(next((TOY / "adam").iterdir()), root / "step3")
+            harness.wait_until(lambda: "has not answered for" in cluster.http("/-/ready")[1],
+                               "the store's silence to be said")
+            self.assertEqual(cluster.http("/-/ready")[0], 503)
+            self.assertEqual(cluster.http("/-/healthy")[0], 200)
+            start = time.monotonic()
+            cluster.server.send(signal.SIGTERM)
+            self.assertEqual(cluster.server.wait(), -signal.SIGALRM)
+            self.assertLess(time.monotonic() - start, 30)
+            flag.unlink()
+            cluster.start_server()
+            await_state(cluster, "toy", 3, "queued")
+
 
 if __name__ == "__main__":
     unittest.main()
