@@ -2,6 +2,9 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
+
+#include <cstdarg>
 
 #include "absl/base/thread_annotations.h"
 #include "proto/base/mutex.h"
@@ -52,6 +55,19 @@ void HangingFolder::AwaitWaiting(int count) {
 }
 
 }  // namespace sinkwatch::discovery
+
+// Of the last argument, which not every call has, nothing is read that is not
+// handed on to be ignored.
+extern "C" int open(const char* name, int flags, ...) {
+  sinkwatch::discovery::WaitIfHanging(name);
+  static auto* const real = reinterpret_cast<int (*)(const char*, int, ...)>(
+      dlsym(RTLD_NEXT, "open"));
+  va_list rest;
+  va_start(rest, flags);
+  const mode_t mode = va_arg(rest, mode_t);
+  va_end(rest);
+  return real(name, flags, mode);
+}
 
 extern "C" DIR* opendir(const char* name) {
   sinkwatch::discovery::WaitIfHanging(name);

@@ -6,8 +6,8 @@
 namespace sinkwatch::discovery {
 
 // A folder of a file system that does not answer: while this lives, whoever
-// opens it, in this process, waits. This library's opendir stands in for the
-// system's. At most one at a time.
+// opens it, in this process, waits. This library's open and opendir stand in
+// for the system's. At most one at a time.
 class HangingFolder {
  public:
   explicit HangingFolder(const std::string& path);

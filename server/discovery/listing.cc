@@ -25,6 +25,17 @@ constexpr size_t kMaxEntries = 200000;
 struct CloseFolder {
   void operator()(DIR* folder) const { closedir(folder); }
 };
+using Folder = std::unique_ptr<DIR, CloseFolder>;
+
+// Null, with errno, if it cannot be opened. Where that is allowed, looking
+// leaves no time of access behind: those of 50,000 folders go through the
+// journal of the file system, and whoever syncs a file waits for them.
+Folder OpenFolder(const std::string& path) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC;
+  int file = open(path.c_str(), kFlags | O_NOATIME);
+  if (file < 0 && errno == EPERM) file = open(path.c_str(), kFlags);
+  return Folder(file < 0 ? nullptr : fdopendir(file));
+}
 
 absl::Status ErrorOf(const std::string& path, int error) {
   const std::string message = absl::StrCat(path, ": ", std::strerror(error));
@@ -113,7 +124,7 @@ bool IsSelfOrParent(const char* name) {
 absl::StatusOr<std::vector<Entry>> List(const std::string& path,
                                         const LinkPolicy& policy,
                                         Others others = Others::kLeftOut) {
-  const std::unique_ptr<DIR, CloseFolder> folder(opendir(path.c_str()));
+  const Folder folder = OpenFolder(path);
   if (folder == nullptr) return ErrorOf(path, errno);
   std::vector<Entry> entries;
   errno = 0;
@@ -150,7 +161,7 @@ absl::StatusOr<std::vector<Entry>> ListRoot(const std::string& path,
 }
 
 absl::StatusOr<std::vector<std::string>> ListNames(const std::string& path) {
-  const std::unique_ptr<DIR, CloseFolder> folder(opendir(path.c_str()));
+  const Folder folder = OpenFolder(path);
   if (folder == nullptr) return ErrorOf(path, errno);
   std::vector<std::string> names;
   errno = 0;

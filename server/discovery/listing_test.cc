@@ -1,5 +1,7 @@
 #include "server/discovery/listing.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <map>
 
@@ -109,6 +111,22 @@ TEST(ListingTest, TellsAMissingFolderFromAnEmptyOne) {
     EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
     EXPECT_TRUE(absl::StrContains(status.message(), folder.Path(name)));
   }
+}
+
+// As mounts have it (relatime), reading would set the time of a folder that was
+// not read since it changed.
+TEST(ListingTest, LeavesNoTimeOfAccessBehind) {
+  const WatchedFolder folder;
+  folder.WriteCheckpoint("step1");
+  const auto accessed = [&] {
+    struct stat status = {};
+    EXPECT_EQ(stat(folder.Path("step1").c_str(), &status), 0);
+    return absl::TimeFromTimespec(status.st_atim);
+  };
+  folder.SetTime("step1", absl::UnixEpoch());
+  ASSERT_TRUE(ListFolder(folder.Path("step1")).ok());
+  ASSERT_TRUE(ListNames(folder.Path("step1")).ok());
+  EXPECT_EQ(accessed(), absl::UnixEpoch());
 }
 
 TEST(ListingTest, CallsAFolderThatCannotBeReadUnavailable) {

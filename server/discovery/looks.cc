@@ -14,7 +14,9 @@ namespace sinkwatch::discovery {
 namespace {
 
 // Of which all but a few hang in file systems that never answer.
-constexpr size_t kMaxThreads = 512;
+constexpr size_t kMaxThreads = 2048;
+// A look that has heard nothing for so long does not keep a thread from others.
+constexpr absl::Duration kStall = absl::Milliseconds(500);
 
 // A message that names files whose names are no text.
 std::string Readable(std::string message) {
@@ -82,7 +84,7 @@ void Looks::Stop(absl::Duration patience) {
 
 void Looks::Tend(const std::shared_ptr<Looks>& self) {
   const auto pause = absl::ToChronoMilliseconds(
-      std::max(options_.patience / 4, absl::Milliseconds(1)));
+      std::max(std::min(options_.patience / 4, kStall), absl::Milliseconds(1)));
   int told = 0;
   while (true) {
     JoinEnded();
@@ -108,10 +110,29 @@ void Looks::Tend(const std::shared_ptr<Looks>& self) {
 }
 
 void Looks::StartThreads(const std::shared_ptr<Looks>& self) {
-  while (CountAble() < options_.threads && threads_.size() < kMaxThreads) {
-    const int64_t id = next_id_++;
-    threads_[id] = std::thread([self, id] { self->Work(id); });
+  const absl::Status status = base::CatchAll([&] {
+    while (CountAble() < Wanted() && threads_.size() < kMaxThreads) {
+      const int64_t id = next_id_++;
+      std::thread thread([self, id] { self->Work(id); });
+      threads_[id] = std::move(thread);
+    }
+    return absl::OkStatus();
+  });
+  // It is tried again at the next turn.
+  if (!status.ok() && threads_.empty()) {
+    spdlog::error("event=no_thread_for_looks error=\"{}\"", status.ToString());
   }
+}
+
+int Looks::Wanted() const {
+  const int stalled = CountStalled();
+  if (stalled < options_.threads) return options_.threads;
+  const auto now = SteadyClock::now();
+  const int due = static_cast<int>(
+      std::count_if(places_.begin(), places_.end(), [&](const auto& named) {
+        return named.second.due <= now && busy_.count(named.second.run) == 0;
+      }));
+  return std::max(options_.threads, std::min(stalled, due));
 }
 
 int Looks::NoteSilence(std::vector<RunPtr>& news) {
@@ -146,7 +167,7 @@ void Looks::Work(int64_t id) {
 
 Looks::RunPtr Looks::WaitForNext() {
   base::MutexLock lock(mutex_);
-  while (!stopped_ && CountAble() <= options_.threads) {
+  while (!stopped_ && CountAble() <= Wanted()) {
     const Place* next = nullptr;
     for (const auto& [name, place] : places_) {
       if (busy_.count(place.run) == 0 &&
@@ -230,10 +251,11 @@ void Looks::NoteResult(const RunPtr& run, const absl::Status& status) {
                absl::Utf8SafeCEscape(error));
 }
 
-int Looks::CountSilent() const {
+int Looks::CountStalled() const {
+  const absl::Duration stall = std::min(kStall, options_.patience);
   return static_cast<int>(
       std::count_if(busy_.begin(), busy_.end(),
-                    [&](const RunPtr& run) { return IsSilent(*run); }));
+                    [&](const RunPtr& run) { return run->Silence() > stall; }));
 }
 
 bool Looks::IsFollowed(const RunPtr& run) const {

@@ -69,11 +69,15 @@ class Looks {
   bool IsSilent(const FollowedRun& run) const {
     return run.Silence() > options_.patience;
   }
-  int CountSilent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int CountStalled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Threads that wait or whose look is answered.
   int CountAble() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return static_cast<int>(threads_.size()) - CountSilent();
+    return static_cast<int>(threads_.size()) - CountStalled();
   }
+  // How many of these there should be: while looks stall, as many more as
+  // stall, so that hundreds of runs whose file system is gone do not hold the
+  // others up for long.
+  int Wanted() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsFollowed(const RunPtr& run) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

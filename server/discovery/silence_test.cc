@@ -109,6 +109,25 @@ TEST_F(SilenceTest, MoreRunsThatHangThanThereAreThreadsHoldNobodyUp) {
   watcher_->Stop(absl::ZeroDuration());
 }
 
+// Each of them would keep a thread for ten seconds.
+TEST_F(SilenceTest, HundredsOfRunsThatHangHoldOthersUpForSecondsOnly) {
+  options_.patience = absl::Seconds(10);
+  options_.threads = 4;
+  std::vector<v1::RunConfig> runs = {Run("well")};
+  v1::RunConfig hung = Run("hung");
+  for (int i = 0; i < 200; ++i) {
+    hung.set_name(absl::StrCat("hung", i));
+    EXPECT_TRUE(store_->PutRun(hung).ok());
+    runs.push_back(hung);
+  }
+  const HangingFolder hanging(hung.root());
+  const absl::Time start = absl::Now();
+  Start(runs);
+  AwaitLooks("well", 3);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(30));
+  watcher_->Stop(absl::ZeroDuration());
+}
+
 // The store, and all that a look touches but its own, are gone when the file
 // system answers: nobody may use them (AddressSanitizer would tell).
 TEST_F(SilenceTest, StopsWhileALookHangs) {
