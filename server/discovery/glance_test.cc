@@ -5,20 +5,19 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/discovery/many_steps_testing.h"
 #include "server/discovery/run_scan_testing.h"
 
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr int kFolders = 600;
+constexpr int kFolders = ManySteps::kSteps;
 
 class GlanceTest : public RunScanTest {
  protected:
   // As found by a look some time after the last change.
   void Settle() {
-    for (int step = 0; step < kFolders; ++step) {
-      folder_.WriteCheckpoint(absl::StrCat("root/stage1/step", step));
-    }
+    steps_.emplace(folder_, "root/stage1");
     LookLongAfter();
     ASSERT_EQ(LookLongAfter(), static_cast<size_t>(kFolders)) << status_;
   }
@@ -48,6 +47,7 @@ class GlanceTest : public RunScanTest {
   }
   bool WantsLook() { return !scan_->IsStill(now_).value(); }
 
+  std::optional<ManySteps> steps_;
   int folders_ = 0;  // that the last glance went into
   bool has_news_ = false;
 };

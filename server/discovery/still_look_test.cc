@@ -1,24 +1,27 @@
 // Whether a look is needed at a run of many folders.
+#include <optional>
 #include <set>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/discovery/many_steps_testing.h"
 #include "server/discovery/run_scan_testing.h"
 
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr int kFolders = 600;
+constexpr int kFolders = ManySteps::kSteps;
 constexpr int kTurns = 2;  // 600 / 500
 
 class StillLookTest : public RunScanTest {
  protected:
   // As found by a look some time after the last change.
-  void Settle(int folders = kFolders) {
-    for (int step = 0; step < folders; ++step) {
-      folder_.WriteCheckpoint(absl::StrCat("root/stage1/step", step));
-    }
+  void Settle() {
+    steps_.emplace(folder_, "root/stage1");
+    SettleThese(kFolders);
+  }
+  void SettleThese(int folders) {
     MakeOld("root/stage1");
     MakeOld("root");
     Look();
@@ -56,6 +59,7 @@ class StillLookTest : public RunScanTest {
     return nullptr;
   }
 
+  std::optional<ManySteps> steps_;
   std::vector<Observation> seen_;
 };
 
@@ -68,7 +72,10 @@ TEST_F(StillLookTest, ManyFoldersAreStillAndLookedAtEachMinuteAllTheSame) {
 }
 
 TEST_F(StillLookTest, AFewFoldersAreLookedAtAlways) {
-  Settle(10);
+  for (int step = 0; step < 10; ++step) {
+    folder_.WriteCheckpoint(absl::StrCat("root/stage1/step", step));
+  }
+  SettleThese(10);
   EXPECT_FALSE(IsStill());
 }
 
@@ -218,8 +225,8 @@ TEST_F(StillLookTest, ADownloadCacheIsGoneByTheTimesOfItsFolders) {
 
 TEST_F(StillLookTest, AManifestIsGoneByItsOwnTimeAndThoseOfItsFolders) {
   std::string rows = "Step,Checkpoint Directory\n";
-  for (int step = 0; step < 600; ++step) {
-    folder_.WriteCheckpoint(absl::StrCat("root/a/step", step));
+  steps_.emplace(folder_, "root/a");
+  for (int step = 0; step < kFolders; ++step) {
     absl::StrAppend(&rows, step, ",https://host/run/a/step", step, "/\n");
   }
   absl::StrAppend(&rows, "1000,https://host/run/b/step1000/\n");
