@@ -18,7 +18,7 @@
 namespace sinkwatch::store {
 namespace {
 
-constexpr int64_t kApplicationId = 0x53494e4b;   // "SINK"
+constexpr int64_t kApplicationId = 0x53494e4b;  // "SINK"
 // Of zeros, at once: SQLite writes less than 128 KiB.
 constexpr int64_t kLogBlock = int64_t{64} << 10;
 
