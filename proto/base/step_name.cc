@@ -16,6 +16,14 @@ namespace sinkwatch::base {
 namespace {
 
 constexpr size_t kMaxName = 200;
+
+// What stands before and behind the name of what is under way.
+constexpr const char* kUnderWayStarts[] = {"tmp", "_tmp", "_temp", ".tmp",
+                                           ".~tmp~"};
+constexpr const char* kUnderWayEnds[] = {
+    "-tmp",        ".tmp",        "_tmp",         "-temp",      ".temp",
+    "_temp",       ".incomplete", ".part",        ".partial",   ".filepart",
+    ".crdownload", ".aria2",      ".downloading", "._COPYING_", ".lock"};
 constexpr double kMaxCount = 9e18;
 
 double FactorOf(const std::string& unit) {
@@ -56,6 +64,15 @@ int64_t TokenCount(const std::string& digits, const std::string& unit) {
   return Count(digits, unit).value_or(0);
 }
 
+// Whether a number is a day (20251101, with a time behind it or not) or seconds
+// since 1970: no step is.
+bool IsTime(const std::string& number) {
+  static const auto& kDay = *new std::regex(
+      R"((?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{4}|\d{6})?)");
+  static const auto& kSeconds = *new std::regex(R"(1[4-9]\d{8})");
+  return std::regex_match(number, kDay) || std::regex_match(number, kSeconds);
+}
+
 // --- the names of OLMo's series, word by word --------------------------------
 
 std::optional<StepName> ParseExactName(const std::string& name) {
@@ -66,6 +83,7 @@ std::optional<StepName> ParseExactName(const std::string& name) {
       R"(((?:\+\d+)*(?:-nooptim)?(?:-reshard\d+)?)(-unsharded)?(-hf)?)");
   std::smatch match;
   if (!std::regex_match(name, match, kPattern)) return std::nullopt;
+  if (match[2].str() != "step" && IsTime(match[4].str())) return std::nullopt;
   StepName parsed;
   if (match[2].str() == "checkpoint" && match[3].str() == "-") {
     parsed.form = NameForm::kCheckpoint;
@@ -105,6 +123,20 @@ bool IsThousands(const std::string& digits, const std::string& after) {
          std::regex_match(after, kMore);
 }
 
+// Whether a number behind a word that says "when" as often as "which"
+// (checkpoint_20251101, ckpt_2025-11-01_10-00) begins a day.
+bool IsDay(const std::string& word, const std::string& digits,
+           const std::string& after) {
+  static const auto& kWords =
+      *new std::regex(R"((?:ckpt|checkpoint|chkpt|chkpnt|snapshot|save))");
+  static const auto& kMonth = *new std::regex(
+      R"([-_.](?:0[1-9]|1[0-2])[-_.](?:0[1-9]|[12]\d|3[01])(?!\d).*)");
+  if (!std::regex_match(word, kWords)) return false;
+  const bool is_year = digits.size() == 4 && (absl::StartsWith(digits, "19") ||
+                                              absl::StartsWith(digits, "20"));
+  return IsTime(digits) || (is_year && std::regex_match(after, kMonth));
+}
+
 // The last place that `pattern` (groups: word, digits, unit, another
 // unit) means, where no
 // letter stands before it and neither letter nor digit after it.
@@ -128,10 +160,11 @@ std::optional<Place> FindLast(const std::string& text,
       continue;
     }
     if (IsThousands(match[2].str(), after)) continue;
+    const std::string word = absl::AsciiStrToLower(match[1].str());
+    if (IsDay(word, match[2].str(), after)) continue;
     std::string unit = match[3].str();
     if (match.size() > 4) absl::StrAppend(&unit, match[4].str());
-    last = Place{before, absl::AsciiStrToLower(match[1].str()), match[2].str(),
-                 std::move(unit), after};
+    last = Place{before, word, match[2].str(), std::move(unit), after};
   }
   return last;
 }
@@ -142,8 +175,9 @@ constexpr auto kIcase = std::regex::icase | std::regex::ECMAScript;
 
 std::optional<Place> FindStep(const std::string& text) {
   // fairseq's checkpoint_3_50000 is epoch 3, update 50000.
-  static const auto& kFairseq =
-      *new std::regex(R"((checkpoint)_\d+_(\d+)())", kIcase);
+  static const auto& kFairseq = *new std::regex(
+      R"((checkpoint)_(?!(?:19|20)\d\d(?:_|[01]\d[0-3]\d))\d+_(\d+)())",
+      kIcase);
   static const auto& kWordFirst = *new std::regex(
       R"((global_?step|step|iter|iteration|ckpt|checkpoint|update|batch|ba))"
       R"([-_=]?(\d+)([km]?))",
@@ -249,6 +283,16 @@ void TakeTokens(std::string* text, StepName* parsed) {
   *text = absl::StrCat(tokens->before, tokens->after);
 }
 
+// Of TinyLlama's step-50K-105b, behind a step with a unit, the second number.
+void TakeBareTokens(std::string* after, StepName* parsed) {
+  static const auto& kBare =
+      *new std::regex(R"(^[-_](\d+(?:\.\d+)?)(b)(?=$|[-_.]))", kIcase);
+  std::smatch match;
+  if (!std::regex_search(*after, match, kBare)) return;
+  parsed->tokens = TokenCount(match[1].str(), match[2].str());
+  *after = match.suffix().str();
+}
+
 void ReadAround(std::string before, std::string after, StepName* parsed) {
   static const auto& kConverted = *new std::regex(R"((^|[-_.])hf$)", kIcase);
   static const auto& kUnsharded =
@@ -283,15 +327,6 @@ bool IsNumber(const std::string& text) {
          text.find_first_not_of("0123456789") == std::string::npos;
 }
 
-// Whether a number is a day (20251101, with a time behind it or not) or seconds
-// since 1970: no step is.
-bool IsTime(const std::string& number) {
-  static const auto& kDay = *new std::regex(
-      R"((?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{4}|\d{6})?)");
-  static const auto& kSeconds = *new std::regex(R"(1[4-9]\d{8})");
-  return std::regex_match(number, kDay) || std::regex_match(number, kSeconds);
-}
-
 std::optional<StepName> ParseAnyName(const std::string& name) {
   StepName parsed;
   parsed.form = NameForm::kLoose;
@@ -312,6 +347,9 @@ std::optional<StepName> ParseAnyName(const std::string& name) {
   if (!step.has_value()) return std::nullopt;
   parsed.step = *step;
   if (parsed.axis == StepAxis::kTokens) parsed.tokens = *step;
+  const bool is_rounded_step =
+      parsed.axis == StepAxis::kSteps && !place->unit.empty();
+  if (is_rounded_step) TakeBareTokens(&place->after, &parsed);
   ReadAround(place->before, place->after, &parsed);
   const bool is_bare = parsed.axis == StepAxis::kSteps && !place->is_weak &&
                        place->before.empty() && place->after.empty();
@@ -349,7 +387,7 @@ std::optional<StepName> ParseStepFile(const std::string& name) {
   static const auto& kFile =
       *new std::regex(R"((.+)\.(pt|pth|ckpt|bin|safetensors))");
   static const auto& kOther = *new std::regex(
-      R"((?:^|[-_.])(?:optim(?:izer)?s?|rank\d*|rng|scheduler|ema_?state|of)(?:[-_.]|\d|$))",
+      R"((?:^|[-_.])(?:optim(?:izer)?s?|rank\d*|shard|model_part|rng|scheduler|ema_?state|of)(?:[-_.]|\d|$))",
       kIcase);
   std::smatch match;
   if (!IsPlain(name) || IsUnderWay(name) ||
@@ -357,7 +395,11 @@ std::optional<StepName> ParseStepFile(const std::string& name) {
     return std::nullopt;
   }
   const std::string stem = match[1].str();
-  if (std::regex_search(stem, kOther) || IsNumber(stem)) return std::nullopt;
+  // 00001.bin is a part of anything.
+  if (std::regex_search(stem, kOther) ||
+      (IsNumber(stem) && match[2] == "bin")) {
+    return std::nullopt;
+  }
   if (auto parsed = ParseStepName(stem)) {
     parsed->form = NameForm::kLoose;
     return parsed;
@@ -384,16 +426,26 @@ std::optional<int64_t> ParseCount(const std::string& text) {
 }
 
 bool IsUnderWay(const std::string& name) {
-  for (const char* start : {"tmp", "_tmp", "_temp", ".tmp", ".~tmp~"}) {
+  for (const char* start : kUnderWayStarts) {
     if (absl::StartsWith(name, start)) return true;
   }
-  for (const char* end :
-       {"-tmp", ".tmp", "_tmp", "-temp", ".temp", "_temp", ".incomplete",
-        ".part", ".partial", ".filepart", ".crdownload", ".aria2",
-        ".downloading", "._COPYING_", ".lock"}) {
+  for (const char* end : kUnderWayEnds) {
     if (absl::EndsWith(name, end)) return true;
   }
   return absl::StrContains(name, "-checkpoint-tmp-");  // Orbax
+}
+
+std::string WithoutUnderWay(const std::string& name) {
+  absl::string_view rest = name;
+  for (const char* start : kUnderWayStarts) {
+    if (!absl::ConsumePrefix(&rest, start)) continue;
+    if (!rest.empty() && (rest[0] == '-' || rest[0] == '_')) {
+      rest.remove_prefix(1);
+    }
+    break;
+  }
+  for (const char* end : kUnderWayEnds) absl::ConsumeSuffix(&rest, end);
+  return std::string(rest);
 }
 
 bool IsStageFolder(const std::string& name) {

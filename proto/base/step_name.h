@@ -55,6 +55,10 @@ std::optional<int64_t> ParseCount(const std::string& text);
 // .incomplete, .part.
 bool IsUnderWay(const std::string& name);
 
+// What such a file will be called: "model.safetensors" of
+// "tmp-model.safetensors.part". Other names are as they are.
+std::string WithoutUnderWay(const std::string& name);
+
 // Whether checkpoints of a stage lie in a folder of this name: it holds
 // "stage<N>" or "ingredient<N>" (olmo2_stage2_ingredient1), or is soup, souped.
 bool IsStageFolder(const std::string& name);

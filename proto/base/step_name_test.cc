@@ -83,6 +83,11 @@ TEST(StepNameTest, LeavesNamesWithoutAStepAlone) {
                                "28f8e9a9",
                                "20251101",
                                "20251101101010",
+                               "checkpoint_20251101",
+                               "checkpoint_20251101_101500",
+                               "ckpt-2025-11-01_10-00-00",
+                               "checkpoint_2025_11_01",
+                               "save_1730000000",
                                "1730000000",
                                "saved5",
                                "mysteps_5",
@@ -144,6 +149,13 @@ TEST(StepNameTest, ReadsRealNames) {
       {"TinyLlama", "iter-9080000-ckpt", 9080000, 0, "", "", ""},
       {"TinyLlama", "TinyLlama-1.1B-intermediate-step-1431k-3T", 1431000,
        3000 * kBillion, "TinyLlama-1.1B-intermediate", "", ""},
+      {"TinyLlama", "TinyLlama-1.1B-step-50K-105b", 50000, 105 * kBillion,
+       "TinyLlama-1.1B", "", ""},
+      {"TinyLlama", "TinyLlama-1.1B-intermediate-step-715k-1.5T", 715000,
+       1500 * kBillion, "TinyLlama-1.1B-intermediate", "", ""},
+      {"Ray Train", "checkpoint_000010", 10, 0, "", "", ""},
+      {"by hand", "checkpoint_20251101_step500", 500, 0, "20251101", "", ""},
+      {"by hand", "checkpoint-2024", 2024, 0, "", "", ""},
       {"OpenEuroLLM", "checkpoint_0050000", 50000, 0, "", "", ""},
       {"Apertus", "step50000-tokens210B", 50000, 210 * kBillion, "", "", ""},
       {"Stanford CRFM", "checkpoint-400", 400, 0, "", "", ""},
@@ -263,9 +275,12 @@ TEST(StepFileTest, ReadsFilesThatAreACheckpointEach) {
       {"model_000100.pt", 100},          // nanochat
       {"state_step001750.pt", 1750},     // modded-nanogpt
       {"epoch=3-step=1000.ckpt", 1000},  // Lightning
-      {"iter-9080000-ckpt.pth", 9080000}, {"ckpt_500.pt", 500},
+      {"iter-9080000-ckpt.pth", 9080000},
+      {"ckpt_500.pt", 500},
       {"checkpoint_1_10000.pt", 10000},  // fairseq
-      {"step500.safetensors", 500},       {"stories_step500.bin", 500},
+      {"0001000.pt", 1000},              // by hand
+      {"step500.safetensors", 500},
+      {"stories_step500.bin", 500},
   };
   for (const auto& [name, step] : cases) {
     const auto parsed = ParseStepFile(name);
@@ -275,7 +290,9 @@ TEST(StepFileTest, ReadsFilesThatAreACheckpointEach) {
   for (const char* name :
        {"meta_000100.json", "optim_000100_rank0.pt", "optim_000100.pt",
         "optimizer_step500.pt", "model-00001-of-00002.safetensors", "model.pt",
-        "ckpt.pt", "00001.bin", "tok512.bin", "tok32k.bin", "step500",
+        "ckpt.pt", "20251101.pt", "00001.bin", "tok512.bin", "tok32k.bin",
+        "step500",
+        "checkpoint_7_1000-model_part-0-shard3.pt",  // metaseq
         "step500.pt.tmp", "rank0.pt", "checkpoint_last.pt", "step500.log"}) {
     EXPECT_FALSE(ParseStepFile(name).has_value()) << name;
   }
@@ -342,6 +359,18 @@ TEST(StepNameTest, WhatIsUnderWayByItsNameIsNoStep) {
         "100.orbax-checkpoint-tmp-1699"}) {
     EXPECT_TRUE(IsUnderWay(name)) << name;
     EXPECT_FALSE(ParseStepName(name).has_value()) << name;
+  }
+  const std::pair<const char*, const char*> later[] = {
+      {"model.safetensors.tmp", "model.safetensors"},
+      {"tmp-model.safetensors", "model.safetensors"},
+      {"_tmp_config.json", "config.json"},
+      {".tmp.model.pt", ".model.pt"},
+      {"model.safetensors.partial", "model.safetensors"},
+      {"tmp-model.safetensors.part", "model.safetensors"},
+      {"model.safetensors", "model.safetensors"},
+  };
+  for (const auto& [name, end] : later) {
+    EXPECT_EQ(WithoutUnderWay(name), end) << name;
   }
   for (const char* name : {"temp0.7-step5", "step5-attempt", "step5_old",
                            "contemp_step5", "template-step5"}) {

@@ -10,7 +10,20 @@
 namespace sinkwatch::discovery {
 
 struct ForeignFormat {
-  const char* code;      // in the same word in every release
+  // What the evidence is.
+  enum class Kind {
+    kCheckpoint,         // a part of a folder that is a checkpoint
+    kWeightsAndContext,  // the same where weights/ and context/ are there
+    kAnyFolder,          // a folder of a name that other things have too: hf/
+    kFile,         // a file that is a checkpoint, or a part of one, by itself
+    kAnyFile,      // the same of an ending that other things have too: .npz
+    kRankFile,     // a rank's
+    kWeightsFile,  // weights under a name that tells no form
+    kArchive,      // of anything
+    kState,        // a trainer's, without weights
+  };
+  const char* code;  // in the same word in every release
+  Kind kind;
   const char* name;      // whose it is
   const char* evidence;  // an RE2 of the name of a file, or of a folder (ends
                          // in '/'), at the top

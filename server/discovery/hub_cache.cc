@@ -19,6 +19,7 @@ namespace {
 constexpr int kDeepestRevision = 4;
 constexpr size_t kMaxCommit = 64;
 constexpr char kPullRequests[] = "pr";
+constexpr char kMain[] = "main";
 
 // The commit that a file of refs holds; empty if it holds none.
 std::string ReadCommit(const std::string& path) {
@@ -51,8 +52,8 @@ Candidate Revision(const v1::RunConfig& run, const std::string& ref,
 
 class Revisions {
  public:
-  Revisions(const Naming& naming, Found* found)
-      : naming_(naming), found_(*found) {}
+  Revisions(const Naming& naming, UnknownFolders& unknown, Found* found)
+      : naming_(naming), unknown_(unknown), found_(*found) {}
 
   absl::Status AddRefs(const std::string& folder, const std::string& stage,
                        int depth) {
@@ -113,7 +114,9 @@ class Revisions {
               const std::string& text) {
     auto name = ReadStepName(naming_, text, false);
     if (!name.has_value() || stage == kPullRequests) {
-      found_.left.Add(WhyAlone::kNoStep, ref);
+      const bool holds_steps =
+          stage != kPullRequests && AddStepsIn(ref, stage, text);
+      if (!holds_steps) found_.left.Add(WhyAlone::kNoStep, ref);
       return;
     }
     // A revision that is named for a step is no other thing.
@@ -123,7 +126,31 @@ class Revisions {
     snapshots_.insert(found_.candidates.back().path);
   }
 
+  // Whether the snapshot of a revision that is none of a step holds folders of
+  // steps, which are followed then.
+  bool AddStepsIn(const std::string& ref, const std::string& stage,
+                  const std::string& text) {
+    const std::string commit = ReadCommit(PathOf(ref));
+    if (commit.empty()) return false;
+    const std::string path = absl::StrCat("snapshots/", commit);
+    const auto entries = ListRoot(PathOf(path), naming_.real_root);
+    if (!entries.ok() || !HoldsSteps(naming_, *entries)) return false;
+    if (!snapshots_.insert(PathOf(path)).second) return true;
+    found_.listed.emplace_back(PathOf(path), Stillness::TimeOf(PathOf(path)));
+    SortedFolder folder;
+    if (stage.empty() && text != kMain) folder.stage = text;
+    if (!stage.empty()) folder.stage = absl::StrCat(stage, "/", text);
+    const size_t before = found_.candidates.size();
+    const absl::Status status =
+        FindNewFolders(naming_, path, folder, *entries, unknown_, &found_);
+    for (size_t i = before; i < found_.candidates.size(); ++i) {
+      found_.candidates[i].is_download = true;
+    }
+    return status.ok();
+  }
+
   const Naming& naming_;
+  UnknownFolders& unknown_;
   Found& found_;
   std::set<std::string> snapshots_;
 };
@@ -149,8 +176,9 @@ std::vector<Entry> BesideHubCache(const std::vector<Entry>& entries) {
   return others;
 }
 
-absl::Status FindRevisions(const Naming& naming, Found* found) {
-  Revisions revisions(naming, found);
+absl::Status FindRevisions(const Naming& naming, UnknownFolders& unknown,
+                           Found* found) {
+  Revisions revisions(naming, unknown, found);
   RETURN_IF_ERROR(revisions.AddRefs("refs", "", 0));
   return revisions.AddSnapshots();
 }

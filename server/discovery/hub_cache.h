@@ -24,9 +24,12 @@ bool IsHubCache(const std::vector<Entry>& entries);
 std::vector<Entry> BesideHubCache(const std::vector<Entry>& entries);
 
 // Adds a candidate for each revision whose name is one of a step (stage1/step5
-// is of stage "stage1"); main, pull requests and snapshots that no such
-// revision names are left alone. Reads the files in refs, 64 bytes of each.
-absl::Status FindRevisions(const Naming& naming, Found* found);
+// is of stage "stage1"), and for each step folder in the snapshot of another
+// one (of main without, of others with its name as the stage). Pull requests,
+// such revisions without step folders, and snapshots that none names are left
+// alone. Reads the files in refs, 64 bytes of each.
+absl::Status FindRevisions(const Naming& naming, UnknownFolders& unknown,
+                           Found* found);
 
 // The hashes of blobs that are being downloaded.
 absl::StatusOr<std::set<std::string>> DownloadsIn(const std::string& root);

@@ -21,7 +21,8 @@ class HubCacheTest : public testing::Test {
   std::map<std::string, Candidate> Revisions() {
     found_ = {};
     const std::optional<server::NamePattern> no_pattern;
-    const auto status = FindRevisions({run_, no_pattern, run_.root()}, &found_);
+    const auto status = FindRevisions(
+        {run_, no_pattern, RealPath(run_.root()).value()}, unknown_, &found_);
     EXPECT_TRUE(status.ok()) << status;
     std::map<std::string, Candidate> by_key;
     for (const Candidate& c : found_.candidates) {
@@ -33,6 +34,7 @@ class HubCacheTest : public testing::Test {
 
   const WatchedFolder folder_;
   v1::RunConfig run_;
+  UnknownFolders unknown_;
   Found found_;
 };
 
@@ -73,6 +75,31 @@ TEST_F(HubCacheTest, SaysWhichRevisionsAndSnapshotsAreOfNoStep) {
   EXPECT_EQ(left[0].kind(), "no-step");
   EXPECT_EQ(absl::StrJoin(left[0].examples(), " "),
             "refs/main refs/pr/1 snapshots/" + other);
+}
+
+// Repositories that have a folder for each step in one revision.
+TEST_F(HubCacheTest, FollowsTheStepFoldersOfOtherRevisions) {
+  const std::string all(40, 'a'), last(40, 'b');
+  Write("refs/main", all);
+  Write("refs/v2", last);
+  Write("refs/empty", std::string(40, 'c'));
+  for (const std::string& path :
+       {all + "/checkpoint-400/", all + "/stage1/step5/", last + "/step5/"}) {
+    Write("snapshots/" + path + "config.json", "{}");
+  }
+  Write("snapshots/" + all + "/README.md", "x");
+  const auto revisions = Revisions();
+  ASSERT_EQ(revisions.size(), 3u);
+  EXPECT_EQ(revisions.at(":400").path,
+            run_.root() + "/snapshots/" + all + "/checkpoint-400");
+  EXPECT_TRUE(revisions.at(":400").is_download);
+  EXPECT_EQ(revisions.count("stage1:5"), 1u);
+  EXPECT_EQ(revisions.count("v2:5"), 1u);
+  const auto left = found_.left.Report();
+  ASSERT_EQ(left.size(), 2u);
+  EXPECT_EQ(absl::StrJoin(left[0].examples(), " "),
+            "snapshots/" + all + "/README.md");
+  EXPECT_EQ(absl::StrJoin(left[1].examples(), " "), "refs/empty");
 }
 
 TEST_F(HubCacheTest, ReadsRevisionsOfSeriesThatAreNamedOtherwise) {

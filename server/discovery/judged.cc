@@ -7,6 +7,7 @@
 #include "server/discovery/flat_file.h"
 #include "server/discovery/hub_cache.h"
 #include "server/discovery/listing.h"
+#include "server/discovery/unknown_folder.h"
 
 namespace sinkwatch::discovery {
 namespace {
@@ -24,6 +25,9 @@ Judged OfListing(Judged judged, Listing listing, const LookContext& context) {
       context.model_config.has_value() ? &*context.model_config : nullptr);
   judged.changed_ns = LatestChange(subject.listing);
   judged.under_way_ns = LatestUnderWay(subject.listing);
+  judged.has_folders = std::any_of(
+      subject.listing.entries.begin(), subject.listing.entries.end(),
+      [](const Entry& entry) { return entry.is_folder; });
   judged.was_listed = true;
   return judged;
 }
@@ -83,6 +87,25 @@ std::optional<Judged> LookAgain(Candidate candidate,
     candidate.file->modified_ns = file->modified_ns;
   }
   return LookAt(std::move(candidate), context);
+}
+
+void LookBelow(const std::string& real_root, Judged* judged) {
+  Verdict& verdict = judged->verdict;
+  const bool waits =
+      verdict.later == Verdict::Kind::kWaiting || verdict.code == kNothingKnown;
+  if (verdict.kind != Verdict::Kind::kWaiting || !waits ||
+      !judged->has_folders) {
+    return;
+  }
+  const UnknownFolder below = FindBelow(judged->candidate.path, real_root);
+  if (below.why != WhyAlone::kBelow) return;
+  verdict.later = Verdict::Kind::kUnsupported;
+  verdict.code = "weights-below";
+  verdict.why_later = absl::StrCat(
+      "no weights lie in it, though a checkpoint lies further down (",
+      below.root, below.root.empty() ? "" : "/", below.checkpoint,
+      "), which is not supported: move its files up, or give the run a root of "
+      "such folders");
 }
 
 bool IsSameContent(const Judged& left, const Judged& right) {

@@ -26,6 +26,7 @@ struct Judged {
   std::string fingerprint;
   int64_t changed_ns = 0;    // the latest time of its files
   int64_t under_way_ns = 0;  // of files that are on the way to be some
+  bool has_folders = false;
   // Whether it needs no look as long as its folder's own time stays.
   bool is_settled = false;
   // Number of the last look that told of it as it is; 0: none.
@@ -45,6 +46,11 @@ std::optional<Judged> LookAt(Candidate candidate, const LookContext& context);
 // Likewise of one that was looked at before: a file as it is now.
 std::optional<Judged> LookAgain(Candidate candidate,
                                 const LookContext& context);
+
+// Of a folder that still waits after the grace time, or of which nothing is
+// known: whether its weights lie further down, where nobody reads them, as its
+// verdict then says. Lists folders below it.
+void LookBelow(const std::string& real_root, Judged* judged);
 
 // Whether two looks at a candidate found the same.
 bool IsSameContent(const Judged& left, const Judged& right);

@@ -79,22 +79,6 @@ void AppendFile(const std::string& path, const Entry& entry,
   absl::StrAppend(text, path, "\t", entry.size, "\t", entry.modified_ns, "\n");
 }
 
-bool HasKnownWeights(const Listing& listing) {
-  for (const auto& [path, entry] : FilesOf(listing)) {
-    if (path != "config.json" && path != "config.yaml") return true;
-  }
-  return false;
-}
-
-// "model.safetensors" of "tmp-model.safetensors.part".
-std::string WithoutUnderWay(absl::string_view name) {
-  absl::ConsumePrefix(&name, "tmp-");
-  for (const char* end : {"-tmp", ".tmp", ".incomplete", ".part"}) {
-    absl::ConsumeSuffix(&name, end);
-  }
-  return std::string(name);
-}
-
 // What a link leads to may still come; where it leads stays as it is.
 Verdict WaitingForLink(const std::string& path, const Entry& link) {
   Verdict verdict = WaitingFor(absl::StrCat(path, " ", link.broken));
@@ -153,7 +137,7 @@ void SayLater(const Layout& layout, const Subject& subject, Verdict* verdict) {
   if (format != nullptr) {
     SayUnsupported(format->code, WhyForeign(*format, listing), verdict);
   } else if (&layout == &kHuggingFace && HoldsNothingKnown(listing)) {
-    SayUnsupported("nothing-known",
+    SayUnsupported(kNothingKnown,
                    absl::StrCat(WhatIsThere(listing),
                                 ", none of which is of a form that is known: "
                                 "if weights lie further down, move them up"),
@@ -189,8 +173,8 @@ bool HoldsCheckpoint(const Listing& listing) {
   }
   const ForeignFormat* const format = FindForeignFormat(files);
   // An archive may be of anything, and a trainer's state lies beside runs too.
-  return format != nullptr && std::string(format->code) != "archive" &&
-         std::string(format->code) != "no-weights";
+  return format != nullptr && format->kind != ForeignFormat::Kind::kArchive &&
+         format->kind != ForeignFormat::Kind::kState;
 }
 
 Verdict Judge(const Layout& layout, const Subject& subject) {
@@ -217,6 +201,16 @@ bool BelongsToCheckpoint(const std::string& folder, const Entry& entry) {
                      [&](absl::string_view pattern) {
                        return Matches(pattern, entry.name);
                      });
+}
+
+bool HasKnownWeights(const Listing& listing) {
+  for (const auto& [path, entry] : FilesOf(listing)) {
+    if (path != "config.json" && path != "config.yaml" &&
+        path != "run_config.yaml") {
+      return true;
+    }
+  }
+  return false;
 }
 
 const std::set<std::string>& CountedFolders() {
@@ -250,7 +244,7 @@ int64_t LatestUnderWay(const Listing& listing) {
   int64_t latest = 0;
   for (Entry entry : listing.entries) {
     if (!base::IsUnderWay(entry.name)) continue;
-    entry.name = WithoutUnderWay(entry.name);
+    entry.name = base::WithoutUnderWay(entry.name);
     if (!BelongsToCheckpoint("", entry)) continue;
     latest = std::max(latest, entry.modified_ns);
   }

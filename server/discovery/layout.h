@@ -23,6 +23,9 @@ struct Subject {
   bool is_download = false;
 };
 
+// The code of a folder in which nothing of a form that is known lies.
+inline constexpr char kNothingKnown[] = "nothing-known";
+
 // What a layout's rule says of a folder.
 struct Verdict {
   enum class Kind { kComplete, kWaiting, kUnsupported };
@@ -67,6 +70,9 @@ Verdict Judge(const Layout& layout, const Subject& subject);
 // Whether weights of any kind lie in a folder, those of formats that are not
 // read among them.
 bool HoldsCheckpoint(const Listing& listing);
+
+// Whether weights that some layout knows lie there, or a part of them.
+bool HasKnownWeights(const Listing& listing);
 
 // Whether a file counts: a checkpoint is rewritten when one of these changes.
 // `folder` is the sub-folder that it lies in, or empty. Logs, optimizer state,

@@ -77,12 +77,17 @@ std::string WhyShardsMissing(const Entries& entries, const Family& family) {
   return why;
 }
 
-// Whether the family's weights are whole, whatever else is of it.
+// Whether the family's weights are whole, whatever else is of it. Without an
+// index there may be one set of shards only.
 bool IsWhole(const Entries& entries, const Family& family) {
-  return WhyFileMissing(entries, family.Single()).empty() ||
-         (WhyFileMissing(entries, family.Index()).empty() &&
-          HasShards(entries, family) &&
-          WhyShardsMissing(entries, family).empty());
+  if (WhyFileMissing(entries, family.Single()).empty()) return true;
+  if (!HasShards(entries, family) ||
+      !WhyShardsMissing(entries, family).empty()) {
+    return false;
+  }
+  return FindFile(entries, family.Index()) == nullptr
+             ? ShardSets(entries, family).size() == 1
+             : WhyFileMissing(entries, family.Index()).empty();
 }
 
 std::string WhyFamilyMissing(const Entries& entries, const Family& family) {
@@ -260,8 +265,8 @@ Verdict JudgeDcp(const Entries& entries, const std::string& folder) {
 std::string ConfigsOfOthers(const Entries& entries) {
   std::vector<std::string> found;
   for (const char* name :
-       {"params.json", "run_config.yaml", "model_config.yaml",
-        "model_config.json", "train_config.json", "hparams.yaml"}) {
+       {"params.json", "model_config.yaml", "model_config.json",
+        "train_config.json", "hparams.yaml"}) {
     if (FindFile(entries, name) != nullptr) found.emplace_back(name);
   }
   if (found.empty()) return "";

@@ -38,8 +38,9 @@ std::optional<Shard> ParseShard(const std::string& name,
 std::string WhyWeightsMissing(const Entries& entries);
 
 // Whether weights of that kind are whole if nothing more comes: a single file,
-// or an index and every shard of one set. Shards that no index can mean, and
-// what is under way beside them, are nothing to wait for then.
+// or every shard of one set and an index, or of the only set that is there
+// (downloads of the weights alone). Shards that no index can mean, and what is
+// under way beside them, are nothing to wait for then.
 bool HasWholeWeights(const Entries& entries);
 
 // The same with a configuration, its own or the run's.

@@ -1,13 +1,17 @@
 // torch.distributed.checkpoint at the top of the folder: torchtitan (step-1000,
 // no configuration at all), OLMo-core's model-only checkpoints (with
-// config.json). Data files first, .metadata last.
+// config.json), Megatron's torch_dist (with run_config.yaml, written after it,
+// where Megatron Bridge trains). Data files first, .metadata last.
 #include "server/discovery/layout_rules.h"
 #include "server/discovery/layouts.h"
 
 namespace sinkwatch::discovery {
 namespace {
 
-constexpr const char* kFiles[] = {".metadata", "*.distcp", "config.json"};
+constexpr char kRunConfig[] = "run_config.yaml";
+
+constexpr const char* kFiles[] = {".metadata", "*.distcp", "config.json",
+                                  kRunConfig};
 
 bool Recognises(const Subject& subject) {
   return HasDcpFiles(subject.listing.entries);
@@ -15,7 +19,11 @@ bool Recognises(const Subject& subject) {
 
 Verdict Judge(const Subject& subject) {
   Verdict verdict = JudgeDcp(subject.listing.entries, "");
-  if (verdict.kind != Verdict::Kind::kComplete) return verdict;
+  const Entry* const run_config = FindFile(subject.listing.entries, kRunConfig);
+  if (verdict.kind != Verdict::Kind::kComplete ||
+      (run_config != nullptr && run_config->size > 0)) {
+    return verdict;
+  }
   verdict = WaitingForConfig(subject, "the weights are whole");
   if (verdict.why_later.empty()) return verdict;
   // torchtitan, Megatron and lingua never write one.

@@ -6,6 +6,7 @@
 #include "proto/base/step_name.h"
 #include "proto/base/utf8.h"
 #include "server/discovery/foreign_format.h"
+#include "server/discovery/hub_cache.h"
 #include "server/discovery/layout.h"
 #include "server/discovery/listing.h"
 
@@ -28,7 +29,10 @@ std::string NoteOfItself(const std::string& root,
     absl::StrAppend(&files, files.empty() ? "" : ", ", entry.name);
     if (files.size() > 100) break;
   }
-  if (files.empty() && format != nullptr && IsOfOneFile(*format)) return "";
+  // Each of its files is one, or a part of one, with a config for all.
+  if (!HasKnownWeights(*listing) && format != nullptr && IsOfOneFile(*format)) {
+    return "";
+  }
   const std::string parent = real_root.substr(0, real_root.rfind('/'));
   const std::string what =
       absl::StrCat("the root is itself a checkpoint (",
@@ -41,6 +45,22 @@ std::string NoteOfItself(const std::string& root,
                       ": put it into a folder that is named by its step, as ",
                       real_root, "/step0, or rename it so and take ",
                       parent.empty() ? "/" : parent, " as the root");
+}
+
+// Empty unless the root is a part of a download cache: its snapshots, or one.
+std::string NoteOfCache(const std::string& real_root) {
+  std::string snapshots = real_root;
+  if (LastPart(snapshots) != "snapshots") {
+    snapshots = snapshots.substr(0, snapshots.rfind('/'));
+  }
+  if (LastPart(snapshots) != "snapshots") return "";
+  const std::string cache = snapshots.substr(0, snapshots.rfind('/'));
+  const auto entries = ListFolder(cache);
+  if (!entries.ok() || !IsHubCache(*entries)) return "";
+  return absl::StrCat(
+      "the root is a part of a download cache of Hugging Face, whose refs tell "
+      "the steps: the root that would work is ",
+      cache);
 }
 
 std::string NoteOfOthers(const std::map<std::string, std::string>& roots) {
@@ -73,7 +93,8 @@ std::vector<std::string> RootNotes(
     const std::vector<const Candidate*>& followed) {
   std::vector<std::string> notes;
   if (followed.empty()) {
-    notes = {NoteOfItself(root, real_root), NoteOfOthers(found.other_roots)};
+    notes = {NoteOfCache(real_root), NoteOfOthers(found.other_roots)};
+    if (notes[0].empty()) notes[0] = NoteOfItself(root, real_root);
   }
   notes.push_back(NoteOfAxis(base::StepAxis::kTokens, "tokens", followed));
   notes.push_back(NoteOfAxis(base::StepAxis::kEpochs, "epochs", followed));

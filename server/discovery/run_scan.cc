@@ -129,7 +129,7 @@ absl::Status RunScan::FindIn(const std::vector<Entry>& entries, Found* found) {
   auto downloads = DownloadsIn(run_.root());
   if (!downloads.ok()) return downloads.status();
   downloads_ = *std::move(downloads);
-  absl::Status status = FindRevisions(naming, found);
+  absl::Status status = FindRevisions(naming, unknown_, found);
   if (!status.ok()) return status;
   status = FindStepFolders(naming, BesideHubCache(entries), unknown_, found);
   found->sorted.clear();
@@ -323,6 +323,7 @@ void RunScan::Observe(Judged& judged, absl::Time now, Observed& found) {
   const absl::Time since =
       Remember(checkpoint, absl::FromUnixNanos(judged.changed_ns), now);
   const bool late = IsLate(judged, since, now);
+  if (late) LookBelow(real_root_, &judged);
   if (late && judged.verdict.kind == Verdict::Kind::kWaiting &&
       judged.verdict.later == Verdict::Kind::kUnsupported) {
     judged.is_settled = true;

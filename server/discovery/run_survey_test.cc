@@ -3,6 +3,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
+#include "server/discovery/listing.h"
 #include "server/discovery/run_scan_testing.h"
 
 namespace sinkwatch::discovery {
@@ -52,6 +53,23 @@ TEST_F(RunSurveyTest, SaysThatTheRootIsACheckpointItself) {
   EXPECT_TRUE(absl::StrContains(Notes(), "named by its step")) << Notes();
 }
 
+TEST_F(RunSurveyTest, SaysThatTheRootIsAPartOfADownloadCache) {
+  folder_.Write("models--org--name/refs/main", std::string(40, 'a'));
+  const std::string snapshot =
+      "models--org--name/snapshots/" + std::string(40, 'a');
+  folder_.WriteCheckpoint(snapshot);
+  for (const std::string& root :
+       {snapshot, std::string("models--org--name/snapshots")}) {
+    run_.set_root(folder_.Path(root));
+    scan_ = nullptr;
+    EXPECT_TRUE(Look().empty());
+    EXPECT_TRUE(absl::EndsWith(
+        Notes(),
+        "would work is " + RealPath(folder_.Path("models--org--name")).value()))
+        << Notes();
+  }
+}
+
 // Files of other programs are left alone one by one.
 TEST_F(RunSurveyTest, TakesNoRootOfForeignFilesForACheckpoint) {
   for (const char* file : {"streaming_params", "rwkv-100.pth", "step5.tar.gz",
@@ -61,6 +79,20 @@ TEST_F(RunSurveyTest, TakesNoRootOfForeignFilesForACheckpoint) {
   EXPECT_TRUE(Look().empty());
   EXPECT_EQ(Notes(), "");
   EXPECT_EQ(LeftAlone().size(), 2u);  // foreign, no-step
+}
+
+// Nor one of files whose names tell no step, with a config for all of them.
+TEST_F(RunSurveyTest, ReadsNamesOfFilesByThePatternWithTheirEndingOrWithout) {
+  folder_.Write("root/config.json", "{}");
+  folder_.Write("root/gpt_100.safetensors", "x");
+  EXPECT_TRUE(Look().empty());
+  EXPECT_EQ(Notes(), "");
+  for (const char* pattern :
+       {"gpt_(?P<step>\\d+)", "gpt_(?P<step>\\d+)\\.safetensors"}) {
+    run_.set_step_pattern(pattern);
+    scan_ = nullptr;
+    EXPECT_EQ(LookAtOne().checkpoint.step(), 100) << pattern;
+  }
 }
 
 TEST_F(RunSurveyTest, FindsAFormOfFoldersAloneByItsName) {
@@ -201,6 +233,33 @@ TEST_F(RunSurveyTest, WaitsOnForWhatCanStillCome) {
       late.reason, "what is there: config.json, model-00001-of-00002"))
       << late.reason;
   EXPECT_TRUE(absl::StrContains(late.reason, "unchanged since"));
+}
+
+// Of a form whose weights lie in folders of any name.
+TEST_F(RunSurveyTest, EndsWaitingWhereTheWeightsLieFurtherDown) {
+  folder_.Write("root/step5/config.json", "{}");
+  folder_.WriteCheckpoint("root/step5/exported/final");
+  folder_.Write("root/step6/config.json", "{}");
+  folder_.Write("root/step6/optim/state.pt", "x");
+  folder_.Write("root/step6/eval/step_6/results.json", "{}");
+  Look();
+  for (const Observation& seen : Look(kGrace + 1)) {
+    if (seen.checkpoint.step() == 6) {  // its weights can still come
+      EXPECT_EQ(seen.state, v1::JOB_STATE_WAITING) << seen.reason;
+      continue;
+    }
+    EXPECT_EQ(seen.state, v1::JOB_STATE_DEAD);
+    EXPECT_EQ(seen.checkpoint.fingerprint(), "unsupported:weights-below");
+    EXPECT_TRUE(absl::StrContains(seen.reason, "exported/final"))
+        << seen.reason;
+  }
+  // Moved up, it is followed after all.
+  folder_.WriteCheckpoint("root/step5");
+  Look(1);
+  for (const Observation& seen : Look(kGrace + 1)) {
+    EXPECT_EQ(seen.state == v1::JOB_STATE_QUEUED, seen.checkpoint.step() == 5)
+        << seen.reason;
+  }
 }
 
 TEST_F(RunSurveyTest, TakesASecondSetOfShardsForNoObstacle) {

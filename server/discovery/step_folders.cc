@@ -1,5 +1,6 @@
 #include "server/discovery/step_folders.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -60,7 +61,7 @@ bool IsUnnamed(const std::string& name, const ForeignFormat* format) {
   const bool is_known = BelongsToCheckpoint("", {name, false, 1, 0, "", ""});
   return is_known ? IsWeightsFile(name)
                   : format != nullptr &&
-                        absl::string_view(format->code) == "other-weights" &&
+                        format->kind == ForeignFormat::Kind::kWeightsFile &&
                         !absl::EndsWith(name, ".bin");
 }
 
@@ -68,8 +69,8 @@ bool IsUnnamed(const std::string& name, const ForeignFormat* format) {
 WhyAlone WhyNoCheckpoint(const std::string& name) {
   const ForeignFormat* const format = FindForeignFile(name);
   if (IsUnnamed(name, format)) return WhyAlone::kNoStep;
-  const absl::string_view code = format == nullptr ? "" : format->code;
-  if (code.empty() || code == "other-weights" || code == "no-weights") {
+  if (format == nullptr || format->kind == ForeignFormat::Kind::kWeightsFile ||
+      format->kind == ForeignFormat::Kind::kState) {
     return WhyAlone::kFile;
   }
   // Arrays and archives may hold anything, unless they are named by a step.
@@ -172,7 +173,7 @@ class Search {
       const auto below = ListRoot(PathOf(place), naming_.real_root);
       if (absl::IsNotFound(below.status())) return absl::OkStatus();
       if (!below.ok()) return below.status();
-      if (!name.has_value() || HoldsSteps(*below)) {
+      if (!name.has_value() || HoldsSteps(naming_, *below)) {
         return AddStage(place, entry, *below);
       }
     }
@@ -184,16 +185,6 @@ class Search {
       found_.candidates.push_back(NewCandidate(place, *name, entry));
     }
     return absl::OkStatus();
-  }
-
-  bool HoldsSteps(const std::vector<Entry>& entries) const {
-    for (const Entry& entry : entries) {
-      if (entry.is_folder &&
-          ReadStepName(naming_, entry.name, false).has_value()) {
-        return true;
-      }
-    }
-    return false;
   }
 
   absl::Status AddStage(const Place& place, const Entry& entry,
@@ -244,6 +235,9 @@ std::optional<base::StepName> ReadAnew(const Naming& naming,
   if (naming.step_pattern.has_value() && (!is_file || IsWeightsFile(name)) &&
       !base::IsUnderWay(name)) {
     auto parsed = ByPattern(*naming.step_pattern, name);
+    if (!parsed.has_value() && is_file) {
+      parsed = ByPattern(*naming.step_pattern, name.substr(0, name.rfind('.')));
+    }
     if (parsed.has_value()) return parsed;
   }
   return is_file ? base::ParseStepFile(name) : base::ParseStepName(name);
@@ -274,6 +268,13 @@ void LeaveUnknown(const Naming& naming, const std::string& path,
   if (folder.why == WhyAlone::kBelow && found->other_roots.size() < kMaxRoots) {
     found->other_roots.emplace(Join(full, folder.root), folder.checkpoint);
   }
+}
+
+bool HoldsSteps(const Naming& naming, const std::vector<Entry>& entries) {
+  return std::any_of(entries.begin(), entries.end(), [&](const Entry& entry) {
+    return entry.is_folder &&
+           ReadStepName(naming, entry.name, false).has_value();
+  });
 }
 
 size_t NameKey(const std::string& name) { return absl::HashOf(name); }

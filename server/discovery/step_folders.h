@@ -44,6 +44,9 @@ absl::Status FindNewFolders(const Naming& naming, const std::string& path,
                             const std::vector<Entry>& entries,
                             UnknownFolders& unknown, Found* found);
 
+// Whether one of the entries is a folder whose name tells a step.
+bool HoldsSteps(const Naming& naming, const std::vector<Entry>& entries);
+
 // What a name is in a sorted folder.
 size_t NameKey(const std::string& name);
 

@@ -146,7 +146,7 @@ TEST_F(StepFoldersTest, SaysOfEveryOtherEntryWhyItIsLeftAlone) {
 
 TEST_F(StepFoldersTest, SaysOfFilesWhetherTheyLackAStepOrAreOfAnotherForm) {
   for (const char* name :
-       {"model.safetensors", "last.ckpt", "4000.pt", "ep0-ba100-rank0.pt",
+       {"model.safetensors", "last.ckpt", "ep0-ba100-rank0.pt",
         "model-step20-Q4_K_M.gguf", "step100.tar.gz", "ckpt_6000.npz",
         "adapters.safetensors", "train.bin", "data.npz", "data.tar",
         "optimizer.pt", "training_args.bin", "trainer_state.json"}) {
@@ -160,7 +160,7 @@ TEST_F(StepFoldersTest, SaysOfFilesWhetherTheyLackAStepOrAreOfAnotherForm) {
              {"foreign",
               "adapters.safetensors ckpt_6000.npz ep0-ba100-rank0.pt "
               "model-step20-Q4_K_M.gguf step100.tar.gz"},
-             {"no-step", "4000.pt last.ckpt model.safetensors"}}));
+             {"no-step", "last.ckpt model.safetensors"}}));
 }
 
 TEST_F(StepFoldersTest, NamesTheRootThatWouldWork) {

@@ -4,6 +4,7 @@
 #include <deque>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/base/step_name.h"
 #include "server/discovery/layout.h"
@@ -20,11 +21,24 @@ std::string Join(const std::string& path, const std::string& name) {
   return path.empty() ? name : absl::StrCat(path, "/", name);
 }
 
+bool IsPartOfCheckpoint(const std::string& folder) {
+  return CountedFolders().count(folder) != 0 || folder == "sharded" ||
+         folder == "train" || absl::StartsWith(folder, "optim");
+}
+
+bool HasNameOfStep(const std::string& folder) {
+  const auto name = base::ParseStepName(folder);
+  return name.has_value() && name->form != base::NameForm::kLoose;
+}
+
 // Breadth first, so that what it names is what lies highest.
 class Search {
  public:
-  Search(std::string path, const std::string& real_root)
-      : path_(std::move(path)), real_root_(real_root) {}
+  // What it is that is looked into: a folder around checkpoints, where a name
+  // is enough, or one that should hold weights itself.
+  enum class Around { kCheckpoints, kWeights };
+  Search(std::string path, const std::string& real_root, Around around)
+      : path_(std::move(path)), real_root_(real_root), around_(around) {}
 
   UnknownFolder Run() {
     Place place;
@@ -55,6 +69,7 @@ class Search {
       return true;
     }
     for (const Entry& entry : listing->entries) {
+      if (around_ == Around::kWeights) break;
       if (entry.is_folder || !base::ParseStepFile(entry.name)) continue;
       FoundIn(place.path, entry.name);
       return true;
@@ -69,8 +84,9 @@ class Search {
     }
     for (const Entry& entry : listing->entries) {
       if (!entry.is_folder || base::IsUnderWay(entry.name)) continue;
-      const auto name = base::ParseStepName(entry.name);
-      if (name.has_value() && name->form != base::NameForm::kLoose) {
+      if (around_ == Around::kWeights) {
+        if (place.depth == 0 && IsPartOfCheckpoint(entry.name)) continue;
+      } else if (HasNameOfStep(entry.name)) {
         FoundIn(place.path, entry.name);
         return true;
       }
@@ -109,11 +125,18 @@ class Search {
 
   const std::string path_;
   const std::string& real_root_;
+  const Around around_;
   std::deque<Place> open_;
   UnknownFolder found_;
 };
 
 }  // namespace
+
+UnknownFolder FindBelow(const std::string& path, const std::string& real_root) {
+  const UnknownFolder found =
+      Search(path, real_root, Search::Around::kWeights).Run();
+  return found.why == WhyAlone::kBelow ? found : UnknownFolder();
+}
 
 const UnknownFolder& UnknownFolders::LookInto(const std::string& path,
                                               int64_t modified_ns,
@@ -121,7 +144,7 @@ const UnknownFolder& UnknownFolders::LookInto(const std::string& path,
   Known& known = known_[path];
   if (known.asked == 0 || known.modified_ns != modified_ns ||
       look_ - known.looked >= kLooksBetween) {
-    known.folder = Search(path, real_root).Run();
+    known.folder = Search(path, real_root, Search::Around::kCheckpoints).Run();
     known.modified_ns = modified_ns;
     known.looked = look_;
   }

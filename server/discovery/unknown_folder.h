@@ -18,6 +18,11 @@ struct UnknownFolder {
   std::string checkpoint;
 };
 
+// What lies below a folder whose name tells a step and in which no weights lie:
+// kBelow, or kNoCheckpoint. Folders of parts that are known, of an optimizer
+// and those of a save that is not at its end are not looked into.
+UnknownFolder FindBelow(const std::string& path, const std::string& real_root);
+
 // Looks into such folders, remembers what it saw, and looks again when the
 // folder's own time changes and at each 16th look at the latest. A look lists
 // at most 32 folders below each.

@@ -18,9 +18,10 @@ SHORT_GRACE = [runs.fails_half_way, olmo.olmo_core_without_config,
                waiting.without_trainer_state, waiting.lora_adapter,
                waiting.zero_shards_then_gathered, waiting.litgpt, waiting.megatron_ranks,
                waiting.evaluation_left_things, waiting.state_without_weights,
-               waiting.files_of_ranks, waiting.megatron_zarr]
+               waiting.files_of_ranks, waiting.megatron_zarr, waiting.shards_without_an_index,
+               waiting.weights_further_down]
 # Another model than the others.
-OTHER_WEIGHTS = [other.torchtitan]
+OTHER_WEIGHTS = [other.torchtitan, other.megatron_bridge]
 
 # What is measured in the end, a checkpoint each if it is not said otherwise.
 MEASURED = [
@@ -32,14 +33,15 @@ MEASURED = [
     olmo.olmo_sharded_then_unsharded, olmo.olmo_rank_files, olmo.olmo_core_sync,
     olmo.olmo_core_async, olmo.olmo_core_without_config, olmo.olmo_core_lost_a_file,
     olmo.olmo_core_model_only, olmo.olmo_core_unsharded,
-    other.torchtitan, other.dcp_hf_writer, other.dcp_hf_writer_consolidated,
+    other.torchtitan, other.megatron_bridge, other.dcp_hf_writer, other.dcp_hf_writer_consolidated,
     other.dcp_hf_writer_consolidated_by_hand,
     runs.stages_beside_latest, runs.published_series, runs.fails_half_way, runs.odd_names,
     runs.conversions,
     waiting.without_trainer_state, waiting.zero_shards_then_gathered,
     waiting.evaluation_left_things, waiting.two_sets_of_shards,
     waiting.hub_download_of_a_trainers_checkpoint, waiting.named_by_a_number,
-    waiting.named_with_a_seed, waiting.steps_that_are_links, waiting.flat_files]
+    waiting.named_with_a_seed, waiting.steps_that_are_links, waiting.flat_files,
+    waiting.shards_without_an_index, waiting.hub_download_of_step_folders]
 SEVERAL = {runs.stages_beside_latest: 2, runs.odd_names: 2, waiting.named_with_a_seed: 2}
 # Those that a worker finds incomplete, because their listing looks whole. When
 # their back-off is over they are queued again; a file that becomes whole between
@@ -52,4 +54,4 @@ NEVER = [olmo.olmo_local_shards, olmo.olmo_core_async_failed, olmo.olmo_core_ret
          other.dcp_metadata_per_rank, other.nanotron, other.gpt_neox, runs.retention,
          waiting.lora_adapter, waiting.litgpt, waiting.megatron_ranks,
          waiting.flat_files_without_config, waiting.state_without_weights,
-         waiting.files_of_ranks, waiting.megatron_zarr]
+         waiting.files_of_ranks, waiting.megatron_zarr, waiting.weights_further_down]

@@ -16,6 +16,45 @@ def torchtitan(root, data):
     yield DONE
 
 
+RUN_CONFIG = """_target_: megatron.bridge.training.config.ConfigContainer
+model:
+  _target_: megatron.bridge.models.gpt_provider.GPTModelProvider
+  activation_func:
+    _call_: false
+    _target_: torch.nn.functional.silu
+  add_bias_linear: false
+  ffn_hidden_size: 48
+  gated_linear_unit: true
+  hidden_size: 32
+  kv_channels: 8
+  normalization: RMSNorm
+  num_attention_heads: 4
+  num_layers: 2
+  num_query_groups: 2
+  position_embedding_type: rope
+  rotary_base: 10000
+  seq_length: 64
+  share_embeddings_and_output_weights: false
+  vocab_size: 66
+rng:
+  seed: 1
+"""
+
+
+def megatron_bridge(root, data):
+    """torch_dist, then the run's configuration; here with torchtitan's names."""
+    folder = Folder(root / "iter_0000005")
+    copy(folder, data, "torchtitan", "__0_0.distcp", "__1_0.distcp")
+    yield waits(".metadata is not there yet")
+    copy(folder, data, "torchtitan", ".metadata")
+    folder.write("metadata.json", "{}")
+    yield waits("config.json is not there yet")
+    folder.write("run_config.yaml", "")
+    yield waits("config.json is not there yet")
+    folder.write("run_config.yaml", RUN_CONFIG)
+    yield DONE
+
+
 def dcp_hf_writer(root, data):
     folder = Folder(root / "step-5")
     copy(folder, data, "hf_dcp", "model-00001-of-00002.safetensors",

@@ -112,6 +112,43 @@ def two_sets_of_shards(root, data):
     yield DONE
 
 
+def shards_without_an_index(root, data):
+    """A download of the weights alone."""
+    folder = Folder(root / "step5")
+    folder.write("config.json", data("hf/config.json"))
+    yield waits("model.safetensors is not there yet")
+    copy(folder, data, "hf_sharded", "model-00002-of-00002.safetensors")
+    yield waits("model.safetensors.index.json is not there yet")
+    copy(folder, data, "hf_sharded", "model-00001-of-00002.safetensors")
+    yield DONE
+
+
+def weights_further_down(root, data):
+    """A trainer with folders of its own within a step."""
+    folder = Folder(root / "step5")
+    folder.write("config.json", data("hf/config.json"))
+    yield waits("model.safetensors is not there yet")
+    folder.write("export/final/config.json", data("hf/config.json"))
+    yield waits("model.safetensors is not there yet")
+    folder.write("export/final/model.safetensors", data("hf/model.safetensors"))
+    yield dead("a checkpoint lies further down (export/final), which is not supported")
+
+
+def hub_download_of_step_folders(root, data):
+    """A repository with a folder for each step in one revision."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cache, snapshot = Folder(root).make(), Folder(root / "snapshots" / commit)
+    cache.write("refs/main", commit)
+    (root / "blobs").mkdir()
+    snapshot.write("README.md", "x")
+    yield NOTHING
+    for number, name in enumerate(("config.json", "model.safetensors")):
+        cache.write(f"blobs/{number}", data(f"hf/{name}"))
+        (snapshot.path / "checkpoint-5").mkdir(exist_ok=True)
+        (snapshot.path / "checkpoint-5" / name).symlink_to(f"../../../blobs/{number}")
+        yield waits("model.safetensors is not there yet") if number == 0 else DONE
+
+
 def hub_download_of_a_trainers_checkpoint(root, data):
     """A revision named checkpoint-5: no hub has a trainer_state.json of it."""
     commit = "0123456789abcdef0123456789abcdef01234567"
