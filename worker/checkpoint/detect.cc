@@ -14,11 +14,15 @@
 #include "worker/checkpoint/config/model_config.h"
 #include "worker/checkpoint/container/dcp.h"
 #include "worker/checkpoint/container/safetensors.h"
+#include "worker/checkpoint/container/sharded.h"
 #include "worker/checkpoint/container/torch_container.h"
 #include "worker/files/file.h"
 
 namespace sinkwatch::checkpoint {
 namespace {
+
+// Folders of steps, and of their stages, in a snapshot of a download cache.
+constexpr int kDeepestInSnapshot = 4;
 
 // The first whose marker is there counts. Of Hugging Face's in the order of
 // transformers' from_pretrained: a single file goes before an index beside it.
@@ -30,6 +34,20 @@ constexpr Container kContainers[] = {
     {"pytorch_model.bin", OpenTorchBin},
     {"pytorch_model.bin.index.json", OpenShardedTorchBin},
     {"model.pt", OpenTorchModel},
+};
+
+// The same for shards without their index.
+constexpr struct {
+  Container container;
+  const char* stem;
+  const char* suffix;
+} kWithoutIndex[] = {
+    {{"model.safetensors.index.json", OpenShardedSafetensors},
+     "model",
+     ".safetensors"},
+    {{"pytorch_model.bin.index.json", OpenShardedTorchBin},
+     "pytorch_model",
+     ".bin"},
 };
 
 // Weights of other containers, which mark a folder as one we cannot read. None
@@ -70,11 +88,36 @@ absl::Status CheckIsFolder(const std::string& folder) {
   return absl::UnavailableError(absl::StrCat(folder, ": ", ::strerror(errno)));
 }
 
-// The folder around `real_folder`: a step's neighbours, or a download cache,
-// whose snapshots/<commit> are links into blobs. Not the root of the system.
-std::string FolderAround(const std::string& real_folder) {
+// transformers loads an adapter of PEFT over the weights that it lies beside.
+absl::Status CheckNoAdapter(const std::string& folder) {
+  const std::string adapter = absl::StrCat(folder, "/adapter_config.json");
+  if (!Exists(adapter)) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat(
+      adapter,
+      ": an adapter (LoRA) of the weights, which transformers loads with them, "
+      "not implemented: merge it (merge_and_unload), or take the file away if "
+      "it is merged"));
+}
+
+// The download cache in which the folder lies, as snapshots/<commit> or in one:
+// its files are links into blobs. Empty if it lies in none.
+std::string CacheAround(const std::string& real_folder) {
   std::string around = files::ParentOf(real_folder);
-  if (absl::EndsWith(around, "/snapshots")) around = files::ParentOf(around);
+  if (absl::EndsWith(around, "/snapshots")) return files::ParentOf(around);
+  for (int up = 0; up < kDeepestInSnapshot && around != "/"; ++up) {
+    around = files::ParentOf(around);
+    if (!absl::EndsWith(around, "/snapshots")) continue;
+    const std::string cache = files::ParentOf(around);
+    if (Exists(cache + "/blobs") && Exists(cache + "/refs")) return cache;
+  }
+  return "";
+}
+
+// The folder around `real_folder`: a step's neighbours, or a download cache.
+// Not the root of the system.
+std::string FolderAround(const std::string& real_folder) {
+  std::string around = CacheAround(real_folder);
+  if (around.empty()) around = files::ParentOf(real_folder);
   return around == "/" ? real_folder : around;
 }
 
@@ -126,8 +169,14 @@ bool IsLlama2cPath(const std::string& path) {
 
 absl::StatusOr<const Container*> FindContainer(const std::string& folder) {
   RETURN_IF_ERROR(CheckIsFolder(folder));
+  RETURN_IF_ERROR(CheckNoAdapter(folder));
   for (const Container& container : kContainers) {
     if (Exists(absl::StrCat(folder, "/", container.marker))) return &container;
+  }
+  for (const auto& shards : kWithoutIndex) {
+    if (!OnlySetOfShards(folder, shards.stem, shards.suffix).empty()) {
+      return &shards.container;
+    }
   }
   return NoWeightsError(folder);
 }

@@ -68,6 +68,29 @@ TEST_F(ShardTest, TensorsOfAllShardsAreOneCheckpoint) {
   EXPECT_TRUE(checkpoint.ReadTensor("a", {2}).ok());
 }
 
+// What downloads of the weights alone leave.
+TEST_F(ShardTest, TheOnlySetOfShardsNeedsNoIndex) {
+  fs::remove(temp_ / "model.safetensors.index.json");
+  files::ExpectError(Open(), kIncomplete, {"neither model.safetensors"});
+  fs::rename(temp_ / "m-1.safetensors",
+             temp_ / "model-00001-of-00002.safetensors");
+  files::ExpectError(Open(), kIncomplete, {"neither model.safetensors"});
+  fs::rename(temp_ / "m-2.safetensors",
+             temp_ / "model-00002-of-00002.safetensors");
+  auto opened = Checkpoint::Open(temp_.path());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  ASSERT_EQ((*opened)->tensors().size(), 3u);
+  EXPECT_TRUE(
+      at::equal(*(*opened)->ReadTensor("c", {4}), at::zeros({4}, at::kFloat)));
+  // A second set, or a tensor in two shards: nothing tells which counts.
+  SetShard("model-00001-of-00003.safetensors", {});
+  files::ExpectError(Open(), kIncomplete, {"neither model.safetensors"});
+  fs::remove(temp_ / "model-00001-of-00003.safetensors");
+  SetShard("model-00002-of-00002.safetensors",
+           {{"a", at::zeros({2}, at::kFloat)}});
+  files::ExpectError(Open(), kUnsupported, {"'a'", "in two shards"});
+}
+
 TEST_F(ShardTest, AMissingShardIsIncomplete) {
   fs::remove(temp_ / "m-2.safetensors");
   files::ExpectError(Open(), kIncomplete, {"m-2.safetensors", "not there"});

@@ -37,6 +37,34 @@ TEST(WrappedNamesTest, EveryWrapperIsTakenOffWhereverItStands) {
   }
 }
 
+TEST(WrappedNamesTest, AModuleAroundTheWholeModelIsTakenOff) {
+  using Names = std::vector<std::string>;
+  const std::pair<Names, Names> cases[] = {
+      {{"net.model.layers.0.w", "net.lm_head.weight"},
+       {"model.layers.0.w", "lm_head.weight"}},
+      {{"model.model.layers.0.w", "model.lm_head.weight"},
+       {"model.layers.0.w", "lm_head.weight"}},
+      {{"base_model.model.model.norm.w", "base_model.model.lm_head.weight"},
+       {"model.norm.w", "lm_head.weight"}},
+      {{"policy.blocks.0.w", "policy.embeddings.weight"},
+       {"blocks.0.w", "embeddings.weight"}},
+      // Schemes that have one name before all others, and other modules.
+      {{"model.layers.0.w", "model.norm.weight"},
+       {"model.layers.0.w", "model.norm.weight"}},
+      {{"transformer.blocks.0.w", "transformer.wte.weight"},
+       {"transformer.blocks.0.w", "transformer.wte.weight"}},
+      {{"net.model.w", "ema.model.w"}, {"net.model.w", "ema.model.w"}},
+      {{"net.a.w", "net.b.w"}, {"net.a.w", "net.b.w"}},
+      {{"a", "b"}, {"a", "b"}},
+  };
+  for (const auto& [stored, expected] : cases) {
+    std::vector<StoredTensor> tensors(2);
+    for (int i = 0; i < 2; ++i) tensors[i].name = stored[i];
+    EXPECT_TRUE(UnwrapNames(tensors).ok());
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(tensors[i].name, expected[i]);
+  }
+}
+
 TEST(WrappedNamesTest, TwoTensorsOfOneNameAreRefused) {
   std::vector<StoredTensor> tensors(2);
   tensors[0].name = "model.w";

@@ -18,15 +18,14 @@ std::unique_ptr<Architecture> MakeDeepseekV2(files::Fields& config) {
       config.IntOr("first_k_dense_replace", 0, deepseek.shape.layers, 0));
   deepseek.routed_scale = config.PositiveOr("routed_scaling_factor", 1);
   // norm_topk_prob is a key that Hugging Face's class does not look at.
+  // Of null Hugging Face's class makes no choice at all.
+  if (config.IsNull("topk_method")) config.Unsupported("topk_method null");
   const std::string method = config.StringOr("topk_method", "greedy");
   if (method == "group_limited_greedy") {
     deepseek.router = RouterKind::kSoftmaxBestOfGroups;
     ReadGroups(config, deepseek);
-  } else if (method != "greedy" || config.IsNull("topk_method")) {
-    // Of null Hugging Face's class makes no choice at all.
-    config.Unsupported(absl::StrCat(
-        "topk_method ",
-        config.IsNull("topk_method") ? "null" : files::Quoted(method)));
+  } else if (method != "greedy") {
+    config.Unsupported(absl::StrCat("topk_method ", files::Quoted(method)));
   }
   return MakeMlaFamily(std::move(deepseek));
 }

@@ -20,6 +20,8 @@
 namespace sinkwatch::model {
 namespace {
 
+constexpr int64_t kMaxSize = int64_t{1} << 31;
+
 constexpr ShapeKeys kKeys = {"n_embd", "n_layer", "n_head",
                              nullptr,  nullptr,   "n_positions"};
 
@@ -41,12 +43,28 @@ void ReadScales(files::Fields& config, ModelShape& shape) {
   }
 }
 
+// The names that other families have for the same: Hugging Face's class takes
+// either, and of both the one that is not its own.
+void CheckOtherNames(files::Fields& config, const ModelShape& shape) {
+  const std::pair<const char*, int64_t> sizes[] = {
+      {"hidden_size", shape.width},
+      {"num_hidden_layers", shape.layers},
+      {"num_attention_heads", shape.heads},
+      {"max_position_embeddings", shape.max_positions}};
+  for (const auto& [key, size] : sizes) {
+    if (config.IntOr(key, 1, kMaxSize, size) != size) {
+      config.Refuse(key, "contradicts GPT-2's own key");
+    }
+  }
+}
+
 Gpt2Config ReadConfig(files::Fields& config) {
   Gpt2Config gpt2;
   gpt2.shape = ReadShape(config, "GPT2LMHeadModel", kKeys);
   if (gpt2.shape.max_positions == 0) {
     config.Contradiction("n_positions is missing");
   }
+  CheckOtherNames(config, gpt2.shape);
   ReadScales(config, gpt2.shape);
   gpt2.feed_forward =
       ReadFeedForwardWidth(config, "n_inner", 4 * gpt2.shape.width);

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -179,6 +180,23 @@ TEST(Gpt2Test, KeysAreCheckedByTheirOwnNames) {
   config = Config();
   config["add_cross_attention"] = true;
   EXPECT_EQ(create(config).code(), absl::StatusCode::kUnimplemented);
+}
+
+// transformers takes num_attention_heads where both are there.
+TEST(Gpt2Test, RefusesTwoNamesOfASizeThatContradict) {
+  for (const char* key : {"hidden_size", "num_hidden_layers",
+                          "num_attention_heads", "max_position_embeddings"}) {
+    nlohmann::json config = Config();
+    config[key] = 1;
+    const auto made = CreateArchitecture(
+        checkpoint::Config::Of("config.json", std::move(config)));
+    EXPECT_EQ(made.status().code(), absl::StatusCode::kUnimplemented) << key;
+  }
+  nlohmann::json config = Config();
+  config["num_attention_heads"] = kHeads;
+  EXPECT_TRUE(CreateArchitecture(
+                  checkpoint::Config::Of("config.json", std::move(config)))
+                  .ok());
 }
 
 }  // namespace

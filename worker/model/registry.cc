@@ -55,6 +55,8 @@ struct Alias {
 };
 
 constexpr Alias kAliases[] = {
+    // transformers until March 2023, and conversions that were made with it.
+    {"LLaMAForCausalLM", "llama", "LlamaForCausalLM"},
     // AI2's fork of transformers, November 2024.
     {"Olmo1124ForCausalLM", "olmo_1124", "Olmo2ForCausalLM"},
     // The same before OLMo 3: RL-Zero and Think steps of Olmo-3-7B.

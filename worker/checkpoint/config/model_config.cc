@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 #include "proto/base/status_macros.h"
+#include "worker/checkpoint/config/megatron_bridge.h"
 #include "worker/checkpoint/config/meta_params.h"
 #include "worker/checkpoint/config/nanochat_meta.h"
 #include "worker/checkpoint/config/olmo_core.h"
@@ -24,7 +25,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kNames[] = {"config.json", "config.yaml", "params.json"};
+constexpr const char* kNames[] = {"config.json", "config.yaml", "params.json",
+                                  "run_config.yaml"};
 
 bool IsYaml(absl::string_view path) {
   return absl::EndsWith(path, ".yaml") || absl::EndsWith(path, ".yml");
@@ -102,6 +104,10 @@ absl::StatusOr<Config> TranslateYaml(const std::string& path,
     return absl::FailedPreconditionError(absl::StrCat(
         path, ": incomplete: ends ",
         model == yaml->root.end() ? "before" : "within", " key 'model'"));
+  }
+  if (IsMegatronBridge(*model)) {
+    return Translated(path, "Megatron Bridge",
+                      TranslateMegatronBridge(yaml->root));
   }
   return Translated(path, "OLMo", TranslateOlmoNative(*model, "model"));
 }

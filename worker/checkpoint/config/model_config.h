@@ -20,6 +20,7 @@ std::string FindModelConfig(const std::string& folder);
 //                 of OLMo-core (a `model` object)               : translated
 //   config.yaml   of OLMo's first trainer (a `model` map)       : translated
 //   params.json   of Meta's Llama                               : translated
+//   run_config.yaml  of Megatron Bridge                         : translated
 //
 // The first file that is there counts, in this order. With `path` that file is
 // read instead, for a folder whose trainer left none. Files must lie in

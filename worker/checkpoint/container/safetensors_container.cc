@@ -53,9 +53,9 @@ absl::StatusOr<Contents> OpenSafetensors(const std::string& folder,
 
 absl::StatusOr<Contents> OpenShardedSafetensors(
     const std::string& folder, const std::string& confinement) {
-  return OpenSharded(
-      folder, confinement,
-      {"model.safetensors.index.json", ".safetensors", OpenSafetensorsFile});
+  return OpenSharded(folder, confinement,
+                     {"model.safetensors.index.json", "model", ".safetensors",
+                      OpenSafetensorsFile});
 }
 
 }  // namespace sinkwatch::checkpoint

@@ -104,8 +104,9 @@ absl::StatusOr<Contents> OpenTorchBin(const std::string& folder,
 
 absl::StatusOr<Contents> OpenShardedTorchBin(const std::string& folder,
                                              const std::string& confinement) {
-  return OpenSharded(folder, confinement,
-                     {"pytorch_model.bin.index.json", ".bin", OpenTorchFile});
+  return OpenSharded(
+      folder, confinement,
+      {"pytorch_model.bin.index.json", "pytorch_model", ".bin", OpenTorchFile});
 }
 
 absl::StatusOr<Contents> OpenTorchModel(const std::string& folder,
