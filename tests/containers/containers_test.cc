@@ -133,6 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Form{"containers/torchtitan_qwen3", "hf/qwen3"},
                       Form{"containers/megatron", "containers/hf_llama"},
                       Form{"containers/megatron_qwen3", "hf/qwen3"},
+                      Form{"containers/megatron_qwen3_moe", "hf/qwen3_moe"},
                       Form{"containers/stories260K.bin", "stories260K"}));
 
 // Each golden model of tests/data/hf in each container that a trainer may leave

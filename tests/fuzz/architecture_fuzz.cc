@@ -33,6 +33,15 @@ void ExpectShape(const std::vector<int64_t>& shape) {
   }
 }
 
+bool IsInStack(const model::TensorSource& source) {
+  for (size_t i = 0; i < source.slab.size(); ++i) {
+    if (source.slab[i] < 0 || source.slab[i] >= source.shape.at(i)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 void ExpectSpecs(const std::vector<TensorSpec>& specs) {
   for (const TensorSpec& spec : specs) {
     Expect(!spec.name.empty() && !spec.sources.empty(),
@@ -44,9 +53,7 @@ void ExpectSpecs(const std::vector<TensorSpec>& specs) {
       ExpectShape(source.shape);
       Expect(source.first_row >= 0, "rows begin inside their source");
       Expect(source.runs >= 1 && source.run_stride >= 0, "runs follow on");
-      Expect(!source.slab ||
-                 (*source.slab >= 0 && *source.slab < source.shape.at(0)),
-             "a slab is inside its stack");
+      Expect(IsInStack(source), "a slab is inside its stack");
     }
   }
 }

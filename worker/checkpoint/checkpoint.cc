@@ -121,14 +121,14 @@ absl::StatusOr<at::Tensor> Checkpoint::ReadTensor(
 
 absl::StatusOr<at::Tensor> Checkpoint::ReadSlice(
     const std::string& name, const std::vector<int64_t>& shape, RowRange rows,
-    std::optional<int64_t> slab) {
+    const Slab& slab) {
   ASSIGN_OR_RETURN(const RowsReader reader, OpenSlice(name, shape, rows, slab));
   return ReadAll(reader);
 }
 
 absl::StatusOr<at::Tensor> Checkpoint::ReadRows(
     const std::string& name, const std::vector<int64_t>& shape,
-    const std::vector<RowRange>& ranges, std::optional<int64_t> slab) {
+    const std::vector<RowRange>& ranges, const Slab& slab) {
   ASSIGN_OR_RETURN(const RowsReader reader,
                    OpenRows(name, shape, ranges, slab));
   return ReadAll(reader);
@@ -136,22 +136,20 @@ absl::StatusOr<at::Tensor> Checkpoint::ReadRows(
 
 absl::StatusOr<RowsReader> Checkpoint::OpenSlice(
     const std::string& name, const std::vector<int64_t>& shape, RowRange rows,
-    std::optional<int64_t> slab) {
+    const Slab& slab) {
   ASSIGN_OR_RETURN(RowsReader reader, OpenRows(name, shape, {rows}, slab));
   reader.digest_ = &digest_;
-  reader.first_ = rows.first + (slab.has_value() ? *slab * shape.at(1) : 0);
+  reader.first_ = rows.first + RowsBefore(shape, slab);
   return reader;
 }
 
 absl::StatusOr<RowsReader> Checkpoint::OpenRows(
     const std::string& name, const std::vector<int64_t>& shape,
-    std::vector<RowRange> ranges, std::optional<int64_t> slab) {
+    std::vector<RowRange> ranges, const Slab& slab) {
   ASSIGN_OR_RETURN(const StoredTensor* stored, FindReadable(name, shape));
   ASSIGN_OR_RETURN(
       CheckedRows rows,
-      CheckedRows::Open(contents_,
-                        slab.has_value() ? SlabOf(*stored, *slab) : *stored,
-                        std::move(ranges)));
+      CheckedRows::Open(contents_, SlabOf(*stored, slab), std::move(ranges)));
   return RowsReader(std::move(rows), nullptr, name, 0);
 }
 

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -103,30 +102,28 @@ class Checkpoint {
                                         const std::vector<int64_t>& shape);
 
   // The same of one run of rows (dimension 0) inside `shape`: a part of a
-  // tensor that is read in turn. With `slab` the tensor is a stack of others
-  // (of layers, of experts), and the rows are those of number `slab` in it.
+  // tensor that is read in turn. With a `slab` the tensor is a stack of others
+  // (of layers, of experts), and the rows are those of that one in it.
   absl::StatusOr<at::Tensor> ReadSlice(const std::string& name,
                                        const std::vector<int64_t>& shape,
-                                       RowRange rows,
-                                       std::optional<int64_t> slab = {});
+                                       RowRange rows, const Slab& slab = {});
 
   // Rows that the caller picks, one range after the other: those of the
   // probe's tokens, which say nothing of the checkpoint and are in no digest.
   absl::StatusOr<at::Tensor> ReadRows(const std::string& name,
                                       const std::vector<int64_t>& shape,
                                       const std::vector<RowRange>& ranges,
-                                      std::optional<int64_t> slab = {});
+                                      const Slab& slab = {});
 
   // What ReadSlice and ReadRows read, for who brings the memory and the
   // threads. The checkpoint must outlive the reader.
   absl::StatusOr<RowsReader> OpenSlice(const std::string& name,
                                        const std::vector<int64_t>& shape,
-                                       RowRange rows,
-                                       std::optional<int64_t> slab = {});
+                                       RowRange rows, const Slab& slab = {});
   absl::StatusOr<RowsReader> OpenRows(const std::string& name,
                                       const std::vector<int64_t>& shape,
                                       std::vector<RowRange> ranges,
-                                      std::optional<int64_t> slab = {});
+                                      const Slab& slab = {});
 
   // After the last read: OK if no file of the checkpoint has changed since Open
   // (size, modification time, inode); DATA_LOSS if one was rewritten,

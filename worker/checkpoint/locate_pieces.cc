@@ -24,8 +24,8 @@ absl::StatusOr<Piece> LocateArchive(const files::File& file, const Dtype& dtype,
   absl::StatusOr<ArchivedTensor> archived =
       ReadTorchTensor({&file, piece.offset, piece.archive_bytes});
   if (!archived.ok()) return archived.status();
-  std::vector<int64_t> sizes = piece.sizes;
-  if (piece.archive_stack > 0) sizes.insert(sizes.begin(), piece.archive_stack);
+  std::vector<int64_t> sizes = piece.archive_stack;
+  sizes.insert(sizes.end(), piece.sizes.begin(), piece.sizes.end());
   if (archived->sizes != sizes || archived->dtype != &dtype) {
     return absl::DataLossError(absl::StrCat(
         file.path(), ": the archive at byte ", piece.offset, " holds [",
@@ -34,12 +34,13 @@ absl::StatusOr<Piece> LocateArchive(const files::File& file, const Dtype& dtype,
   }
   piece.offset = archived->offset;
   piece.strides = std::move(archived->strides);
-  if (piece.archive_stack > 0) {
-    piece.offset += piece.archive_slab * piece.strides[0] * (dtype.bits / 8);
+  for (int64_t index : piece.archive_slab) {
+    piece.offset += index * piece.strides[0] * (dtype.bits / 8);
     piece.strides.erase(piece.strides.begin());
   }
   piece.archive_bytes = 0;
-  piece.archive_stack = 0;
+  piece.archive_stack.clear();
+  piece.archive_slab.clear();
   return piece;
 }
 

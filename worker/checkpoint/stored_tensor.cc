@@ -1,6 +1,7 @@
 #include "worker/checkpoint/stored_tensor.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sinkwatch::checkpoint {
 
@@ -12,33 +13,56 @@ std::vector<int64_t> WithoutFirst(const std::vector<int64_t>& numbers) {
              : std::vector<int64_t>(numbers.begin() + 1, numbers.end());
 }
 
-// What a piece has of row `index`, which is one of its own.
-Piece SlabOf(const Piece& piece, int64_t index, int64_t item_bytes) {
-  const int64_t row = index - piece.start[0];
-  Piece slab = piece;
-  slab.start = WithoutFirst(piece.start);
-  slab.sizes = WithoutFirst(piece.sizes);
-  slab.strides = WithoutFirst(piece.strides);
-  if (piece.archive_bytes > 0) {
-    slab.archive_stack = piece.sizes[0];
-    slab.archive_slab = row;
-  } else {
-    slab.offset += row * piece.strides[0] * item_bytes;
+// Whether the piece has something of the tensor `slab` of its stack.
+bool Holds(const Piece& piece, const Slab& slab) {
+  for (size_t i = 0; i < slab.size(); ++i) {
+    if (slab[i] < piece.start[i] ||
+        slab[i] >= piece.start[i] + piece.sizes[i]) {
+      return false;
+    }
   }
-  return slab;
+  return true;
+}
+
+// What a piece has of row `index`, which is one of its own.
+Piece ElementOf(const Piece& piece, int64_t index, int64_t item_bytes) {
+  const int64_t row = index - piece.start[0];
+  Piece element = piece;
+  element.start = WithoutFirst(piece.start);
+  element.sizes = WithoutFirst(piece.sizes);
+  element.strides = WithoutFirst(piece.strides);
+  if (piece.archive_bytes > 0) {
+    element.archive_stack.push_back(piece.sizes[0]);
+    element.archive_slab.push_back(row);
+  } else {
+    element.offset += row * piece.strides[0] * item_bytes;
+  }
+  return element;
 }
 
 }  // namespace
 
-StoredTensor SlabOf(const StoredTensor& stack, int64_t index) {
-  StoredTensor slab{stack.name, stack.dtype, WithoutFirst(stack.shape), {}};
+StoredTensor SlabOf(const StoredTensor& stack, const Slab& slab) {
+  StoredTensor tensor{stack.name, stack.dtype, stack.shape, {}};
+  tensor.shape.erase(tensor.shape.begin(), tensor.shape.begin() + slab.size());
   for (const Piece& piece : stack.pieces) {
-    if (index < piece.start[0] || index >= piece.start[0] + piece.sizes[0]) {
-      continue;
+    if (!Holds(piece, slab)) continue;
+    Piece part = piece;
+    for (int64_t index : slab) {
+      part = ElementOf(part, index, stack.dtype->bits / 8);
     }
-    slab.pieces.push_back(SlabOf(piece, index, stack.dtype->bits / 8));
+    tensor.pieces.push_back(std::move(part));
   }
-  return slab;
+  return tensor;
+}
+
+int64_t RowsBefore(const std::vector<int64_t>& shape, const Slab& slab) {
+  if (slab.empty()) return 0;
+  int64_t tensors = 0;
+  for (size_t i = 0; i < slab.size(); ++i) {
+    tensors = tensors * shape.at(i) + slab[i];
+  }
+  return slab.size() < shape.size() ? tensors * shape[slab.size()] : tensors;
 }
 
 std::vector<int64_t> RowMajorStrides(const std::vector<int64_t>& sizes) {

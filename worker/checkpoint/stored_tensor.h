@@ -32,11 +32,15 @@ struct Piece {
   // no strides. A checkpoint of hundreds of ranks has hundreds of thousands of
   // these, so they are located when they are read: LocatePieces.
   int64_t archive_bytes = 0;
-  // Of such an archive that holds a stack of boxes: how many, and which of them
-  // is this one. 0: the archive holds just the box.
-  int64_t archive_stack = 0;
-  int64_t archive_slab = 0;
+  // Of such an archive that holds a stack of boxes: its leading sizes, and
+  // which of them is this one. Empty: the archive holds just the box.
+  std::vector<int64_t> archive_stack = {};
+  std::vector<int64_t> archive_slab = {};
 };
+
+// Which tensor of a stack is meant: a number for each leading dimension, one of
+// a stack of layers, two of layers of experts. Empty: the tensor itself.
+using Slab = std::vector<int64_t>;
 
 // A tensor as a container holds it. The container's reader has checked that the
 // pieces (at least one) are inside their files and that each element is in
@@ -55,9 +59,12 @@ struct Contents {
   std::vector<StoredTensor> tensors;  // in any order, names unique
 };
 
-// Tensor `index` of a stack: element [index] of the first dimension, under the
-// stack's name. The index is inside the stack, whose rank is at least 1.
-StoredTensor SlabOf(const StoredTensor& stack, int64_t index);
+// Tensor `slab` of a stack, under the stack's name. Each number is inside the
+// stack, whose rank is at least as many.
+StoredTensor SlabOf(const StoredTensor& stack, const Slab& slab);
+
+// How many rows of a stack of this shape lie before those of `slab`.
+int64_t RowsBefore(const std::vector<int64_t>& shape, const Slab& slab);
 
 // Strides, in elements, of a dense row-major tensor; of one without elements,
 // ones.

@@ -300,9 +300,8 @@ absl::StatusOr<WeightPlan> PlanWeight(const checkpoint::Checkpoint& checkpoint,
     for (RowRange& range : plan.stored_rows) range.first += source.first_row;
   }
   plan.stored_shape = source.shape;
-  if (source.slab.has_value()) {
-    plan.stored_shape.erase(plan.stored_shape.begin());
-  }
+  plan.stored_shape.erase(plan.stored_shape.begin(),
+                          plan.stored_shape.begin() + source.slab.size());
   if (!plan.stored_shape.empty()) plan.stored_shape[0] = 0;
   for (const RowRange& range : plan.stored_rows) {
     if (!plan.stored_shape.empty()) plan.stored_shape[0] += range.count;

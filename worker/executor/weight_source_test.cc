@@ -249,7 +249,7 @@ TEST(StackTest, RowsOfOneTensorOfAStackAreCutOutInRuns) {
   auto opened = checkpoint::Checkpoint::Open(temp / "step1");
   ASSERT_TRUE(opened.ok()) << opened.status();
   TensorSource source{"stack", {3, 4, 2}, Arrangement::kAsStored, 1};
-  source.slab = 2;
+  source.slab = {2};
   TensorSpec spec("w", "own.name", {2, 2});
   spec.sources = {source};
   auto read = ReadWeight(**opened, spec);
@@ -266,6 +266,15 @@ TEST(StackTest, RowsOfOneTensorOfAStackAreCutOutInRuns) {
   const auto slice = ReadWeight(**opened, spec, {WeightPart::kSlice, {{1, 1}}});
   ASSERT_TRUE(slice.ok()) << slice.status();
   EXPECT_TRUE(slice->equal(stack[2].slice(0, 3, 4)));
+
+  // A stack of stacks.
+  source = {"stack", {3, 4, 2}};
+  source.slab = {1, 3};
+  spec = TensorSpec("w", "own.name", {2});
+  spec.sources = {source};
+  read = ReadWeight(**opened, spec);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(read->equal(stack[1][3]));
 }
 
 }  // namespace

@@ -4,97 +4,21 @@
 // here once more, from the trainers' own code, and not taken from
 // worker/model/naming.h.
 #include <map>
-#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "ATen/core/grad_mode.h"
 #include "ATen/ops/cat.h"
 #include "ATen/ops/stack.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "proto/base/temp_folder_testing.h"
-#include "worker/checkpoint/checkpoint.h"
-#include "worker/checkpoint/writer.h"
-#include "worker/executor/weight_source.h"
-#include "worker/files/files_testing.h"
-#include "worker/model/recorder.h"
-#include "worker/model/registry.h"
-#include "worker/probe/corpus.h"
+#include "worker/measure/naming_schemes_testing.h"
 
 namespace sinkwatch::worker {
 namespace {
-
-using Weights = std::map<std::string, at::Tensor>;
-using Names = std::map<std::string, std::string>;
-
-constexpr char kFolder[] = "tests/data/hf/";
-
-struct Model {
-  nlohmann::json config;
-  Weights weights;
-};
-
-Model Read(const std::string& name) {
-  auto opened = checkpoint::Checkpoint::Open(kFolder + name);
-  EXPECT_TRUE(opened.ok()) << opened.status();
-  Model model;
-  model.config = (*opened)->config().json();
-  for (const checkpoint::TensorInfo& tensor : (*opened)->tensors()) {
-    auto read = (*opened)->ReadTensor(tensor.name, tensor.shape);
-    EXPECT_TRUE(read.ok()) << read.status();
-    model.weights[tensor.name] = *std::move(read);
-  }
-  return model;
-}
-
-model::TensorMap Load(checkpoint::Checkpoint& checkpoint,
-                      const std::vector<model::TensorSpec>& specs) {
-  model::TensorMap weights;
-  for (const model::TensorSpec& spec : specs) {
-    auto read = executor::ReadWeight(checkpoint, spec);
-    EXPECT_TRUE(read.ok()) << read.status();
-    if (read.ok()) weights[spec.name] = *std::move(read);
-  }
-  return weights;
-}
-
-at::Tensor LogitsOf(const std::string& folder) {
-  const at::NoGradGuard no_grad;
-  const auto checkpoint = checkpoint::Checkpoint::Open(folder);
-  EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
-  const auto model = model::CreateArchitecture((*checkpoint)->config());
-  EXPECT_TRUE(model.ok()) << model.status();
-  const auto corpus = probe::Corpus::Read(std::string(kFolder) + "probe");
-  model::NullRecorder recorder;
-  at::Tensor x_BTD =
-      (*model)->Embed(Load(**checkpoint, (*model)->EmbeddingTensors()),
-                      corpus->domains()[0].tokens_NT);
-  for (int layer = 0; layer < (*model)->shape().layers; ++layer) {
-    x_BTD = (*model)->Block(layer,
-                            Load(**checkpoint, (*model)->LayerTensors(layer)),
-                            x_BTD, recorder);
-  }
-  return (*model)->Logits(Load(**checkpoint, (*model)->HeadTensors()), x_BTD);
-}
-
-// That `config` and `weights` are the model `name`.
-void ExpectSameLogits(const std::string& name, const nlohmann::json& config,
-                      const Weights& weights) {
-  const base::TempFolder temp;
-  ASSERT_TRUE(
-      checkpoint::WriteCheckpoint(temp / "step1", config, weights).ok());
-  EXPECT_TRUE(LogitsOf(temp / "step1").equal(LogitsOf(kFolder + name)));
-}
-
-void ExpectSameLogits(const std::string& name, const Weights& weights) {
-  ExpectSameLogits(name, Read(name).config, weights);
-}
 
 // A config as transformers wrote it before version 5.
 nlohmann::json InKeysOfVersion4(nlohmann::json config) {
@@ -342,19 +266,6 @@ TEST(NamingSchemesTest, TorchtitanWithAndWithoutFusedProjections) {
   }
 }
 
-// q, k and v of a layer in one matrix, group by group of heads.
-at::Tensor ByGroup(const nlohmann::json& config, Weights& weights,
-                   const std::string& qkv) {
-  const int64_t groups = config.at("num_key_value_heads");
-  std::vector<at::Tensor> parts;
-  for (const char* name : {"wq", "wk", "wv"}) {
-    const at::Tensor part =
-        weights.extract(absl::StrCat(qkv, name, ".weight")).mapped();
-    parts.push_back(part.unflatten(0, {groups, part.size(0) / groups}));
-  }
-  return at::cat(parts, 1).flatten(0, 1).contiguous();
-}
-
 TEST(NamingSchemesTest, TorchtitanInOneMatrixByGroup) {
   const Model llama = Read("llama");
   Weights weights = AsMeta(llama, "attention.qkv_linear.", "output.weight");
@@ -452,156 +363,6 @@ TEST(NamingSchemesTest, TorchtitanDeepseek) {
     for (const char* bias : {"moe.expert_bias", "moe.expert_bias_E"}) {
       ExpectSameLogits(name, AsTorchtitanDeepseek(Read(name), bias));
     }
-  }
-}
-
-// Megatron-Core.
-
-// Tensors of one layer, by their names below decoder.layers.
-class MegatronLayer {
- public:
-  MegatronLayer(Model& model, int layer)
-      : model_(model), prefix_(absl::StrCat("model.layers.", layer, ".")) {}
-
-  bool Has(const std::string& ours) const {
-    return model_.weights.count(absl::StrCat(prefix_, ours, ".weight")) > 0;
-  }
-  at::Tensor Take(const std::string& ours) {
-    return model_.weights.extract(absl::StrCat(prefix_, ours, ".weight"))
-        .mapped();
-  }
-  void Move(const std::string& ours, const std::string& theirs) {
-    if (Has(ours)) made_[theirs] = Take(ours);
-  }
-  // Gate and up below `ours` in one matrix, and down.
-  void MoveMlp(const std::string& ours, const std::string& theirs) {
-    if (!Has(ours + "up_proj")) return;
-    made_[theirs + "linear_fc1.weight"] =
-        at::cat({Take(ours + "gate_proj"), Take(ours + "up_proj")});
-    Move(ours + "down_proj", theirs + "linear_fc2.weight");
-  }
-  // The experts in two stacks, and the router.
-  void MoveExperts(int64_t experts) {
-    std::vector<at::Tensor> fc1, fc2;
-    for (int64_t i = 0; i < experts; ++i) {
-      const std::string expert = absl::StrCat("mlp.experts.", i, ".");
-      fc1.push_back(
-          at::cat({Take(expert + "gate_proj"), Take(expert + "up_proj")}));
-      fc2.push_back(Take(expert + "down_proj"));
-    }
-    made_["mlp.experts.experts.linear_fc1.weight"] = at::stack(fc1);
-    made_["mlp.experts.experts.linear_fc2.weight"] = at::stack(fc2);
-    Move("mlp.gate", "mlp.router.weight");
-    const auto bias = model_.weights.find(
-        absl::StrCat(prefix_, "mlp.gate.e_score_correction_bias"));
-    if (bias == model_.weights.end()) return;
-    made_["mlp.router.expert_bias"] = bias->second;
-    model_.weights.erase(bias);
-  }
-  // q, k and v by group of heads.
-  void MoveQkv() {
-    Weights parts;
-    for (const auto& [ours, theirs] :
-         Names{{"q_proj", "wq"}, {"k_proj", "wk"}, {"v_proj", "wv"}}) {
-      parts[theirs + ".weight"] = Take("self_attn." + ours);
-    }
-    made_["self_attention.linear_qkv.weight"] =
-        ByGroup(model_.config, parts, "");
-    Move("input_layernorm", "self_attention.linear_qkv.layer_norm_weight");
-    Move("self_attn.o_proj", "self_attention.linear_proj.weight");
-    Move("self_attn.q_norm", "self_attention.q_layernorm.weight");
-    Move("self_attn.k_norm", "self_attention.k_layernorm.weight");
-  }
-  void MoveLatentAttention() {
-    const std::string theirs = "self_attention.linear_";
-    Move("input_layernorm", "input_layernorm.weight");
-    Move("self_attn.q_proj", theirs + "q_proj.weight");
-    Move("self_attn.q_a_proj", theirs + "q_down_proj.weight");
-    Move("self_attn.q_b_proj", theirs + "q_up_proj.weight");
-    Move("self_attn.q_a_layernorm", theirs + "q_up_proj.layer_norm_weight");
-    Move("self_attn.kv_a_proj_with_mqa", theirs + "kv_down_proj.weight");
-    Move("self_attn.kv_b_proj", theirs + "kv_up_proj.weight");
-    Move("self_attn.kv_a_layernorm", theirs + "kv_up_proj.layer_norm_weight");
-    Move("self_attn.o_proj", theirs + "proj.weight");
-  }
-
-  const Weights& made() const { return made_; }
-
- private:
-  Model& model_;
-  const std::string prefix_;
-  Weights made_;
-};
-
-// Mixtral's names of a mixture under those that the others have.
-Weights WithoutMixtralsNames(const Weights& weights) {
-  Weights renamed;
-  for (const auto& [name, tensor] : weights) {
-    std::string usual =
-        absl::StrReplaceAll(name, {{"block_sparse_moe", "mlp"}});
-    if (usual != name) {
-      usual = absl::StrReplaceAll(usual, {{".w1.", ".gate_proj."},
-                                          {".w2.", ".down_proj."},
-                                          {".w3.", ".up_proj."}});
-    }
-    renamed[usual] = tensor;
-  }
-  return renamed;
-}
-
-Weights AsMegatron(Model model, bool stacked) {
-  model.weights = WithoutMixtralsNames(model.weights);
-  const std::vector<const char*> counts = {"num_experts", "num_local_experts",
-                                           "n_routed_experts"};
-  int64_t experts = 0;
-  for (const char* key : counts) experts = model.config.value(key, experts);
-  std::map<std::string, std::vector<at::Tensor>> layers;
-  Weights weights;
-  for (int index = 0; index < model.config.at("num_hidden_layers"); ++index) {
-    MegatronLayer layer(model, index);
-    if (layer.Has("self_attn.k_proj")) {
-      layer.MoveQkv();
-    } else {
-      layer.MoveLatentAttention();
-    }
-    const bool mixed = layer.Has("mlp.gate");
-    layer.Move("post_attention_layernorm",
-               mixed ? "pre_mlp_layernorm.weight"
-                     : "mlp.linear_fc1.layer_norm_weight");
-    layer.MoveMlp("mlp.", "mlp.");
-    layer.MoveMlp("mlp.shared_experts.", "mlp.shared_experts.");
-    if (mixed) layer.MoveExperts(experts);
-    for (const auto& [name, tensor] : layer.made()) {
-      layers[name].push_back(tensor);
-      weights[absl::StrCat("decoder.layers.", index, ".", name)] = tensor;
-    }
-  }
-  if (stacked) weights.clear();
-  for (const auto& [name, tensors] : layers) {
-    if (stacked) weights["decoder.layers." + name] = at::stack(tensors);
-  }
-  for (const auto& [ours, theirs] :
-       Names{{"model.embed_tokens.weight", "embedding.word_embeddings.weight"},
-             {"model.norm.weight", "decoder.final_layernorm.weight"},
-             {"lm_head.weight", "output_layer.weight"}}) {
-    const auto found = model.weights.find(ours);
-    if (found != model.weights.end()) weights[theirs] = found->second;
-  }
-  return weights;
-}
-
-TEST(NamingSchemesTest, MegatronWithItsLayersStacked) {
-  for (const char* name : {"llama", "qwen3", "mistral"}) {
-    SCOPED_TRACE(name);
-    ExpectSameLogits(name, AsMegatron(Read(name), /*stacked=*/true));
-  }
-}
-
-TEST(NamingSchemesTest, MegatronWithLayersOfTheirOwn) {
-  for (const char* name : {"llama", "mixtral", "qwen3_moe", "deepseek_v2",
-                           "deepseek_v3", "deepseek_v3_yarn"}) {
-    SCOPED_TRACE(name);
-    ExpectSameLogits(name, AsMegatron(Read(name), /*stacked=*/false));
   }
 }
 

@@ -73,9 +73,10 @@ struct TensorSource {
   int64_t first_row = 0;
   // kRotaryPairs: the heads that share out the rows.
   int64_t heads = 0;
-  // Set: `shape` is of a stack of tensors, of layers or of experts, and this
-  // one is, or is in, number `slab`; rows are counted within it.
-  std::optional<int64_t> slab = {};
+  // Not empty: `shape` is of a stack of tensors, of layers or of experts (two
+  // numbers: of layers of experts), and this one is, or is in, the one that
+  // they tell, a number for each leading dimension; rows are counted within it.
+  std::vector<int64_t> slab = {};
   // Rows that lie in so many equal runs, the first at `first_row`, each
   // `run_stride` rows after the one before: the queries in a matrix that holds
   // q, k and v by group.

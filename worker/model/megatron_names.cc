@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "worker/model/naming.h"
 
 namespace sinkwatch::model {
 namespace {
@@ -44,6 +45,9 @@ std::vector<Place> PlacesOf(const ModelShape& shape, int64_t feed_forward) {
       {"mlp.up_proj.weight", fc1, 2 * feed_forward, feed_forward},
       {"mlp.down_proj.weight", "mlp.linear_fc2.weight"},
       {"post_attention_layernorm.weight", "mlp.linear_fc1.layer_norm_weight"},
+      // Without Transformer Engine.
+      {"input_layernorm.weight", "input_layernorm.weight"},
+      {"post_attention_layernorm.weight", "pre_mlp_layernorm.weight"},
   };
 }
 
@@ -82,7 +86,7 @@ void AddPlaces(int layer, int64_t layers, const std::string& megatron,
   own.name = absl::StrCat("decoder.layers.", layer, ".", megatron);
   stacked.name = absl::StrCat("decoder.layers.", megatron);
   stacked.shape.insert(stacked.shape.begin(), layers);
-  stacked.slab = layer;
+  stacked.slab.insert(stacked.slab.begin(), layer);
   spec.sources.push_back(std::move(stacked));
   spec.sources.push_back(std::move(own));
 }
@@ -103,8 +107,22 @@ void AddNames(int layer, int64_t layers, const std::vector<Place>& places,
   }
 }
 
-// Of "mlp.experts.I.gate_proj.weight" the stack of the layer's experts.
-void AddExpert(int layer, int64_t experts, TensorSpec& spec) {
+// The matrices of an MLP apart from each other, below `prefix`, as
+// singleton_local_shards has them.
+void AddApart(const std::string& prefix, absl::string_view ours,
+              TensorSpec& spec) {
+  const bool down = absl::EndsWith(ours, "down_proj.weight");
+  const bool gate = absl::EndsWith(ours, "gate_proj.weight");
+  AddName(absl::StrCat(prefix, "linear_fc", down ? "2.weight" : "1.weight_",
+                       down   ? ""
+                       : gate ? "w"
+                              : "v"),
+          spec);
+}
+
+// Of "mlp.experts.I.gate_proj.weight" the stacks of all layers' experts and of
+// the layer's, and the expert's own.
+void AddExpert(int layer, int64_t layers, int64_t experts, TensorSpec& spec) {
   absl::string_view rest = spec.name;
   int64_t index = 0;
   if (!absl::ConsumePrefix(&rest, "mlp.experts.") ||
@@ -112,14 +130,31 @@ void AddExpert(int layer, int64_t experts, TensorSpec& spec) {
     return;
   }
   const bool down = absl::EndsWith(rest, "down_proj.weight");
-  TensorSource source;
-  source.shape = {experts, (down ? 1 : 2) * spec.shape[0], spec.shape[1]};
-  source.slab = index;
-  if (absl::EndsWith(rest, "up_proj.weight")) source.first_row = spec.shape[0];
-  source.name =
-      absl::StrCat("decoder.layers.", layer, ".mlp.experts.experts.linear_fc",
-                   down ? 2 : 1, ".weight");
-  spec.sources.push_back(std::move(source));
+  TensorSource own;
+  own.shape = {experts, (down ? 1 : 2) * spec.shape[0], spec.shape[1]};
+  own.slab = {index};
+  if (absl::EndsWith(rest, "up_proj.weight")) own.first_row = spec.shape[0];
+  AddPlaces(
+      layer, layers,
+      absl::StrCat("mlp.experts.experts.linear_fc", down ? 2 : 1, ".weight"),
+      std::move(own), spec);
+  AddApart(absl::StrCat("decoder.layers.", layer, ".mlp.experts.experts.",
+                        index, "."),
+           rest, spec);
+}
+
+void AddDenseApart(int layer, std::vector<TensorSpec>& specs) {
+  const std::string prefix = absl::StrCat("decoder.layers.", layer, ".mlp.");
+  for (TensorSpec& spec : specs) {
+    absl::string_view rest = spec.name;
+    if (!absl::ConsumePrefix(&rest, "mlp.")) continue;
+    if (rest == "gate_proj.weight" || rest == "up_proj.weight") {
+      AddApart(prefix, rest, spec);
+    } else if (rest == "shared_experts.gate_proj.weight" ||
+               rest == "shared_experts.up_proj.weight") {
+      AddApart(prefix + "shared_experts.", rest, spec);
+    }
+  }
 }
 
 }  // namespace
@@ -127,6 +162,7 @@ void AddExpert(int layer, int64_t experts, TensorSpec& spec) {
 void AddMegatronNames(int layer, const ModelShape& shape, int64_t feed_forward,
                       std::vector<TensorSpec>& specs) {
   AddNames(layer, shape.layers, PlacesOf(shape, feed_forward), specs);
+  AddDenseApart(layer, specs);
 }
 
 void AddMegatronMixtureNames(int layer, const ModelShape& shape,
@@ -137,7 +173,7 @@ void AddMegatronMixtureNames(int layer, const ModelShape& shape,
             {"post_attention_layernorm.weight", "pre_mlp_layernorm.weight"}},
            specs);
   for (TensorSpec& spec : specs) {
-    AddExpert(layer, mixture.counts.experts, spec);
+    AddExpert(layer, shape.layers, mixture.counts.experts, spec);
   }
 }
 
@@ -145,6 +181,7 @@ void AddMegatronMlaNames(int layer, const ModelShape& shape,
                          int64_t feed_forward, int64_t shared,
                          std::vector<TensorSpec>& specs) {
   AddNames(layer, shape.layers, MlaPlacesOf(feed_forward, shared), specs);
+  AddDenseApart(layer, specs);
 }
 
 }  // namespace sinkwatch::model

@@ -21,13 +21,14 @@
 //                       experts.experts.linear_fc2.weight},
 //   decoder.layers.pre_mlp_layernorm.weight
 //
-// All layers are one tensor, stacked in front ([L, ...]); or, where layers
-// differ, each is one of its own, decoder.layers.N, and its experts are a stack
-// ([X, ...]). Stacks of the experts of all layers are not read. Rows of
-// linear_qkv come by group of heads: its queries, its key, its value; those of
-// linear_fc1 are the gate's and then the up projection's. The norms before
-// attention and MLP are parts of the matrices behind them, but for that before
-// a mixture.
+// All layers are one tensor, stacked in front ([L, ...], of experts
+// [L, X, ...]); or, where layers differ, each is one of its own,
+// decoder.layers.N, and its experts are a stack ([X, ...]). With
+// singleton_local_shards nothing is stacked: experts are experts.experts.I, and
+// linear_fc1 is two tensors, weight_w and weight_v. Rows of linear_qkv come by
+// group of heads: its queries, its key, its value; those of linear_fc1 are the
+// gate's and then the up projection's. The norms before attention and MLP are
+// parts of the matrices behind them, but for that before a mixture.
 namespace sinkwatch::model {
 
 // Adds these names to those of the specs, by their short names, that have one:

@@ -54,7 +54,7 @@ void AddTorchtitanExpert(int layer, const std::string& ours, int64_t index,
     TensorSource stack;
     stack.name = absl::StrCat("layers.", layer, ".", name);
     stack.shape = {experts, spec.shape[0], spec.shape[1]};
-    stack.slab = index;
+    stack.slab = {index};
     spec.sources.push_back(std::move(stack));
   }
 }

@@ -48,7 +48,7 @@ at::Tensor Arranged(const TensorSource& source, const Weights& weights,
                     const TensorSpec& spec) {
   at::Tensor stored = weights.at(source.name);
   EXPECT_EQ(stored.sizes().vec(), source.shape) << source.name;
-  if (source.slab) stored = stored.select(0, *source.slab);
+  for (int64_t index : source.slab) stored = stored.select(0, index);
   const bool transposed = source.arrangement == Arrangement::kTransposed;
   EXPECT_TRUE(transposed || source.arrangement == Arrangement::kAsStored);
   const at::Tensor rows =

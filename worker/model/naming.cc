@@ -199,7 +199,7 @@ void AddStackedExpert(int layer, const std::string& prefix,
   stack.name = absl::StrCat("model.layers.", layer, ".", prefix,
                             down ? "down_proj" : "gate_up_proj");
   stack.shape = {experts, (down ? 1 : 2) * spec.shape[0], spec.shape[1]};
-  stack.slab = index;
+  stack.slab = {index};
   if (projection == "up_proj") stack.first_row = spec.shape[0];
   spec.sources.push_back(std::move(stack));
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The weights of ../hf/qwen3 and of hf_llama under the names of other trainers,
+"""The weights of ../hf/qwen3, ../hf/qwen3_moe and of hf_llama under the names of other trainers,
 in torch.distributed.checkpoint by 2 ranks: Megatron-Core's `torch_dist` (layers
-stacked in front, q, k and v by group of heads, gate and up in one matrix) and
-torchtitan's Qwen 3. Neither trainer can be had here: torch writes the bytes, the
+stacked in front, of experts two of them, q, k and v by group of heads, gate and up
+in one matrix) and torchtitan's Qwen 3. Neither trainer can be had here: torch writes the bytes, the
 names and layouts follow their sources (megatron/core/models/gpt,
 dist_checkpointing/mapping.py; torchtitan/models/qwen3/state_dict_adapter.py).
 Needs torch 2.11, safetensors:
@@ -21,6 +21,9 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from safetensors.torch import load_file
+from torch.distributed.checkpoint.metadata import (ChunkStorageMetadata, MetadataIndex,
+                                                   TensorProperties)
+from torch.distributed.checkpoint.planner import TensorWriteData, WriteItem, WriteItemType
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
@@ -63,6 +66,69 @@ def megatron(state, config):
     return out
 
 
+def megatron_experts(state, config):
+    """The same of Qwen3-MoE, and its experts stacked over layers and experts, in the
+    chunks that Megatron-Core makes of them (SequentialMLP.sharded_state_dict,
+    apply_swiglu_sharded_factory): {name: (shape, chunks)}, a chunk a pair of its
+    offset and its tensor."""
+    layers, experts = config["num_hidden_layers"], config["num_local_experts"]
+    dense = {name: value for name, value in state.items() if ".mlp." not in name}
+    dense |= {f"model.layers.{i}.mlp.{x}_proj.weight": torch.zeros(2, 2)
+              for i in range(layers) for x in ("gate", "up", "down")}
+    out = {name.replace("mlp.linear_fc1.layer_norm_weight", "pre_mlp_layernorm.weight"): value
+           for name, value in megatron(dense, config).items()
+           if not name.endswith(("linear_fc1.weight", "linear_fc2.weight"))}
+    out["decoder.layers.mlp.router.weight"] = torch.stack(
+        [state[f"model.layers.{i}.mlp.gate.weight"] for i in range(layers)])
+
+    def part(layer, expert, name):
+        return state[f"model.layers.{layer}.mlp.experts.{expert}.{name}_proj.weight"]
+
+    stacks = {}
+    for name, parts in (("linear_fc1", ("gate", "up")), ("linear_fc2", ("down",))):
+        chunks = []
+        for layer in range(layers):
+            for expert in range(experts):
+                row = 0
+                for x in parts:
+                    tensor = part(layer, expert, x)
+                    chunks.append(((layer, expert, row, 0), tensor[None, None].clone()))
+                    row += tensor.shape[0]
+        shape = (layers, experts, row, tensor.shape[1])
+        stacks[f"decoder.layers.mlp.experts.experts.{name}.weight"] = (shape, chunks)
+    return out, stacks
+
+
+class Chunks(torch.Tensor):
+    """A tensor of which a rank has some boxes, as torch asks for them (and
+    Megatron-Core answers, CheckpointableShardedTensor)."""
+
+    @staticmethod
+    def __new__(cls, shape, chunks):
+        made = torch.Tensor._make_wrapper_subclass(cls, shape)
+        made.chunks = dict(chunks)
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        raise NotImplementedError(f"{function} of a part of a tensor")
+
+    def __create_write_items__(self, fqn, _):
+        properties = TensorProperties.create_from_tensor(next(iter(self.chunks.values())))
+        return [WriteItem(index=MetadataIndex(fqn, torch.Size(offset)), type=WriteItemType.SHARD,
+                          tensor_data=TensorWriteData(
+                              chunk=ChunkStorageMetadata(torch.Size(offset), tensor.size()),
+                              properties=properties, size=self.shape))
+                for offset, tensor in self.chunks.items()]
+
+    def __create_chunk_list__(self):
+        return [ChunkStorageMetadata(torch.Size(offset), tensor.size())
+                for offset, tensor in self.chunks.items()]
+
+    def __get_tensor_shard__(self, index):
+        return self.chunks[tuple(index.offset)]
+
+
 def titan(state):
     """torchtitan's names of Qwen 3; rows stay as they are."""
     parts = {"self_attn.q_proj": "attention.qkv_linear.wq",
@@ -89,13 +155,15 @@ def write(rank, port, out):
                             init_method=f"tcp://127.0.0.1:{port}")
     mesh = init_device_mesh("cpu", (2,))
 
-    def save(name, state, source):
+    def save(name, state, source, stacks={}):
         states = {key: distribute_tensor(value.clone(), mesh, [Shard(0)])
                   for key, value in state.items()}
         if name.startswith("megatron"):
             some = next(iter(state))
             states[f"optimizer.state.exp_avg.{some}"] = torch.ones_like(state[some])
             states["rng_state"] = b"state"
+        for key, (shape, chunks) in stacks.items():
+            states[key] = Chunks(shape, chunks[rank::2])
         dcp.save(states, checkpoint_id=f"{out}/{name}")
         if rank == 0:
             shutil.copy(source / "config.json", f"{out}/{name}")
@@ -106,6 +174,11 @@ def write(rank, port, out):
         config = json.loads((source / "config.json").read_text())
         save(name, megatron(state, config), source)
     save("torchtitan_qwen3", titan(state), source)
+    source = HERE.parent / "hf/qwen3_moe"
+    state = load_file(source / "model.safetensors")
+    config = json.loads((source / "config.json").read_text())
+    dense, stacks = megatron_experts(state, config)
+    save("megatron_qwen3_moe", dense, source, stacks)
     dist.destroy_process_group()
 
 
