@@ -133,6 +133,8 @@ def audit(name, folder, options):
     model_type, architecture, _ = FAMILIES[name]
     base = {"model_type": model_type, "architectures": [architecture],
             **make_golden.CASES[name][1]}
+    if base.get("n_positions", oracle.TOKENS) < oracle.TOKENS:
+        base["n_positions"] = 2 * oracle.TOKENS  # the probe's sequences fit
     rows, wrong = [], []
     for key, value in changes(architecture, base):
         outcome, words = judge(name, {**base, key: value}, folder, options)
