@@ -63,8 +63,8 @@ absl::Status CheckTypeAndShape(const StoredTensor& tensor,
                    "], the config asks for [", absl::StrJoin(shape, ","), "]"));
 }
 
-// Rows are 512 KiB at a time: half of the second cache of today's cores.
-constexpr int64_t kPartBytes = 512 << 10;
+// Rows are 256 KiB at a time: half of the second cache of most cores.
+constexpr int64_t kPartBytes = 256 << 10;
 
 // `error` with the file and the tensor that it is about.
 absl::Status AtTensor(const Contents& contents, const StoredTensor& tensor,
@@ -73,6 +73,11 @@ absl::Status AtTensor(const Contents& contents, const StoredTensor& tensor,
   return absl::Status(
       error.code(), absl::StrCat(path, ": tensor ", files::Quoted(tensor.name),
                                  ": ", error.message()));
+}
+
+bool IsDense(const StoredTensor& tensor) {
+  return tensor.pieces.size() == 1 && tensor.pieces[0].sizes == tensor.shape &&
+         tensor.pieces[0].strides == RowMajorStrides(tensor.shape);
 }
 
 // That the files of a tensor are those that were opened.
@@ -115,6 +120,7 @@ CheckedRows::CheckedRows(const Contents& contents, StoredTensor located,
                          std::vector<RowRange> ranges)
     : contents_(&contents),
       located_(std::move(located)),
+      dense_(IsDense(located_)),
       ranges_(std::move(ranges)),
       shape_(located_.shape),
       type_(ScalarTypeOf(*located_.dtype)) {
@@ -141,12 +147,20 @@ absl::Status CheckedRows::Fill(RowRange part, char* out) const {
     const int64_t count =
         std::min(ranges_[i].count - skipped, end - part.first);
     if (count <= 0) continue;
-    RETURN_IF_ERROR(ReadRows(*contents_, located_,
-                             {ranges_[i].first + skipped, count}, out));
+    RETURN_IF_ERROR(FillRun({ranges_[i].first + skipped, count}, out));
     out += count * row_bytes_;
     part.first += count;
   }
   return absl::OkStatus();
+}
+
+// Of the tensor's own rows. Of single rows, as a probe picks them, there are
+// many thousands.
+absl::Status CheckedRows::FillRun(RowRange run, char* out) const {
+  if (!dense_) return ReadRows(*contents_, located_, run, out);
+  const Piece& piece = located_.pieces.front();
+  return contents_->files[piece.file]->ReadAt(
+      piece.offset + run.first * row_bytes_, run.count * row_bytes_, out);
 }
 
 absl::Status CheckedRows::Read(RowRange part, void* out) const {
@@ -176,10 +190,7 @@ absl::Status CheckedRows::NoMemory() const {
 // " (file offset N)" where the element's place in its file is plain to see.
 std::string CheckedRows::FileOffset(int64_t element) const {
   const StoredTensor& tensor = located_;
-  const bool dense = tensor.pieces.size() == 1 && ranges_.size() == 1 &&
-                     tensor.pieces[0].sizes == tensor.shape &&
-                     tensor.pieces[0].strides == RowMajorStrides(tensor.shape);
-  if (!dense) return "";
+  if (!dense_ || ranges_.size() != 1) return "";
   const int64_t row_size =
       tensor.shape.empty() ? 1 : tensor.pieces[0].strides[0];
   const int64_t offset =

@@ -59,10 +59,12 @@ class CheckedRows {
   CheckedRows(const Contents& contents, StoredTensor located,
               std::vector<RowRange> ranges);
   absl::Status Fill(RowRange part, char* out) const;
+  absl::Status FillRun(RowRange run, char* out) const;
   std::string FileOffset(int64_t element) const;
 
   const Contents* contents_;
   StoredTensor located_;
+  bool dense_;  // in one file, row by row
   std::vector<RowRange> ranges_;
   std::vector<int64_t> first_of_range_;  // the picked row that each begins with
   std::vector<int64_t> shape_;

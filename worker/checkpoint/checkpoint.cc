@@ -56,6 +56,15 @@ absl::Status RowsReader::Read(RowRange part, void* out) const {
   return absl::OkStatus();
 }
 
+std::vector<RowRange> RowsReader::ClaimDigest() const {
+  if (digest_ == nullptr) return {};
+  return digest_->Claim(name_, {first_, rows_.rows()});
+}
+
+void RowsReader::AddDigest(const RowHashSum& sum) const {
+  if (digest_ != nullptr) digest_->AddSum(name_, sum);
+}
+
 Checkpoint::Checkpoint(std::string folder, Config config, Contents contents)
     : folder_(std::move(folder)),
       config_(std::move(config)),

@@ -36,6 +36,17 @@ class RowsReader {
 
   // CheckedRows::Read. Thread-safe.
   absl::Status Read(RowRange part, void* out) const;
+  // The same without the digests, for who takes them elsewhere, by the two
+  // methods below. Thread-safe.
+  absl::Status ReadUnhashed(RowRange part, void* out) const {
+    return rows_.Read(part, out);
+  }
+  // ContentDigest::Claim and AddSum, of rows of the whole tensor; none where
+  // these rows are in no digest.
+  std::vector<RowRange> ClaimDigest() const;
+  void AddDigest(const RowHashSum& sum) const;
+  // The row of the tensor that row 0 is.
+  int64_t first_row() const { return first_; }
   // After the last part: CheckedRows::CheckFiles.
   absl::Status Finish() const { return rows_.CheckFiles(); }
   // RESOURCE_EXHAUSTED: there is no memory to read these rows to.
@@ -53,7 +64,7 @@ class RowsReader {
   CheckedRows rows_;
   ContentDigest* digest_;  // null: these rows are in no digest
   std::string name_;
-  int64_t first_;  // row of the tensor that row 0 is
+  int64_t first_;
 };
 
 // An opened checkpoint: a model config and weights, in whatever container and

@@ -23,7 +23,9 @@ std::array<unsigned char, 16> Canonical(XXH128_hash_t hash) {
 RowHashSum SumRowHashes(const char* rows, int64_t first, int64_t count,
                         int64_t row_bytes) {
 #if defined(__x86_64__)
+  static const bool has_avx512 = __builtin_cpu_supports("avx512f") != 0;
   static const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (has_avx512) return SumRowHashesAvx512(rows, first, count, row_bytes);
   if (has_avx2) return SumRowHashesAvx2(rows, first, count, row_bytes);
 #endif
   return SumRowHashesPortable(rows, first, count, row_bytes);
@@ -76,6 +78,10 @@ void ContentDigest::Add(const std::string& tensor, RowRange range,
     sum.Add(SumRowHashes(bytes + (fresh.first - range.first) * row_bytes,
                          fresh.first, fresh.count, row_bytes));
   }
+  AddSum(tensor, sum);
+}
+
+void ContentDigest::AddSum(const std::string& tensor, const RowHashSum& sum) {
   const base::MutexLock lock(mutex_);
   tensors_[tensor].sum.Add(sum);
 }

@@ -37,6 +37,12 @@ class ContentDigest {
   void Add(const std::string& tensor, RowRange rows, const void* data,
            int64_t row_bytes);
 
+  // The same in two steps, for who takes the hashes elsewhere: those of the rows
+  // that nobody has added, which count as added from now on, and then their sum
+  // (SumRowHashesPortable), once it is known.
+  std::vector<RowRange> Claim(const std::string& tensor, RowRange rows);
+  void AddSum(const std::string& tensor, const RowHashSum& sum);
+
   // Of every tensor that has rows, ascending by name.
   std::vector<TensorDigest> Tensors() const;
 
@@ -52,8 +58,6 @@ class ContentDigest {
   };
 
   static void Merge(int64_t first, int64_t end, Rows& rows);
-  // Those of `range` that nobody has added, which the caller then adds.
-  std::vector<RowRange> Claim(const std::string& tensor, RowRange range);
 
   mutable base::Mutex mutex_;
   std::map<std::string, Rows> tensors_ ABSL_GUARDED_BY(mutex_);

@@ -132,6 +132,7 @@ class Execution {
     while (status.ok() && ablation_ != nullptr && ablation_->HasMore()) {
       status = RunAblationPass();
     }
+    if (status.ok()) loader_.FinishDigests();
     if (!status.ok() || ablation_ == nullptr) return status;
     return Pass(ablation_->Finish());
   }

@@ -28,6 +28,17 @@ void DescribeLayer(const model::Architecture& architecture, int layer,
   batch.output_projection_DHE = architecture.OutputProjection(layer, weights);
 }
 
+bool LayerRecorder::Wants(Point point) {
+  switch (point) {
+    case Point::kAttnOut:
+      return (needs_ & metrics::kNeedsAttentionOut) != 0;
+    case Point::kMlpOut:
+      return (needs_ & metrics::kNeedsMlpOut) != 0;
+    default:
+      return true;
+  }
+}
+
 void LayerRecorder::Record(Point point, int, const at::Tensor& tensor) {
   switch (point) {
     case Point::kResidPre:
@@ -58,7 +69,7 @@ void LayerRecorder::Record(Point point, int, const at::Tensor& tensor) {
       layer_.resid_post_BTD = tensor;
       break;
     case Point::kAttnOut:
-      if (needs_ & metrics::kNeedsAttentionOut) layer_.attn_out_BTD = tensor;
+      if (Wants(point)) layer_.attn_out_BTD = tensor;
       break;
     case Point::kResidMid:
       if (needs_ & metrics::kNeedsMlpOut) layer_.resid_mid_BTD = tensor;
@@ -70,7 +81,7 @@ void LayerRecorder::Record(Point point, int, const at::Tensor& tensor) {
       if (needs_ & metrics::kNeedsRouter) layer_.experts_BTK = tensor;
       break;
     case Point::kMlpOut:
-      if (needs_ & metrics::kNeedsMlpOut) layer_.mlp_out_BTD = tensor;
+      if (Wants(point)) layer_.mlp_out_BTD = tensor;
       break;
   }
 }

@@ -25,6 +25,7 @@ class LayerRecorder final : public model::Recorder {
       : layer_(layer), needs_(needs), intervention_(intervention) {}
 
   void Record(model::Point point, int layer, const at::Tensor& tensor) override;
+  bool Wants(model::Point point) override;
   model::Intervention* intervention() override { return intervention_; }
 
  private:

@@ -7,7 +7,7 @@ namespace sinkwatch::executor {
 
 ReaderThreads::ReaderThreads(int count) {
   for (int i = 0; i < std::max(1, count); ++i) {
-    threads_.emplace_back([this, i] { Loop(i); });
+    threads_.emplace_back([this] { Loop(); });
   }
 }
 
@@ -24,7 +24,7 @@ void ReaderThreads::Stop() {
   }
 }
 
-void ReaderThreads::Add(size_t pieces, std::function<void(size_t, int)> work) {
+void ReaderThreads::Add(size_t pieces, std::function<void(size_t)> work) {
   const base::MutexLock lock(mutex_);
   Work& added = works_.emplace_back();
   added.pieces = pieces;
@@ -45,7 +45,7 @@ ReaderThreads::Work* ReaderThreads::FindOpen() {
   return nullptr;
 }
 
-void ReaderThreads::Loop(int index) {
+void ReaderThreads::Loop() {
   while (true) {
     Work* work = nullptr;  // a deque's elements stay where they are
     size_t piece = 0;
@@ -55,7 +55,7 @@ void ReaderThreads::Loop(int index) {
       if (ending_) return;
       piece = work->next++;
     }
-    work->work(piece, index);
+    work->work(piece);
     const base::MutexLock lock(mutex_);
     if (++work->done == work->pieces) done_.NotifyAll();
   }

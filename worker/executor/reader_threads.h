@@ -30,9 +30,9 @@ class ReaderThreads {
 
   int count() const { return static_cast<int>(threads_.size()); }
 
-  // Calls work(i, index of the thread), which must not throw, once for each i
-  // below `pieces`, in that order.
-  void Add(size_t pieces, std::function<void(size_t, int)> work);
+  // Calls work(i), which must not throw, once for each i below `pieces`, in
+  // that order.
+  void Add(size_t pieces, std::function<void(size_t)> work);
   // Until all pieces of the oldest work that was not waited for are done. There
   // must be one.
   void WaitForFirst();
@@ -42,12 +42,12 @@ class ReaderThreads {
  private:
   struct Work {
     size_t pieces = 0;
-    std::function<void(size_t, int)> work;
+    std::function<void(size_t)> work;
     size_t next = 0;  // to be begun
     size_t done = 0;
   };
 
-  void Loop(int index);
+  void Loop();
   // The oldest work with a piece that nobody has begun; null: none.
   Work* FindOpen() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -13,11 +13,7 @@ TEST(ReaderThreadsTest, EachPieceIsDoneOnceByOneOfTheThreads) {
   ReaderThreads threads(4);
   for (int round = 0; round < 50; ++round) {
     std::vector<std::atomic<int>> calls(37);
-    threads.Add(calls.size(), [&](size_t piece, int thread) {
-      EXPECT_GE(thread, 0);
-      EXPECT_LT(thread, 4);
-      ++calls[piece];
-    });
+    threads.Add(calls.size(), [&](size_t piece) { ++calls[piece]; });
     threads.WaitForFirst();
     for (const auto& count : calls) EXPECT_EQ(count.load(), 1);
   }
@@ -26,8 +22,8 @@ TEST(ReaderThreadsTest, EachPieceIsDoneOnceByOneOfTheThreads) {
 TEST(ReaderThreadsTest, OneThreadDoesWorksInTheirOrder) {
   ReaderThreads threads(1);
   std::vector<int> order;
-  threads.Add(2, [&](size_t piece, int) { order.push_back(0 + piece); });
-  threads.Add(2, [&](size_t piece, int) { order.push_back(10 + piece); });
+  threads.Add(2, [&](size_t piece) { order.push_back(0 + piece); });
+  threads.Add(2, [&](size_t piece) { order.push_back(10 + piece); });
   threads.WaitForFirst();
   threads.WaitForFirst();
   EXPECT_EQ(order, (std::vector<int>{0, 1, 10, 11}));
@@ -40,12 +36,12 @@ TEST(ReaderThreadsTest, AThreadGoesOnWithTheNextWorkWhileAnotherIsBusy) {
   base::Mutex mutex;
   base::CondVar changed;
   bool next_began = false;
-  threads.Add(2, [&](size_t piece, int) {
+  threads.Add(2, [&](size_t piece) {
     if (piece == 0) return;
     const base::MutexLock lock(mutex);
     while (!next_began) changed.Wait(mutex);
   });
-  threads.Add(1, [&](size_t, int) {
+  threads.Add(1, [&](size_t) {
     const base::MutexLock lock(mutex);
     next_began = true;
     changed.NotifyAll();
@@ -57,7 +53,7 @@ TEST(ReaderThreadsTest, AThreadGoesOnWithTheNextWorkWhileAnotherIsBusy) {
 
 TEST(ReaderThreadsTest, WorkWithoutPiecesIsDone) {
   ReaderThreads threads(2);
-  threads.Add(0, [](size_t, int) { FAIL(); });
+  threads.Add(0, [](size_t) { FAIL(); });
   threads.WaitForFirst();
 }
 
@@ -65,7 +61,7 @@ TEST(ReaderThreadsTest, WhatNobodyHasBegunIsDroppedAtTheEnd) {
   std::atomic<int> begun{0}, ended{0};
   {
     ReaderThreads threads(3);
-    threads.Add(1000000, [&](size_t, int) {
+    threads.Add(1000000, [&](size_t) {
       ++begun;
       ++ended;
     });

@@ -36,7 +36,8 @@ struct WeightRequest {
 // in its core's cache: where one part ends, threads go on with the next. On the
 // CPU they are read to where they stay (HostBuffers); on a GPU into pinned
 // memory, from which they are copied on a stream of their own (Staging), and
-// widened and arranged there.
+// widened and arranged there. There a part's weights lie one behind the other,
+// in the order of their specs, in one block of memory.
 class WeightLoader {
  public:
   // `checkpoint` must outlive the loader.
@@ -58,6 +59,10 @@ class WeightLoader {
   // current stream waits for its last copies.
   absl::StatusOr<model::TensorMap> Take();
 
+  // After the last Take: of what was read, the checkpoint's digests are whole
+  // now. On a GPU they are taken there, of rows that are long enough.
+  void FinishDigests();
+
   // Seconds that Take has waited so far.
   double waited_seconds() const { return waited_seconds_; }
 
@@ -65,21 +70,36 @@ class WeightLoader {
   struct Weight;
   struct Job;
 
-  // Memory to read a weight to. RESOURCE_EXHAUSTED names file and tensor.
-  absl::StatusOr<at::Tensor> PlaceFor(const WeightPlan& plan);
   absl::Status Plan(Job& job);
-  absl::Status AddPieces(Weight& weight, Job& job);
-  void ReadPiece(Job& job, size_t piece, int thread);
-  absl::Status ReadRows(Job& job, Weight& weight, checkpoint::RowRange rows,
-                        int thread);
+  // Memory to read the weights to. RESOURCE_EXHAUSTED names file and tensor.
+  absl::Status Place(Job& job);
+  absl::StatusOr<at::Tensor> PlaceOnCpu(const WeightPlan& plan);
+  void AddPieces(Weight& weight, Job& job);
+  void ReadPiece(Job& job, size_t piece);
+  absl::Status ReadRows(Job& job, size_t piece);
+  void FinishPiece(Job& job, size_t piece);
   absl::Status FinishWeight(Weight& weight);
+  // Memory of at least so many bytes on the device for a part.
+  at::Tensor BlockOf(int64_t bytes);
+  // Starts the digests of a part that has landed.
+  void HashOnDevice(Job& job);
+  // Zeros for the sums of so many tensors: [N,2].
+  at::Tensor SumsFor(const std::vector<checkpoint::RowsReader>& readers);
 
   checkpoint::Checkpoint& checkpoint_;
   const at::Device device_;
   const at::ScalarType dtype_;
   double waited_seconds_ = 0;
-  HostBuffers buffers_;                    // on the CPU
-  std::unique_ptr<Staging> staging_;       // elsewhere
+  HostBuffers buffers_;               // on the CPU
+  std::unique_ptr<Staging> staging_;  // elsewhere
+  // Elsewhere, that of parts: used again once nothing of a part is left.
+  std::vector<at::Tensor> blocks_;
+  // Digests under way on the device: a sum for each reader, and zeros.
+  struct DeviceDigests {
+    at::Tensor sums_N2;
+    std::vector<checkpoint::RowsReader> readers;
+  };
+  std::vector<DeviceDigests> digests_;
   std::deque<std::unique_ptr<Job>> jobs_;  // not taken yet
   ReaderThreads threads_;                  // last: they use the others
 };

@@ -42,7 +42,10 @@ using Groups = std::vector<std::optional<GroupSums>>;
 struct LayerState {
   std::vector<std::vector<Groups>> domains;  // [domain][metric of the registry]
   // Factor of the projection seen last: the same for all batches of a layer.
-  at::Tensor projection_DHE;
+  // That is not kept alive: its memory may be part of a whole layer's.
+  std::optional<
+      c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>>
+      projection;
   at::Tensor write_factor_HRE;
 };
 
@@ -205,8 +208,9 @@ const at::Tensor& MeasurementBuilder::State::FactorOf(const LayerBatch& batch,
                                                       LayerState& layer) const {
   const at::Tensor& projection_DHE = batch.output_projection_DHE;
   if (projection_DHE.defined() && batch.z_BHTE.defined() &&
-      !projection_DHE.is_same(layer.projection_DHE)) {
-    layer.projection_DHE = projection_DHE;
+      !(layer.projection &&
+        layer.projection->lock() == projection_DHE.getIntrusivePtr())) {
+    layer.projection.emplace(projection_DHE.getIntrusivePtr());
     layer.write_factor_HRE = WriteFactor(projection_DHE, batch.z_BHTE.size(1));
   }
   return layer.write_factor_HRE;

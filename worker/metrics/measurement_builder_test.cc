@@ -342,6 +342,17 @@ TEST(MeasurementTest, FinishingALayerFreesIt) {
   EXPECT_TRUE(measurement->FinishLayer(0)->empty());
 }
 
+// On a GPU it lies in one block of memory with all weights of its layer.
+TEST(MeasurementTest, AFoldedLayersProjectionIsNotKept) {
+  auto measurement = Make({{"d", {}}});
+  LayerBatch batch = RandomLayer(Shape());
+  const c10::Storage storage = batch.output_projection_DHE.storage();
+  measurement->FoldLayer(batch);
+  batch = LayerBatch();
+  EXPECT_EQ(storage.use_count(), 1u);
+  EXPECT_FALSE(measurement->FinishLayer(0)->empty());
+}
+
 TEST(MeasurementTest, DomainsAreKeptApart) {
   auto measurement = Make({{"a", {}}, {"b", {}}});
   LayerBatch first = RandomLayer(Shape(), 1), second = RandomLayer(Shape(), 2);

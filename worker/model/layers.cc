@@ -8,7 +8,6 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/core/dispatch/Dispatcher.h"
-#include "ATen/ops/_fused_rms_norm.h"
 #include "ATen/ops/_fused_sdp_choice.h"
 #include "ATen/ops/_scaled_dot_product_cudnn_attention.h"
 #include "ATen/ops/_scaled_dot_product_efficient_attention.h"
@@ -55,12 +54,27 @@ std::optional<c10::TypedOperatorHandle<Signature>> FindKernel(
   return found->typed<Signature>();
 }
 
-// x / rms(x), then times the weight if it is defined, in one kernel: computed
-// in float32, rounded once.
-at::Tensor FusedRmsNorm(const at::Tensor& x, const at::Tensor& weight,
-                        double epsilon) {
-  return std::get<0>(
-      at::_fused_rms_norm(x, {x.size(-1)}, Optional(weight), epsilon));
+// x / rms(x) in one kernel, times the weight if there is one (`wide` as in
+// RmsNormWide), plus a residual if there is one. None where there is no kernel
+// for it.
+std::optional<at::Tensor> FusedRmsNorm(
+    const at::Tensor& x, const std::optional<at::Tensor>& weight,
+    double epsilon, bool wide, const std::optional<at::Tensor>& residual = {}) {
+  static const auto kernel =
+      FindKernel<at::Tensor(const at::Tensor&, const std::optional<at::Tensor>&,
+                            double, bool, const std::optional<at::Tensor>&)>(
+          "sinkwatch::rms_norm");
+  if (!kernel || !IsForwardOnGpu(x) ||
+      (weight && weight->scalar_type() != x.scalar_type())) {
+    return std::nullopt;
+  }
+  return kernel->call(x, weight, epsilon, wide, residual);
+}
+
+// Where x is; on a GPU without waiting for what is under way there.
+at::Tensor FrequenciesBeside(const at::Tensor& x, const Rope& rope) {
+  return rope.inverse_F.to(x.options().dtype(at::kFloat).requires_grad(false),
+                           /*non_blocking=*/true);
 }
 
 // x / rms(x), in float32.
@@ -241,22 +255,21 @@ at::Tensor LayerNorm(const TensorMap& weights, const std::string& name,
 
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                    double epsilon) {
-  if (IsForwardOnGpu(x)) return weight * FusedRmsNorm(x, {}, epsilon);
+  if (weight.dim() == 1) {
+    if (auto y = FusedRmsNorm(x, weight, epsilon, /*wide=*/false)) return *y;
+  }
+  if (auto y = FusedRmsNorm(x, {}, epsilon, /*wide=*/false)) return weight * *y;
   return weight * OverRms(x, epsilon).to(x.scalar_type());
 }
 
 at::Tensor RmsNormWide(const at::Tensor& x, const at::Tensor& weight,
                        double epsilon) {
-  if (IsForwardOnGpu(x) && weight.scalar_type() == x.scalar_type()) {
-    return FusedRmsNorm(x, weight, epsilon);
-  }
+  if (auto y = FusedRmsNorm(x, weight, epsilon, /*wide=*/true)) return *y;
   return (weight.to(at::kFloat) * OverRms(x, epsilon)).to(x.scalar_type());
 }
 
 at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, const Rope& rope) {
-  const auto floats = x_BHTE.options().dtype(at::kFloat).requires_grad(false);
-  // On a GPU, without waiting for what is under way there.
-  const at::Tensor inverse_F = rope.inverse_F.to(floats, /*non_blocking=*/true);
+  const at::Tensor inverse_F = FrequenciesBeside(x_BHTE, rope);
   static const auto kernel =
       FindKernel<at::Tensor(const at::Tensor&, const at::Tensor&, double)>(
           "sinkwatch::rotary");
@@ -264,7 +277,8 @@ at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, const Rope& rope) {
     return kernel->call(x_BHTE, inverse_F, rope.attention_factor);
   }
   const at::Tensor angle_TF =
-      at::arange(x_BHTE.size(2), floats).unsqueeze(1) * inverse_F.unsqueeze(0);
+      at::arange(x_BHTE.size(2), inverse_F.options()).unsqueeze(1) *
+      inverse_F.unsqueeze(0);
   const at::Tensor angle_TE = at::cat({angle_TF, angle_TF}, 1);
   const at::Tensor cosine_TE = angle_TE.cos() * rope.attention_factor;
   const at::Tensor sine_TE = angle_TE.sin() * rope.attention_factor;
@@ -276,6 +290,21 @@ at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, const Rope& rope) {
       (wide * cosine_TE + swapped * sine_TE).to(x_BHTE.scalar_type());
   if (rope.width() == x_BHTE.size(3)) return turned;
   return at::cat({turned, x_BHTE.slice(-1, rope.width())}, -1);
+}
+
+at::Tensor NormedRotary(const at::Tensor& x_BTD, const at::Tensor& weight,
+                        double epsilon, int64_t heads, const Rope& rope) {
+  static const auto kernel =
+      FindKernel<at::Tensor(const at::Tensor&, const at::Tensor&, double,
+                            int64_t, const at::Tensor&, double)>(
+          "sinkwatch::norm_rotary");
+  if (kernel && IsForwardOnGpu(x_BTD) &&
+      weight.scalar_type() == x_BTD.scalar_type()) {
+    return kernel->call(x_BTD, weight, epsilon, heads,
+                        FrequenciesBeside(x_BTD, rope), rope.attention_factor);
+  }
+  return RotaryEmbedding(SplitHeads(RmsNormWide(x_BTD, weight, epsilon), heads),
+                         rope);
 }
 
 at::Tensor Silu(const at::Tensor& x) { return at::silu(x); }
@@ -342,6 +371,25 @@ at::Tensor Added(int layer, Point point, const at::Tensor& added_BTD,
                               : intervention->Added(layer, point, added_BTD);
   recorder.Record(point, layer, used_BTD);
   return used_BTD;
+}
+
+at::Tensor AddNormed(int layer, const at::Tensor& x_BTD,
+                     const at::Tensor& added_BTD, const at::Tensor& weight,
+                     double epsilon, Point after, Recorder& recorder) {
+  const bool is_seen =
+      recorder.Wants(after == Point::kResidMid ? Point::kAttnOut
+                                               : Point::kMlpOut) ||
+      recorder.intervention() != nullptr;
+  std::optional<at::Tensor> sum_BTD;
+  if (!is_seen && x_BTD.is_contiguous()) {
+    sum_BTD = FusedRmsNorm(added_BTD, weight, epsilon, /*wide=*/true, x_BTD);
+  }
+  if (!sum_BTD) {
+    return AddRecorded(layer, x_BTD, RmsNormWide(added_BTD, weight, epsilon),
+                       after, recorder);
+  }
+  recorder.Record(after, layer, *sum_BTD);
+  return *sum_BTD;
 }
 
 at::Tensor AddRecorded(int layer, const at::Tensor& x_BTD,

@@ -53,6 +53,11 @@ at::Tensor RmsNormWide(const at::Tensor& x, const at::Tensor& weight,
 // float32. x [B,heads,T,E], E >= rope.width().
 at::Tensor RotaryEmbedding(const at::Tensor& x_BHTE, const Rope& rope);
 
+// RmsNormWide over the width of all heads together, then RotaryEmbedding of
+// each head: [B,T,heads E] -> [B,heads,T,E].
+at::Tensor NormedRotary(const at::Tensor& x_BTD, const at::Tensor& weight,
+                        double epsilon, int64_t heads, const Rope& rope);
+
 // x * sigmoid(x).
 at::Tensor Silu(const at::Tensor& x);
 
@@ -102,6 +107,11 @@ at::Tensor Added(int layer, Point point, const at::Tensor& added_BTD,
 at::Tensor AddRecorded(int layer, const at::Tensor& x_BTD,
                        const at::Tensor& added_BTD, Point after,
                        Recorder& recorder);
+
+// The same of RmsNormWide(added).
+at::Tensor AddNormed(int layer, const at::Tensor& x_BTD,
+                     const at::Tensor& added_BTD, const at::Tensor& weight,
+                     double epsilon, Point after, Recorder& recorder);
 
 // The block of most families, x + attention(x), then y + mlp(y), shown at each
 // of its points; `attention` and `mlp` give what they add to the stream.

@@ -48,6 +48,32 @@ TEST(LayersTest, ProjectAddsTheBiasThatIsThere) {
                   .equal(Linear(x, weights["p.weight"], weights["p.bias"])));
 }
 
+TEST(LayersTest, AddNormedAddsTheNormAndShowsBoth) {
+  const at::Tensor x = RandomTensor({1, 3, 8}, 1);
+  const at::Tensor added = RandomTensor({1, 3, 8}, 2);
+  const at::Tensor weight = RandomTensor({8}, 3);
+  KeepingRecorder recorder;
+  const auto seen = [&](Point point) {
+    return recorder.seen[{2, point}].at(0);
+  };
+  const at::Tensor sum =
+      AddNormed(2, x, added, weight, 1e-5, Point::kResidPost, recorder);
+  const at::Tensor normed = RmsNormWide(added, weight, 1e-5);
+  EXPECT_TRUE(sum.equal(x + normed));
+  EXPECT_TRUE(seen(Point::kMlpOut).equal(normed));
+  EXPECT_TRUE(seen(Point::kResidPost).equal(sum));
+}
+
+TEST(LayersTest, NormedRotaryTurnsHeadsOfTheNorm) {
+  const at::Tensor x = RandomTensor({2, 5, 12}, 1);
+  const at::Tensor weight = RandomTensor({12}, 2);
+  Rope rope;
+  rope.inverse_F = RandomTensor({2}, 3);
+  EXPECT_TRUE(NormedRotary(x, weight, 1e-5, 3, rope)
+                  .equal(RotaryEmbedding(
+                      SplitHeads(RmsNormWide(x, weight, 1e-5), 3), rope)));
+}
+
 TEST(LayersTest, SwiGluGatesUpByTheSiluOfGate) {
   const at::Tensor x = RandomTensor({3, 4}, 1);
   const TensorMap weights = {{"m.gate_proj.weight", RandomTensor({6, 4}, 2)},

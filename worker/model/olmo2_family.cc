@@ -21,16 +21,18 @@ class Olmo2Like final : public RmsDecoder {
   // Sub-layers read the stream as it is; what they add is normed.
   at::Tensor Block(int layer, const TensorMap& weights, const at::Tensor& x_BTD,
                    Recorder& recorder) const override {
-    return Residual(
-        layer, x_BTD, recorder,
-        [&](const at::Tensor& stream_BTD) {
-          return Norm(Attention(layer, weights, stream_BTD, recorder),
-                      weights.at("post_attention_layernorm.weight"));
-        },
-        [&](const at::Tensor& stream_BTD) {
-          return Norm(SwiGlu(weights, "mlp.", stream_BTD),
-                      weights.at("post_feedforward_layernorm.weight"));
-        });
+    recorder.Record(Point::kResidPre, layer, x_BTD);
+    const auto add = [&](const at::Tensor& stream_BTD,
+                         const at::Tensor& added_BTD, const char* norm,
+                         Point after) {
+      return AddNormed(layer, stream_BTD, added_BTD, weights.at(norm),
+                       family_.norm_epsilon, after, recorder);
+    };
+    const at::Tensor mid_BTD =
+        add(x_BTD, Attention(layer, weights, x_BTD, recorder),
+            "post_attention_layernorm.weight", Point::kResidMid);
+    return add(mid_BTD, SwiGlu(weights, "mlp.", mid_BTD),
+               "post_feedforward_layernorm.weight", Point::kResidPost);
   }
 
   at::Tensor LearnedSinks(int, const TensorMap& weights) const override {
@@ -47,16 +49,16 @@ class Olmo2Like final : public RmsDecoder {
   // these are split.
   at::Tensor Attention(int layer, const TensorMap& weights,
                        const at::Tensor& x_BTD, Recorder& recorder) const {
-    const at::Tensor q_BTD = Norm(Project(weights, "self_attn.q_proj", x_BTD),
-                                  weights.at("self_attn.q_norm.weight"));
-    const at::Tensor k_BTD = Norm(Project(weights, "self_attn.k_proj", x_BTD),
-                                  weights.at("self_attn.k_norm.weight"));
-    const at::Tensor v_BTD = Project(weights, "self_attn.v_proj", x_BTD);
-    const Rope& rope = family_.ropes[layer];
+    const auto turned = [&](const std::string& name, const char* norm,
+                            int64_t heads) {
+      return NormedRotary(Project(weights, name, x_BTD), weights.at(norm),
+                          family_.norm_epsilon, heads, family_.ropes[layer]);
+    };
     const at::Tensor z_BHTE = GatedAttention(
-        layer, RotaryEmbedding(SplitHeads(q_BTD, shape().heads), rope),
-        RotaryEmbedding(SplitHeads(k_BTD, shape().kv_heads), rope),
-        SplitHeads(v_BTD, shape().kv_heads),
+        layer,
+        turned("self_attn.q_proj", "self_attn.q_norm.weight", shape().heads),
+        turned("self_attn.k_proj", "self_attn.k_norm.weight", shape().kv_heads),
+        ProjectHeads(weights, "self_attn.v_proj", x_BTD, shape().kv_heads),
         GateOf(weights, family_.extras, x_BTD, shape().heads),
         shape().attention[layer], recorder, LearnedSinks(layer, weights));
     return Project(weights, "self_attn.o_proj", MergeHeads(z_BHTE));

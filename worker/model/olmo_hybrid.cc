@@ -124,16 +124,14 @@ class OlmoHybrid final : public RmsDecoder {
 
   at::Tensor AttentionBlock(int layer, const TensorMap& weights,
                             const at::Tensor& x_BTD, Recorder& recorder) const {
-    return Residual(
-        layer, x_BTD, recorder,
-        [&](const at::Tensor& stream_BTD) {
-          return Norm(Attention(layer, weights, stream_BTD, recorder),
-                      weights.at("mixer_norm.weight"));
-        },
-        [&](const at::Tensor& stream_BTD) {
-          return Norm(SwiGlu(weights, "mlp.", stream_BTD),
-                      weights.at("mlp_norm.weight"));
-        });
+    recorder.Record(Point::kResidPre, layer, x_BTD);
+    const at::Tensor mid_BTD =
+        AddNormed(layer, x_BTD, Attention(layer, weights, x_BTD, recorder),
+                  weights.at("mixer_norm.weight"), config_.norm_epsilon,
+                  Point::kResidMid, recorder);
+    return AddNormed(layer, mid_BTD, SwiGlu(weights, "mlp.", mid_BTD),
+                     weights.at("mlp_norm.weight"), config_.norm_epsilon,
+                     Point::kResidPost, recorder);
   }
 
   at::Tensor DeltaNet(const TensorMap& weights, const at::Tensor& n_BTD) const {
@@ -158,16 +156,18 @@ class OlmoHybrid final : public RmsDecoder {
 
   at::Tensor Attention(int layer, const TensorMap& weights,
                        const at::Tensor& x_BTD, Recorder& recorder) const {
-    const at::Tensor q_BTD = Norm(Project(weights, "self_attn.q_proj", x_BTD),
-                                  weights.at("self_attn.q_norm.weight"));
-    const at::Tensor k_BTD = Norm(Project(weights, "self_attn.k_proj", x_BTD),
-                                  weights.at("self_attn.k_norm.weight"));
-    const auto rotated = [&](const at::Tensor& x_BHTE) {
-      return config_.rotated ? RotaryEmbedding(x_BHTE, config_.rope) : x_BHTE;
+    const auto normed = [&](const std::string& name, const char* norm,
+                            int64_t heads) {
+      const at::Tensor x_BTN = Project(weights, name, x_BTD);
+      const at::Tensor& weight = weights.at(norm);
+      return config_.rotated ? NormedRotary(x_BTN, weight, config_.norm_epsilon,
+                                            heads, config_.rope)
+                             : SplitHeads(Norm(x_BTN, weight), heads);
     };
     const at::Tensor z_BHTE = RecordedAttention(
-        layer, rotated(SplitHeads(q_BTD, shape().heads)),
-        rotated(SplitHeads(k_BTD, shape().kv_heads)),
+        layer,
+        normed("self_attn.q_proj", "self_attn.q_norm.weight", shape().heads),
+        normed("self_attn.k_proj", "self_attn.k_norm.weight", shape().kv_heads),
         ProjectHeads(weights, "self_attn.v_proj", x_BTD, shape().kv_heads),
         shape().attention[layer], recorder);
     return Project(weights, "self_attn.o_proj", MergeHeads(z_BHTE));

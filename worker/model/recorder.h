@@ -35,6 +35,9 @@ class Recorder {
  public:
   virtual ~Recorder() = default;
   virtual void Record(Point point, int layer, const at::Tensor& tensor) = 0;
+  // Whether a point of the stream or of what is added to it is looked at: one
+  // that is not need not exist, and is then not shown.
+  virtual bool Wants(Point /*point*/) { return true; }
   // What changes the pass on its way (intervention.h); null, as most: nothing.
   virtual Intervention* intervention() { return nullptr; }
 };
@@ -43,6 +46,7 @@ class Recorder {
 class NullRecorder final : public Recorder {
  public:
   void Record(Point, int, const at::Tensor&) override {}
+  bool Wants(Point) override { return false; }
 };
 
 }  // namespace sinkwatch::model

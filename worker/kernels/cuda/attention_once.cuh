@@ -140,21 +140,6 @@ __device__ __forceinline__ void AddWarps(
   columns[column + threadIdx.x] = sum;
 }
 
-// A block's rows with maxima of their own. Seldom, so it keeps nothing of what
-// was there before.
-template <typename Tile>
-__device__ __forceinline__ void SweepAgain(const AttentionStatsCall& call,
-                                           void* shared, int row_begin) {
-  using Element = typename Tile::Element;
-  Tile tile(shared, call.width);
-  tile.LoadStationary(HeadOf<Element>(call.q, HeadOfBlock()),
-                      call.q.token_stride, row_begin, call.tokens);
-  RowSums rows[kRowsPerThread];
-  SweepRows(call, tile, HeadOf<Element>(call.k, GroupOfBlock(call)), row_begin,
-            rows);
-  FinishRows<Tile>(call, row_begin, rows);
-}
-
 // Ends a block: its rows' statistics from their sums, or, where some are lost,
 // from another sweep.
 template <typename Tile>
@@ -170,7 +155,8 @@ __device__ __forceinline__ void FinishOnce(const AttentionStatsCall& call,
     lost =
         lost || (t > 0 && t < call.tokens && !(rows[r].exp_sum > kFewestExp));
   }
-  if (__syncthreads_or(lost)) return SweepAgain<Tile>(call, shared, row_begin);
+  // Seldom, so it keeps nothing of what was there before.
+  if (__syncthreads_or(lost)) return TellRows<Tile>(call, shared, row_begin);
   StoreRows<Tile>(call, row_begin, rows);
 }
 

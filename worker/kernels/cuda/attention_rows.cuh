@@ -333,6 +333,21 @@ __device__ __forceinline__ void FinishRows(const AttentionStatsCall& call,
   StoreRows<Tile>(call, row_begin, rows);
 }
 
+// A block's rows from the first key to the last: what streams by is kept
+// nowhere else.
+template <typename Tile>
+__device__ __forceinline__ void TellRows(const AttentionStatsCall& call,
+                                         void* shared, int row_begin) {
+  using Element = typename Tile::Element;
+  Tile tile(shared, call.width);
+  tile.LoadStationary(HeadOf<Element>(call.q, HeadOfBlock()),
+                      call.q.token_stride, row_begin, call.tokens);
+  RowSums rows[kRowsPerThread];
+  SweepRows(call, tile, HeadOf<Element>(call.k, GroupOfBlock(call)), row_begin,
+            rows);
+  FinishRows<Tile>(call, row_begin, rows);
+}
+
 // Column 0: its shares were kept apart for the sake of their digits.
 __device__ __forceinline__ void SumSinkColumn(const AttentionStatsCall& call,
                                               float* shared) {

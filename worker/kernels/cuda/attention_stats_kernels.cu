@@ -11,17 +11,9 @@ namespace {
 
 template <typename Tile>
 __global__ void __launch_bounds__(kThreads) RowKernel(AttentionStatsCall call) {
-  using Element = typename Tile::Element;
   extern __shared__ __align__(16) unsigned char shared[];
-  Tile tile(shared, call.width);
   // Long rows first: they end last.
-  const int row_begin = (gridDim.z - 1 - blockIdx.z) * kTileRows;
-  tile.LoadStationary(HeadOf<Element>(call.q, HeadOfBlock()),
-                      call.q.token_stride, row_begin, call.tokens);
-  RowSums rows[kRowsPerThread];
-  SweepRows(call, tile, HeadOf<Element>(call.k, GroupOfBlock(call)), row_begin,
-            rows);
-  FinishRows<Tile>(call, row_begin, rows);
+  TellRows<Tile>(call, shared, (gridDim.z - 1 - blockIdx.z) * kTileRows);
 }
 
 template <typename Tile>

@@ -167,7 +167,9 @@ cudaError_t Launch(const AttentionStatsCall& call, cudaStream_t stream) {
 
 int LaunchAttentionStatsWgmma(const AttentionStatsCall& call, void* stream) {
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
-  return call.width == 64 ? Launch<64>(call, on) : Launch<128>(call, on);
+  return ForWgmmaWidth(call.width, [&](auto width) {
+    return Launch<decltype(width)::value>(call, on);
+  });
 }
 
 }  // namespace sinkwatch::kernels::cuda

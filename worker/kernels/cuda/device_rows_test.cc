@@ -1,6 +1,7 @@
 // Kernels over rows of a stream, over logits and over the elements of a block,
 // against the CPU.
 #include <cmath>
+#include <optional>
 
 #include "ATen/TensorOperators.h"
 #include "ATen/core/dispatch/Dispatcher.h"
@@ -163,8 +164,10 @@ c10::TypedOperatorHandle<Signature> Operator(const char* name) {
 
 // Angles are float32 products as in every implementation: the cosine of t
 // times a frequency up to 1 is off by 2^-24 t. bfloat16 is rounded once.
+// `bits`: how far x itself may be off, relative to its largest element.
+constexpr double kOneBit = 4e-3;  // of bfloat16
 void ExpectTurned(const at::Tensor& actual, const at::Tensor& x_BHTE,
-                  const at::Tensor& inverse_F, double factor) {
+                  const at::Tensor& inverse_F, double factor, double bits = 0) {
   const int64_t pairs = inverse_F.size(0), tokens = x_BHTE.size(2);
   const at::Tensor angle =
       (at::arange(tokens, at::kFloat).unsqueeze(1) * inverse_F.unsqueeze(0))
@@ -178,8 +181,10 @@ void ExpectTurned(const at::Tensor& actual, const at::Tensor& x_BHTE,
                wide.slice(-1, 2 * pairs)},
               -1);
   const bool rounded = x_BHTE.scalar_type() == at::kBFloat16;
-  ExpectClose("turned", ToCpu(actual).to(at::kFloat), expected, 4e-6,
-              rounded ? 4e-3 : 1e-6);
+  const double off =
+      (rounded ? bits : 1e-6) * factor * wide.abs().max().item<double>();
+  ExpectClose("turned", ToCpu(actual).to(at::kFloat), expected,
+              4e-6 + (bits > 0 ? off : 0), rounded ? 4e-3 : 1e-6);
 }
 
 TEST_P(CudaRowsTest, RotaryTurnsPairsAndLeavesTheRest) {
@@ -209,6 +214,89 @@ TEST_P(CudaRowsTest, RotaryTurnsPairsAndLeavesTheRest) {
   }
 }
 
+// x / rms(x), as float64 has it.
+at::Tensor ExactNorm(const at::Tensor& x, double epsilon) {
+  const at::Tensor wide = x.to(at::kDouble);
+  return wide / (wide.square().mean(-1, /*keepdim=*/true) + epsilon).sqrt();
+}
+
+constexpr double kEpsilon = 1e-5;
+
+// Widths of every kernel: a warp a row, a block a row, any. Twice rounded to
+// bfloat16, and a sum may be small beside what is summed.
+TEST_P(CudaRowsTest, NormsWithWeightsAndResiduals) {
+  const auto rms_norm =
+      Operator<at::Tensor(const at::Tensor&, const std::optional<at::Tensor>&,
+                          double, bool, const std::optional<at::Tensor>&)>(
+          "sinkwatch::rms_norm");
+  const bool rounded = GetParam() == at::kBFloat16;
+  uint64_t seed = 500;
+  for (const int64_t width : {1, 7, 64, 128, 1024, 2048, 4104, 8192, 9000}) {
+    SCOPED_TRACE(width);
+    const at::Tensor wider = Rounded(Random({2, 5, 3 * width}, seed++));
+    const at::Tensor x = wider.slice(-1, width, 2 * width);
+    const at::Tensor weight = Rounded(Random({width}, seed++) + 1);
+    const at::Tensor residual = Rounded(Random({2, 5, width}, seed++));
+    const at::Tensor n = ExactNorm(x, kEpsilon);
+    const at::Tensor on_gpu = ToGpu(wider).slice(-1, width, 2 * width);
+    const auto expect = [&](const char* what, const at::Tensor& actual,
+                            const at::Tensor& expected, double absolute) {
+      ExpectClose(what, ToCpu(actual).to(at::kFloat), expected,
+                  rounded ? absolute : 4e-6, rounded ? 1.2e-2 : 4e-6);
+    };
+    expect("alone", rms_norm.call(on_gpu, {}, kEpsilon, false, {}), n, 1e-3);
+    for (const bool wide : {false, true}) {
+      const at::Tensor weighted =
+          (wide ? n : n.to(GetParam()).to(at::kDouble)) * weight;
+      expect("weighted",
+             rms_norm.call(on_gpu, ToGpu(weight), kEpsilon, wide, {}), weighted,
+             1e-3);
+      expect(
+          "added",
+          rms_norm.call(on_gpu, ToGpu(weight), kEpsilon, wide, ToGpu(residual)),
+          weighted + residual, 5e-2);
+    }
+  }
+  const at::Tensor heads =
+      Rounded(Random({2, 4, 5, 64}, seed++)).transpose(1, 2);
+  ExpectClose("heads",
+              ToCpu(rms_norm.call(ToGpu(heads), {}, kEpsilon, false, {}))
+                  .to(at::kFloat),
+              ExactNorm(heads, kEpsilon), 4e-6, rounded ? 4e-3 : 4e-6);
+}
+
+// Of all heads together, a slice of a wider product too; widths and rotations
+// that there is one kernel for, and others.
+TEST_P(CudaRowsTest, NormedHeadsAreTurned) {
+  const auto norm_rotary =
+      Operator<at::Tensor(const at::Tensor&, const at::Tensor&, double, int64_t,
+                          const at::Tensor&, double)>("sinkwatch::norm_rotary");
+  constexpr int64_t kHeads = 3;
+  for (const int64_t width : {6, 64, 80, 128}) {
+    for (const int64_t pairs : {width / 2, width / 2 - 1}) {
+      for (const int64_t tokens : {1, 6, 33}) {
+        SCOPED_TRACE(testing::Message()
+                     << width << "/" << pairs << "/" << tokens);
+        const int64_t all = kHeads * width;
+        const at::Tensor wider =
+            Rounded(Random({2, tokens, 2 * all}, 600 + tokens));
+        const at::Tensor weight = Rounded(Random({all}, 601) + 1);
+        const at::Tensor inverse =
+            at::pow(10000.0,
+                    at::arange(pairs, at::kFloat) / -static_cast<double>(pairs))
+                .to(at::kFloat);
+        const at::Tensor normed =
+            (ExactNorm(wider.slice(-1, all), kEpsilon) * weight).to(GetParam());
+        ExpectTurned(
+            norm_rotary.call(ToGpu(wider).slice(-1, all), ToGpu(weight),
+                             kEpsilon, kHeads, ToGpu(inverse), 1.25),
+            normed.unflatten(-1, {kHeads, width}).transpose(1, 2), inverse,
+            1.25, kOneBit);
+      }
+    }
+  }
+}
+
 TEST_P(CudaRowsTest, SiluTimesAnotherOfEveryLength) {
   const auto silu_times =
       Operator<at::Tensor(const at::Tensor&, const at::Tensor&)>(
@@ -230,6 +318,27 @@ TEST_P(CudaRowsTest, SiluTimesAnotherOfEveryLength) {
     const bool rounded = GetParam() == at::kBFloat16;
     ExpectClose("silu", ToCpu(actual).to(at::kFloat), expected, 1e-30,
                 rounded ? 1.2e-2 : 2e-6);
+  }
+}
+
+// Both are slices of one product: what lies between stays as it is.
+TEST_P(CudaRowsTest, SiluTimesAnotherOfTheSameRows) {
+  const auto silu_times =
+      Operator<at::Tensor(const at::Tensor&, const at::Tensor&)>(
+          "sinkwatch::silu_times_");
+  for (const int64_t width : {5, 8, 2056}) {
+    SCOPED_TRACE(width);
+    const at::Tensor both = Rounded(Random({2, 3, 2 * width}, 82));
+    const at::Tensor on_gpu = ToGpu(both);
+    silu_times.call(on_gpu.slice(-1, 0, width), on_gpu.slice(-1, width));
+    const at::Tensor gate = both.slice(-1, 0, width).to(at::kDouble),
+                     up = both.slice(-1, width);
+    const at::Tensor actual = ToCpu(on_gpu);
+    const bool rounded = GetParam() == at::kBFloat16;
+    ExpectClose("silu", actual.slice(-1, 0, width).to(at::kFloat),
+                gate * gate.sigmoid() * up.to(at::kDouble), 1e-30,
+                rounded ? 1.2e-2 : 2e-6);
+    EXPECT_TRUE(actual.slice(-1, width).equal(up));
   }
 }
 

@@ -43,11 +43,53 @@ __global__ void __launch_bounds__(kThreads) Rotary(RotaryCall call) {
   }
 }
 
+// 1 / rms of each of a block's tokens over all heads, two warps a token, to
+// shared memory; call.norm_weight is there.
+constexpr int kTokensOfBlock = 4;
+constexpr int kWarp = 32;
+constexpr int kWarpsOfToken = kThreads / kWarp / kTokensOfBlock;
+__device__ void InverseRms(const RotaryCall& call, const uint16_t* x,
+                           int tokens,
+                           float (&squares)[kTokensOfBlock][kWarpsOfToken]) {
+  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const int token = warp / kWarpsOfToken, part = warp % kWarpsOfToken;
+  if (token >= tokens) return;
+  const int eights = static_cast<int>(call.heads * call.width / 8);
+  const uint4* const row =
+      reinterpret_cast<const uint4*>(x + token * call.token_stride);
+  float sum = 0;
+  for (int i = part * kWarp + lane; i < eights; i += kWarpsOfToken * kWarp) {
+    const uint4 eight = row[i];
+    const uint16_t* const values = reinterpret_cast<const uint16_t*>(&eight);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      sum = fmaf(ToFloat(values[j]), ToFloat(values[j]), sum);
+    }
+  }
+#pragma unroll
+  for (int mask = kWarp / 2; mask > 0; mask /= 2) {
+    sum += __shfl_xor_sync(~0u, sum, mask);
+  }
+  if (lane == 0) squares[token][part] = sum;
+}
+
+// Eight elements of a normed row.
+__device__ __forceinline__ void NormEight(uint16_t* values, float inverse,
+                                          const void* weight, int column) {
+  const uint4 eight =
+      reinterpret_cast<const uint4*>(weight)[column / 8];
+  const uint16_t* const weights = reinterpret_cast<const uint16_t*>(&eight);
+#pragma unroll
+  for (int j = 0; j < 8; ++j) {
+    Assign(values[j], ToFloat(values[j]) * inverse * ToFloat(weights[j]));
+  }
+}
+
 // The same eight pairs of bfloat16 at a time, some tokens a block; every element
 // of a head is turned.
-constexpr int kTokensOfBlock = 4;
 __global__ void __launch_bounds__(kThreads) RotaryEights(RotaryCall call) {
   extern __shared__ float turns[];  // of each token: cosines, then sines
+  __shared__ float squares[kTokensOfBlock][kWarpsOfToken];
   const int64_t first = static_cast<int64_t>(blockIdx.x) * kTokensOfBlock,
                 b = blockIdx.y;
   const int tokens = static_cast<int>(
@@ -60,15 +102,17 @@ __global__ void __launch_bounds__(kThreads) RotaryEights(RotaryCall call) {
     turns[2 * token * pairs + pair] = cosf(angle) * call.factor;
     turns[(2 * token + 1) * pairs + pair] = sinf(angle) * call.factor;
   }
+  const uint16_t* const of_block = static_cast<const uint16_t*>(call.x) +
+                                   b * call.batch_stride +
+                                   first * call.token_stride;
+  if (call.norm_weight != nullptr) InverseRms(call, of_block, tokens, squares);
   __syncthreads();
   const int eights = pairs / 8, heads = static_cast<int>(call.heads);
   for (int i = threadIdx.x; i < tokens * heads * eights; i += kThreads) {
     const int item = i % eights * 8, head = i / eights % heads,
               token = i / eights / heads;
-    const uint16_t* const x = static_cast<const uint16_t*>(call.x) +
-                              b * call.batch_stride +
-                              (first + token) * call.token_stride +
-                              head * call.head_stride + item;
+    const uint16_t* const x =
+        of_block + token * call.token_stride + head * call.head_stride + item;
     uint16_t* const y =
         static_cast<uint16_t*>(call.y) +
         ((b * call.tokens + first + token) * heads + head) * call.width + item;
@@ -76,6 +120,14 @@ __global__ void __launch_bounds__(kThreads) RotaryEights(RotaryCall call) {
           high = *reinterpret_cast<const uint4*>(x + pairs);
     uint16_t* const lows = reinterpret_cast<uint16_t*>(&low);
     uint16_t* const highs = reinterpret_cast<uint16_t*>(&high);
+    if (call.norm_weight != nullptr) {
+      const float mean = (squares[token][0] + squares[token][1]) /
+                         static_cast<float>(heads * call.width);
+      const float inverse = rsqrtf(mean + call.norm_epsilon);
+      const int column = head * static_cast<int>(call.width) + item;
+      NormEight(lows, inverse, call.norm_weight, column);
+      NormEight(highs, inverse, call.norm_weight, column + pairs);
+    }
     const float* const cosines = turns + 2 * token * pairs + item;
     const float* const sines = cosines + pairs;
 #pragma unroll
@@ -97,12 +149,15 @@ bool ByEights(const RotaryCall& call) {
          reinterpret_cast<uintptr_t>(call.y) % 16 == 0;
 }
 
+// A block a row.
 template <typename Element>
-__global__ void __launch_bounds__(kThreads)
-    SiluTimes(Element* gate, const Element* up, int64_t n) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-       i < n; i += stride) {
+__global__ void __launch_bounds__(kThreads) SiluTimes(SiluTimesCall call) {
+  const int64_t row = blockIdx.x;
+  Element* const gate =
+      static_cast<Element*>(call.gate) + row * call.gate_stride;
+  const Element* const up =
+      static_cast<const Element*>(call.up) + row * call.up_stride;
+  for (int64_t i = threadIdx.x; i < call.n; i += kThreads) {
     const float x = ToFloat(gate[i]);
     Element silu;
     Assign(silu, x / (1 + expf(-x)));
@@ -112,10 +167,13 @@ __global__ void __launch_bounds__(kThreads)
 
 // Eight elements of bfloat16 at a time.
 __global__ void __launch_bounds__(kThreads)
-    SiluTimesEights(uint4* gate, const uint4* up, int64_t n) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-       i < n; i += stride) {
+    SiluTimesEights(SiluTimesCall call) {
+  const int64_t row = blockIdx.x;
+  uint4* const gate = reinterpret_cast<uint4*>(
+      static_cast<uint16_t*>(call.gate) + row * call.gate_stride);
+  const uint4* const up = reinterpret_cast<const uint4*>(
+      static_cast<const uint16_t*>(call.up) + row * call.up_stride);
+  for (int64_t i = threadIdx.x; i < call.n / 8; i += kThreads) {
     uint4 g = gate[i];
     const uint4 u = up[i];
     uint16_t* const a = reinterpret_cast<uint16_t*>(&g);
@@ -129,11 +187,6 @@ __global__ void __launch_bounds__(kThreads)
     }
     gate[i] = g;
   }
-}
-
-int BlocksFor(int64_t n) {
-  const int64_t blocks = (n + kThreads - 1) / kThreads;
-  return static_cast<int>(blocks < 8192 ? blocks : 8192);
 }
 
 }  // namespace
@@ -157,21 +210,24 @@ int LaunchRotary(const RotaryCall& call, void* stream) {
   return cudaGetLastError();
 }
 
-int LaunchSiluTimes(void* gate, const void* up, int64_t n, bool bfloat16,
-                    void* stream) {
+bool RotaryTakesNorm(const RotaryCall& call) {
+  return ByEights(call) && call.head_stride == call.width;
+}
+
+int LaunchSiluTimes(const SiluTimesCall& call, void* stream) {
+  if (call.rows == 0) return cudaSuccess;
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
-  const bool by_eights = bfloat16 && n % 8 == 0 &&
-                         reinterpret_cast<uintptr_t>(gate) % 16 == 0 &&
-                         reinterpret_cast<uintptr_t>(up) % 16 == 0;
+  const auto blocks = static_cast<unsigned>(call.rows);
+  const bool by_eights = call.bfloat16 && call.n % 8 == 0 &&
+                         call.gate_stride % 8 == 0 && call.up_stride % 8 == 0 &&
+                         reinterpret_cast<uintptr_t>(call.gate) % 16 == 0 &&
+                         reinterpret_cast<uintptr_t>(call.up) % 16 == 0;
   if (by_eights) {
-    SiluTimesEights<<<BlocksFor(n / 8), kThreads, 0, on>>>(
-        static_cast<uint4*>(gate), static_cast<const uint4*>(up), n / 8);
-  } else if (bfloat16) {
-    SiluTimes<uint16_t><<<BlocksFor(n), kThreads, 0, on>>>(
-        static_cast<uint16_t*>(gate), static_cast<const uint16_t*>(up), n);
+    SiluTimesEights<<<blocks, kThreads, 0, on>>>(call);
+  } else if (call.bfloat16) {
+    SiluTimes<uint16_t><<<blocks, kThreads, 0, on>>>(call);
   } else {
-    SiluTimes<float><<<BlocksFor(n), kThreads, 0, on>>>(
-        static_cast<float*>(gate), static_cast<const float*>(up), n);
+    SiluTimes<float><<<blocks, kThreads, 0, on>>>(call);
   }
   return cudaGetLastError();
 }

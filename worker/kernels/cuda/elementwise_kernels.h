@@ -19,12 +19,41 @@ struct RotaryCall {
   const float* inverse = nullptr;  // [pairs]
   int64_t pairs = 0;
   float factor = 1;  // of cosine and sine
+  // Where there is a weight [H,E]: first x / rms(x) over the heads of a token
+  // together, times it, rounded once.
+  const void* norm_weight = nullptr;
+  float norm_epsilon = 0;
 };
 int LaunchRotary(const RotaryCall& call, void* stream);
+// Whether a call may have a norm: not every form of x has a kernel for it.
+bool RotaryTakesNorm(const RotaryCall& call);
 
-// gate = silu(gate) * up, each rounded to the dtype, over n elements.
-int LaunchSiluTimes(void* gate, const void* up, int64_t n, bool bfloat16,
-                    void* stream);
+// y = x / rms(x) of each row, times the weight if there is one, plus the
+// residual if there is one; y and the residual are dense.
+struct NormCall {
+  const void* x = nullptr;
+  int64_t row_stride = 0;  // elements
+  void* y = nullptr;
+  const void* weight = nullptr;    // [width]
+  const void* residual = nullptr;  // [rows,width]
+  bool bfloat16 = false;
+  bool wide = false;  // x / rms(x) is not rounded before it meets the weight
+  int64_t rows = 0;
+  int width = 0;
+  float epsilon = 0;
+};
+int LaunchRmsNorm(const NormCall& call, void* stream);
+
+// gate = silu(gate) * up, each rounded to the dtype, over rows of n elements
+// that begin so many elements apart.
+struct SiluTimesCall {
+  void* gate = nullptr;
+  const void* up = nullptr;
+  int64_t gate_stride = 0, up_stride = 0;
+  int64_t rows = 0, n = 0;
+  bool bfloat16 = false;
+};
+int LaunchSiluTimes(const SiluTimesCall& call, void* stream);
 
 }  // namespace sinkwatch::kernels::cuda
 

@@ -290,9 +290,11 @@ int LaunchHeadNorms(const HeadNormsCall& call, void* stream) {
 int LaunchWrittenNorms(const WrittenNormsCall& call, void* stream) {
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   if (!call.bfloat16) return Launch<Float32Tile>(call, on);
-  const bool wgmma = IsWgmmaWidth(call.width) && CardHasWgmma();
-  if (wgmma && call.width == 64) return Launch<WgmmaTile<64>>(call, on);
-  if (wgmma) return Launch<WgmmaTile<128>>(call, on);
+  if (IsWgmmaWidth(call.width) && CardHasWgmma()) {
+    return ForWgmmaWidth(call.width, [&](auto width) {
+      return Launch<WgmmaTile<decltype(width)::value>>(call, on);
+    });
+  }
   return ForBf16Width(call.width, [&](auto width) {
     return Launch<Bf16Tile<decltype(width)::value>>(call, on);
   });

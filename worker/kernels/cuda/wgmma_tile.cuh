@@ -13,6 +13,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "worker/kernels/cuda/tiles.cuh"
 
@@ -36,6 +37,13 @@ inline bool CardHasWgmma() {
 // Widths that there is a WgmmaTile for: what is wider leaves no room for
 // several blocks on a multiprocessor, other ones are no multiple of its 64.
 constexpr bool IsWgmmaWidth(int width) { return width == 64 || width == 128; }
+
+// f(std::integral_constant<int, width>()), for a width that IsWgmmaWidth.
+template <typename F>
+cudaError_t ForWgmmaWidth(int width, F f) {
+  return width == 64 ? f(std::integral_constant<int, 64>())
+                     : f(std::integral_constant<int, 128>());
+}
 
 struct WgmmaPlace {  // of a thread in its tile
   __device__ WgmmaPlace()
