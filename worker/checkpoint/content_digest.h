@@ -37,9 +37,9 @@ class ContentDigest {
   void Add(const std::string& tensor, RowRange rows, const void* data,
            int64_t row_bytes);
 
-  // The same in two steps, for who takes the hashes elsewhere: those of the rows
-  // that nobody has added, which count as added from now on, and then their sum
-  // (SumRowHashesPortable), once it is known.
+  // The same in two steps, for who takes the hashes elsewhere: those of the
+  // rows that nobody has added, which count as added from now on, and then
+  // their sum (SumRowHashesPortable), once it is known.
   std::vector<RowRange> Claim(const std::string& tensor, RowRange rows);
   void AddSum(const std::string& tensor, const RowHashSum& sum);
 
