@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <set>
 
 #include "absl/base/thread_annotations.h"
 #include "proto/base/mutex.h"
@@ -41,12 +42,15 @@ class TurnRing {
   }
 
   // The slot goes to the turn behind this one, whether anybody has entered or
-  // not.
+  // not; if the ones before are not finished yet, with them.
   void Finish(int64_t turn) {
     Slot& slot = slots_[SlotOf(turn)];
     const base::MutexLock lock(slot.mutex);
-    slot.turn += static_cast<int64_t>(slots_.size());
-    slot.opened = false;
+    slot.finished.insert(turn);
+    while (slot.finished.erase(slot.turn) > 0) {
+      slot.turn += static_cast<int64_t>(slots_.size());
+      slot.opened = false;
+    }
     slot.changed.NotifyAll();
   }
 
@@ -57,6 +61,8 @@ class TurnRing {
     base::CondVar changed;
     int64_t turn ABSL_GUARDED_BY(mutex);
     bool opened ABSL_GUARDED_BY(mutex) = false;
+    // Turns from `turn` on: those that nobody enters overtake others.
+    std::set<int64_t> finished ABSL_GUARDED_BY(mutex);
   };
 
   std::deque<Slot> slots_;

@@ -49,6 +49,20 @@ TEST(TurnRingTest, ATurnThatNobodyEnteredIsFinishedToo) {
   EXPECT_TRUE(opened);
 }
 
+// Parts that need not be read any more are through before those of a turn
+// before them, whose slot it still is.
+TEST(TurnRingTest, ATurnThatIsFinishedEarlyWaitsForTheOnesBefore) {
+  TurnRing ring(1);
+  ring.Finish(1);
+  ring.Finish(2);
+  std::vector<int> opened;
+  ring.Enter(0, [&] { opened.push_back(0); });
+  ring.Enter(0, [&] { opened.push_back(-1); });
+  ring.Finish(0);
+  ring.Enter(3, [&] { opened.push_back(3); });
+  EXPECT_EQ(opened, (std::vector<int>{0, 3}));
+}
+
 TEST(TurnRingTest, WhereOpeningFailsTheNextOpens) {
   TurnRing ring(1);
   EXPECT_THROW(ring.Enter(0, [] { throw std::runtime_error("no memory"); }),
