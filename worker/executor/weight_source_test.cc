@@ -137,11 +137,11 @@ TEST(CheckWeightsTest, NamesOfAnotherSchemeAreNotCorrupt) {
   TinyRun run;
   model::Weights others;
   for (const auto& [name, tensor] : run.weights()) {
-    others["net." + name] = tensor;
+    others["net_" + name] = tensor;
   }
   run.WriteAgain(others);
   ExpectError(CheckTiny(run).status(), absl::StatusCode::kUnimplemented,
-              {"step7", "names of tensors", "'net.lm_head.weight'",
+              {"step7", "names of tensors", "'net_lm_head.weight'",
                "'model.embed_tokens.weight'"});
   // Nor are those of one part.
   others = run.weights();
