@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "proto/base/status_macros.h"
+#include "proto/base/stderr_log.h"
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/executor/weight_source.h"
 #include "worker/model/architecture.h"
@@ -69,6 +70,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: logits CHECKPOINT PROBE > FILE\n");
     return 2;
   }
+  // Standard output is for logits; reading a checkpoint logs warnings.
+  sinkwatch::base::LogToStderr("logits");
   const absl::Status status = sinkwatch::Run(argv[1], argv[2]);
   if (status.ok()) return 0;
   std::fprintf(stderr, "%s\n", status.ToString().c_str());
