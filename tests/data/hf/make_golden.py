@@ -275,7 +275,7 @@ def delta_rule(query, key, value, g, beta, **_):
     transformers casts to float32 inside, of which the error comes back multiplied.
     query, key [N,T,G,E], value [N,T,H,V], g, beta [N,T,H].
     """
-    dtype, shared = value.dtype, value.shape[2] // key.shape[2]
+    shared = value.shape[2] // key.shape[2]
     query, key, value, g, beta = (x.double() for x in (query, key, value, g, beta))
     query, key = (x.repeat_interleave(shared, 2) for x in (query, key))
     query, key = (x * torch.rsqrt((x * x).sum(-1, keepdim=True) + 1e-6) for x in (query, key))
@@ -289,7 +289,7 @@ def delta_rule(query, key, value, g, beta, **_):
         change = (value[:, t] - said) * beta[:, t, :, None]
         state = state + key[:, t, :, :, None] * change[..., None, :]
         out[:, t] = (state * query[:, t, :, :, None]).sum(-2)
-    return out.to(dtype), state
+    return out, state
 
 
 def make_probe():
@@ -353,7 +353,8 @@ class Watch:
         self.eager = self.module.eager_attention_forward
         self.module.eager_attention_forward = self.attend
         self.rule = getattr(self.module, "torch_chunk_gated_delta_rule", None)
-        self.module.torch_chunk_gated_delta_rule = delta_rule
+        if model.dtype == torch.float64:  # what float32 loses, it loses in its own rule too
+            self.module.torch_chunk_gated_delta_rule = delta_rule
         for layer in family.layers(model):
             self.removers.append(layer.register_forward_hook(self.saw_layer, with_kwargs=True))
             if family.gated and hasattr(layer, "self_attn"):
