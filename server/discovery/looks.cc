@@ -110,17 +110,22 @@ void Looks::Tend(const std::shared_ptr<Looks>& self) {
 }
 
 void Looks::StartThreads(const std::shared_ptr<Looks>& self) {
-  const absl::Status status = base::CatchAll([&] {
-    while (CountAble() < Wanted() && threads_.size() < kMaxThreads) {
-      const int64_t id = next_id_++;
-      std::thread thread([self, id] { self->Work(id); });
-      threads_[id] = std::move(thread);
-    }
-    return absl::OkStatus();
-  });
+  const absl::Status status =
+      base::CatchAll([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        AddThreads(self);
+        return absl::OkStatus();
+      });
   // It is tried again at the next turn.
   if (!status.ok() && threads_.empty()) {
     spdlog::error("event=no_thread_for_looks error=\"{}\"", status.ToString());
+  }
+}
+
+void Looks::AddThreads(const std::shared_ptr<Looks>& self) {
+  while (CountAble() < Wanted() && threads_.size() < kMaxThreads) {
+    const int64_t id = next_id_++;
+    std::thread thread([self, id] { self->Work(id); });
+    threads_[id] = std::move(thread);
   }
 }
 
@@ -128,10 +133,10 @@ int Looks::Wanted() const {
   const int stalled = CountStalled();
   if (stalled < options_.threads) return options_.threads;
   const auto now = SteadyClock::now();
-  const int due = static_cast<int>(
-      std::count_if(places_.begin(), places_.end(), [&](const auto& named) {
-        return named.second.due <= now && busy_.count(named.second.run) == 0;
-      }));
+  int due = 0;
+  for (const auto& [name, place] : places_) {
+    if (place.due <= now && busy_.count(place.run) == 0) ++due;
+  }
   return std::max(options_.threads, std::min(stalled, due));
 }
 

@@ -48,6 +48,9 @@ class Looks {
   void Tend(const std::shared_ptr<Looks>& self);
   void StartThreads(const std::shared_ptr<Looks>& self)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Throws what making a thread throws; those made before stay.
+  void AddThreads(const std::shared_ptr<Looks>& self)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How many are silent; adds who has become so.
   int NoteSilence(std::vector<RunPtr>& news)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
