@@ -112,21 +112,31 @@ bool IsControl(absl::string_view character) {
          (code >= 0x2066 && code <= 0x2069);
 }
 
-std::string OneLine(absl::string_view bytes) {
-  std::string line;
+std::string ReplaceControls(
+    absl::string_view bytes,
+    const std::function<std::string(absl::string_view)>& replacement) {
+  std::string shown;
   while (!bytes.empty()) {
     const size_t length = Utf8CharacterBytes(bytes);
     const absl::string_view part = bytes.substr(0, std::max<size_t>(length, 1));
     if (length > 0 && !IsControl(part)) {
-      line.append(part.data(), part.size());
+      shown.append(part.data(), part.size());
     } else {
-      for (char c : part) {
-        absl::StrAppendFormat(&line, "\\x%02X", static_cast<uint8_t>(c));
-      }
+      shown += replacement(part);
     }
     bytes.remove_prefix(part.size());
   }
-  return line;
+  return shown;
+}
+
+std::string OneLine(absl::string_view bytes) {
+  return ReplaceControls(bytes, [](absl::string_view part) {
+    std::string escaped;
+    for (char c : part) {
+      absl::StrAppendFormat(&escaped, "\\x%02X", static_cast<uint8_t>(c));
+    }
+    return escaped;
+  });
 }
 
 }  // namespace sinkwatch::base

@@ -2,6 +2,7 @@
 #define SINKWATCH_PROTO_BASE_UTF8_H_
 
 #include <cstddef>
+#include <functional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -30,6 +31,12 @@ std::string UnescapeBytes(absl::string_view text);
 // instead of being shown: controls (C0, DEL, C1), ends of lines and paragraphs,
 // and marks that turn the direction of the text around them.
 bool IsControl(absl::string_view character);
+
+// `bytes` with a replacement for each character that IsControl, and for each
+// byte that is no UTF-8.
+std::string ReplaceControls(
+    absl::string_view bytes,
+    const std::function<std::string(absl::string_view)>& replacement);
 
 // `bytes` for a log or a terminal: one line, in which nobody's name forges
 // another line, moves the cursor or hides what follows. Each byte of a control

@@ -107,15 +107,8 @@ bool IsNothing(const Cell& cell) {
 }  // namespace
 
 std::string Printable(absl::string_view text) {
-  std::string printable;
-  while (!text.empty()) {
-    const size_t length = base::Utf8CharacterBytes(text);
-    const absl::string_view part = text.substr(0, std::max<size_t>(length, 1));
-    const bool is_shown = length > 0 && !base::IsControl(part);
-    absl::StrAppend(&printable, is_shown ? part : "?");
-    text.remove_prefix(part.size());
-  }
-  return printable;
+  return base::ReplaceControls(
+      text, [](absl::string_view) { return std::string("?"); });
 }
 
 Format ParseFormat(const std::string& name) {
